@@ -1,0 +1,260 @@
+/**
+ * The master's HTTP API: what every route takes and gives, as JSON Schemas from which the server checks, the types derive and the
+ * reference is generated. Times are RFC 3339 texts here; inside the program they are ms since the epoch.
+ */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import { customTypePattern, severities } from "./event.ts";
+
+const string = { type: "string" } as const;
+const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
+const integer = { type: "integer" } as const;
+const anyObject = { type: "object", additionalProperties: true } as const;
+const stringMap = { type: "object", additionalProperties: { type: "string" } } as const;
+
+function object<const P extends Record<string, JSONSchema>, const R extends (keyof P & string)[]>(properties: P, required: R) {
+  return { type: "object", properties, required, additionalProperties: false } as const;
+}
+
+export const problemView = object({ file: string, line: integer, column: integer, message: string }, ["file", "line", "column", "message"]);
+
+export const errorView = object({ error: object({ code: string, message: string }, ["code", "message"]) }, ["error"]);
+
+export const statusView = object(
+  {
+    version: string,
+    pid: integer,
+    started: time,
+    address: string,
+    fingerprint: string,
+    join_string: string,
+    enrolment: string,
+    agents_known: integer,
+    agents_connected: integer,
+    events: integer,
+    tasks: integer,
+    reactors: integer,
+    beacons: integer,
+    files: integer,
+    problems: { type: "array", items: problemView },
+  },
+  [
+    "version",
+    "pid",
+    "started",
+    "address",
+    "fingerprint",
+    "join_string",
+    "enrolment",
+    "agents_known",
+    "agents_connected",
+    "events",
+    "tasks",
+    "reactors",
+    "beacons",
+    "files",
+    "problems",
+  ],
+);
+export type StatusView = FromSchema<typeof statusView>;
+
+export const keyStates = ["pending", "accepted", "rejected", "revoked"] as const;
+export type KeyState = (typeof keyStates)[number];
+export const keyView = object(
+  {
+    id: string,
+    fingerprint: string,
+    state: { enum: keyStates },
+    labels: stringMap,
+    first_seen: time,
+    changed: time,
+    /** How it came to its state: `token`, `cli`, `hello`. */
+    by: string,
+  },
+  ["id", "fingerprint", "state", "labels", "first_seen", "changed", "by"],
+);
+export type KeyView = FromSchema<typeof keyView>;
+export const keysView = object({ fingerprint: string, join_string: string, enrolment: string, keys: { type: "array", items: keyView } }, [
+  "fingerprint",
+  "join_string",
+  "enrolment",
+  "keys",
+]);
+export type KeysView = FromSchema<typeof keysView>;
+
+export const tokenRequest = object(
+  {
+    uses: { type: "integer", minimum: 1, maximum: 100_000, default: 1 },
+    /** How long it can be used. */
+    ttl_ms: { type: "integer", minimum: 1_000, default: 86_400_000 },
+    labels: { ...stringMap, default: {} },
+  },
+  [],
+);
+export const tokenView = object({ join_string: string, fingerprint: string, uses: integer, expires: time, labels: stringMap }, [
+  "join_string",
+  "fingerprint",
+  "uses",
+  "expires",
+  "labels",
+]);
+export type TokenView = FromSchema<typeof tokenView>;
+
+export const agentView = object(
+  {
+    id: string,
+    fingerprint: string,
+    connected: { type: "boolean" },
+    last_seen: time,
+    labels: stringMap,
+    facts: anyObject,
+    beacons: { type: "array", items: object({ name: string, type: string }, ["name", "type"]) },
+    files: { type: "array", items: string },
+  },
+  ["id", "fingerprint", "connected", "labels", "facts", "beacons", "files"],
+);
+export type AgentApiView = FromSchema<typeof agentView>;
+export const agentsView = object({ agents: { type: "array", items: agentView } }, ["agents"]);
+
+export const eventView = object(
+  {
+    position: integer,
+    id: string,
+    type: string,
+    source: string,
+    agent: string,
+    subject: string,
+    time,
+    received: time,
+    severity: { enum: severities },
+    beacon: string,
+    cause: string,
+    data: anyObject,
+  },
+  ["position", "id", "type", "source", "agent", "time", "received", "severity", "data"],
+);
+export type EventView = FromSchema<typeof eventView>;
+export const eventsView = object({ events: { type: "array", items: eventView } }, ["events"]);
+
+/** Both `events list` and the stream take these. `since`, `until`: RFC 3339, or a duration such as 15m ago. `where`: CEL over `event`. */
+export const eventsQuery = object(
+  {
+    agent: { type: "string", maxLength: 200, description: "a glob" },
+    type: { type: "string", maxLength: 200, description: "a glob" },
+    since: { type: "string", maxLength: 50 },
+    until: { type: "string", maxLength: 50 },
+    where: { type: "string", maxLength: 10_000 },
+    limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
+  },
+  [],
+);
+export type EventsQuery = FromSchema<typeof eventsQuery>;
+
+export const sendRequest = object(
+  {
+    type: { type: "string", pattern: customTypePattern, maxLength: 100, description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)" },
+    subject: { type: "string", maxLength: 4096 },
+    severity: { enum: severities, default: "normal" },
+    data: { type: "object", default: {} },
+  },
+  ["type"],
+);
+export const sendView = object({ id: string }, ["id"]);
+
+export const reactorView = object(
+  {
+    name: string,
+    description: string,
+    version: string,
+    file: string,
+    line: integer,
+    on: { type: "array", items: string },
+    when: string,
+    priority: { enum: severities },
+    actions: { type: "array", items: string },
+    firings: integer,
+    last_firing: time,
+  },
+  ["name", "description", "version", "file", "line", "on", "priority", "actions", "firings"],
+);
+export type ReactorView = FromSchema<typeof reactorView>;
+export const reactorsView = object({ reactors: { type: "array", items: reactorView }, problems: { type: "array", items: problemView } }, [
+  "reactors",
+  "problems",
+]);
+
+export const executionStates = ["queued", "sent", "accepted", "succeeded", "failed", "interrupted", "refused", "expired"] as const;
+export type ExecutionState = (typeof executionStates)[number];
+export const executionView = object(
+  {
+    id: string,
+    task: string,
+    agent: string,
+    action: string,
+    args: anyObject,
+    purpose: { enum: ["do", "verify"] },
+    state: { enum: executionStates },
+    created: time,
+    sent: time,
+    started: time,
+    ended: time,
+    changed: { type: "boolean" },
+    message: string,
+    result: anyObject,
+  },
+  ["id", "task", "agent", "action", "args", "purpose", "state", "created"],
+);
+export type ExecutionView = FromSchema<typeof executionView>;
+
+export const taskStates = ["running", "verifying", "resolved", "escalated"] as const;
+export const taskView = object(
+  {
+    id: string,
+    reactor: string,
+    reactor_version: string,
+    event: string,
+    agent: string,
+    subject: string,
+    priority: { enum: severities },
+    state: { enum: taskStates },
+    reason: string,
+    verified: { type: "boolean" },
+    created: time,
+    updated: time,
+    executions: { type: "array", items: executionView },
+  },
+  ["id", "reactor", "reactor_version", "event", "agent", "priority", "state", "created", "updated", "executions"],
+);
+export type TaskView = FromSchema<typeof taskView>;
+export const tasksView = object({ tasks: { type: "array", items: taskView } }, ["tasks"]);
+export const tasksQuery = object(
+  {
+    agent: { type: "string", maxLength: 200, description: "a glob" },
+    reactor: { type: "string", maxLength: 200, description: "a glob" },
+    state: { enum: taskStates },
+    limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
+  },
+  [],
+);
+
+/**
+ * A causal chain, flat: `depth` says how far below the first cause a link stands; the links come in reading order, so that a chain is
+ * printed by indenting. `asked`: the link that was asked for. `cut`: there were more effects than the limit.
+ */
+export const chainLink = object(
+  {
+    depth: integer,
+    kind: { enum: ["event", "task", "execution"] },
+    id: string,
+    time,
+    title: string,
+    detail: string,
+    asked: { type: "boolean" },
+  },
+  ["depth", "kind", "id", "time", "title", "detail", "asked"],
+);
+export type ChainLink = FromSchema<typeof chainLink>;
+export const chainView = object({ event: eventView, chain: { type: "array", items: chainLink }, cut: { type: "boolean" } }, ["event", "chain", "cut"]);
+export type ChainView = FromSchema<typeof chainView>;
+
+export const reloadView = object({ problems: { type: "array", items: problemView } }, ["problems"]);
+export type ReloadView = FromSchema<typeof reloadView>;

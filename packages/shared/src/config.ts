@@ -1,0 +1,115 @@
+/**
+ * The two configuration files, with every default in its schema. Paths in them are relative to the file that they stand in.
+ */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import { durationPattern } from "./duration.ts";
+import { agentIdPattern } from "./ids.ts";
+import { type Checked, checker, problemsText } from "./schema.ts";
+import { checkDocument, parseYaml, type Problem } from "./yaml-file.ts";
+
+const duration = { type: "string", pattern: durationPattern } as const;
+const paths = { type: "array", items: { type: "string", minLength: 1 }, maxItems: 1_000 } as const;
+const logLevel = { enum: ["trace", "debug", "info", "warn", "error"], default: "info" } as const;
+
+export const enrolments = ["manual", "token", "closed"] as const;
+
+export const masterConfigSchema = {
+  type: "object",
+  properties: {
+    state: { type: "string", default: "/var/lib/needfire/master", description: "the directory of keys, journal and store" },
+    listen: { type: "string", pattern: "^tcp://", default: "tcp://*:4510", description: "where agents connect, such as tcp://*:4510; port * takes any free one" },
+    advertise: { type: "string", pattern: "^[^/\\s]+:[0-9]+$", description: "host:port for join strings; default: the host's name and the port bound" },
+    socket: { type: "string", default: "/run/needfire/master.sock", description: "the API's unix socket, mode 0660" },
+    enrolment: {
+      enum: enrolments,
+      default: "manual",
+      description: "what happens to unknown keys: wait for `needfire keys accept` (manual); need a token (token); are turned away unread (closed). A good token is taken in manual, too",
+    },
+    pending_max: { type: "integer", minimum: 0, maximum: 1_000_000, default: 1_000, description: "how many unknown keys may wait" },
+    reactors: { ...paths, default: ["/etc/needfire/reactors"], description: "files, and directories whose *.yaml files are read" },
+    beacons: { ...paths, default: ["/etc/needfire/beacons"] },
+    files: { type: "string", description: "the map of managed files" },
+    files_root: { type: "string", default: "/etc/needfire/files", description: "the directory that holds their sources" },
+    heartbeat: { ...duration, default: "5s", description: "how often agents say that they are there" },
+    credit_events: { type: "integer", minimum: 1, maximum: 1_000_000, default: 2_000, description: "events of one agent that may be on their way unacknowledged" },
+    execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
+    handshake_timeout: { ...duration, default: "5s", description: "a connection that has not shown a key by then is dropped" },
+    synchronous: { enum: ["FULL", "NORMAL"], default: "FULL", description: "SQLite's durability: NORMAL may lose the last transactions at a power cut" },
+    log_level: logLevel,
+  },
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type MasterConfig = FromSchema<typeof masterConfigSchema>;
+
+export const agentConfigSchema = {
+  type: "object",
+  properties: {
+    id: { type: "string", pattern: agentIdPattern, description: "an agent id: lower-case letters, digits, . _ and -, at most 63; default: the host's name" },
+    master: {
+      type: "object",
+      properties: {
+        address: { type: "string", pattern: "^[^/\\s]+:[0-9]+$", description: "host:port of the master" },
+        key: { type: "string", pattern: "^[A-Za-z0-9_-]{43}$", description: "the master's public key in base64url, as in the join string" },
+      },
+      required: ["address", "key"],
+      additionalProperties: false,
+    },
+    state: { type: "string", default: "/var/lib/needfire/agent", description: "the directory of keys, spool and managed content" },
+    labels: { type: "object", additionalProperties: { type: "string", maxLength: 1_000 }, default: {}, description: "labels of this host; those that the master's operator gives win" },
+    beacons: { ...paths, default: ["/etc/needfire/agent-beacons"], description: "local beacon definitions, beside those from the master" },
+    reconnect_min: { ...duration, default: "100ms" },
+    reconnect_max: { ...duration, default: "30s" },
+    spool_bytes_max: { type: "integer", minimum: 65_536, default: 268_435_456, description: "events waiting for the master may take this many bytes" },
+    executions_max: { type: "integer", minimum: 1, maximum: 1_000, default: 8, description: "commands that run side by side" },
+    synchronous: { enum: ["FULL", "NORMAL"], default: "FULL" },
+    log_level: logLevel,
+  },
+  required: ["master"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type AgentConfig = FromSchema<typeof agentConfigSchema>;
+
+const checkMaster = checker(masterConfigSchema);
+const checkAgent = checker(agentConfigSchema);
+
+export type Loaded<T> = { ok: true; config: T } | { ok: false; problems: Problem[] };
+
+/** `resolve` makes a path of the file absolute; the caller knows where the file lies. */
+export function loadMasterConfig(file: string, text: string, resolve: (path: string) => string): Loaded<MasterConfig> {
+  const loaded = load(file, text, checkMaster);
+  if (!loaded.ok) return loaded;
+  const { config } = loaded;
+  return {
+    ok: true,
+    config: {
+      ...config,
+      state: resolve(config.state),
+      socket: resolve(config.socket),
+      reactors: config.reactors.map(resolve),
+      beacons: config.beacons.map(resolve),
+      files_root: resolve(config.files_root),
+      ...(config.files === undefined ? {} : { files: resolve(config.files) }),
+    },
+  };
+}
+
+export function loadAgentConfig(file: string, text: string, resolve: (path: string) => string): Loaded<AgentConfig> {
+  const loaded = load(file, text, checkAgent);
+  if (!loaded.ok) return loaded;
+  const { config } = loaded;
+  return { ok: true, config: { ...config, state: resolve(config.state), beacons: config.beacons.map(resolve) } };
+}
+
+function load<T>(file: string, text: string, check: (value: unknown) => Checked<T>): Loaded<T> {
+  const parsed = parseYaml(file, text);
+  if (!parsed.ok) return parsed;
+  const [document, second] = parsed.documents;
+  if (second !== undefined) return { ok: false, problems: [second.problemAt([], "a configuration is one YAML document, this is a second one")] };
+  if (document === undefined) {
+    const checked = check({});
+    if (checked.ok) return { ok: true, config: checked.value };
+    return { ok: false, problems: [{ file, line: 1, column: 1, message: problemsText(checked.problems) }] };
+  }
+  const checked = checkDocument(document, check);
+  return checked.ok ? { ok: true, config: checked.value } : checked;
+}

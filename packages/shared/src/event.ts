@@ -1,0 +1,73 @@
+/**
+ * The event: something that happened, shaped after CloudEvents 1.0 (https://github.com/cloudevents/spec). What an agent may say of
+ * an event is `agentEventSchema`; id, agent and source are the master's to add, from the session (P6).
+ */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import { agentIdPattern, eventTypePattern, namePattern } from "./ids.ts";
+
+export const severities = ["critical", "high", "normal", "low"] as const;
+export type Severity = (typeof severities)[number];
+
+/** Types under these prefixes are the master's own; an agent cannot claim them. */
+const reservedPrefixes = ["agent.", "task.", "execution.", "keys.", "journal.", "master.", "reactor.", "event."] as const;
+
+/** The one type under a reserved prefix that comes from an agent: an execution's result. Intake checks it against the store. */
+export const resultType = "execution.finished";
+
+/** JSON Schema pattern for the event types that people and remedies may make. */
+export const customTypePattern = `^(?!(${reservedPrefixes.map((prefix) => prefix.slice(0, -1)).join("|")})\\.)${eventTypePattern.slice(1)}`;
+
+export function isReservedType(type: string): boolean {
+  return reservedPrefixes.some((prefix) => type.startsWith(prefix));
+}
+
+/** An event as an agent spools and sends it. `time`: ms since the epoch. `cause`: the execution whose effect it is. */
+export const agentEventSchema = {
+  type: "object",
+  properties: {
+    sequence: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    type: { type: "string", pattern: eventTypePattern, maxLength: 100 },
+    subject: { type: "string", maxLength: 4096 },
+    time: { type: "number", minimum: 0, maximum: 8.64e15 },
+    severity: { enum: severities },
+    beacon: { type: "string", pattern: namePattern },
+    cause: { type: "string", maxLength: 100 },
+    data: { type: "object" },
+  },
+  required: ["sequence", "type", "time", "severity", "data"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type AgentEvent = FromSchema<typeof agentEventSchema>;
+
+/** What a beacon or the executor hands to the spool, which numbers it. */
+export type EventDraft = Omit<AgentEvent, "sequence">;
+
+/** An event as the journal holds it. `position`: its place in the journal's order. `time` and `received`: ms since the epoch. */
+export const eventSchema = {
+  type: "object",
+  properties: {
+    position: { type: "integer" },
+    id: { type: "string" },
+    type: { type: "string" },
+    source: { type: "string" },
+    agent: { type: "string", pattern: agentIdPattern },
+    subject: { type: "string" },
+    time: { type: "number" },
+    received: { type: "number" },
+    severity: { enum: severities },
+    beacon: { type: "string" },
+    cause: { type: "string" },
+    data: { type: "object" },
+  },
+  required: ["position", "id", "type", "source", "agent", "time", "received", "severity", "data"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type Event = FromSchema<typeof eventSchema>;
+
+/** An event on its way into the journal: all but the position, plus its number for deduplication (P1). */
+export type IncomingEvent = Omit<Event, "position"> & { epoch: string; sequence: number };
+
+/** CloudEvents' `source`: where the event was made. */
+export function eventSource(agent: string, beacon: string | undefined): string {
+  return beacon === undefined ? `/agents/${agent}` : `/agents/${agent}/beacons/${beacon}`;
+}

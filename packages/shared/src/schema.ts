@@ -1,0 +1,141 @@
+/**
+ * Validation: one Ajv, one way to say what is wrong. A schema error becomes a sentence that names what was expected, what was found
+ * and, for a name that is nearly right, what may have been meant.
+ */
+import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+
+const ajv = new Ajv2020({ allErrors: true, useDefaults: true, strict: true, allowUnionTypes: true, verbose: true });
+const doorAjv = new Ajv2020({ allErrors: false, strict: true, allowUnionTypes: true });
+
+/** `path`: keys and indexes down to the value. `atKey`: the trouble is the key itself, not its value. */
+export interface SchemaProblem {
+  path: (string | number)[];
+  atKey: boolean;
+  message: string;
+}
+
+export type Checked<T> = { ok: true; value: T } | { ok: false; problems: SchemaProblem[] };
+
+/** A checker for a schema: fills in defaults (it changes the value it is given) and returns it typed, or every problem. */
+export function checker<const S extends JSONSchema>(schema: S): (value: unknown) => Checked<FromSchema<S>> {
+  return untypedChecker(schema as object) as (value: unknown) => Checked<FromSchema<S>>;
+}
+
+/** The same for a schema that is only known at run time. */
+export function untypedChecker(schema: object): (value: unknown) => Checked<unknown> {
+  return lazyChecker(ajv, schema);
+}
+
+/** A checker for values from the network: fills in nothing and stops at the first problem, since a hostile value may have any number. */
+export function doorChecker<const S extends JSONSchema>(schema: S): (value: unknown) => Checked<FromSchema<S>> {
+  return untypedDoorChecker(schema as object) as (value: unknown) => Checked<FromSchema<S>>;
+}
+
+export function untypedDoorChecker(schema: object): (value: unknown) => Checked<unknown> {
+  return lazyChecker(doorAjv, schema);
+}
+
+/** Compiles at first use: a program checks few of the schemas that it knows, and the CLI must start at once. */
+function lazyChecker(engine: Ajv2020, schema: object): (value: unknown) => Checked<unknown> {
+  let validate: ReturnType<Ajv2020["compile"]> | undefined;
+  return (value) => {
+    validate ??= engine.compile(schema);
+    if (validate(value)) return { ok: true, value };
+    return { ok: false, problems: problemsOf(validate.errors ?? []) };
+  };
+}
+
+/** Problems as one line, for values that have no file to point into. */
+export function problemsText(problems: readonly SchemaProblem[]): string {
+  return problems.map(({ path, message }) => (path.length > 0 ? `${path.join(".")}: ${message}` : message)).join("; ");
+}
+
+function problemsOf(errors: ErrorObject[]): SchemaProblem[] {
+  const real = errors.filter((error) => error.keyword !== "if");
+  // Of a failed union the branches' errors say less than the union's own place; keep those of the deepest path.
+  const union = real.find((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
+  const kept = union === undefined ? real : real.filter((error) => !error.schemaPath.startsWith(union.schemaPath) || error === union);
+  return kept.map(problemOf);
+}
+
+function problemOf(error: ErrorObject): SchemaProblem {
+  const path = error.instancePath
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
+    .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
+  const found = show(error.data);
+  switch (error.keyword) {
+    case "additionalProperties": {
+      const key = String(error.params["additionalProperty"]);
+      const known = Object.keys((error.parentSchema?.["properties"] as object | undefined) ?? {});
+      return { path: [...path, key], atKey: true, message: `unknown key "${key}"${suggestion(key, known)}` };
+    }
+    case "required":
+      return { path, atKey: false, message: `the key "${String(error.params["missingProperty"])}" is missing` };
+    case "type":
+      return { path, atKey: false, message: `expected ${listOf(error.params["type"])}, got ${found}` };
+    case "enum": {
+      const allowed = (error.params["allowedValues"] as unknown[]).map(String);
+      const meant = typeof error.data === "string" ? didYouMean(error.data, allowed) : "";
+      return { path, atKey: false, message: `expected one of ${allowed.join(", ")}, got ${found}${meant}` };
+    }
+    case "pattern": {
+      const title = error.parentSchema?.["description"];
+      const expected = typeof title === "string" ? title : `text that fits ${String(error.params["pattern"])}`;
+      return { path, atKey: false, message: `expected ${expected}, got ${found}` };
+    }
+    case "anyOf":
+    case "oneOf": {
+      const title = error.parentSchema?.["description"];
+      return { path, atKey: false, message: `expected ${typeof title === "string" ? title : "another form"}, got ${found}` };
+    }
+    default:
+      return { path, atKey: false, message: `${error.message ?? error.keyword}, got ${found}` };
+  }
+}
+
+function listOf(types: unknown): string {
+  return Array.isArray(types) ? types.join(" or ") : String(types);
+}
+
+/** A value, short enough for an error message. */
+function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+function suggestion(word: string, known: readonly string[]): string {
+  return didYouMean(word, known) || (known.length > 0 && known.length <= 20 ? ` (known: ${known.join(", ")})` : "");
+}
+
+/** `; did you mean "x"?` for the nearest known word, or nothing when none is near. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const limit = Math.max(1, Math.floor(word.length / 3));
+  let best: { name: string; distance: number } | undefined;
+  for (const name of known) {
+    const distance = editDistance(word.toLowerCase(), name.toLowerCase());
+    if (distance <= limit && (best === undefined || distance < best.distance)) best = { name, distance };
+  }
+  return best === undefined ? "" : `; did you mean "${best.name}"?`;
+}
+
+/** Damerau-Levenshtein (optimal string alignment): a swap of neighbours costs one. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Number.POSITIVE_INFINITY;
+      const change = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row[j] = Math.min(previous[j]! + 1, row[j - 1]! + 1, change, swap);
+    }
+    before = previous;
+    previous = row;
+  }
+  return previous[b.length]!;
+}

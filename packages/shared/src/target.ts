@@ -1,0 +1,44 @@
+/**
+ * Targets: which agents something is for. A glob on the agent's id (or a list of globs), or a CEL expression over `agent.labels` and
+ * `agent.facts`; what cannot be a glob is CEL.
+ */
+import { compileCondition } from "./cel.ts";
+import { globMatcher } from "./glob.ts";
+
+/** What a target, a condition and a page know of an agent. */
+export interface AgentView {
+  id: string;
+  labels: Record<string, string>;
+  facts: Record<string, unknown>;
+}
+
+export const targetsSchema = {
+  anyOf: [
+    { type: "string", minLength: 1, maxLength: 2_000 },
+    { type: "array", items: { type: "string", minLength: 1, maxLength: 200 }, minItems: 1, maxItems: 1_000 },
+  ],
+  default: "*",
+  description: "a glob on the agent's id, a list of globs, or a CEL expression over agent.labels and agent.facts",
+} as const;
+
+export type TargetTest = (agent: AgentView) => boolean;
+export type CompiledTarget = { ok: true; test: TargetTest } | { ok: false; message: string; offset: number };
+
+const globOnly = /^[A-Za-z0-9._*?{},-]+$/;
+
+/** A missing label or fact makes an expression false. */
+export function compileTarget(targets: string | readonly string[]): CompiledTarget {
+  if (typeof targets !== "string" || globOnly.test(targets)) {
+    const test = globMatcher(targets);
+    return { ok: true, test: (agent) => test(agent.id) };
+  }
+  const compiled = compileCondition(targets, "agent");
+  if (!compiled.ok) return compiled;
+  return {
+    ok: true,
+    test: (agent) => {
+      const evaluated = compiled.expression.evaluate({ agent });
+      return evaluated.ok && evaluated.value === true;
+    },
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * The life of a task, as a pure state machine: running -> verifying -> resolved, or escalated. A step gives the task as it is now and
+ * the effects that the master must make durable together with it (P2) before it performs them.
+ */
+import { type ActionName, actions, type ExecutionReport, type Outcome } from "./action.ts";
+import type { Event, Severity } from "./event.ts";
+import { executionId, taskId } from "./ids.ts";
+import type { Firing, PlannedStep } from "./match.ts";
+
+export type TaskState =
+  | { state: "running"; execution: string }
+  | { state: "verifying"; execution: string }
+  | { state: "resolved"; verified: boolean }
+  | { state: "escalated"; reason: string };
+
+/** One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). */
+export interface Task {
+  id: string;
+  reactor: string;
+  reactorVersion: string;
+  event: string;
+  agent: string;
+  subject: string | undefined;
+  priority: Severity;
+  ancestry: string[];
+  steps: PlannedStep[];
+  /** How many of `steps`, then of the verifications, have been started. */
+  started: number;
+  status: TaskState;
+  created: number;
+  updated: number;
+}
+
+/** One action on one target. */
+export interface Execution {
+  id: string;
+  task: string;
+  agent: string;
+  action: ActionName;
+  args: Record<string, unknown>;
+  purpose: "do" | "verify";
+  created: number;
+}
+
+/** An event that the master itself makes. */
+export interface MasterEventDraft {
+  type: string;
+  subject?: string | undefined;
+  severity: Severity;
+  cause: string;
+  data: Record<string, unknown>;
+}
+
+export type Effect =
+  | { kind: "execute"; execution: Execution }
+  /** Performed on the master within the step itself: recorded as a finished execution. */
+  | { kind: "performed"; execution: Execution; report: ExecutionReport }
+  | { kind: "record"; report: ExecutionReport }
+  | { kind: "emit"; event: MasterEventDraft };
+
+export type Input = { kind: "report"; report: ExecutionReport } | { kind: "expired"; execution: string; reason: string };
+
+export interface Step {
+  task: Task;
+  effects: Effect[];
+}
+
+/** The task of a firing, and what to do first. */
+export function startTask(firing: Firing, origin: { event: Event; ancestry: readonly string[] }, now: number): Step {
+  const { reactor, plan } = firing;
+  const { event } = origin;
+  const steps = plan.ok ? plan.steps : [];
+  const task: Task = {
+    id: taskId(reactor.name, event.id),
+    reactor: reactor.name,
+    reactorVersion: reactor.version,
+    event: event.id,
+    agent: event.agent,
+    subject: event.subject,
+    priority: reactor.priority,
+    ancestry: [...origin.ancestry, reactor.name],
+    steps,
+    started: 0,
+    status: { state: "running", execution: "" },
+    created: now,
+    updated: now,
+  };
+  const created = tell(task, "task.created", { event: event.id, actions: steps.map(({ action }) => action) });
+  if (!plan.ok) return withEffects([created], escalate(task, plan.reason, now));
+  return withEffects([created], next(task, now));
+}
+
+/** What one input does to a task. A report that is not of the execution under way changes nothing: it counts once. */
+export function stepTask(task: Task, input: Input, now: number): Step {
+  const { status } = task;
+  if (status.state === "resolved" || status.state === "escalated") return { task, effects: [] };
+  const execution = input.kind === "report" ? input.report.execution : input.execution;
+  if (execution !== status.execution) return { task, effects: [] };
+  if (input.kind === "expired") {
+    const report: ExecutionReport = {
+      execution,
+      action: currentAction(task),
+      outcome: "expired",
+      changed: false,
+      message: input.reason,
+      started: now,
+      ended: now,
+    };
+    return withEffects([{ kind: "record", report }], escalate(task, input.reason, now));
+  }
+  const record: Effect = { kind: "record", report: input.report };
+  if (input.report.outcome === "succeeded") return withEffects([record], next(task, now));
+  return withEffects([record], escalate(task, failureReason(status.state, input.report), now));
+}
+
+/** The verifications that a task's steps ask for: each once, although two steps may have touched the same thing. */
+function verifications(steps: readonly PlannedStep[]): PlannedStep[] {
+  const found = new Map<string, PlannedStep>();
+  for (const { action, args } of steps) {
+    const spec = actions[action];
+    if ("verify" in spec) found.set(`${spec.verify} ${JSON.stringify(args)}`, { action: spec.verify, args });
+  }
+  return [...found.values()];
+}
+
+/** Starts the next step, then the next verification; resolves when there is none. */
+function next(task: Task, now: number): Step {
+  const number = task.started;
+  const checks = verifications(task.steps);
+  const purpose = number < task.steps.length ? "do" : "verify";
+  const planned = purpose === "do" ? task.steps[number] : checks[number - task.steps.length];
+  if (planned === undefined) return resolve(task, checks.length > 0, now);
+  const execution: Execution = {
+    id: executionId(task.id, number + 1),
+    task: task.id,
+    agent: task.agent,
+    action: planned.action,
+    args: planned.args,
+    purpose,
+    created: now,
+  };
+  const started: Task = { ...task, started: number + 1, updated: now };
+  if (actions[planned.action].runsOn === "master") return performEmit(started, execution, now);
+  const running: Task = { ...started, status: { state: purpose === "do" ? "running" : "verifying", execution: execution.id } };
+  const execute: Effect = { kind: "execute", execution };
+  const firstCheck = purpose === "verify" && task.status.state !== "verifying";
+  return { task: running, effects: firstCheck ? [tell(running, "task.verifying", { action: planned.action }), execute] : [execute] };
+}
+
+/** `event.emit` needs nothing but the journal, so it is done when it is decided. */
+function performEmit(task: Task, execution: Execution, now: number): Step {
+  const { type, subject, severity, data } = execution.args as { type: string; subject?: string; severity: Severity; data: Record<string, unknown> };
+  const report: ExecutionReport = {
+    execution: execution.id,
+    action: execution.action,
+    outcome: "succeeded",
+    changed: true,
+    result: { type },
+    started: now,
+    ended: now,
+  };
+  const effects: Effect[] = [
+    { kind: "performed", execution, report },
+    { kind: "emit", event: { type, subject, severity, data, cause: execution.id } },
+  ];
+  return withEffects(effects, next(task, now));
+}
+
+function resolve(task: Task, verified: boolean, now: number): Step {
+  const resolved: Task = { ...task, status: { state: "resolved", verified }, updated: now };
+  return { task: resolved, effects: [tell(resolved, "task.resolved", { verified, took_ms: now - task.created })] };
+}
+
+function escalate(task: Task, reason: string, now: number): Step {
+  const escalated: Task = { ...task, status: { state: "escalated", reason }, updated: now };
+  return { task: escalated, effects: [tell(escalated, "task.escalated", { reason, took_ms: now - task.created })] };
+}
+
+function tell(task: Task, type: string, data: Record<string, unknown>): Effect {
+  const severity: Severity = type === "task.escalated" ? "high" : "low";
+  const subject = task.subject;
+  const about = { task: task.id, reactor: task.reactor, reactor_version: task.reactorVersion, agent: task.agent, ...data };
+  return { kind: "emit", event: { type, subject, severity, cause: task.id, data: about } };
+}
+
+const said: Record<Exclude<Outcome, "succeeded">, string> = {
+  failed: "failed",
+  interrupted: "was interrupted: the agent stopped while it ran",
+  refused: "was refused by the agent",
+  expired: "expired",
+};
+
+function failureReason(state: "running" | "verifying", report: ExecutionReport): string {
+  if (report.outcome === "succeeded") return "";
+  const what = state === "verifying" ? `verification ${report.action}` : report.action;
+  return `${what} ${said[report.outcome]}${report.message === undefined ? "" : `: ${report.message}`}`;
+}
+
+function currentAction(task: Task): ActionName {
+  const planned = [...task.steps, ...verifications(task.steps)][task.started - 1];
+  return planned?.action ?? "command.run";
+}
+
+function withEffects(effects: Effect[], step: Step): Step {
+  return { task: step.task, effects: [...effects, ...step.effects] };
+}
