@@ -1,0 +1,121 @@
+/** `needfire tasks`: what was done about what happened, and how it ended. */
+import { type Command, Option } from "commander";
+import { type ExecutionView, taskStates, type TaskView } from "@needfire/shared/api";
+import { formatDuration } from "@needfire/shared/duration";
+import type { TasksFilter } from "../client.ts";
+import { wholeNumber } from "../options.ts";
+import { type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
+import { valueLines } from "../render.ts";
+import { examples, type Session } from "../session.ts";
+import { visible } from "../text.ts";
+
+const columns: Column[] = [
+  { title: "CREATED" },
+  { title: "STATE" },
+  { title: "REACTOR", shrinkTo: 12 },
+  { title: "AGENT" },
+  { title: "SUBJECT", shrinkTo: 12 },
+  { title: "TOOK", align: "right" },
+  { title: "ID" },
+];
+
+export function register(tasks: Command, session: Session): void {
+  tasks.addHelpText(
+    "after",
+    examples(["needfire tasks list", "the newest"], ["needfire tasks show t-3f9a1c0b27d4", "one, with what was run"]),
+  );
+  tasks
+    .command("list")
+    .summary("list tasks, newest first")
+    .description("List tasks, newest first: each is one firing of a reactor.")
+    .option("--agent <glob>", "only on these agents, such as 'web*'")
+    .option("--reactor <glob>", "only of these reactors")
+    .addOption(new Option("--state <state>", "only in this state").choices(taskStates))
+    .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire tasks list", "the newest 50"],
+        ["needfire tasks list --state escalated", "what needs somebody"],
+        ["needfire tasks list --reactor 'restore-*' --agent web1 --json", "some, for a program"],
+      ),
+    )
+    .action(session.run((filter: TasksFilter) => list(session, filter)));
+  tasks
+    .command("show")
+    .summary("show one task with its executions")
+    .description("Show one task: why it was made, what was run where, with which arguments and results, and how it ended.")
+    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire tasks show t-3f9a1c0b27d4", "everything about one task"],
+        ["needfire tasks show t-3f9a1c0b27d4 --json | jq .executions", "its executions for a program"],
+      ),
+    )
+    .action(session.run((id: string) => show(session, id)));
+}
+
+async function list({ out, master }: Session, filter: TasksFilter): Promise<void> {
+  const { tasks } = await master.tasks(filter);
+  out.list(tasks, {
+    columns,
+    row: (task) => [
+      out.time(task.created),
+      styled(task.state),
+      task.reactor,
+      task.agent,
+      task.subject ?? "-",
+      took(task),
+      { text: task.id, style: "dim" },
+    ],
+    empty: "No such task.",
+  });
+}
+
+async function show({ out, master }: Session, id: string): Promise<void> {
+  const task = await master.task(id);
+  if (out.json) return out.record(task);
+  out.title(`${task.reactor}  ${task.subject ?? ""}`.trimEnd());
+  out.fields([
+    ["id", task.id],
+    ["state", `${task.state}${task.verified === true ? ", verified" : ""}`, styleOf(task.state)],
+    ["reason", task.reason],
+    ["event", task.event],
+    ["agent", task.agent],
+    ["priority", task.priority, styleOf(task.priority)],
+    ["reactor", `${task.reactor} (version ${task.reactor_version})`],
+    ["created", out.timeInFull(task.created)],
+    ["took", took(task)],
+  ]);
+  for (const execution of task.executions) showExecution(out, execution);
+}
+
+function showExecution(out: Output, execution: ExecutionView): void {
+  const { id, action, purpose, state, changed, started, ended, message, args, result } = execution;
+  out.line();
+  const did = changed === true ? ", changed something" : "";
+  out.line(
+    `${out.paint("bold", visible(action))}  ${out.paint(styleOf(state), state)}${did}  ${out.paint("dim", `${purpose === "verify" ? "verification, " : ""}${visible(id)}`)}`,
+  );
+  out.fields([
+    ["agent", execution.agent],
+    ["sent", out.timeInFull(execution.sent)],
+    ["ran for", started === undefined || ended === undefined ? undefined : formatDuration(Math.max(0, msBetween(started, ended)))],
+    ["message", message],
+  ]);
+  for (const [name, value] of [
+    ["arguments", args],
+    ["result", result],
+  ] as const) {
+    if (value === undefined || Object.keys(value).length === 0) continue;
+    out.line(`  ${out.paint("dim", name)}`);
+    for (const line of valueLines(out, value)) out.line(`    ${line}`);
+  }
+}
+
+function took(task: TaskView): string {
+  return task.state === "running" || task.state === "verifying"
+    ? "..."
+    : formatDuration(Math.max(0, msBetween(task.created, task.updated)));
+}

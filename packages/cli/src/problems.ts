@@ -1,0 +1,35 @@
+/**
+ * Problems in people's files, as lines: where, what, and (when the text is at hand) the place itself with a caret under it.
+ */
+import type { Problem } from "@needfire/shared/yaml-file";
+import type { Output } from "./output.ts";
+import { displayWidth, visible, visibleLine } from "./text.ts";
+
+/** A frame shows a window of a longer line. */
+const frameWidth = 100;
+
+export function problemLines(out: Output, problems: readonly Problem[]): string[] {
+  return problems.map((problem) => problemLine(out, problem));
+}
+
+export function problemLine(out: Output, { file, line, column, message }: Problem): string {
+  return `${out.paint("bold", `${visible(file)}:${line}:${column}:`)} ${visible(message)}`;
+}
+
+/** The line with the problem, the one before it, and a caret. */
+export function codeFrame(out: Output, { line, column }: Problem, text: string): string[] {
+  const lines = text.split("\n");
+  const here = lines[line - 1]?.replace(/\r$/, "");
+  if (here === undefined) return [];
+  const digits = String(line).length;
+  const start = column > frameWidth - 20 ? column - 1 - frameWidth / 2 : 0;
+  const window = (source: string) => visibleLine(source.slice(start, start + frameWidth)).replaceAll("\t", "  ");
+  const indent = displayWidth(visibleLine(here.slice(start, column - 1)).replaceAll("\t", "  "));
+  const gutter = (mark: string, number: string) => out.paint("dim", `${mark} ${number.padStart(digits)} |`);
+  const before = lines[line - 2];
+  return [
+    ...(before === undefined ? [] : [`${gutter(" ", String(line - 1))} ${window(before.replace(/\r$/, ""))}`]),
+    `${gutter(">", String(line))} ${window(here)}`,
+    `${gutter(" ", "")} ${" ".repeat(indent)}${out.paint("red", "^")}`,
+  ];
+}

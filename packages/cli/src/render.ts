@@ -1,0 +1,81 @@
+/**
+ * Larger things as lines: the data of an event, a unified diff, a causal chain. Data comes from hosts: every text in it is escaped.
+ */
+import type { ChainLink } from "@needfire/shared/api";
+import { formatDuration } from "@needfire/shared/duration";
+import { type Column, msBetween, type Output, type Style, Table } from "./output.ts";
+import { visible, visibleLine } from "./text.ts";
+
+/** Data nested deeper than this is not followed: a host may send any depth. */
+const depthMax = 20;
+
+/** A value as an indented outline: names dimmed, texts of several lines as a block. */
+export function valueLines(out: Output, value: unknown, depth = 0): string[] {
+  if (depth > depthMax) return ["…"];
+  if (Array.isArray(value)) return value.flatMap((item) => withLead("- ", valueLines(out, item, depth + 1)));
+  if (typeof value === "object" && value !== null)
+    return Object.entries(value).flatMap(([name, item]) => entryLines(out, name, item, depth));
+  return typeof value === "string" ? textLines(value) : [visible(String(value))];
+}
+
+function entryLines(out: Output, name: string, item: unknown, depth: number): string[] {
+  const shownName = out.paint("dim", `${visible(name)}:`);
+  if (Array.isArray(item) && item.every((part) => typeof part !== "object"))
+    return [`${shownName} ${item.length === 0 ? "none" : item.map((part) => visible(String(part))).join(", ")}`];
+  if (item === null) return [`${shownName} -`];
+  const lines = valueLines(out, item, depth + 1);
+  if (typeof item !== "object" && lines.length === 1) return [`${shownName} ${lines[0]}`];
+  return lines.length === 0 ? [`${shownName} none`] : [shownName, ...lines.map((line) => `  ${line}`)];
+}
+
+/** A trailing line end is not a line of its own. */
+function textLines(text: string): string[] {
+  return text.replace(/\n$/, "").split("\n").map(visibleLine);
+}
+
+function withLead(lead: string, lines: string[]): string[] {
+  return lines.map((line, index) => (index === 0 ? lead : " ".repeat(lead.length)) + line);
+}
+
+/** A unified diff, coloured by line. */
+export function diffLines(out: Output, diff: string): string[] {
+  return textLines(diff).map((line) => out.paint(diffStyle(line), line));
+}
+
+function diffStyle(line: string): Style | undefined {
+  if (line.startsWith("+++") || line.startsWith("---") || line.startsWith("===")) return "bold";
+  if (line.startsWith("@@")) return "cyan";
+  if (line.startsWith("+")) return "green";
+  return line.startsWith("-") ? "red" : undefined;
+}
+
+const chainColumns: Column[] = [
+  { title: "" },
+  { title: "TIME" },
+  { title: "AFTER", align: "right" },
+  { title: "WHAT", shrinkTo: 30 },
+  { title: "DETAIL", shrinkTo: 10 },
+  { title: "ID" },
+];
+
+/** A causal chain, for a place `indent` columns in: an effect stands under its cause and further in; `>` marks the link that was asked for. */
+export function chainLines(out: Output, chain: readonly ChainLink[], indent: number): string[] {
+  const first = chain[0];
+  if (first === undefined) return [];
+  const rows = chain.map((link) => {
+    const after = link === first ? "" : `+${formatDuration(Math.max(0, msBetween(first.time, link.time)))}`;
+    const what = `${"  ".repeat(Math.min(link.depth, depthMax))}${link.kind} ${link.title}`;
+    return [
+      link.asked ? ">" : " ",
+      out.time(link.time),
+      after,
+      { text: what, style: link.asked ? "bold" : kindStyles[link.kind] },
+      link.detail,
+      { text: link.id, style: "dim" },
+    ] as const;
+  });
+  const table = new Table(out, chainColumns, { rows, indent });
+  return [table.header(), ...rows.map((row) => table.row(row))];
+}
+
+const kindStyles: Record<ChainLink["kind"], Style | undefined> = { event: undefined, task: "yellow", execution: "cyan" };

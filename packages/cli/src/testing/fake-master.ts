@@ -1,0 +1,253 @@
+/**
+ * A fake of the master's API for the CLI's tests: a real HTTP server on a real unix socket with fixed answers. Honest in that it
+ * checks what it gives, and what it is given, against the schemas of the contract, and answers 500 where it would break it.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  agentsView,
+  agentView,
+  chainView,
+  errorView,
+  eventsView,
+  eventView,
+  keysView,
+  keyView,
+  reactorsView,
+  reloadView,
+  sendRequest,
+  sendView,
+  statusView,
+  tasksView,
+  taskView,
+  tokenRequest,
+  tokenView,
+} from "@needfire/shared/api";
+import { problemsText, untypedChecker } from "@needfire/shared/schema";
+
+const at = "2026-01-02T03:04:05.678901Z";
+const fingerprint = "3f9a-1c0b-27d4-88aa-5e01-c2d3-9b44-7f60";
+const joinString = `needfire://fire.example.org:4510/${"k".repeat(43)}`;
+
+/** What a host could send to attack a terminal: a window title, a cursor move, C1's CSI, a bidi override, a line break. */
+const hostile = "/etc/\x1b]0;owned\x07\x1b[2J\u009b31m\u202egnp.sh\nsecond";
+
+export const event = {
+  position: 7,
+  id: "web1:mi4k2x:42",
+  type: "file.drifted",
+  source: "/agents/web1/beacons/managed",
+  agent: "web1",
+  subject: "/etc/app/app.conf",
+  time: at,
+  received: "2026-01-02T03:04:05.679901Z",
+  severity: "high",
+  beacon: "managed",
+  data: {
+    path: "/etc/app/app.conf",
+    changes: ["content"],
+    before: { type: "file", digest: "ab".repeat(32), size: 12, mode: "0644", owner: "root", group: "root" },
+    after: null,
+    diff: "--- /etc/app/app.conf\n+++ /etc/app/app.conf\n@@ -1,2 +1,2 @@\n port: 80\n-debug: no\n+debug: yes\x1b[2J\n",
+  },
+};
+const hostileEvent = { ...event, position: 8, id: "web1:mi4k2x:43", subject: hostile, severity: "normal", data: { [hostile]: hostile } };
+const key = { id: "web1", fingerprint, state: "pending", labels: { role: "web" }, first_seen: at, changed: at, by: "hello" };
+const agent = {
+  id: "web1",
+  fingerprint,
+  connected: true,
+  last_seen: at,
+  labels: {},
+  facts: { os: { name: "Debian", release: 13 } },
+  beacons: [{ name: "managed", type: "file" }],
+  files: ["/etc/app/app.conf"],
+};
+const execution = {
+  id: "t-3f9a1c0b27d4.1",
+  task: "t-3f9a1c0b27d4",
+  agent: "web1",
+  action: "command.run",
+  args: { argv: ["true"] },
+  purpose: "do",
+  state: "succeeded",
+  created: at,
+  sent: at,
+  started: at,
+  ended: "2026-01-02T03:04:05.688901Z",
+  changed: true,
+  result: { exit_code: 0, stdout: "one\ntwo\x1b[2J\n" },
+};
+const task = {
+  id: "t-3f9a1c0b27d4",
+  reactor: "restore",
+  reactor_version: "0a1b2c3d4e5f",
+  event: event.id,
+  agent: "web1",
+  subject: event.subject,
+  priority: "high",
+  state: "resolved",
+  verified: true,
+  created: at,
+  updated: "2026-01-02T03:04:05.698901Z",
+  executions: [execution],
+};
+const reactor = {
+  name: "restore",
+  description: "",
+  version: "0a1b2c3d4e5f",
+  file: "/etc/needfire/reactors/restore.yaml",
+  line: 3,
+  on: ["file.drifted"],
+  priority: "high",
+  actions: ["file.restore"],
+  firings: 1,
+  last_firing: at,
+};
+const problem = { file: "/etc/needfire/reactors/bad.yaml", line: 4, column: 7, message: 'unknown key "whne"; did you mean "when"?' };
+const chain = [
+  { depth: 0, kind: "event", id: event.id, time: at, title: "file.drifted", detail: "/etc/app/app.conf", asked: true },
+  {
+    depth: 1,
+    kind: "task",
+    id: task.id,
+    time: "2026-01-02T03:04:05.680901Z",
+    title: "restore",
+    detail: "resolved, verified",
+    asked: false,
+  },
+  {
+    depth: 2,
+    kind: "execution",
+    id: execution.id,
+    time: "2026-01-02T03:04:05.681901Z",
+    title: "command.run",
+    detail: "succeeded",
+    asked: false,
+  },
+];
+const status = {
+  version: "0.1.0",
+  pid: 1,
+  started: at,
+  address: "fire.example.org:4510",
+  fingerprint,
+  join_string: joinString,
+  enrolment: "manual",
+  agents_known: 2,
+  agents_connected: 1,
+  events: 7,
+  tasks: 1,
+  reactors: 1,
+  beacons: 1,
+  files: 1,
+  problems: [problem],
+};
+
+interface Route {
+  schema: object;
+  value: unknown;
+  takes?: object;
+}
+
+const routes: Record<string, Route> = {
+  "GET /v1/status": { schema: statusView, value: status },
+  "GET /v1/keys": {
+    schema: keysView,
+    value: { fingerprint, join_string: joinString, enrolment: "manual", keys: [key, { ...key, id: "web2", state: "accepted" }] },
+  },
+  "POST /v1/keys/web1/accept": { schema: keyView, value: { ...key, state: "accepted", by: "cli" } },
+  "POST /v1/keys/3f9a-1c0b/revoke": { schema: keyView, value: { ...key, state: "revoked", by: "cli" } },
+  "POST /v1/tokens": {
+    schema: tokenView,
+    takes: tokenRequest,
+    value: { join_string: `${joinString}?token=abc`, fingerprint, uses: 1, expires: at, labels: {} },
+  },
+  "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false }] } },
+  "GET /v1/agents/web1": { schema: agentView, value: agent },
+  "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event] } },
+  "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false } },
+  "GET /v1/events/web1%3Ami4k2x%3A43": {
+    schema: chainView,
+    value: { event: hostileEvent, chain: chain.map((link) => ({ ...link, title: hostile, detail: hostile })), cut: true },
+  },
+  "POST /v1/events": { schema: sendView, takes: sendRequest, value: { id: "master:mi4k2x:1" } },
+  "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
+  "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
+  "GET /v1/tasks/t-3f9a1c0b27d4": { schema: taskView, value: task },
+  "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
+};
+
+export interface FakeMaster {
+  socket: string;
+  /** Every request: `GET /v1/events?limit=3`. */
+  requests: string[];
+  bodies: unknown[];
+  /** Ends open streams, as a master does that stops. */
+  endStreams(): void;
+  stop(): Promise<void>;
+}
+
+export async function startFakeMaster(socket: string): Promise<FakeMaster> {
+  const requests: string[] = [];
+  const bodies: unknown[] = [];
+  const streams = new Set<ServerResponse>();
+  const server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url}`);
+    void answer(request, response, { bodies, streams });
+  });
+  server.listen(socket);
+  await once(server, "listening");
+  return {
+    socket,
+    requests,
+    bodies,
+    endStreams: () => streams.forEach((stream) => stream.end()),
+    stop: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, "close");
+    },
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { bodies, streams }: { bodies: unknown[]; streams: Set<ServerResponse> },
+): Promise<void> {
+  const path = (request.url ?? "").split("?")[0]!;
+  if (path === "/v1/events/stream") {
+    streams.add(response);
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    for (const item of [checked(eventView, event), { dropped: 3 }, checked(eventView, hostileEvent)])
+      response.write(`${JSON.stringify(item)}\n`);
+    return;
+  }
+  const route = routes[`${request.method} ${path}`];
+  if (route === undefined) return send(response, 404, refusal("NOT_FOUND", `There is no ${path}.`));
+  if (request.url?.includes("where=broken") === true)
+    return send(response, 400, refusal("EXPRESSION_INVALID", "in the condition: no such thing"));
+  if (route.takes !== undefined) {
+    const body: unknown = JSON.parse(Buffer.concat(await request.toArray()).toString("utf8"));
+    bodies.push(structuredClone(body));
+    const taken = untypedChecker(route.takes)(body);
+    if (!taken.ok) return send(response, 400, refusal("BAD_REQUEST", problemsText(taken.problems)));
+  }
+  send(response, 200, checked(route.schema, route.value));
+}
+
+function refusal(code: string, message: string): unknown {
+  return checked(errorView, { error: { code, message } });
+}
+
+function checked(schema: object, value: unknown): unknown {
+  const result = untypedChecker(schema)(structuredClone(value));
+  if (!result.ok) throw new Error(`the fake breaks the contract: ${problemsText(result.problems)}`);
+  return result.value;
+}
+
+function send(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(value));
+}
