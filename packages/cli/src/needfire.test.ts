@@ -132,8 +132,9 @@ describe("what people read", () => {
       [
         /^\s+-debug: no$/m,
         /^\s+\+debug: yes\\x1b\[2J$/m,
-        /^ {2}> +.*event file\.drifted/m,
-        /\+3\.0 ms +execution command\.run|\+3\.0 ms {7}execution command\.run/,
+        /^ {2}> +.* file\.drifted \/etc/m,
+        /\+2\.0 ms {4}task of restore/,
+        /\+3\.0 ms {6}command\.run on web1/,
         /1\.0 ms later/,
       ],
     ],

@@ -64,7 +64,7 @@ export function chainLines(out: Output, chain: readonly ChainLink[], indent: num
   if (first === undefined) return [];
   const rows = chain.map((link) => {
     const after = link === first ? "" : `+${formatDuration(Math.max(0, msBetween(first.time, link.time)))}`;
-    const what = `${"  ".repeat(Math.min(link.depth, depthMax))}${link.kind} ${link.title}`;
+    const what = `${"  ".repeat(Math.min(link.depth, depthMax))}${link.title}`;
     return [
       link.asked ? ">" : " ",
       out.time(link.time),

@@ -127,7 +127,7 @@ async function watch({ out, master }: Session, filter: EventsFilter): Promise<vo
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   // Wide enough from the start that most rows stand under one another.
-  const usual = ["00:00:00.000", "file.restored.x", "critical", "agent-name", "/etc/needfire/some.conf", "agent-name:mi4k2x:1234"];
+  const usual = ["00:00:00.000", "execution.finished", "critical", "agent-name", "/etc/needfire/some.conf", "agent-name:mi4k2x:1234"];
   const table = new Table(out, columns, { rows: [usual] });
   if (!out.json) out.line(table.header());
   for await (const item of master.watch(filter, stop.signal)) {

@@ -106,13 +106,13 @@ const reactor = {
 };
 const problem = { file: "/etc/needfire/reactors/bad.yaml", line: 4, column: 7, message: 'unknown key "whne"; did you mean "when"?' };
 const chain = [
-  { depth: 0, kind: "event", id: event.id, time: at, title: "file.drifted", detail: "/etc/app/app.conf", asked: true },
+  { depth: 0, kind: "event", id: event.id, time: at, title: "file.drifted /etc/app/app.conf", detail: "content", asked: true },
   {
     depth: 1,
     kind: "task",
     id: task.id,
     time: "2026-01-02T03:04:05.680901Z",
-    title: "restore",
+    title: "task of restore",
     detail: "resolved, verified",
     asked: false,
   },
@@ -121,7 +121,7 @@ const chain = [
     kind: "execution",
     id: execution.id,
     time: "2026-01-02T03:04:05.681901Z",
-    title: "command.run",
+    title: "command.run on web1",
     detail: "succeeded",
     asked: false,
   },
