@@ -1,0 +1,86 @@
+/**
+ * Opens the directory that a path lies in so that nobody can swap it for another meanwhile. Each part is opened below the one before,
+ * without following links; what is done then is done through the open directory. (Node has no `openat`; `/proc/self/fd` is one.)
+ *
+ * The rule for links on the way: one that root or the agent's own user made (`/var/run`, `/lib`) is followed, anybody else's is
+ * refused, since it could lead a remedy that runs as root anywhere.
+ */
+import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { NeedfireError, systemCode } from "@needfire/shared/errors";
+import { syncDirectory } from "../durable-file.ts";
+
+/** Linux's O_PATH, the same number on x64 and arm64: a place without the right to read it. Node does not name it. */
+const placeOnly = 0o10000000;
+const linksMax = 40;
+
+/** An open parent directory. `entry`: a path to the last part of the name, valid until `close`. */
+export interface Parent {
+  entry: string;
+  sync(): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Throws `PATH_REFUSED` for somebody's link on the way, and what the file system says (`ENOENT`, `EACCES`). With `create`, directories
+ * that are missing are made, 0755 and the agent's own (root's).
+ */
+export function openParent(path: string, { create }: { create: boolean }): Parent {
+  const rest = dirname(path)
+    .split("/")
+    .filter((part) => part !== "");
+  let fd = openPlace("/");
+  let links = 0;
+  try {
+    for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
+      const here = `/proc/self/fd/${fd}/${part}`;
+      const link = trustedLink(here, path);
+      if (link !== undefined) {
+        if (++links > linksMax) throw new NeedfireError("PATH_REFUSED", `${path}: too many symbolic links`);
+        rest.unshift(...link.split("/").filter((piece) => piece !== ""));
+        if (link.startsWith("/")) fd = replaced(fd, openPlace("/"));
+        continue;
+      }
+      fd = replaced(fd, openOrCreate(here, create));
+    }
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return { entry: `/proc/self/fd/${fd}/${basename(path)}`, sync: () => syncDirectory(`/proc/self/fd/${fd}/.`), close: () => closeSync(fd) };
+}
+
+function openPlace(path: string): number {
+  return openSync(path, placeOnly | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+}
+
+function replaced(old: number, fresh: number): number {
+  closeSync(old);
+  return fresh;
+}
+
+/** Where a link leads that may be followed; undefined when there is none. */
+function trustedLink(here: string, path: string): string | undefined {
+  const stat = lstatSync(here, { throwIfNoEntry: false });
+  if (!stat?.isSymbolicLink()) return undefined;
+  if (stat.uid === 0 || stat.uid === process.geteuid?.()) return readlinkSync(here);
+  throw new NeedfireError("PATH_REFUSED", `${path} lies behind a symbolic link that user ${stat.uid} made: it is not followed`);
+}
+
+function openOrCreate(here: string, create: boolean): number {
+  try {
+    return openPlace(here);
+  } catch (error) {
+    if (!create || systemCode(error) !== "ENOENT") throw error;
+  }
+  let made = true;
+  try {
+    mkdirSync(here, 0o755);
+  } catch (error) {
+    if (systemCode(error) !== "EEXIST") throw error;
+    made = false;
+  }
+  const fd = openPlace(here);
+  if (made) chmodSync(`/proc/self/fd/${fd}`, 0o755); // whatever the umask says
+  return fd;
+}

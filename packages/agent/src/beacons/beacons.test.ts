@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BeaconDefinition } from "@needfire/shared/beacon";
+import type { BeaconContext, RunningBeacon } from "./beacon.ts";
+import { definition, Fixture } from "./fixture.ts";
+
+/** Beacons that only note what is done to them. */
+function recorded(
+  t: { after(end: () => Promise<void>): void },
+  behave: (definition: BeaconDefinition, context: BeaconContext) => void = () => undefined,
+) {
+  const done: string[] = [];
+  const contexts = new Map<string, BeaconContext>();
+  const start = (wanted: BeaconDefinition, context: BeaconContext): RunningBeacon => {
+    done.push(`start ${wanted.name}`);
+    contexts.set(wanted.name, context);
+    behave(wanted, context);
+    return { ready: Promise.resolve(), stop: async () => void done.push(`stop ${wanted.name}`) };
+  };
+  const fixture = new Fixture({ start });
+  t.after(() => fixture.end());
+  return { fixture, done, contexts };
+}
+
+const cpu = (name: string, above = 50) => definition({ type: "cpu", name, above });
+
+test("only what changed is restarted, what is gone is stopped", async (t) => {
+  const { fixture, done } = recorded(t);
+  await fixture.beacons.apply([cpu("a"), cpu("b"), cpu("c")]);
+  assert.deepEqual(done.splice(0), ["start a", "start b", "start c"]);
+  const { name, type, ...rest } = cpu("a");
+  await fixture.beacons.apply([{ ...rest, type, name } as BeaconDefinition, cpu("b", 60)]);
+  assert.deepEqual(done.splice(0).sort(), ["start b", "stop b", "stop c"]);
+  assert.deepEqual(
+    fixture.beacons.list().sort((x, y) => (x.name < y.name ? -1 : 1)),
+    [
+      { name: "a", type: "cpu" },
+      { name: "b", type: "cpu" },
+    ],
+  );
+});
+
+test("calls side by side take their turns, and the last one holds", async (t) => {
+  const { fixture, done } = recorded(t);
+  await Promise.all([fixture.beacons.apply([cpu("a")]), fixture.beacons.apply([]), fixture.beacons.apply([cpu("b")])]);
+  assert.deepEqual(done, ["start a", "stop a", "start b"]);
+});
+
+test("a beacon that throws at its start or later is told and off; the others run, and it is tried again", async (t) => {
+  let broken = true;
+  const { fixture, contexts, done } = recorded(t, ({ name }) => {
+    if (name === "bad" && broken) throw new Error("no such sensor");
+  });
+  await fixture.beacons.apply([cpu("good"), cpu("bad"), cpu("late")]);
+  contexts.get("late")?.fail(new Error("lost it"));
+  contexts.get("late")?.fail(new Error("told twice"));
+  assert.deepEqual(
+    fixture.events.map(({ type, subject, data }) => [type, subject, data["message"]]),
+    [
+      ["beacon.failed", "bad", "the beacon is off: no such sensor"],
+      ["beacon.failed", "late", "the beacon is off: lost it"],
+    ],
+  );
+  assert.deepEqual(fixture.beacons.list(), [{ name: "good", type: "cpu" }]);
+  broken = false;
+  done.length = 0;
+  await fixture.beacons.apply([cpu("good"), cpu("bad"), cpu("late")]);
+  assert.deepEqual(done, ["start bad", "start late"]);
+});
+
+test("an event bears the beacon's name, its severity and the time; an event that cannot be taken does not end the beacon", async (t) => {
+  const { fixture, contexts } = recorded(t);
+  await fixture.beacons.apply([definition({ type: "cpu", name: "a", above: 1, severity: "critical" })]);
+  contexts.get("a")?.emit({ type: "cpu.high", data: {} });
+  const [event] = fixture.events;
+  assert.ok(event !== undefined && Math.abs(event.time - Date.now()) < 60_000);
+  assert.deepEqual({ ...event, time: 0 }, { type: "cpu.high", data: {}, beacon: "a", severity: "critical", time: 0 });
+});
