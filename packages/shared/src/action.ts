@@ -53,7 +53,8 @@ const commandRunArgs = {
     shell: {
       type: "boolean",
       default: false,
-      description: "true: argv[0] is a script for /bin/sh, the rest its positional parameters ($1, $2, ...); values never become part of the script",
+      description:
+        "true: argv[0] is a script for /bin/sh, the rest its positional parameters ($1, $2, ...); values never become part of the script",
     },
     cwd: { ...path, default: "/" },
     env: {
@@ -63,8 +64,19 @@ const commandRunArgs = {
       description: "added to the fixed environment (PATH, LANG=C.UTF-8, HOME); nothing is inherited from the agent",
     },
     stdin: { type: "string", default: "", maxLength: 65_536 },
-    timeout: { type: "string", pattern: durationPattern, default: "1m", description: "a duration such as 30s; then SIGTERM, and SIGKILL 5 s later" },
-    output_bytes_max: { type: "integer", minimum: 0, maximum: 131_072, default: 32_768, description: "of stdout and of stderr; the rest is counted and left out" },
+    timeout: {
+      type: "string",
+      pattern: durationPattern,
+      default: "1m",
+      description: "a duration such as 30s; then SIGTERM, and SIGKILL 5 s later",
+    },
+    output_bytes_max: {
+      type: "integer",
+      minimum: 0,
+      maximum: 131_072,
+      default: 32_768,
+      description: "of stdout and of stderr; the rest is counted and left out",
+    },
     success_codes: { type: "array", items: { type: "integer", minimum: 0, maximum: 255 }, default: [0] },
   },
   required: ["argv"],
@@ -89,7 +101,12 @@ const commandRunResult = {
 const eventEmitArgs = {
   type: "object",
   properties: {
-    type: { type: "string", pattern: customTypePattern, maxLength: 100, description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)" },
+    type: {
+      type: "string",
+      pattern: customTypePattern,
+      maxLength: 100,
+      description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)",
+    },
     subject: { type: "string", maxLength: 4096 },
     severity: { enum: severities, default: "normal" },
     data: { type: "object", default: {} },

@@ -151,7 +151,12 @@ export type EventsQuery = FromSchema<typeof eventsQuery>;
 
 export const sendRequest = object(
   {
-    type: { type: "string", pattern: customTypePattern, maxLength: 100, description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)" },
+    type: {
+      type: "string",
+      pattern: customTypePattern,
+      maxLength: 100,
+      description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)",
+    },
     subject: { type: "string", maxLength: 4096 },
     severity: { enum: severities, default: "normal" },
     data: { type: "object", default: {} },
@@ -253,7 +258,11 @@ export const chainLink = object(
   ["depth", "kind", "id", "time", "title", "detail", "asked"],
 );
 export type ChainLink = FromSchema<typeof chainLink>;
-export const chainView = object({ event: eventView, chain: { type: "array", items: chainLink }, cut: { type: "boolean" } }, ["event", "chain", "cut"]);
+export const chainView = object({ event: eventView, chain: { type: "array", items: chainLink }, cut: { type: "boolean" } }, [
+  "event",
+  "chain",
+  "cut",
+]);
 export type ChainView = FromSchema<typeof chainView>;
 
 export const reloadView = object({ problems: { type: "array", items: problemView } }, ["problems"]);

@@ -37,10 +37,24 @@ const fileSchema = {
       default: [],
       maxItems: 10_000,
     },
-    managed: { type: "boolean", default: false, description: "watch every managed file of this host as well, and judge it by the content it should have" },
+    managed: {
+      type: "boolean",
+      default: false,
+      description: "watch every managed file of this host as well, and judge it by the content it should have",
+    },
     secret: { type: "boolean", default: false, description: "never put a diff into an event" },
-    settle: { ...duration, default: "50ms", description: "how long a file must be quiet before it is judged: a burst of writes is one event" },
-    diff_bytes_max: { type: "integer", minimum: 0, maximum: 262_144, default: 65_536, description: "text files up to this size carry a unified diff" },
+    settle: {
+      ...duration,
+      default: "50ms",
+      description: "how long a file must be quiet before it is judged: a burst of writes is one event",
+    },
+    diff_bytes_max: {
+      type: "integer",
+      minimum: 0,
+      maximum: 262_144,
+      default: 65_536,
+      description: "text files up to this size carry a unified diff",
+    },
     poll: { ...duration, default: "2s", description: "how often to look when the kernel's inotify limit leaves no other way" },
   },
   required: ["name", "type"],
@@ -189,7 +203,10 @@ function loadBeacon(file: string, document: YamlDocument): { ok: true; beacon: L
 function contradiction(definition: BeaconDefinition): { path: string[]; message: string } | undefined {
   if (definition.type === "cpu") {
     if (definition.clear_below !== undefined && definition.clear_below > definition.above) {
-      return { path: ["clear_below"], message: `clear_below (${definition.clear_below}) is over above (${definition.above}): it would never stay raised` };
+      return {
+        path: ["clear_below"],
+        message: `clear_below (${definition.clear_below}) is over above (${definition.above}): it would never stay raised`,
+      };
     }
     if (durationMs(definition.interval) < 100) return { path: ["interval"], message: "an interval under 100ms costs more than it shows" };
     return undefined;

@@ -12,7 +12,11 @@ export interface Scope {
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
-export type Expression = { source: string; /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string; evaluate(scope: Scope): Evaluated };
+export type Expression = {
+  source: string;
+  /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string;
+  evaluate(scope: Scope): Evaluated;
+};
 export type Compiled = { ok: true; expression: Expression } | { ok: false; message: string; offset: number };
 
 const limits = { maxAstNodes: 2_000, maxDepth: 50 };

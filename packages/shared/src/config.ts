@@ -17,13 +17,23 @@ export const masterConfigSchema = {
   type: "object",
   properties: {
     state: { type: "string", default: "/var/lib/needfire/master", description: "the directory of keys, journal and store" },
-    listen: { type: "string", pattern: "^tcp://", default: "tcp://*:4510", description: "where agents connect, such as tcp://*:4510; port * takes any free one" },
-    advertise: { type: "string", pattern: "^[^/\\s]+:[0-9]+$", description: "host:port for join strings; default: the host's name and the port bound" },
+    listen: {
+      type: "string",
+      pattern: "^tcp://",
+      default: "tcp://*:4510",
+      description: "where agents connect, such as tcp://*:4510; port * takes any free one",
+    },
+    advertise: {
+      type: "string",
+      pattern: "^[^/\\s]+:[0-9]+$",
+      description: "host:port for join strings; default: the host's name and the port bound",
+    },
     socket: { type: "string", default: "/run/needfire/master.sock", description: "the API's unix socket, mode 0660" },
     enrolment: {
       enum: enrolments,
       default: "manual",
-      description: "what happens to unknown keys: wait for `needfire keys accept` (manual); need a token (token); are turned away unread (closed). A good token is taken in manual, too",
+      description:
+        "what happens to unknown keys: wait for `needfire keys accept` (manual); need a token (token); are turned away unread (closed). A good token is taken in manual, too",
     },
     pending_max: { type: "integer", minimum: 0, maximum: 1_000_000, default: 1_000, description: "how many unknown keys may wait" },
     reactors: { ...paths, default: ["/etc/needfire/reactors"], description: "files, and directories whose *.yaml files are read" },
@@ -31,10 +41,20 @@ export const masterConfigSchema = {
     files: { type: "string", description: "the map of managed files" },
     files_root: { type: "string", default: "/etc/needfire/files", description: "the directory that holds their sources" },
     heartbeat: { ...duration, default: "5s", description: "how often agents say that they are there" },
-    credit_events: { type: "integer", minimum: 1, maximum: 1_000_000, default: 2_000, description: "events of one agent that may be on their way unacknowledged" },
+    credit_events: {
+      type: "integer",
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 2_000,
+      description: "events of one agent that may be on their way unacknowledged",
+    },
     execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
     handshake_timeout: { ...duration, default: "5s", description: "a connection that has not shown a key by then is dropped" },
-    synchronous: { enum: ["FULL", "NORMAL"], default: "FULL", description: "SQLite's durability: NORMAL may lose the last transactions at a power cut" },
+    synchronous: {
+      enum: ["FULL", "NORMAL"],
+      default: "FULL",
+      description: "SQLite's durability: NORMAL may lose the last transactions at a power cut",
+    },
     log_level: logLevel,
   },
   additionalProperties: false,
@@ -44,7 +64,11 @@ export type MasterConfig = FromSchema<typeof masterConfigSchema>;
 export const agentConfigSchema = {
   type: "object",
   properties: {
-    id: { type: "string", pattern: agentIdPattern, description: "an agent id: lower-case letters, digits, . _ and -, at most 63; default: the host's name" },
+    id: {
+      type: "string",
+      pattern: agentIdPattern,
+      description: "an agent id: lower-case letters, digits, . _ and -, at most 63; default: the host's name",
+    },
     master: {
       type: "object",
       properties: {
@@ -55,11 +79,21 @@ export const agentConfigSchema = {
       additionalProperties: false,
     },
     state: { type: "string", default: "/var/lib/needfire/agent", description: "the directory of keys, spool and managed content" },
-    labels: { type: "object", additionalProperties: { type: "string", maxLength: 1_000 }, default: {}, description: "labels of this host; those that the master's operator gives win" },
+    labels: {
+      type: "object",
+      additionalProperties: { type: "string", maxLength: 1_000 },
+      default: {},
+      description: "labels of this host; those that the master's operator gives win",
+    },
     beacons: { ...paths, default: ["/etc/needfire/agent-beacons"], description: "local beacon definitions, beside those from the master" },
     reconnect_min: { ...duration, default: "100ms" },
     reconnect_max: { ...duration, default: "30s" },
-    spool_bytes_max: { type: "integer", minimum: 65_536, default: 268_435_456, description: "events waiting for the master may take this many bytes" },
+    spool_bytes_max: {
+      type: "integer",
+      minimum: 65_536,
+      default: 268_435_456,
+      description: "events waiting for the master may take this many bytes",
+    },
     executions_max: { type: "integer", minimum: 1, maximum: 1_000, default: 8, description: "commands that run side by side" },
     synchronous: { enum: ["FULL", "NORMAL"], default: "FULL" },
     log_level: logLevel,
@@ -104,7 +138,8 @@ function load<T>(file: string, text: string, check: (value: unknown) => Checked<
   const parsed = parseYaml(file, text);
   if (!parsed.ok) return parsed;
   const [document, second] = parsed.documents;
-  if (second !== undefined) return { ok: false, problems: [second.problemAt([], "a configuration is one YAML document, this is a second one")] };
+  if (second !== undefined)
+    return { ok: false, problems: [second.problemAt([], "a configuration is one YAML document, this is a second one")] };
   if (document === undefined) {
     const checked = check({});
     if (checked.ok) return { ok: true, config: checked.value };

@@ -60,13 +60,26 @@ export function fingerprint(publicKey: string): string {
   return hex.match(/.{4}/g)!.join("-");
 }
 
-/** The X25519 secret that only the holders of the two keys can compute. */
+/**
+ * The X25519 secret that only the holders of the two keys can compute. Throws `STATE_UNSAFE` for text that is no key and for the few
+ * keys (all zeros, say) with which everybody would share a secret: a peer may claim any.
+ */
 export function sharedSecret(own: KeyPair, peerPublicKey: string): Buffer {
-  return diffieHellman({ privateKey: privateKeyOf(own), publicKey: publicKeyOf(peerPublicKey) });
+  const keys = { privateKey: privateKeyOf(own), publicKey: publicKeyOf(peerPublicKey) };
+  try {
+    return diffieHellman(keys);
+  } catch (cause) {
+    throw new NeedfireError("STATE_UNSAFE", "no secret can be shared with this public key", { cause });
+  }
 }
 
 function privateKeyOf(pair: KeyPair): KeyObject {
-  const jwk = { kty: "OKP", crv: "X25519", x: rawKey(pair.publicKey).toString("base64url"), d: rawKey(pair.secretKey).toString("base64url") };
+  const jwk = {
+    kty: "OKP",
+    crv: "X25519",
+    x: rawKey(pair.publicKey).toString("base64url"),
+    d: rawKey(pair.secretKey).toString("base64url"),
+  };
   return createPrivateKey({ key: jwk, format: "jwk" });
 }
 
@@ -105,7 +118,10 @@ export function formatJoinString({ address, masterKey, token }: JoinString): str
 }
 
 export function parseJoinString(text: string): JoinString {
-  const match = /^needfire:\/\/((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5})\/([A-Za-z0-9_-]{43})(?:\?token=([A-Za-z0-9_-]{1,100}))?$/.exec(text.trim());
+  const match =
+    /^needfire:\/\/((?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):[0-9]{1,5})\/([A-Za-z0-9_-]{43})(?:\?token=([A-Za-z0-9_-]{1,100}))?$/.exec(
+      text.trim(),
+    );
   if (!match) {
     throw new NeedfireError(
       "JOIN_STRING_INVALID",
@@ -113,4 +129,33 @@ export function parseJoinString(text: string): JoinString {
     );
   }
   return { address: match[1]!, masterKey: z85Encode(Buffer.from(match[2]!, "base64url")), token: match[3] };
+}
+
+/** A key pair as the text of a key file. */
+export function formatKeyFile({ publicKey, secretKey }: KeyPair): string {
+  return `${JSON.stringify({ public: publicKey, secret: secretKey })}\n`;
+}
+
+/** Throws `STATE_UNSAFE` when others could read the file (`mode`: its permission bits) or it holds no key pair. */
+export function parseKeyFile(file: string, text: string, mode: number): KeyPair {
+  if ((mode & 0o077) !== 0) {
+    throw new NeedfireError(
+      "STATE_UNSAFE",
+      `${file} can be read by others, who could pose as its owner: make new keys, or chmod 600 if nobody has read it`,
+    );
+  }
+  try {
+    const { public: publicKey, secret: secretKey } = JSON.parse(text) as { public: string; secret: string };
+    rawKey(publicKey);
+    rawKey(secretKey);
+    return { publicKey, secretKey };
+  } catch (error) {
+    throw new NeedfireError(
+      "STATE_UNSAFE",
+      `${file} is damaged: expected a key pair as JSON. Restore it from a backup, or remove it to make new keys`,
+      {
+        cause: error,
+      },
+    );
+  }
 }

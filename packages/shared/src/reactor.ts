@@ -13,7 +13,12 @@ import { type Checked, checker, didYouMean, type SchemaProblem, untypedChecker }
 import { compileTemplate, expressionType, type Template } from "./value.ts";
 import { checkDocument, parseYaml, type Path, type Problem, type YamlDocument } from "./yaml-file.ts";
 
-const typeGlob = { type: "string", pattern: "^[a-z0-9_*?{},.-]+$", maxLength: 200, description: "an event type or a glob such as file.*" } as const;
+const typeGlob = {
+  type: "string",
+  pattern: "^[a-z0-9_*?{},.-]+$",
+  maxLength: 200,
+  description: "an event type or a glob such as file.*",
+} as const;
 
 export const reactorSchema = {
   type: "object",
@@ -63,9 +68,10 @@ export type LoadedReactors = { ok: true; reactors: Reactor[] } | { ok: false; pr
 const checkReactor = checker(reactorSchema);
 
 /** Checkers for the arguments of every action, by name. */
-export const argsCheckers = Object.fromEntries(
-  Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)]),
-) as Record<ActionName, (value: unknown) => Checked<unknown>>;
+export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
+  ActionName,
+  (value: unknown) => Checked<unknown>
+>;
 
 export function loadReactors(file: string, text: string): LoadedReactors {
   const parsed = parseYaml(file, text);
@@ -120,8 +126,12 @@ function compileStep(document: YamlDocument, index: number, step: Record<string,
   }
   const { template, problems: wrong } = compileTemplate(rawArgs ?? {}, path);
   problems.push(...wrong.map((problem) => document.problemAt(problem.path, problem.message, { offset: problem.offset })));
+  // What a broken expression would have given is not known, so its text is not judged as if it were the value.
+  const broken = new Set(wrong.map((problem) => JSON.stringify(problem.path)));
   for (const problem of argumentProblems(action, rawArgs ?? {}, template)) {
-    problems.push(document.problemAt([...path, ...problem.path], `${action}: ${problem.message}`, { key: problem.atKey }));
+    const place = [...path, ...problem.path];
+    if (!broken.has(JSON.stringify(place)))
+      problems.push(document.problemAt(place, `${action}: ${problem.message}`, { key: problem.atKey }));
   }
   return { action, args: template };
 }
@@ -133,7 +143,9 @@ function compileStep(document: YamlDocument, index: number, step: Record<string,
 function argumentProblems(action: ActionName, rawArgs: unknown, template: Template): SchemaProblem[] {
   const checked = argsCheckers[action](structuredClone(rawArgs));
   if (checked.ok && template.literal) return [];
-  const fromSchema = (checked.ok ? [] : checked.problems).filter(({ path, atKey }) => atKey || expressionType(template, path) === undefined);
+  const fromSchema = (checked.ok ? [] : checked.problems).filter(
+    ({ path, atKey }) => atKey || expressionType(template, path) === undefined,
+  );
   return [...fromSchema, ...staticTypeProblems(action, template, rawArgs)];
 }
 

@@ -53,10 +53,11 @@ export function problemsText(problems: readonly SchemaProblem[]): string {
 
 function problemsOf(errors: ErrorObject[]): SchemaProblem[] {
   const real = errors.filter((error) => error.keyword !== "if");
-  // Of a failed union the branches' errors say less than the union's own place; keep those of the deepest path.
-  const union = real.find((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
-  const kept = union === undefined ? real : real.filter((error) => !error.schemaPath.startsWith(union.schemaPath) || error === union);
-  return kept.map(problemOf);
+  // Of a failed union the branches' errors say less than the union's own.
+  const unions = real.filter((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
+  const isBranch = (error: ErrorObject) =>
+    unions.some((union) => error.schemaPath.startsWith(`${union.schemaPath}/`) && error.instancePath.startsWith(union.instancePath));
+  return real.filter((error) => !isBranch(error)).map(problemOf);
 }
 
 function problemOf(error: ErrorObject): SchemaProblem {
@@ -74,8 +75,11 @@ function problemOf(error: ErrorObject): SchemaProblem {
     }
     case "required":
       return { path, atKey: false, message: `the key "${String(error.params["missingProperty"])}" is missing` };
-    case "type":
-      return { path, atKey: false, message: `expected ${listOf(error.params["type"])}, got ${found}` };
+    case "type": {
+      // A text with a form of its own is better described by that: mode: 0644 is a number, and wants quotes.
+      const title = error.parentSchema?.["pattern"] === undefined ? undefined : error.parentSchema["description"];
+      return { path, atKey: false, message: `expected ${typeof title === "string" ? title : listOf(error.params["type"])}, got ${found}` };
+    }
     case "enum": {
       const allowed = (error.params["allowedValues"] as unknown[]).map(String);
       const meant = typeof error.data === "string" ? didYouMean(error.data, allowed) : "";

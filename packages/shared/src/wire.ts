@@ -7,6 +7,7 @@ import { Packr } from "msgpackr";
 import { isActionName } from "./action.ts";
 import { NeedfireError } from "./errors.ts";
 import { agentEventSchema } from "./event.ts";
+import { frameFault } from "./frame-scan.ts";
 import { agentIdPattern, digestPattern, epochPattern, executionIdPattern } from "./ids.ts";
 import { managedFileSchema } from "./managed-file.ts";
 import { type Checked, doorChecker, problemsText, untypedDoorChecker } from "./schema.ts";
@@ -37,9 +38,19 @@ const fromAgent = {
   /** The first word of a connection: asks for a challenge. */
   knock: body({}, []),
   /** Who I am, and the proof: an HMAC under the secret that my key and the master's share (base64url). */
-  hello: body({ agent: agentId, publicKey: { type: "string", minLength: 40, maxLength: 40 }, proof: token, epoch, token }, ["agent", "publicKey", "proof", "epoch"]),
+  hello: body({ agent: agentId, publicKey: { type: "string", minLength: 40, maxLength: 40 }, proof: token, epoch, token }, [
+    "agent",
+    "publicKey",
+    "proof",
+    "epoch",
+  ]),
   /** What the host is, what it is called, and which definitions it already has. */
-  facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text }, ["facts", "labels", "beacons", "files"]),
+  facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text }, [
+    "facts",
+    "labels",
+    "beacons",
+    "files",
+  ]),
   /** A batch in the spool's order. Events are checked one by one: a bad one must not hold up the rest. */
   events: body({ epoch, events: { type: "array", minItems: 1, maxItems: batchEventsMax } }, ["epoch", "events"]),
   /** An `execute` has been written to the agent's execution journal (P3). */
@@ -52,7 +63,11 @@ const fromAgent = {
 const fromMaster = {
   challenge: body({ challenge: token }, ["challenge"]),
   /** The session's secret, which every later frame of the agent carries; how many events may be on their way; how often to ping. */
-  welcome: body({ session: token, creditEvents: { type: "integer", minimum: 1 }, heartbeatMs: { type: "integer", minimum: 10 } }, ["session", "creditEvents", "heartbeatMs"]),
+  welcome: body({ session: token, creditEvents: { type: "integer", minimum: 1 }, heartbeatMs: { type: "integer", minimum: 10 } }, [
+    "session",
+    "creditEvents",
+    "heartbeatMs",
+  ]),
   /** The key waits for `needfire keys accept`. */
   pending: body({ fingerprint: text }, ["fingerprint"]),
   refused: body({ reason: text }, ["reason"]),
@@ -81,13 +96,19 @@ export interface Envelope {
 
 export type Decoded<M> = { ok: true; envelope: Envelope; message: M } | { ok: false; reason: string };
 
-const packr = new Packr({ useRecords: false, moreTypes: false, mapsAsObjects: true, int64AsType: "number" });
+// A key without a value is left out: MessagePack could only say `undefined` with an extension, and frames have none (frame-scan.ts).
+// The library's types do not know `skipValues`.
+const packing = { useRecords: false, moreTypes: false, mapsAsObjects: true, int64AsType: "number", skipValues: [undefined] } as const;
+const packr = new Packr(packing);
 
 /** Throws `FRAME_TOO_LARGE`: the sender must make its messages fit. */
 export function encode(message: AgentMessage | MasterMessage, envelope: Envelope = { session: "", counter: 0 }): Buffer {
   const frame = packr.pack([wireVersion, message.kind, envelope.session, envelope.counter, message.body]);
   if (frame.length > frameBytesMax) {
-    throw new NeedfireError("FRAME_TOO_LARGE", `a ${message.kind} message of ${frame.length} bytes does not fit a frame of ${frameBytesMax}`);
+    throw new NeedfireError(
+      "FRAME_TOO_LARGE",
+      `a ${message.kind} message of ${frame.length} bytes does not fit a frame of ${frameBytesMax}`,
+    );
   }
   // msgpackr hands out slices of a buffer that it writes on into; libzmq keeps what it is given, so it gets a copy of its own.
   return Buffer.from(frame);
@@ -110,13 +131,16 @@ export function decodeFromMaster(frame: Uint8Array): Decoded<MasterMessage> {
   const decoded = decode<MasterMessage>(frame, masterCheckers);
   if (!decoded.ok) return decoded;
   const { message } = decoded;
-  if (message.kind === "execute" && !isActionName(message.body.action)) return { ok: false, reason: `there is no action "${message.body.action}"` };
+  if (message.kind === "execute" && !isActionName(message.body.action))
+    return { ok: false, reason: `there is no action "${message.body.action}"` };
   if (message.kind === "blob" && !(message.body.bytes instanceof Uint8Array)) return { ok: false, reason: "blob: bytes must be binary" };
   return decoded;
 }
 
 function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
   if (frame.length > frameBytesMax) return { ok: false, reason: `a frame of ${frame.length} bytes is over the limit of ${frameBytesMax}` };
+  const fault = frameFault(frame);
+  if (fault !== undefined) return { ok: false, reason: `not plain MessagePack: ${fault}` };
   let parts: unknown;
   try {
     parts = packr.unpack(frame);
@@ -127,7 +151,8 @@ function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
   const [version, kind, session, counter, value] = parts as unknown[];
   if (version !== wireVersion) return { ok: false, reason: `wire version ${String(version)}, this side speaks ${wireVersion}` };
   if (typeof session !== "string" || session.length > 100) return { ok: false, reason: "the session must be a short text" };
-  if (typeof counter !== "number" || !Number.isSafeInteger(counter) || counter < 0) return { ok: false, reason: "the counter must be a whole number" };
+  if (typeof counter !== "number" || !Number.isSafeInteger(counter) || counter < 0)
+    return { ok: false, reason: "the counter must be a whole number" };
   if (typeof kind !== "string" || !Object.hasOwn(checkers, kind)) return { ok: false, reason: "there is no such kind of message" };
   const checked = checkers[kind]!(value);
   if (!checked.ok) return { ok: false, reason: `${kind}: ${problemsText(checked.problems)}` };

@@ -60,7 +60,10 @@ export function parseYaml(file: string, text: string): YamlFile {
 }
 
 /** Checks a document's value, or the part of it below `path`, and turns what is wrong into problems with places. */
-export function checkDocument<T>(document: YamlDocument, check: (value: unknown) => Checked<T>): { ok: true; value: T } | { ok: false; problems: Problem[] } {
+export function checkDocument<T>(
+  document: YamlDocument,
+  check: (value: unknown) => Checked<T>,
+): { ok: true; value: T } | { ok: false; problems: Problem[] } {
   const checked = check(document.value);
   if (checked.ok) return checked;
   return { ok: false, problems: checked.problems.map(({ path, atKey, message }) => document.problemAt(path, message, { key: atKey })) };
@@ -73,7 +76,7 @@ function locator(file: string, lines: LineCounter, document: Document): YamlDocu
     for (const [depth, part] of path.entries()) {
       const last = depth === path.length - 1;
       if (isMap(node)) {
-        const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === part);
+        const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(part));
         if (pair === undefined) break;
         node = last && at.key === true ? pair.key : (pair.value ?? pair.key);
       } else {

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkBeacon, loadBeacons } from "./beacon.ts";
+import { problemText } from "./yaml-file.ts";
+
+const good = `name: etc
+type: file
+targets: web*
+paths: [/etc/nginx, "/etc/*.conf"]
+---
+name: load
+type: cpu
+above: 90
+clear_below: 70
+`;
+
+test("definitions come with their defaults and their targets", () => {
+  const loaded = loadBeacons("b.yaml", good);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  const [etc, load] = loaded.beacons;
+  assert.deepEqual(
+    [
+      etc!.definition.severity,
+      etc!.definition.type === "file" && etc!.definition.settle,
+      load!.definition.type === "cpu" && load!.definition.for,
+    ],
+    ["normal", "50ms", "10s"],
+  );
+  const agent = (id: string) => ({ id, labels: {}, facts: {} });
+  assert.deepEqual([etc!.test(agent("web1")), etc!.test(agent("db1")), load!.test(agent("db1"))], [true, false, true]);
+});
+
+for (const [what, text, expected] of [
+  ["an unknown type", "name: a\ntype: flie\n", /^b\.yaml:2:7: there is no beacon type "flie"; did you mean "file"\?$/],
+  ["no type", "name: a\npaths: [/etc]\n", /^b\.yaml:1:1: a beacon needs a "type": file, cpu$/],
+  ["a type that every object has by birth", "name: a\ntype: constructor\n", /^b\.yaml:2:7: there is no beacon type "constructor"/],
+  ["an option of another type", "name: a\ntype: file\npaths: [/etc]\nabove: 5\n", /^b\.yaml:4:1: unknown key "above"/],
+  ["a relative path", "name: a\ntype: file\npaths: [/etc, x]\n", /^b\.yaml:3:15: expected an absolute path or glob, got "x"$/],
+  ["a duration that is none", "name: a\ntype: cpu\nabove: 5\nfor: 10 s\n", /^b\.yaml:4:6: expected .*got "10 s"$/],
+  [
+    "thresholds that contradict each other",
+    "name: a\ntype: cpu\nabove: 5\nclear_below: 50\n",
+    /^b\.yaml:4:14: clear_below \(50\) is over above \(5\)/,
+  ],
+  ["nothing to watch", "name: a\ntype: file\n", /^b\.yaml:1:1: nothing to watch/],
+  ["a target that is no CEL", "name: a\ntype: file\nmanaged: true\ntargets: agent.labels.role ==\n", /^b\.yaml:4:\d+: /],
+  [
+    "a name twice",
+    "name: a\ntype: file\nmanaged: true\n---\nname: a\ntype: cpu\nabove: 5\n",
+    /^b\.yaml:5:7: a second beacon of the name "a" in this file$/,
+  ],
+] as const) {
+  test(`${what} is refused with line and column`, () => {
+    const loaded = loadBeacons("b.yaml", text);
+    assert.ok(!loaded.ok);
+    assert.equal(loaded.problems.length, 1, JSON.stringify(loaded.problems));
+    assert.match(problemText(loaded.problems[0]!), expected);
+  });
+}
+
+test("a definition from the wire is checked again", () => {
+  assert.ok(checkBeacon({ name: "a", type: "cpu", above: 90 }).ok);
+  for (const bad of [
+    undefined,
+    null,
+    5,
+    [],
+    {},
+    { type: "cpu" },
+    { name: "a", type: "__proto__" },
+    { name: "../a", type: "cpu", above: 90 },
+  ]) {
+    assert.equal(checkBeacon(bad).ok, false, JSON.stringify(bad));
+  }
+});

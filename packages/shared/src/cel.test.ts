@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { compileCel, compileCondition } from "./cel.ts";
+
+const scope = {
+  event: { type: "cpu.high", severity: "high", data: { count: 3, load: 97.5, path: "/etc/x", list: [1, 2], nested: { a: null } } },
+  agent: { id: "web1", labels: { role: "web" }, facts: {} },
+};
+
+function value(source: string): unknown {
+  const compiled = compileCel(source, "event");
+  assert.ok(compiled.ok, source);
+  const evaluated = compiled.expression.evaluate(scope);
+  assert.ok(evaluated.ok, JSON.stringify(evaluated));
+  return evaluated.value;
+}
+
+test("numbers of JSON and numbers of CEL can be reckoned with each other", () => {
+  for (const [source, expected] of [
+    ["event.data.count + 1", 4],
+    ["1 + event.data.count", 4],
+    ["event.data.count * 2", 6],
+    ["event.data.count / 2", 1.5],
+    ["event.data.load - 7", 90.5],
+    ["event.data.count % 2", 1],
+    ["event.data.count > 2", true],
+    ["event.data.load >= 97", true],
+    ["event.data.count == 3", true],
+    ["size(event.data.list) + 1", 3],
+  ] as const) {
+    assert.equal(value(source), expected, source);
+  }
+});
+
+test("texts, lists and what is known of the agent can be asked for", () => {
+  assert.equal(value('event.data.path.startsWith("/etc/")'), true);
+  assert.equal(value('event.type == "cpu.high" && agent.labels.role in ["web", "db"]'), true);
+  assert.equal(value("has(event.data.nope)"), false);
+  assert.deepEqual(value('{"a": event.data.list, "b": event.data.nested}'), { a: [1, 2], b: { a: null } });
+});
+
+test("a field that is not there is told apart from any other trouble", () => {
+  for (const [source, missing] of [
+    ["event.data.nope > 1", true],
+    ["agent.labels.site == 'x'", true],
+    ["event.data.path > 1", false],
+    ["1 / 0 > 1", false],
+  ] as const) {
+    const compiled = compileCel(source, "event");
+    if (!compiled.ok) continue;
+    const evaluated = compiled.expression.evaluate(scope);
+    assert.ok(!evaluated.ok, source);
+    assert.equal(evaluated.missing, missing, `${source}: ${evaluated.message}`);
+    assert.doesNotMatch(evaluated.message, /\n/);
+  }
+});
+
+test("what every JavaScript object has is no field of an event", () => {
+  for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
+    const compiled = compileCel(`event.data.${name}`, "event");
+    assert.ok(compiled.ok);
+    assert.equal(compiled.expression.evaluate(scope).ok, false, name);
+  }
+});
+
+test("an error in an expression has its place in the text", () => {
+  for (const [source, offset] of [
+    ["event.type ==", 13],
+    ["event.type == == 'x'", 14],
+    ["evnt.type == 'x'", 0],
+    ["event.type == 'x' && nope(1)", 21],
+  ] as const) {
+    const compiled = compileCel(source, "event");
+    assert.ok(!compiled.ok, source);
+    assert.ok(Math.abs(compiled.offset - offset) <= 1, `${source}: ${compiled.offset}: ${compiled.message}`);
+    assert.doesNotMatch(compiled.message, /\n/);
+  }
+});
+
+test("a condition is true or false; what can be neither is refused at load", () => {
+  assert.ok(compileCondition("event.data.flag", "event").ok, "only the data will tell");
+  for (const source of ["1 + 1", "'text'", "[1]"]) {
+    const compiled = compileCondition(source, "event");
+    assert.ok(!compiled.ok);
+    assert.match(compiled.message, /must be true or false/);
+  }
+});
+
+test("a target sees the agent and no event", () => {
+  assert.ok(compileCondition("agent.labels.role == 'web'", "agent").ok);
+  assert.equal(compileCondition("event.type == 'x'", "agent").ok, false);
+});
+
+test("an expression without end is refused at load", () => {
+  assert.equal(compileCel(`${"(".repeat(2_000)}1${")".repeat(2_000)}`, "event").ok, false);
+  assert.equal(compileCel(Array.from({ length: 5_000 }, () => "1").join(" + "), "event").ok, false);
+});

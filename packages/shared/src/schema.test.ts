@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checker, didYouMean, doorChecker, problemsText } from "./schema.ts";
+
+const schema = {
+  type: "object",
+  properties: {
+    name: { type: "string", pattern: "^[a-z]+$", description: "a name of lower-case letters" },
+    priority: { enum: ["high", "low"], default: "low" },
+    count: { type: "integer", minimum: 1 },
+    on: { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }], description: "a type or a list of them" },
+    off: { anyOf: [{ type: "string" }, { type: "array", items: { type: "string" } }], description: "a type or a list of them" },
+    list: { type: "array", items: { anyOf: [{ type: "string" }, { type: "boolean" }], description: "text or a truth" } },
+  },
+  required: ["name"],
+  additionalProperties: false,
+} as const;
+const check = checker(schema);
+
+function messages(value: unknown): string[] {
+  const checked = check(value);
+  return checked.ok ? [] : checked.problems.map(({ path, message }) => `${path.join(".")}: ${message}`);
+}
+
+test("a value that fits comes back with its defaults", () => {
+  assert.deepEqual(check({ name: "a" }), { ok: true, value: { name: "a", priority: "low" } });
+});
+
+test("an unknown key names the one that was probably meant", () => {
+  assert.deepEqual(messages({ name: "a", prority: "low" }), ['prority: unknown key "prority"; did you mean "priority"?']);
+  assert.match(messages({ name: "a", zzz: 1 })[0]!, /unknown key "zzz" \(known: name, priority,/);
+  const checked = check({ name: "a", prority: "low" });
+  assert.ok(!checked.ok && checked.problems[0]!.atKey, "it points at the key");
+});
+
+test("what was expected and what was found are both said", () => {
+  assert.deepEqual(messages({ name: "A1" }), ['name: expected a name of lower-case letters, got "A1"']);
+  assert.deepEqual(messages({ name: 5 }), ["name: expected a name of lower-case letters, got 5"]);
+  assert.deepEqual(messages({ name: "a", count: "5" }), ['count: expected integer, got "5"']);
+  assert.deepEqual(messages({ name: "a", priority: "hihg" }), ['priority: expected one of high, low, got "hihg"; did you mean "high"?']);
+  assert.deepEqual(messages({}), [': the key "name" is missing']);
+  assert.match(messages({ name: "a", count: 0 })[0]!, /must be >= 1, got 0/);
+  assert.match(messages({ name: "x".repeat(500).toUpperCase() })[0]!, /^.{60,130}\.\.\.$/, "a long value is cut");
+});
+
+test("a failed choice is one problem, and every failed choice is told", () => {
+  assert.deepEqual(messages({ name: "a", on: 5 }), ["on: expected a type or a list of them, got 5"]);
+  assert.deepEqual(messages({ name: "a", on: 5, off: 6 }), [
+    "on: expected a type or a list of them, got 5",
+    "off: expected a type or a list of them, got 6",
+  ]);
+  assert.deepEqual(messages({ name: "a", list: [1, true, 2] }), [
+    "list.0: expected text or a truth, got 1",
+    "list.2: expected text or a truth, got 2",
+  ]);
+});
+
+test("several problems are one line where there is no file to point into", () => {
+  const checked = check({ nmae: "a" });
+  assert.ok(!checked.ok);
+  assert.match(problemsText(checked.problems), /the key "name" is missing; nmae: unknown key "nmae"; did you mean "name"\?/);
+});
+
+test("a nearly right word is recognised, another is not", () => {
+  assert.equal(didYouMean("whne", ["when", "on"]), '; did you mean "when"?');
+  assert.equal(didYouMean("file.restroe", ["file.restore", "file.remove"]), '; did you mean "file.restore"?');
+  assert.equal(didYouMean("banana", ["when", "on"]), "");
+});
+
+test("at the door nothing is filled in and one problem is enough", () => {
+  const door = doorChecker({
+    type: "object",
+    properties: { a: { type: "string", default: "x" }, b: { type: "integer" } },
+    additionalProperties: false,
+  } as const);
+  const value = {};
+  assert.ok(door(value).ok);
+  assert.deepEqual(value, {});
+  const checked = door({ a: 1, b: "x", c: 2 });
+  assert.ok(!checked.ok && checked.problems.length === 1);
+});

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type ExecutionReport, outcomes } from "./action.ts";
+import type { Event } from "./event.ts";
+import { type Firing, match, type PlannedStep, ReactorIndex } from "./match.ts";
+import { loadReactors, type Reactor } from "./reactor.ts";
+import { type Effect, type Input, startTask, type Step, stepTask } from "./task.ts";
+
+const event: Event = {
+  position: 1,
+  id: "web1:1:1",
+  type: "file.drifted",
+  source: "/agents/web1/beacons/etc",
+  agent: "web1",
+  subject: "/etc/motd",
+  time: 1,
+  received: 2,
+  severity: "normal",
+  data: {},
+};
+
+const reactor = ((): Reactor => {
+  const loaded = loadReactors("r.yaml", "name: heal\non: file.*\npriority: high\ndo: [{ file.restore: { path: /etc/motd } }]\n");
+  assert.ok(loaded.ok);
+  return loaded.reactors[0]!;
+})();
+
+const restore: PlannedStep = { action: "file.restore", args: { path: "/etc/motd" } };
+const command: PlannedStep = { action: "command.run", args: { argv: ["id"] } };
+const emit: PlannedStep = { action: "event.emit", args: { type: "deploy.wanted", severity: "normal", data: { a: 1 } } };
+
+function start(steps: PlannedStep[], now = 100): Step {
+  const firing: Firing = { reactor, plan: { ok: true, steps } };
+  return startTask(firing, { event, ancestry: ["root"] }, now);
+}
+
+function report(execution: string, outcome: ExecutionReport["outcome"] = "succeeded", message?: string): Input {
+  return {
+    kind: "report",
+    report: { execution, action: "x.y", outcome, changed: true, started: 1, ended: 2, ...(message === undefined ? {} : { message }) },
+  };
+}
+
+const emitted = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "emit" ? [effect.event.type] : []));
+const executed = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+
+test("a remedy that worked is verified, and then the task is resolved", () => {
+  const first = start([restore]);
+  assert.deepEqual(emitted(first.effects), ["task.created"]);
+  const [doing] = executed(first.effects);
+  assert.deepEqual([doing!.action, doing!.purpose, doing!.agent], ["file.restore", "do", "web1"]);
+  const second = stepTask(first.task, report(doing!.id), 110);
+  const [checking] = executed(second.effects);
+  assert.deepEqual([checking!.action, checking!.purpose, checking!.args], ["file.check", "verify", { path: "/etc/motd" }]);
+  assert.deepEqual(emitted(second.effects), ["task.verifying"]);
+  const third = stepTask(second.task, report(checking!.id), 120);
+  assert.deepEqual(third.task.status, { state: "resolved", verified: true });
+  assert.deepEqual(emitted(third.effects), ["task.resolved"]);
+  assert.deepEqual(third.task.ancestry, ["root", "heal"]);
+});
+
+test("a remedy without a verification resolves unverified", () => {
+  const first = start([command]);
+  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), 110);
+  assert.deepEqual(task.status, { state: "resolved", verified: false });
+});
+
+test("steps run one after the other, and the same thing is verified once", () => {
+  let { task, effects } = start([restore, command, restore]);
+  const ran: string[] = [];
+  for (let round = 0; round < 10 && task.status.state !== "resolved"; round++) {
+    const [execution] = executed(effects);
+    ran.push(execution!.action);
+    ({ task, effects } = stepTask(task, report(execution!.id), 200));
+  }
+  assert.deepEqual(ran, ["file.restore", "command.run", "file.restore", "file.check"]);
+  assert.deepEqual(task.status, { state: "resolved", verified: true });
+});
+
+test("an event is emitted within the step, and the next step follows at once", () => {
+  const { task, effects } = start([emit, command]);
+  assert.deepEqual(emitted(effects), ["task.created", "deploy.wanted"]);
+  assert.equal(executed(effects)[0]!.action, "command.run");
+  assert.equal(task.started, 2);
+  const emission = effects.find((effect) => effect.kind === "emit" && effect.event.type === "deploy.wanted");
+  assert.equal(emission?.kind === "emit" && emission.event.cause, `${task.id}.1`, "it is caused by its execution");
+  assert.equal(start([emit]).task.status.state, "resolved");
+});
+
+test("a remedy that did not work escalates with the reason, and nothing follows", () => {
+  for (const outcome of outcomes.filter((name) => name !== "succeeded")) {
+    const first = start([restore, command]);
+    const { task, effects } = stepTask(first.task, report(executed(first.effects)[0]!.id, outcome, "no room"), 110);
+    assert.equal(task.status.state, "escalated");
+    assert.match(task.status.state === "escalated" ? task.status.reason : "", /no room$/);
+    assert.deepEqual([executed(effects), emitted(effects)], [[], ["task.escalated"]]);
+  }
+});
+
+test("a command that nobody could take escalates, and is recorded as expired", () => {
+  const first = start([restore]);
+  const { task, effects } = stepTask(
+    first.task,
+    { kind: "expired", execution: executed(first.effects)[0]!.id, reason: "offline for 1h" },
+    500,
+  );
+  assert.deepEqual(task.status, { state: "escalated", reason: "offline for 1h" });
+  const record = effects.find((effect) => effect.kind === "record");
+  assert.deepEqual(record?.kind === "record" && [record.report.outcome, record.report.action], ["expired", "file.restore"]);
+});
+
+test("values that could not be worked out make a task that escalates at once", () => {
+  const { task, effects } = startTask({ reactor, plan: { ok: false, reason: "no such key" } }, { event, ancestry: [] }, 100);
+  assert.deepEqual(task.status, { state: "escalated", reason: "no such key" });
+  assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
+});
+
+test("the same firing is the same task, so that a crash makes no second one (P2)", () => {
+  assert.deepEqual(start([restore]), start([restore]));
+});
+
+test("a result that arrives twice counts once, as does one of another execution", () => {
+  const first = start([restore]);
+  const id = executed(first.effects)[0]!.id;
+  const second = stepTask(first.task, report(id), 110);
+  for (const late of [
+    report(id),
+    report(`${first.task.id}.9`),
+    report("t-000000000000.1", "failed"),
+    { kind: "expired", execution: id, reason: "late" } as const,
+  ]) {
+    assert.deepEqual(stepTask(second.task, late, 120), { task: second.task, effects: [] });
+  }
+});
+
+test("any order of reports, duplicates and expiries ends a task once, and no execution is started twice or afterwards", () => {
+  const anySteps = fc.array(fc.constantFrom(restore, command, emit, { ...restore, args: { path: "/etc/hosts" } }), {
+    minLength: 1,
+    maxLength: 6,
+  });
+  const anyInput = fc.record({
+    expired: fc.boolean(),
+    number: fc.integer({ min: 1, max: 14 }),
+    outcome: fc.constantFrom("succeeded", "succeeded", "succeeded", ...outcomes),
+  });
+  fc.assert(
+    fc.property(anySteps, fc.array(anyInput, { maxLength: 40 }), (steps, inputs) => {
+      let { task, effects } = start(steps);
+      const ids = new Set<string>();
+      const ends: string[] = [];
+      const take = (found: Effect[]) => {
+        for (const effect of found) {
+          if (effect.kind === "execute" || effect.kind === "performed") {
+            assert.equal(ends.length, 0, "started after the end");
+            assert.ok(!ids.has(effect.execution.id), "started twice");
+            ids.add(effect.execution.id);
+          }
+          if (effect.kind === "emit" && (effect.event.type === "task.resolved" || effect.event.type === "task.escalated"))
+            ends.push(effect.event.type);
+        }
+        assert.ok(executed(found).length <= 1, "one at a time");
+      };
+      take(effects);
+      for (const { expired, number, outcome } of inputs) {
+        const execution = `${task.id}.${number}`;
+        const before = task;
+        ({ task, effects } = stepTask(task, expired ? { kind: "expired", execution, reason: "late" } : report(execution, outcome), 200));
+        take(effects);
+        const ended = before.status.state === "resolved" || before.status.state === "escalated";
+        if (ended) assert.deepEqual([task, effects], [before, []]);
+      }
+      assert.ok(ends.length <= 1);
+      assert.equal(ends.length === 1, task.status.state === "resolved" || task.status.state === "escalated");
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("what match decides is what a task starts with", () => {
+  const [decision] = match(new ReactorIndex([reactor]), { event, agent: { id: "web1", labels: {}, facts: {} }, ancestry: [] });
+  assert.ok(decision?.kind === "fire");
+  const { task } = startTask(decision, { event, ancestry: [] }, 100);
+  assert.deepEqual(
+    [task.reactor, task.reactorVersion, task.priority, task.agent, task.subject, task.created],
+    ["heal", reactor.version, "high", "web1", "/etc/motd", 100],
+  );
+});

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Packr } from "msgpackr";
+import { frameFault } from "./frame-scan.ts";
+import {
+  type AgentMessage,
+  checkEvent,
+  decodeFromAgent,
+  decodeFromMaster,
+  encode,
+  frameBytesMax,
+  type MasterMessage,
+  wireVersion,
+} from "./wire.ts";
+
+const digest = "0123456789abcdef".repeat(4);
+const execution = "t-3f9a1c0b27d4.1";
+const event = {
+  sequence: 7,
+  type: "file.changed",
+  time: 1.5e12,
+  severity: "high",
+  subject: "/etc/motd",
+  data: { path: "/etc/motd", n: null, list: [1, -2, 2.5, true] },
+};
+
+const fromAgent: AgentMessage[] = [
+  { kind: "knock", body: {} },
+  { kind: "hello", body: { agent: "web1", publicKey: "x".repeat(40), proof: "abc", epoch: "mi4k2x", token: "t0" } },
+  {
+    kind: "facts",
+    body: { facts: { os: "linux", cores: 4, nested: { deep: [1, { a: "b" }] } }, labels: { role: "web" }, beacons: "", files: "v1" },
+  },
+  { kind: "events", body: { epoch: "mi4k2x", events: [event, { ...event, sequence: 8 }] } },
+  { kind: "accepted", body: { execution } },
+  { kind: "blobGet", body: { digest, offset: 262_144 } },
+  { kind: "ping", body: {} },
+];
+const managed = { path: "/etc/motd", digest, size: 5, mode: 0o644, owner: "root", group: "root", secret: false };
+const fromMaster: MasterMessage[] = [
+  { kind: "challenge", body: { challenge: "abc" } },
+  { kind: "welcome", body: { session: "s", creditEvents: 2_000, heartbeatMs: 5_000 } },
+  { kind: "pending", body: { fingerprint: "3f9a-1c0b" } },
+  { kind: "refused", body: { reason: "revoked" } },
+  { kind: "ack", body: { epoch: "mi4k2x", sequence: 2 ** 40 } },
+  { kind: "execute", body: { execution, action: "file.restore", args: { path: "/etc/motd" } } },
+  { kind: "beacons", body: { version: "1", definitions: [{ name: "etc", type: "file" }] } },
+  { kind: "files", body: { version: "1", files: [managed] } },
+  { kind: "blob", body: { digest, offset: 0, total: 3, bytes: Buffer.from([1, 2, 3]) } },
+  { kind: "pong", body: {} },
+];
+const envelope = { session: "secret", counter: 42 };
+
+test("every kind of message comes back as it was", () => {
+  for (const message of fromAgent) assert.deepEqual(decodeFromAgent(encode(message, envelope)), { ok: true, envelope, message });
+  for (const message of fromMaster) assert.deepEqual(decodeFromMaster(encode(message, envelope)), { ok: true, envelope, message });
+});
+
+test("a message of one side is none of the other's", () => {
+  for (const message of fromAgent) assert.equal(decodeFromMaster(encode(message)).ok, false, message.kind);
+  for (const message of fromMaster) assert.equal(decodeFromAgent(encode(message)).ok, false, message.kind);
+});
+
+test("a key without a value is left out, not sent as something that the other side refuses", () => {
+  const message = { kind: "facts", body: { facts: { known: 1, unknown: undefined }, labels: {}, beacons: "", files: "" } } as const;
+  const decoded = decodeFromAgent(encode(message));
+  assert.ok(decoded.ok && decoded.message.kind === "facts");
+  assert.deepEqual(decoded.message.body.facts, { known: 1 });
+});
+
+test("a mutated frame never throws and never becomes a message that does not fit", () => {
+  const frames = [...fromAgent, ...fromMaster].map((message) => encode(message, envelope));
+  const mutation = fc.record({
+    frame: fc.nat({ max: frames.length - 1 }),
+    at: fc.nat({ max: 400 }),
+    bytes: fc.uint8Array({ minLength: 0, maxLength: 6 }),
+    cut: fc.nat({ max: 6 }),
+  });
+  fc.assert(
+    fc.property(mutation, ({ frame, at, bytes, cut }) => {
+      const original = frames[frame]!;
+      const place = at % original.length;
+      const mutated = Buffer.concat([original.subarray(0, place), bytes, original.subarray(place + cut)]);
+      for (const decode of [decodeFromAgent, decodeFromMaster]) {
+        const decoded = decode(mutated);
+        if (!decoded.ok) assert.equal(typeof decoded.reason, "string");
+        // What was taken fits the schema: its own encoding is taken again.
+        else assert.deepEqual(decode(encode(decoded.message, decoded.envelope)), decoded);
+      }
+    }),
+    { numRuns: 10_000 },
+  );
+});
+
+test("random bytes never throw and are never a message", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      assert.equal(decodeFromAgent(bytes).ok, false);
+      assert.equal(decodeFromMaster(bytes).ok, false);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+test("extensions of MessagePack are refused before anything is built of them", () => {
+  const rich = new Packr({ useRecords: false, moreTypes: true, structuredClone: true });
+  const cycle: Record<string, unknown> = {};
+  cycle["self"] = cycle;
+  const hostile = {
+    date: new Date(),
+    set: new Set([1]),
+    pattern: /(a+)+$/,
+    error: new Error("x"),
+    big: 2n ** 200n,
+    typed: new Float64Array(2),
+    nothing: [undefined],
+    cycle,
+  };
+  for (const [name, value] of Object.entries(hostile)) {
+    const frame = rich.pack([wireVersion, "facts", "", 1, { facts: { value }, labels: {}, beacons: "", files: "" }]);
+    const decoded = decodeFromAgent(frame);
+    assert.ok(!decoded.ok, name);
+    assert.match(decoded.reason, /holds an extension/, name);
+  }
+  const records = new Packr({ useRecords: true }).pack([wireVersion, "ping", "", 1, {}, { a: 1 }]);
+  assert.match(String(frameFault(records)), /holds an extension/);
+});
+
+test("lengths that a frame cannot hold, depth without end and leftovers are refused", () => {
+  for (const hex of ["ddffffffff", "dfffffffff", "dbffffffff", "c6ffffffff", "95", "", "dc"]) {
+    assert.equal(frameFault(Buffer.from(hex, "hex")), "it ends too early", hex);
+  }
+  assert.match(String(frameFault(Buffer.alloc(frameBytesMax, 0x91))), /nested deeper/);
+  assert.match(String(frameFault(Buffer.from("c0c0", "hex"))), /something follows/);
+  assert.equal(frameFault(Buffer.from("93c0a161cb0000000000000000", "hex")), undefined);
+});
+
+test("the scan and the decoder agree about every value that JSON can hold", () => {
+  const plain = new Packr({ useRecords: false });
+  fc.assert(fc.property(fc.jsonValue({ maxDepth: 6 }), (value) => assert.equal(frameFault(plain.pack(value)), undefined)));
+});
+
+test("a frame over the cap is neither sent nor read", () => {
+  const large = { kind: "facts", body: { facts: { text: "x".repeat(frameBytesMax) }, labels: {}, beacons: "", files: "" } } as const;
+  assert.throws(() => encode(large), { code: "FRAME_TOO_LARGE" });
+  const decoded = decodeFromAgent(Buffer.alloc(frameBytesMax + 1));
+  assert.ok(!decoded.ok);
+  assert.match(decoded.reason, /over the limit/);
+});
+
+test("a key __proto__ from a host changes no prototype", () => {
+  const facts = new Map<string, unknown>([
+    ["__proto__", { polluted: true }],
+    ["constructor", { prototype: { polluted: true } }],
+  ]);
+  const decoded = decodeFromAgent(
+    new Packr({ useRecords: false }).pack([wireVersion, "facts", "", 1, { facts, labels: {}, beacons: "", files: "" }]),
+  );
+  assert.equal(({} as Record<string, unknown>)["polluted"], undefined);
+  assert.ok(decoded.ok && decoded.message.kind === "facts");
+  assert.equal(Object.getPrototypeOf(decoded.message.body.facts), Object.prototype);
+});
+
+test("kinds that objects have by birth are no kinds of message", () => {
+  for (const kind of ["constructor", "__proto__", "toString", ""]) {
+    assert.equal(decodeFromAgent(new Packr({ useRecords: false }).pack([wireVersion, kind, "", 1, {}])).ok, false, kind);
+  }
+});
+
+test("an agent cannot say more of an event than is its to say", () => {
+  assert.ok(checkEvent(event).ok);
+  for (const extra of [{ agent: "web2" }, { id: "web2:1:1" }, { source: "/agents/web2" }, { position: 1 }, { received: 1 }]) {
+    assert.equal(checkEvent({ ...event, ...extra }).ok, false, JSON.stringify(extra));
+  }
+  for (const bad of [
+    { sequence: 0 },
+    { sequence: 1.5 },
+    { type: "changed" },
+    { time: Number.NaN },
+    { severity: "fatal" },
+    { data: [] },
+    { data: null },
+  ]) {
+    assert.equal(checkEvent({ ...event, ...bad }).ok, false, JSON.stringify(bad));
+  }
+});
+
+test("a master's command names an action that exists, and a blob holds bytes", () => {
+  const unknown = decodeFromMaster(encode({ kind: "execute", body: { execution, action: "rm.everything", args: {} } }));
+  assert.deepEqual(unknown, { ok: false, reason: 'there is no action "rm.everything"' });
+  assert.equal(decodeFromMaster(encode({ kind: "blob", body: { digest, offset: 0, total: 1, bytes: "x" } })).ok, false);
+});
