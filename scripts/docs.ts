@@ -1,0 +1,296 @@
+/**
+ * Writes `docs/reference/` from the schemas, so that what is documented is what is checked: a page for each thing that people write
+ * or read, and two JSON Schemas for editors.
+ *
+ *     npm run docs [-- --check]
+ *
+ * `--check` writes nothing and fails when a file is not what the schemas would give.
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { actions, type ActionSpec, outcomes } from "@needfire/shared/action";
+import * as api from "@needfire/shared/api";
+import { beaconTypes } from "@needfire/shared/beacon";
+import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
+import { errorCodes } from "@needfire/shared/errors";
+import { eventSchema } from "@needfire/shared/event";
+import { fileMapSchema } from "@needfire/shared/managed-file";
+import { reactorSchema } from "@needfire/shared/reactor";
+
+/** What these pages read of a JSON Schema; every schema of the project fits. */
+interface Schema {
+  readonly type?: string | readonly string[];
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: boolean | Schema;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly maxItems?: number;
+}
+
+interface Route {
+  does: string;
+  query?: Schema;
+  body?: Schema;
+  gives: Schema;
+  /** The answer is a stream of such objects, one to a line. */
+  lines?: boolean;
+}
+
+const routes: Record<string, Route> = {
+  "GET /v1/status": {
+    does: "The master itself: its address, fingerprint and join string, how much of everything it has, and the problems in its files.",
+    gives: api.statusView,
+  },
+  "GET /v1/keys": { does: "Every key that has knocked, and its state.", gives: api.keysView },
+  "POST /v1/keys/:key/accept": { does: "Let a key in. `:key` is an agent id or a fingerprint.", gives: api.keyView },
+  "POST /v1/keys/:key/reject": { does: "Turn a waiting key away.", gives: api.keyView },
+  "POST /v1/keys/:key/revoke": { does: "Shut an accepted key out, at once.", gives: api.keyView },
+  "POST /v1/tokens": { does: "Make a token, and the join string that carries it.", body: api.tokenRequest, gives: api.tokenView },
+  "GET /v1/agents": { does: "Every agent.", gives: api.agentsView },
+  "GET /v1/agents/:id": { does: "One agent.", gives: api.agentView },
+  "GET /v1/events": { does: "History, newest first.", query: api.eventsQuery, gives: api.eventsView },
+  "GET /v1/events/stream": {
+    does: "What happens from now on (from `since` on, when it is given), as it happens.",
+    query: api.eventsQuery,
+    gives: api.eventView,
+    lines: true,
+  },
+  "GET /v1/events/:id": { does: "One event with its causal chain, both ways.", gives: api.chainView },
+  "POST /v1/events": { does: "Put an event into the journal.", body: api.sendRequest, gives: api.sendView },
+  "GET /v1/reactors": { does: "The reactors in force, and the problems of those that are not.", gives: api.reactorsView },
+  "GET /v1/tasks": { does: "Tasks, newest first.", query: api.tasksQuery, gives: api.tasksView },
+  "GET /v1/tasks/:id": { does: "One task with its executions.", gives: api.taskView },
+  "POST /v1/reload": { does: "Read reactors, beacons and managed files again, as SIGHUP does.", gives: api.reloadView },
+};
+
+const folder = join(dirname(import.meta.dirname), "docs", "reference");
+const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
+process.exitCode = main(pages(), values.check);
+
+function pages(): Record<string, string> {
+  return {
+    "events.md": eventsPage(),
+    "beacons.md": beaconsPage(),
+    "actions.md": actionsPage(),
+    "reactors.md": reactorsPage(),
+    "config.md": configPage(),
+    "api.md": apiPage(),
+    "errors.md": errorsPage(),
+    "reactor.schema.json": editorSchema("A Needfire reactor", reactorForEditors()),
+    "beacon.schema.json": editorSchema("A Needfire beacon", { anyOf: Object.values(beaconTypes).map(({ options }) => options) }),
+  };
+}
+
+function main(wanted: Record<string, string>, checkOnly: boolean): number {
+  mkdirSync(folder, { recursive: true });
+  const present = readdirSync(folder);
+  const extra = present.filter((name) => !Object.hasOwn(wanted, name));
+  const stale = Object.keys(wanted).filter((name) => !present.includes(name) || readFileSync(join(folder, name), "utf8") !== wanted[name]);
+  if (checkOnly) {
+    for (const name of [...stale, ...extra]) process.stdout.write(`docs/reference/${name} is not what the schemas give: npm run docs\n`);
+    return stale.length + extra.length > 0 ? 1 : 0;
+  }
+  for (const name of extra) rmSync(join(folder, name), { recursive: true });
+  for (const name of stale) writeFileSync(join(folder, name), wanted[name]!);
+  process.stdout.write(
+    `docs/reference: ${stale.length} written, ${extra.length} removed, ${Object.keys(wanted).length - stale.length} as they were\n`,
+  );
+  return 0;
+}
+
+function eventsPage(): string {
+  const sections = Object.entries(beaconTypes).flatMap(([beacon, { events }]) => [
+    `## From \`${beacon}\` beacons`,
+    ...sameData(events).map(({ names, schema }) => `### ${names.map((name) => `\`${name}\``).join(", ")}\n\n${fields(schema)}`),
+  ]);
+  return page("Events", [
+    "An event is something that happened. These are its fields, in conditions (`event.type`, `event.data.path`) and in `needfire events show --json`:",
+    fields(eventSchema),
+    "What is in `data` depends on the type. Below, the types that beacons make; the master's own are under the reserved prefixes `agent.`, `task.`, `execution.`, `keys.`, `journal.`, `master.`, `reactor.` and `event.`, which nobody else can claim.",
+    ...sections,
+  ]);
+}
+
+/** Event types whose data look alike, told once. */
+function sameData(events: Readonly<Record<string, Schema>>): { names: string[]; schema: Schema }[] {
+  const found = new Map<Schema, string[]>();
+  for (const [name, schema] of Object.entries(events)) found.set(schema, [...(found.get(schema) ?? []), name]);
+  return [...found].map(([schema, names]) => ({ names, schema }));
+}
+
+function beaconsPage(): string {
+  return page("Beacons", [
+    "A beacon watches something on a host and makes events of it. Definitions are YAML documents, one beacon each, in `beacons/*.yaml` on the master (for the hosts that `targets` names) or on the agent (for itself). Editors check them against [beacon.schema.json](beacon.schema.json).",
+    ...Object.entries(beaconTypes).flatMap(([type, { summary, options, events }]) => [
+      `## \`type: ${type}\``,
+      summary,
+      fields(options),
+      `Events: ${Object.keys(events)
+        .map((name) => `\`${name}\``)
+        .join(", ")} (see [events](events.md)).`,
+    ]),
+  ]);
+}
+
+function actionsPage(): string {
+  const section = ([name, spec]: [string, ActionSpec]) => [
+    `## \`${name}\``,
+    spec.summary,
+    `Runs on the ${spec.runsOn}.${spec.verify === undefined ? "" : ` Verified by \`${spec.verify}\` with the same arguments.`}`,
+    "### Arguments",
+    fields(spec.args as Schema),
+    "### Result",
+    fields(spec.result as Schema),
+  ];
+  return page("Actions", [
+    "An action is a remedy: what a reactor's `do` names. Any argument may be given as `${{ CEL }}`, which is evaluated for each event.",
+    `An execution ends as one of: ${outcomes.map((name) => `\`${name}\``).join(", ")}.`,
+    ...Object.entries(actions).flatMap(section),
+  ]);
+}
+
+function reactorsPage(): string {
+  return page("Reactors", [
+    "A reactor is a rule: on which events, under which condition, to do what. A file in `reactors/*.yaml` holds one or several, as YAML documents; it is taken as a whole or not at all. Editors check it against [reactor.schema.json](reactor.schema.json).",
+    fields(reactorSchema),
+    "## Values",
+    "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. Expressions see `event` ([its fields](events.md)) and `agent` (`id`, `labels`, `facts`).",
+    "## Actions",
+    table(
+      ["action", "does"],
+      Object.entries(actions).map(([name, { summary }]) => [`[\`${name}\`](actions.md#${name.replaceAll(".", "")})`, summary]),
+    ),
+  ]);
+}
+
+function configPage(): string {
+  return page("Configuration", [
+    "Both files are YAML. Paths in them are relative to the file that they stand in.",
+    "## `master.yaml`",
+    fields(masterConfigSchema),
+    "## `agent.yaml`",
+    "`needfire agent join` writes it.",
+    fields(agentConfigSchema),
+    "## The map of managed files",
+    "The file that `files` of `master.yaml` names: which file of the file root belongs where, and how it must look there.",
+    fields(fileMapSchema),
+  ]);
+}
+
+function apiPage(): string {
+  return page("HTTP API", [
+    "The master's API is on its unix socket (`socket` in `master.yaml`): `curl --unix-socket /run/needfire/master.sock http://needfire/v1/status`. Requests and answers are JSON.",
+    "An answer that is no success carries a code from the [table of errors](errors.md):",
+    fields(api.errorView),
+    ...Object.entries(routes).flatMap(([route, { does, query, body, gives, lines }]) => [
+      `## \`${route}\``,
+      does,
+      ...(query === undefined ? [] : ["### Query", fields(query)]),
+      ...(body === undefined ? [] : ["### Body", fields(body)]),
+      lines === true ? "### Answer: NDJSON, one object to a line" : "### Answer",
+      fields(gives),
+    ]),
+  ]);
+}
+
+function errorsPage(): string {
+  return page("Errors", [
+    "Every error that Needfire throws or answers with carries one of these codes.",
+    table(
+      ["code", "means"],
+      Object.entries(errorCodes).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
+  ]);
+}
+
+/** The reactor's schema with every action's arguments in place, each of which may be an expression instead. */
+function reactorForEditors(): object {
+  const step = {
+    type: "object",
+    minProperties: 1,
+    maxProperties: 1,
+    additionalProperties: false,
+    properties: Object.fromEntries(
+      Object.entries<ActionSpec>(actions).map(([name, { args, summary }]) => [
+        name,
+        { description: summary, ...withExpressions(args as Schema) },
+      ]),
+    ),
+  };
+  return { ...reactorSchema, properties: { ...reactorSchema.properties, do: { ...reactorSchema.properties.do, items: step } } };
+}
+
+function withExpressions(args: Schema): object {
+  const expression = { type: "string", pattern: "\\$\\{\\{", description: "text with ${{ CEL }} in it" };
+  const properties = Object.entries(args.properties ?? {}).map(([name, { description, ...schema }]) => [
+    name,
+    { ...(description === undefined ? {} : { description }), anyOf: [withExpressionItems(schema, expression), expression] },
+  ]);
+  return { ...args, properties: Object.fromEntries(properties) };
+}
+
+function withExpressionItems(schema: Schema, expression: object): object {
+  if (schema.items === undefined) return schema;
+  return { ...schema, items: { anyOf: [schema.items, expression] } };
+}
+
+function editorSchema(title: string, schema: object): string {
+  return `${JSON.stringify({ $schema: "https://json-schema.org/draft/2020-12/schema", title, ...schema }, undefined, 2)}\n`;
+}
+
+function page(title: string, parts: string[]): string {
+  return `<!-- Generated by scripts/docs.ts from the schemas in packages/shared. Change those, then: npm run docs -->\n\n# ${title}\n\n${parts.join("\n\n")}\n`;
+}
+
+/** One row for each field, those of objects inside it below it with their path. */
+function fields(schema: Schema): string {
+  const rows = fieldRows(schema, "");
+  return rows.length === 0 ? "(no fields)" : table(["field", "type", "default", "means"], rows);
+}
+
+function fieldRows(schema: Schema, prefix: string): string[][] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    const needed = schema.required?.includes(name) ?? false;
+    const fallback = field.default === undefined ? (needed ? "required" : "") : `\`${JSON.stringify(field.default)}\``;
+    const row = [`\`${prefix}${name}\``, typeText(field), fallback, meaning(field)];
+    const inner = field.type === "array" ? (field.items ?? {}) : field;
+    return [row, ...fieldRows(inner, `${prefix}${name}${field.type === "array" ? "[]" : ""}.`)];
+  });
+}
+
+function meaning(field: Schema): string {
+  return [field.description ?? "", limitsText(field)].filter((part) => part !== "").join("; ");
+}
+
+function limitsText({ minimum, maximum, maxLength, maxItems }: Schema): string {
+  const limits = [
+    minimum === undefined ? "" : `at least ${minimum}`,
+    maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? "" : `at most ${maximum}`,
+    maxLength === undefined ? "" : `at most ${maxLength} characters`,
+    maxItems === undefined ? "" : `at most ${maxItems} items`,
+  ];
+  return limits.filter((limit) => limit !== "").join(", ");
+}
+
+function typeText(schema: Schema): string {
+  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
+  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(" or ");
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeText).join(" or ");
+  if (schema.type === "array") return `list of ${typeText(schema.items ?? {})}`;
+  if (schema.type === "object" && typeof schema.additionalProperties === "object") return `map of ${typeText(schema.additionalProperties)}`;
+  return schema.type === undefined ? "any" : [schema.type].flat().join(" or ");
+}
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
