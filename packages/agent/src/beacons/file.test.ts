@@ -417,8 +417,9 @@ test(
     await f.end();`;
     // A user namespace has a limit of its own: the machine's stays as it is.
     const run = spawnSync(
-      "unshare",
+      "/usr/bin/env",
       [
+        "unshare",
         "-Ur",
         "sh",
         "-c",
