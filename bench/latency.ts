@@ -1,0 +1,104 @@
+/**
+ * A managed file is written; how long until it is back? Both processes on one machine, journal and store synced with FULL, CURVE on.
+ * The hops come from the events' own times.
+ */
+import { readFileSync, watch, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Testbed, until } from "../test/testbed.ts";
+import type { Figure } from "./main.ts";
+
+const changesDefault = 100;
+const warmUp = 10;
+const pauseMs = 50;
+
+const desired = `# managed\n${"a line of a configuration file = value\n".repeat(25)}`;
+
+export async function latency({ count = changesDefault }: { count?: number | undefined }): Promise<Figure[]> {
+  let file = "";
+  const bed = await Testbed.start({}, (made) => {
+    file = made.manage("bench.conf", { content: desired });
+    for (const kind of ["reactors", "beacons"]) {
+      writeFileSync(made.path(kind, "managed-files.yaml"), readFileSync(new URL(`../${kind}/managed-files.yaml`, import.meta.url)));
+    }
+  });
+  try {
+    await bed.addAgent("bench");
+    await until("the file is in place", () => content(file) === desired);
+    const totals: number[] = [];
+    for (let change = 0; change < warmUp + count; change++) {
+      const took = await restoreOnce(file, change);
+      if (change >= warmUp) totals.push(took);
+    }
+    return [...figures(totals), ...(await hops(bed, count))];
+  } finally {
+    await bed.stop();
+  }
+}
+
+/** Looks whenever the kernel says that something in the directory changed, so that measuring takes no processor time from what is measured. */
+async function restoreOnce(file: string, change: number): Promise<number> {
+  const back = Promise.withResolvers<number>();
+  const limit = setTimeout(() => back.reject(new Error(`change ${change} was not undone within 10 s`)), 10_000);
+  let from: number | undefined;
+  const watcher = watch(dirname(file), () => {
+    if (from !== undefined && content(file) === desired) back.resolve(performance.now());
+  });
+  try {
+    await delay(pauseMs);
+    from = performance.now();
+    writeFileSync(file, `${desired}changed by hand, ${change}\n`);
+    return (await back.promise) - from;
+  } finally {
+    clearTimeout(limit);
+    watcher.close();
+  }
+}
+
+function figures(totals: number[]): Figure[] {
+  const settings = { changes: totals.length, synchronous: "FULL", encryption: "CURVE", bytes: desired.length };
+  return [
+    { bench: "latency", metric: "p50", value: quantile(totals, 0.5), unit: "ms", aim: 5, settings },
+    { bench: "latency", metric: "p90", value: quantile(totals, 0.9), unit: "ms", settings },
+    { bench: "latency", metric: "p99", value: quantile(totals, 0.99), unit: "ms", aim: 15, settings },
+  ];
+}
+
+/** From the event to the command on the host, and from there to its end. */
+async function hops(bed: Testbed, count: number): Promise<Figure[]> {
+  const tasks = (await bed.client.tasks({ reactor: "managed-files", limit: count })).tasks;
+  const settings = { changes: tasks.length, from: "the events' own times" };
+  const times = new Map((await bed.client.events({ type: "file.drifted", limit: 10_000 })).events.map((event) => [event.id, event]));
+  const hop = (metric: string, of: (task: (typeof tasks)[number]) => number): Figure => ({
+    bench: "latency",
+    metric,
+    value: quantile(tasks.map(of), 0.5),
+    unit: "ms",
+    settings,
+  });
+  const restore = (task: (typeof tasks)[number]) => task.executions.find(({ purpose }) => purpose === "do");
+  return [
+    hop("event_to_master_p50", (task) => timeOf(times.get(task.event)!.received) - timeOf(times.get(task.event)!.time)),
+    hop("master_to_sent_p50", (task) => timeOf(restore(task)?.sent) - timeOf(times.get(task.event)!.received)),
+    hop("sent_to_begun_p50", (task) => timeOf(restore(task)?.started) - timeOf(restore(task)?.sent)),
+    hop("restore_p50", (task) => timeOf(restore(task)?.ended) - timeOf(restore(task)?.started)),
+  ];
+}
+
+function timeOf(iso: string | undefined): number {
+  if (iso === undefined) return Number.NaN;
+  return Date.parse(iso) + Number(/\.\d{3}(\d{3})Z$/.exec(iso)?.[1] ?? 0) / 1_000;
+}
+
+function quantile(values: number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+function content(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return ""; // between two renames, or before the first restore
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The agent's wiring: the only place that constructs its parts and ties them together. Starts watching before it looks for the master,
+ * and takes everything down in the reverse order.
+ */
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { type Clock, systemClock } from "@needfire/shared/clock";
+import type { AgentConfig } from "@needfire/shared/config";
+import { durationMs } from "@needfire/shared/duration";
+import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { agentIdPattern } from "@needfire/shared/ids";
+import { fingerprint, type KeyPair, z85Encode } from "@needfire/shared/identity";
+import type { MasterMessage } from "@needfire/shared/wire";
+import { Beacons } from "./beacons/beacons.ts";
+import { BlobFetch } from "./blob-fetch.ts";
+import { BlobStore } from "./blobs.ts";
+import { Definitions } from "./definitions.ts";
+import { Executor } from "./execute.ts";
+import { gatherFacts } from "./facts.ts";
+import { readJoinToken, removeJoinToken } from "./join-token.ts";
+import { loadKeyPair } from "./key-file.ts";
+import { generateKeyPair, Link, type LinkState } from "./link.ts";
+import { ManagedFiles } from "./managed-files.ts";
+import { Pump } from "./pump.ts";
+import { Remedies } from "./remedies.ts";
+import { Spool } from "./spool.ts";
+
+export const agentVersion = "0.1.0";
+
+export interface RunningAgent {
+  readonly id: string;
+  /** Reads local beacon definitions again. */
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Throws `STATE_LOCKED`, `STATE_UNSAFE`, `CONFIG_INVALID`. */
+export async function startAgent(config: AgentConfig, log: Logger): Promise<RunningAgent> {
+  const clock = systemClock();
+  const id = agentId(config);
+  mkdirSync(config.state, { recursive: true, mode: 0o700 });
+  const keys = agentKeys(config);
+  const spool = Spool.open({ file: join(config.state, "spool.db"), synchronous: config.synchronous, bytesMax: config.spool_bytes_max, now: clock.now() });
+  log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
+  const interrupted = spool.reportInterrupted(clock.now());
+  if (interrupted.length > 0) log.warn({ interrupted }, "commands were under way when the agent stopped");
+  return new Wiring({ config, id, keys, spool, clock, log }).start();
+}
+
+interface Parts {
+  config: AgentConfig;
+  id: string;
+  keys: KeyPair;
+  spool: Spool;
+  clock: Clock;
+  log: Logger;
+}
+
+class Wiring {
+  readonly #parts: Parts;
+  readonly #stop = new AbortController();
+  readonly #link: Link;
+  readonly #pump: Pump;
+  readonly #blobs: BlobFetch;
+  readonly #managed: ManagedFiles;
+  readonly #definitions: Definitions;
+  readonly #beacons: Beacons;
+  readonly #executor: Executor;
+  #facts: Record<string, unknown> = {};
+  #session = new AbortController();
+
+  constructor(parts: Parts) {
+    const { config, id, keys, spool, clock, log } = parts;
+    this.#parts = parts;
+    const remedies = new Remedies();
+    const emit = spool.append.bind(spool);
+    this.#link = new Link({
+      address: config.master.address,
+      masterKey: z85Encode(Buffer.from(config.master.key, "base64url")),
+      keys,
+      agent: id,
+      epoch: spool.epoch,
+      token: readJoinToken(config.state),
+      reconnectMinMs: durationMs(config.reconnect_min),
+      reconnectMaxMs: durationMs(config.reconnect_max),
+      log,
+      onState: (state) => this.#linkState(state),
+      onMessage: (message) => this.#hear(message),
+    });
+    const send = this.#link.send.bind(this.#link);
+    this.#pump = new Pump(spool, send);
+    this.#blobs = new BlobFetch(send);
+    this.#managed = new ManagedFiles({ blobs: new BlobStore(join(config.state, "blobs")), listFile: join(config.state, "files.json"), log });
+    this.#definitions = new Definitions({
+      file: join(config.state, "beacons.json"),
+      localPaths: config.beacons,
+      log,
+      clock,
+      emit,
+      self: () => ({ id, labels: config.labels, facts: this.#facts }),
+    });
+    this.#beacons = new Beacons({ clock, log, managed: this.#managed, remedies, emit });
+    this.#executor = new Executor({
+      spool,
+      managed: this.#managed,
+      remedies,
+      clock,
+      log,
+      concurrencyMax: config.executions_max,
+      accepted: (execution) => void send({ kind: "accepted", body: { execution } }),
+    });
+  }
+
+  async start(): Promise<RunningAgent> {
+    this.#facts = await gatherFacts(agentVersion);
+    await this.#managed.load();
+    this.#definitions.load();
+    await this.#applyBeacons();
+    const running = this.#link.run(this.#stop.signal);
+    return {
+      id: this.#parts.id,
+      reload: async () => {
+        this.#definitions.loadLocal();
+        await this.#applyBeacons();
+      },
+      stop: async () => {
+        this.#session.abort();
+        await this.#beacons.stop();
+        await this.#executor.stop();
+        this.#parts.spool.flush();
+        this.#stop.abort();
+        await running;
+        this.#pump.close();
+        this.#parts.spool.close();
+      },
+    };
+  }
+
+  #linkState(state: LinkState): void {
+    const { log, config } = this.#parts;
+    if (state.state === "joined") {
+      log.info("joined the master");
+      removeJoinToken(config.state);
+      this.#session = new AbortController();
+      const { version: beacons } = this.#definitions;
+      this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, beacons, files: this.#managed.version } });
+      this.#pump.open(state.creditEvents);
+    } else {
+      if (state.state === "pending") log.warn({ fingerprint: state.fingerprint }, "the master knows this key but nobody has accepted it yet");
+      if (state.state === "refused") log.error(state.reason);
+      this.#session.abort();
+      this.#pump.close();
+      this.#blobs.failAll();
+    }
+  }
+
+  #hear(message: MasterMessage): void {
+    switch (message.kind) {
+      case "ack":
+        return this.#pump.acknowledge(message.body);
+      case "execute":
+        return this.#executor.take(message.body);
+      case "blob":
+        return this.#blobs.answer(message.body);
+      case "beacons":
+        this.#definitions.takePushed(message.body.version, message.body.definitions);
+        return this.#background(this.#applyBeacons());
+      case "files": {
+        const { version, files } = message.body;
+        const fetch = (digest: string, offset: number) => this.#blobs.fetch(digest, offset);
+        return this.#background(this.#managed.apply(version, files, fetch, this.#session.signal));
+      }
+    }
+  }
+
+  /** Puts the definitions in force and says so: from then on what they watch is seen. */
+  async #applyBeacons(): Promise<void> {
+    await this.#beacons.apply(this.#definitions.all());
+    const { spool, clock } = this.#parts;
+    const beacons = this.#beacons.list();
+    spool.append({ type: "beacon.applied", time: clock.now(), severity: "low", data: { version: this.#definitions.version, beacons } });
+  }
+
+  /** Work whose failure is told and does not end the agent. */
+  #background(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      const { log, spool, clock } = this.#parts;
+      log.error({ error: errorText(error) }, "definitions could not be applied");
+      spool.append({ type: "beacon.refused", time: clock.now(), severity: "high", data: { message: errorText(error) } });
+    });
+  }
+}
+
+/** The configured id, or the host's name where that can be one. */
+export function agentId(config: AgentConfig): string {
+  const id = config.id ?? hostname().toLowerCase();
+  if (!new RegExp(agentIdPattern).test(id) || id === "master") {
+    throw new NeedfireError("CONFIG_INVALID", `"${id}" cannot be an agent's id: set "id" in the configuration (lower-case letters, digits, . _ and -; not "master")`);
+  }
+  return id;
+}
+
+export function agentKeys(config: AgentConfig): KeyPair {
+  return loadKeyPair(join(config.state, "agent.key"), generateKeyPair);
+}

@@ -1,0 +1,121 @@
+/**
+ * The beacon definitions in force on this host: those that the master pushed, kept on disk so that watching does not depend on it, and
+ * local ones from YAML. A bad definition is refused where it stands; the others, and the old ones, stay in force.
+ */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { type BeaconDefinition, checkBeacon, loadBeacons } from "@needfire/shared/beacon";
+import { errorText, systemCode } from "@needfire/shared/errors";
+import type { EventDraft } from "@needfire/shared/event";
+import { problemText } from "@needfire/shared/yaml-file";
+import type { AgentView } from "@needfire/shared/target";
+import { writeSecretFile } from "./key-file.ts";
+
+export interface DefinitionsOptions {
+  /** Where the pushed ones are kept. */
+  file: string;
+  /** Local files, and directories of `*.yaml`. */
+  localPaths: string[];
+  log: Logger;
+  clock: { now(): number };
+  self(): AgentView;
+  emit(draft: EventDraft): void;
+}
+
+interface Pushed {
+  version: string;
+  definitions: BeaconDefinition[];
+}
+
+export class Definitions {
+  readonly #options: DefinitionsOptions;
+  #pushed: Pushed = { version: "", definitions: [] };
+  /** By file, the last good content of each. */
+  #local = new Map<string, BeaconDefinition[]>();
+
+  constructor(options: DefinitionsOptions) {
+    this.#options = options;
+  }
+
+  get version(): string {
+    return this.#pushed.version;
+  }
+
+  /** Reads what was pushed before, and the local files. */
+  load(): void {
+    this.#pushed = this.#readPushed();
+    this.loadLocal();
+  }
+
+  /** Takes what the master pushed. Definitions that this agent does not understand are refused one by one. */
+  takePushed(version: string, values: unknown[]): void {
+    const definitions = values.flatMap((value) => this.#check(value) ?? []);
+    this.#pushed = { version, definitions };
+    writeSecretFile(this.#options.file, JSON.stringify(this.#pushed));
+  }
+
+  /** Reads the local files again; a file that is bad now keeps its last good content. */
+  loadLocal(): void {
+    const found = new Map<string, BeaconDefinition[]>();
+    for (const file of this.#localFiles()) {
+      const before = this.#local.get(file);
+      const loaded = loadBeacons(file, readFileSync(file, "utf8"));
+      if (loaded.ok) found.set(file, loaded.beacons.filter(({ test }) => test(this.#options.self())).map(({ definition }) => definition));
+      else {
+        if (before !== undefined) found.set(file, before);
+        for (const problem of loaded.problems) this.#refuse(problemText(problem), file);
+      }
+    }
+    this.#local = found;
+  }
+
+  /** All of them. Of two with one name the master's is in force. */
+  all(): BeaconDefinition[] {
+    const byName = new Map(this.#pushed.definitions.map((definition) => [definition.name, definition]));
+    for (const [file, definitions] of this.#local) {
+      for (const definition of definitions) {
+        if (byName.has(definition.name)) this.#refuse(`${file}: there is another beacon of the name "${definition.name}"`, file);
+        else byName.set(definition.name, definition);
+      }
+    }
+    return [...byName.values()];
+  }
+
+  #readPushed(): Pushed {
+    try {
+      const kept = JSON.parse(readFileSync(this.#options.file, "utf8")) as { version: unknown; definitions: unknown[] };
+      return { version: String(kept.version), definitions: kept.definitions.flatMap((value) => this.#check(value) ?? []) };
+    } catch (error) {
+      if (systemCode(error) !== "ENOENT") this.#refuse(`the kept definitions are damaged and wait for the master: ${errorText(error)}`, this.#options.file);
+      return { version: "", definitions: [] };
+    }
+  }
+
+  #check(value: unknown): BeaconDefinition | undefined {
+    const checked = checkBeacon(value);
+    if (checked.ok) return checked.definition;
+    this.#refuse(checked.message, "master");
+    return undefined;
+  }
+
+  #localFiles(): string[] {
+    return this.#options.localPaths.flatMap((path) => {
+      try {
+        if (!statSync(path).isDirectory()) return [path];
+        return readdirSync(path)
+          .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name))
+          .toSorted()
+          .map((name) => join(path, name));
+      } catch (error) {
+        if (systemCode(error) !== "ENOENT") this.#refuse(errorText(error), path);
+        return [];
+      }
+    });
+  }
+
+  #refuse(message: string, subject: string): void {
+    this.#options.log.error({ subject }, `a beacon definition was refused: ${message}`);
+    this.#options.emit({ type: "beacon.refused", time: this.#options.clock.now(), severity: "high", subject, data: { message } });
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Runs what the master commands: each execution at most once (P3: journalled before it runs), a few side by side, every end a result
+ * in the spool. Tells the beacons what is being changed meanwhile, so that a remedy does not feed its own beacon (P7).
+ */
+import type { Logger } from "pino";
+import { type ActionName, actions as specs, type ExecutionReport, type Outcome } from "@needfire/shared/action";
+import type { Clock } from "@needfire/shared/clock";
+import { errorText } from "@needfire/shared/errors";
+import { argsCheckers } from "@needfire/shared/reactor";
+import { problemsText } from "@needfire/shared/schema";
+import type { MasterBody } from "@needfire/shared/wire";
+import { remedyScope, runAction } from "./actions/registry.ts";
+import type { ManagedFiles } from "./managed-files.ts";
+import type { Remedies } from "./remedies.ts";
+import type { Spool } from "./spool.ts";
+
+export interface ExecutorOptions {
+  spool: Spool;
+  managed: ManagedFiles;
+  remedies: Remedies;
+  clock: Clock;
+  log: Logger;
+  /** Commands that run side by side; the others wait in order. */
+  concurrencyMax: number;
+  /** Tells the master that a command is in the journal here. */
+  accepted(execution: string): void;
+}
+
+/** Commands that may wait; beyond it they are refused, so that a flood is seen (P4). */
+const waitingMax = 10_000;
+
+interface Ending {
+  outcome: Outcome;
+  changed: boolean;
+  message?: string;
+  result?: Record<string, unknown>;
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #waiting: MasterBody<"execute">[] = [];
+  readonly #running = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a command. A second delivery of the same one only confirms the first. */
+  take(command: MasterBody<"execute">): void {
+    const { spool, clock, accepted } = this.#options;
+    const isNew = spool.begin(command.execution, command.action, clock.now()); // P3
+    accepted(command.execution);
+    if (!isNew) return;
+    if (this.#waiting.length >= waitingMax) {
+      return this.#finish(command, clock.now(), { outcome: "refused", changed: false, message: `more than ${waitingMax} commands wait on this host` });
+    }
+    this.#waiting.push(command);
+    this.#next();
+  }
+
+  /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
+  async stop(): Promise<void> {
+    this.#waiting.length = 0;
+    this.#stop.abort();
+    await Promise.all(this.#running);
+  }
+
+  #next(): void {
+    while (this.#running.size < this.#options.concurrencyMax && !this.#stop.signal.aborted) {
+      const command = this.#waiting.shift();
+      if (command === undefined) return;
+      const run: Promise<void> = this.#run(command).finally(() => {
+        this.#running.delete(run);
+        this.#next();
+      });
+      this.#running.add(run);
+    }
+  }
+
+  async #run(command: MasterBody<"execute">): Promise<void> {
+    const { remedies, clock, log } = this.#options;
+    const started = clock.now();
+    const action = command.action as ActionName; // the door let only known actions in
+    const checked = argsCheckers[action](command.args);
+    if (!checked.ok) return this.#finish(command, started, { outcome: "refused", changed: false, message: `arguments: ${problemsText(checked.problems)}` });
+    if (specs[action].runsOn !== "agent") return this.#finish(command, started, { outcome: "refused", changed: false, message: `${action} runs on the master` });
+    const args = checked.value as Record<string, unknown>;
+    const scope = remedyScope(action, args);
+    if (scope !== undefined) remedies.begin(command.execution, scope);
+    let ending: Ending;
+    try {
+      ending = await runAction(action, args, { managed: this.#options.managed, remedies, signal: this.#stop.signal, log });
+      if (this.#stop.signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: "interrupted" };
+    } catch (error) {
+      ending = { outcome: "failed", changed: false, message: errorText(error) };
+    }
+    this.#finish(command, started, ending);
+    if (scope !== undefined) remedies.end(command.execution);
+  }
+
+  #finish(command: MasterBody<"execute">, started: number, ending: Ending): void {
+    const { execution, action, args } = command;
+    const report: ExecutionReport = { execution, action, ...ending, started, ended: this.#options.clock.now() };
+    const subject = typeof args["path"] === "string" ? args["path"] : undefined;
+    this.#options.log.info({ execution, action, outcome: ending.outcome, message: ending.message }, "a command ended");
+    this.#options.spool.finish(report, subject);
+  }
+}

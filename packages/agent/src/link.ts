@@ -1,0 +1,234 @@
+/**
+ * The agent's end of the bus: the one module that owns its socket. Connects, proves who it is, keeps the session alive, and comes back
+ * with jittered backoff. Every connection has a fresh secret routing id (P6), so a new socket is made for each.
+ */
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { errorText } from "@needfire/shared/errors";
+import { helloProof, type KeyPair, routingIdBytes, sharedSecret } from "@needfire/shared/identity";
+import { type AgentMessage, decodeFromMaster, encode, frameBytesMax, type MasterBody, type MasterMessage } from "@needfire/shared/wire";
+import { curveKeyPair, Dealer } from "zeromq";
+
+export type LinkState =
+  | { state: "connecting" }
+  | { state: "joined"; creditEvents: number }
+  | { state: "pending"; fingerprint: string }
+  | { state: "refused"; reason: string }
+  | { state: "down"; reason: string };
+
+export interface LinkOptions {
+  /** `host:port` */
+  address: string;
+  masterKey: string;
+  keys: KeyPair;
+  agent: string;
+  epoch: string;
+  token: string | undefined;
+  reconnectMinMs: number;
+  reconnectMaxMs: number;
+  log: Logger;
+  onState(state: LinkState): void;
+  onMessage(message: MasterMessage): void;
+}
+
+/** Frames that wait to be written. The spool keeps to its credit, so only a broken caller can reach it. */
+const outboxFramesMax = 4_096;
+/** How long the master may take from the first word to `welcome` or `pending`. */
+const greetingMs = 10_000;
+/** So many heartbeats without a word, and the connection is given up. */
+const silentHeartbeats = 3;
+
+type Ended = { reason: string; refused?: boolean };
+
+export class Link {
+  readonly #options: LinkOptions;
+  readonly #secret: Buffer;
+  #connection: Connection | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#secret = sharedSecret(options.keys, options.masterKey);
+  }
+
+  /** Hands a message to the present session. False when there is none, or too much waits: the caller keeps what it must not lose. */
+  send(message: AgentMessage): boolean {
+    return this.#connection?.send(message) ?? false;
+  }
+
+  /** Connects again and again until `signal` says to stop. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { reconnectMinMs, reconnectMaxMs, onState, log } = this.#options;
+    let attempt = 0;
+    while (!signal.aborted) {
+      onState({ state: "connecting" });
+      const connection = new Connection(this.#options, this.#secret);
+      this.#connection = connection;
+      const ended = await connection.converse(signal);
+      this.#connection = undefined;
+      if (signal.aborted) break;
+      attempt = connection.joined ? 0 : attempt + 1;
+      onState(ended.refused === true ? { state: "refused", reason: ended.reason } : { state: "down", reason: ended.reason });
+      const ceiling = ended.refused === true ? reconnectMaxMs : Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(attempt, 20));
+      // Full jitter over the upper half: agents that lost their master together do not come back together.
+      const waitMs = ceiling * (0.5 + Math.random() / 2);
+      log.info({ reason: ended.reason, waitMs: Math.round(waitMs) }, "the link is down");
+      await delay(waitMs, undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+/** One connection, from the first frame to the last. */
+class Connection {
+  joined = false;
+  readonly #options: LinkOptions;
+  readonly #secret: Buffer;
+  readonly #routingId = freshRoutingId();
+  readonly #socket: Dealer;
+  readonly #outbox: Buffer[] = [];
+  readonly #end = Promise.withResolvers<Ended>();
+  #writing = false;
+  #session = "";
+  #counter = 0;
+  #lastHeard = performance.now();
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(options: LinkOptions, secret: Buffer) {
+    this.#options = options;
+    this.#secret = secret;
+    this.#socket = new Dealer({
+      routingId: this.#routingId as unknown as string,
+      curveServerKey: options.masterKey,
+      curvePublicKey: options.keys.publicKey,
+      curveSecretKey: options.keys.secretKey,
+      // Reconnecting is ours: libzmq would come back under the same routing id, at once and without jitter.
+      reconnectInterval: -1,
+      linger: 0,
+      maxMessageSize: frameBytesMax,
+      heartbeatInterval: 5_000,
+      heartbeatTimeout: 15_000,
+      sendHighWaterMark: 1_000,
+    });
+  }
+
+  send(message: AgentMessage): boolean {
+    if (this.#session === "") return false;
+    return this.#write(message);
+  }
+
+  async converse(signal: AbortSignal): Promise<Ended> {
+    const stop = () => this.#end.resolve({ reason: "the agent is stopping" });
+    signal.addEventListener("abort", stop);
+    this.#watch();
+    const greeting = setTimeout(() => this.#end.resolve({ reason: "the master did not answer: is the master's key right?" }), greetingMs);
+    try {
+      this.#socket.connect(`tcp://${this.#options.address}`);
+      this.#write({ kind: "knock", body: {} });
+      void this.#read(greeting);
+      return await this.#end.promise;
+    } catch (error) {
+      return { reason: errorText(error) };
+    } finally {
+      signal.removeEventListener("abort", stop);
+      clearTimeout(greeting);
+      clearInterval(this.#heartbeat);
+      this.#session = "";
+      if (!this.#socket.closed) this.#socket.close();
+    }
+  }
+
+  #watch(): void {
+    const end = (reason: string, refused = false) => this.#end.resolve({ reason, refused });
+    const { events } = this.#socket;
+    events.on("handshake:error:auth", () => end("the master refused this agent's key (rejected, revoked, or enrolment is closed)", true));
+    events.on("handshake:error:protocol", () => end("the master does not speak CURVE, or its key is another one"));
+    events.on("handshake:error:other", () => end("the handshake with the master failed"));
+    events.on("disconnect", () => end(this.joined ? "the connection was cut" : "the connection was closed during the handshake"));
+    events.on("close", () => end(`nobody answers at ${this.#options.address}`));
+  }
+
+  async #read(greeting: NodeJS.Timeout): Promise<void> {
+    try {
+      for await (const [frame] of this.#socket) {
+        this.#lastHeard = performance.now();
+        const decoded = decodeFromMaster(frame!);
+        if (decoded.ok) this.#hear(decoded.message, greeting);
+        else this.#options.log.warn({ reason: decoded.reason }, "a frame from the master was dropped");
+      }
+    } catch (error) {
+      this.#end.resolve({ reason: errorText(error) });
+    }
+  }
+
+  #hear(message: MasterMessage, greeting: NodeJS.Timeout): void {
+    switch (message.kind) {
+      case "challenge":
+        return this.#hello(message.body.challenge);
+      case "welcome":
+        clearTimeout(greeting);
+        return this.#welcome(message.body);
+      case "pending":
+        clearTimeout(greeting);
+        return this.#options.onState({ state: "pending", fingerprint: message.body.fingerprint });
+      case "refused":
+        return this.#end.resolve({ reason: message.body.reason, refused: true });
+      case "pong":
+        return;
+      default:
+        if (this.#session !== "") this.#options.onMessage(message);
+    }
+  }
+
+  #hello(challenge: string): void {
+    // A challenge within a session means that the master does not know it any more: say hello anew, nothing is lost.
+    this.#session = "";
+    const { agent, keys, epoch, token } = this.#options;
+    const claim = { routingId: this.#routingId, challenge: Buffer.from(challenge, "base64url"), agent, publicKey: keys.publicKey };
+    const proof = helloProof(this.#secret, claim).toString("base64url");
+    this.#write({ kind: "hello", body: { agent, publicKey: keys.publicKey, proof, epoch, ...(token === undefined ? {} : { token }) } });
+  }
+
+  #welcome({ session, creditEvents, heartbeatMs }: MasterBody<"welcome">): void {
+    this.#session = session;
+    this.#counter = 0;
+    this.joined = true;
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => {
+      const silentMs = performance.now() - this.#lastHeard;
+      if (silentMs > heartbeatMs * silentHeartbeats) this.#end.resolve({ reason: `the master has not been heard for ${Math.round(silentMs)} ms` });
+      else this.#write({ kind: "ping", body: {} });
+    }, heartbeatMs);
+    this.#options.onState({ state: "joined", creditEvents });
+  }
+
+  #write(message: AgentMessage): boolean {
+    if (this.#outbox.length >= outboxFramesMax) return false;
+    const counter = this.#session === "" ? 0 : ++this.#counter;
+    this.#outbox.push(encode(message, { session: this.#session, counter }));
+    if (!this.#writing) void this.#drain();
+    return true;
+  }
+
+  /** One writer: zeromq.js refuses a second send while one waits. */
+  async #drain(): Promise<void> {
+    this.#writing = true;
+    try {
+      for (let frame = this.#outbox.shift(); frame !== undefined; frame = this.#outbox.shift()) await this.#socket.send(frame);
+    } catch (error) {
+      this.#end.resolve({ reason: errorText(error) });
+    } finally {
+      this.#writing = false;
+    }
+  }
+}
+
+/** libzmq keeps ids that begin with a zero byte for itself. */
+function freshRoutingId(): Buffer {
+  const id = randomBytes(routingIdBytes);
+  if (id[0] === 0) id[0] = 1;
+  return id;
+}
+
+export function generateKeyPair(): KeyPair {
+  return curveKeyPair();
+}

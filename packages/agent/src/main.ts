@@ -1,0 +1,32 @@
+/**
+ * The agent as a process: configuration, log, signals. SIGTERM and SIGINT stop it cleanly, SIGHUP reads local beacons again.
+ */
+import pino from "pino";
+import { errorText } from "@needfire/shared/errors";
+import { startAgent } from "./agent.ts";
+import { defaultConfigFile, readConfig } from "./config-file.ts";
+
+export { joinAgent } from "./join.ts";
+
+/** Runs until a signal stops it; resolves with the exit code. Throws `CONFIG_INVALID`, `STATE_LOCKED`, `STATE_UNSAFE`. */
+export async function runAgent({ configFile = defaultConfigFile }: { configFile?: string | undefined }): Promise<number> {
+  const config = readConfig(configFile);
+  const log = pino({ name: "needfire-agent", level: config.log_level }, pino.destination({ dest: 2, sync: true }));
+  const agent = await startAgent(config, log);
+  const reload = () => {
+    agent.reload().catch((error: unknown) => log.error({ error: errorText(error) }, "the reload failed"));
+  };
+  process.on("SIGHUP", reload);
+  const signal = await stopSignal();
+  log.info({ signal }, "the agent stops");
+  process.off("SIGHUP", reload);
+  await agent.stop();
+  return 0;
+}
+
+function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((done) => {
+    process.once("SIGTERM", done);
+    process.once("SIGINT", done);
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * Moves events from the spool to the link in batches, inside the credit that the master granted, and forgets them when the master has
+ * committed them (P1). Holds nothing itself: after any break it reads the spool again from the first unacknowledged event.
+ */
+import { type AgentMessage, batchEventsMax, frameBytesMax, type MasterBody } from "@needfire/shared/wire";
+import type { Spool } from "./spool.ts";
+
+/** A batch's events may take this much; the rest of a frame is room for MessagePack's own bytes. */
+const batchBytesMax = Math.floor(frameBytesMax * 0.75);
+/** Without an acknowledgement for so long, what is on its way is sent again. The master drops what it has. */
+const resendAfterMs = 15_000;
+
+export class Pump {
+  readonly #spool: Spool;
+  readonly #send: (message: AgentMessage) => boolean;
+  #creditEvents = 0;
+  #sent = 0;
+  #acknowledged = 0;
+  #inFlight = 0;
+  #resend: NodeJS.Timeout | undefined;
+
+  constructor(spool: Spool, send: (message: AgentMessage) => boolean) {
+    this.#spool = spool;
+    this.#send = send;
+    spool.onAppend(() => this.#move());
+  }
+
+  /** A session began: everything that is not acknowledged goes out again. */
+  open(creditEvents: number): void {
+    this.#creditEvents = creditEvents;
+    this.#restart();
+  }
+
+  close(): void {
+    this.#creditEvents = 0;
+    clearTimeout(this.#resend);
+  }
+
+  acknowledge({ epoch, sequence }: MasterBody<"ack">): void {
+    if (epoch !== this.#spool.epoch || sequence <= this.#acknowledged) return;
+    this.#inFlight = Math.max(0, this.#inFlight - (Math.min(sequence, this.#sent) - this.#acknowledged));
+    this.#acknowledged = sequence;
+    this.#spool.acknowledge(epoch, sequence);
+    this.#watchForAcknowledgement();
+    this.#move();
+  }
+
+  #restart(): void {
+    this.#sent = this.#acknowledged;
+    this.#inFlight = 0;
+    this.#move();
+  }
+
+  #move(): void {
+    while (this.#inFlight < this.#creditEvents) {
+      const limit = Math.min(batchEventsMax, this.#creditEvents - this.#inFlight);
+      const events = this.#spool.read(this.#sent, limit, batchBytesMax);
+      const last = events.at(-1);
+      if (last === undefined || !this.#send({ kind: "events", body: { epoch: this.#spool.epoch, events } })) break;
+      // Sequences have no gaps but where the spool was emptied; the count in flight is of numbers, as the acknowledgement is.
+      this.#inFlight += last.sequence - this.#sent;
+      this.#sent = last.sequence;
+    }
+    this.#watchForAcknowledgement();
+  }
+
+  #watchForAcknowledgement(): void {
+    clearTimeout(this.#resend);
+    if (this.#inFlight > 0 && this.#creditEvents > 0) this.#resend = setTimeout(() => this.#restart(), resendAfterMs);
+  }
+}

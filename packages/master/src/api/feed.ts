@@ -1,0 +1,56 @@
+/**
+ * Committed events as they come, for whoever watches. A watcher that does not keep up loses events and is told how many (P4).
+ */
+import { PassThrough, type Readable } from "node:stream";
+import type { Event } from "@needfire/shared/event";
+import { eventView } from "./views.ts";
+
+/** Bytes that may wait for one watcher. */
+const watcherBytesMax = 4 * 1024 * 1024;
+export const watchersMax = 100;
+
+interface Watcher {
+  stream: PassThrough;
+  accepts(event: Event): boolean;
+  dropped: number;
+}
+
+export class Feed {
+  readonly #watchers = new Set<Watcher>();
+
+  get full(): boolean {
+    return this.#watchers.size >= watchersMax;
+  }
+
+  /** A stream of JSON lines, one an event; `{"dropped": n}` where some are missing. */
+  open(accepts: (event: Event) => boolean): Readable {
+    const watcher: Watcher = { stream: new PassThrough({ highWaterMark: watcherBytesMax }), accepts, dropped: 0 };
+    this.#watchers.add(watcher);
+    const forget = () => this.#watchers.delete(watcher);
+    watcher.stream.on("close", forget).on("error", forget);
+    // An empty line at once, so that the watcher knows that it is being served.
+    watcher.stream.write("\n");
+    return watcher.stream;
+  }
+
+  publish(events: readonly Event[]): void {
+    if (this.#watchers.size === 0) return;
+    for (const event of events) {
+      for (const watcher of this.#watchers) if (watcher.accepts(event)) this.#write(watcher, event);
+    }
+  }
+
+  stop(): void {
+    for (const { stream } of this.#watchers) stream.end();
+  }
+
+  #write(watcher: Watcher, event: Event): void {
+    if (watcher.stream.writableNeedDrain) {
+      watcher.dropped++;
+      return;
+    }
+    if (watcher.dropped > 0) watcher.stream.write(`${JSON.stringify({ dropped: watcher.dropped })}\n`);
+    watcher.dropped = 0;
+    watcher.stream.write(`${JSON.stringify(eventView(event))}\n`);
+  }
+}

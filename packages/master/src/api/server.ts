@@ -1,0 +1,235 @@
+/**
+ * The master's HTTP API on a unix socket of mode 0660: the routes, each with the schemas of `shared/api`. What may be done here is decided
+ * by who may open the socket.
+ */
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname, relative } from "node:path";
+import type { JsonSchemaToTsProvider } from "@fastify/type-provider-json-schema-to-ts";
+import fastify, { type FastifyError } from "fastify";
+import * as schemas from "@needfire/shared/api";
+import type { KeyState } from "@needfire/shared/api";
+import { isoTime } from "@needfire/shared/clock";
+import { parseWhen } from "@needfire/shared/duration";
+import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/errors";
+import type { Event } from "@needfire/shared/event";
+import { globMatcher } from "@needfire/shared/glob";
+import { fingerprint, formatJoinString } from "@needfire/shared/identity";
+import type { Reactor } from "@needfire/shared/reactor";
+import type { Problem } from "@needfire/shared/yaml-file";
+import type { Agents } from "../agents.ts";
+import { conditionOf } from "../journal/condition.ts";
+import type { EventQuery } from "../journal/journal.ts";
+import type { Keys } from "../keys.ts";
+import type { Ledger } from "../ledger.ts";
+import type { Sessions } from "../sessions.ts";
+import type { KeyRecord } from "../store/store.ts";
+import type { Remote } from "../thread.ts";
+import type { History } from "../worker-history.ts";
+import { causalChain } from "./chain.ts";
+import type { Feed } from "./feed.ts";
+import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
+
+export interface ApiOptions {
+  socket: string;
+  version: string;
+  started: number;
+  address: string;
+  masterKey: string;
+  enrolment: string;
+  keys: Keys;
+  sessions: Sessions;
+  agents: Agents;
+  history: Remote<History>;
+  ledger: Ledger;
+  feed: Feed;
+  clock: { now(): number };
+  reactors(): readonly Reactor[];
+  counts(): { beacons: number; files: number };
+  problems(): Problem[];
+  reload(): Promise<Problem[]>;
+}
+
+/** HTTP's word for each of our errors. */
+const statusOf: Partial<Record<ErrorCode, number>> = { NOT_FOUND: 404, CONFLICT: 409, BAD_REQUEST: 400, EXPRESSION_INVALID: 400, DISK_FULL: 507 };
+
+/** Longer socket paths do not fit the kernel's address. */
+const socketPathBytesMax = 107;
+
+/** Resolves when it listens. Throws `STATE_LOCKED` when another master does, `CONFIG_INVALID` for a path that is too long. */
+export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<void> }> {
+  const server = buildServer(options);
+  const path = shortPath(options.socket);
+  mkdirSync(dirname(options.socket), { recursive: true });
+  if (await answers(path)) throw new NeedfireError("STATE_LOCKED", `another master listens on ${options.socket}: stop it first, or give this one a socket of its own`);
+  rmSync(options.socket, { force: true });
+  const umask = process.umask(0o117);
+  try {
+    await server.listen({ path });
+  } finally {
+    process.umask(umask);
+  }
+  chmodSync(options.socket, 0o660);
+  return {
+    stop: async () => {
+      options.feed.stop();
+      await server.close();
+    },
+  };
+}
+
+function buildServer(options: ApiOptions) {
+  const { keys, sessions, agents, history, ledger, feed, clock } = options;
+  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+
+  server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
+    const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;
+    const status = code === undefined ? ("statusCode" in error ? (error.statusCode ?? 500) : 500) : (statusOf[code] ?? 500);
+    void reply.status(status).send({ error: { code: code ?? "INTERNAL", message: errorText(error) } });
+  });
+  server.setNotFoundHandler((request, reply) => {
+    void reply.status(404).send({ error: { code: "NOT_FOUND", message: `there is no ${request.method} ${request.url}` } });
+  });
+
+  const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
+
+  server.get("/v1/status", { schema: { response: { 200: schemas.statusView } } }, async () => ({
+    version: options.version,
+    pid: process.pid,
+    started: isoTime(options.started),
+    address: options.address,
+    fingerprint: fingerprint(options.masterKey),
+    join_string: joinString(),
+    enrolment: options.enrolment,
+    agents_known: keys.list().filter(({ state }) => state === "accepted").length,
+    agents_connected: sessions.all().length,
+    events: await history.count(),
+    tasks: await history.countTasks(),
+    reactors: options.reactors().length,
+    ...options.counts(),
+    problems: options.problems(),
+  }));
+
+  server.get("/v1/keys", { schema: { response: { 200: schemas.keysView } } }, async () => ({
+    fingerprint: fingerprint(options.masterKey),
+    join_string: joinString(),
+    enrolment: options.enrolment,
+    keys: keys.list().map(keyView),
+  }));
+  const keyParams = { type: "object", properties: { key: { type: "string", maxLength: 200 } }, required: ["key"] } as const;
+  const keyVerbs: Record<string, Exclude<KeyState, "pending">> = { accept: "accepted", reject: "rejected", revoke: "revoked" };
+  for (const [verb, state] of Object.entries(keyVerbs)) {
+    server.post(`/v1/keys/:key/${verb}`, { schema: { params: keyParams, response: { 200: schemas.keyView } } }, async (request) =>
+      keyView(await keys.change(request.params.key, state)),
+    );
+  }
+  server.post("/v1/tokens", { schema: { body: schemas.tokenRequest, response: { 200: schemas.tokenView } } }, async ({ body }) => {
+    const { token, record } = await keys.createToken({ uses: body.uses, ttlMs: body.ttl_ms, labels: body.labels });
+    return {
+      join_string: joinString(token),
+      fingerprint: fingerprint(options.masterKey),
+      uses: record.usesLeft,
+      expires: isoTime(record.expires),
+      labels: record.labels,
+    };
+  });
+
+  const showAgent = (key: KeyRecord) => {
+    const session = sessions.of(key.id);
+    return agentApiView({
+      key,
+      view: agents.view(key.id),
+      connected: session !== undefined,
+      lastSeen: session?.lastHeard ?? agents.get(key.id)?.lastSeen,
+      definitions: agents.definitionsFor(key.id),
+    });
+  };
+  server.get("/v1/agents", { schema: { response: { 200: schemas.agentsView } } }, async () => ({
+    agents: keys
+      .list()
+      .filter(({ state }) => state === "accepted")
+      .map(showAgent),
+  }));
+  const idParams = { type: "object", properties: { id: { type: "string", maxLength: 200 } }, required: ["id"] } as const;
+  server.get("/v1/agents/:id", { schema: { params: idParams, response: { 200: schemas.agentView } } }, async (request) => {
+    const key = keys.acceptedFor(request.params.id);
+    if (key === undefined) throw new NeedfireError("NOT_FOUND", `there is no agent "${request.params.id}" (needfire agents list)`);
+    return showAgent(key);
+  });
+
+  server.get("/v1/events", { schema: { querystring: schemas.eventsQuery, response: { 200: schemas.eventsView } } }, async ({ query }) => ({
+    events: (await history.query(eventQuery(query, clock.now()))).map(eventView),
+  }));
+  server.get("/v1/events/stream", { schema: { querystring: schemas.eventsQuery } }, (request, reply) => {
+    if (feed.full) throw new NeedfireError("CONFLICT", "too many watchers already");
+    const stream = feed.open(eventFilter(request.query));
+    request.raw.once("close", () => stream.destroy());
+    return reply.type("application/x-ndjson").send(stream);
+  });
+  server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
+    const event = await history.get(request.params.id);
+    if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
+    return { event: eventView(event), ...(await causalChain(history, event)) };
+  });
+  server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
+    const { type, subject, severity } = body;
+    const { events } = await ledger.commit({ events: [{ type, subject, severity, data: body.data as Record<string, unknown> }] });
+    return { id: events[0]!.id };
+  });
+
+  server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
+    const fired = new Map((await history.firings()).map((row) => [row.reactor, row]));
+    return { reactors: options.reactors().map((reactor) => reactorView(reactor, fired.get(reactor.name))), problems: options.problems() };
+  });
+
+  server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
+    const tasks = await history.tasks(query);
+    return { tasks: await Promise.all(tasks.map(async (task) => taskView(task, await history.executions(task.id)))) };
+  });
+  server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskView } } }, async (request) => {
+    const task = await history.readTask(request.params.id);
+    if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${request.params.id}" (needfire tasks list)`);
+    return taskView(task, await history.executions(task.id));
+  });
+
+  server.post("/v1/reload", { schema: { response: { 200: schemas.reloadView } } }, async () => ({ problems: await options.reload() }));
+
+  return server;
+}
+
+function eventQuery(query: schemas.EventsQuery, now: number): EventQuery {
+  const at = (name: "since" | "until") => {
+    const text = query[name];
+    const time = text === undefined ? undefined : parseWhen(text, now);
+    if (text !== undefined && time === undefined) {
+      throw new NeedfireError("BAD_REQUEST", `--${name} ${text}: expected a duration such as 15m, or a time such as 2026-11-22T10:00:00Z`);
+    }
+    return time;
+  };
+  return { agent: query.agent, type: query.type, since: at("since"), until: at("until"), where: query.where, limit: query.limit };
+}
+
+function eventFilter({ agent, type, where }: schemas.EventsQuery): (event: Event) => boolean {
+  const agentMatches = agent === undefined ? () => true : globMatcher(agent);
+  const typeMatches = type === undefined ? () => true : globMatcher(type);
+  const holds = where === undefined ? () => true : conditionOf(where);
+  return (event) => agentMatches(event.agent) && typeMatches(event.type) && holds(event);
+}
+
+function shortPath(socket: string): string {
+  const fromHere = relative(process.cwd(), socket);
+  const path = fromHere.length < socket.length ? fromHere : socket;
+  if (Buffer.byteLength(path) <= socketPathBytesMax) return path;
+  throw new NeedfireError("CONFIG_INVALID", `the socket's path has more than ${socketPathBytesMax} bytes: ${socket}. Set "socket" to a shorter one`);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    const end = (answered: boolean) => {
+      probe.destroy();
+      resolve(answered);
+    };
+    probe.once("connect", () => end(true)).once("error", () => end(false));
+  });
+}

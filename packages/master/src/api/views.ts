@@ -1,0 +1,90 @@
+/**
+ * The program's values as the API shows them: times become RFC 3339 texts, names the API's.
+ */
+import type { AgentApiView, EventView, ExecutionView, KeyView, ReactorView, TaskView } from "@needfire/shared/api";
+import { isoTime } from "@needfire/shared/clock";
+import type { Event } from "@needfire/shared/event";
+import { fingerprint } from "@needfire/shared/identity";
+import type { Reactor } from "@needfire/shared/reactor";
+import type { Task } from "@needfire/shared/task";
+import type { ExecutionRecord, KeyRecord } from "../store/store.ts";
+
+export function eventView(event: Event): EventView {
+  return { ...event, time: isoTime(event.time), received: isoTime(event.received), data: event.data as Record<string, unknown> };
+}
+
+export function keyView({ id, publicKey, state, labels, firstSeen, changed, by }: KeyRecord): KeyView {
+  return { id, fingerprint: fingerprint(publicKey), state, labels, first_seen: isoTime(firstSeen), changed: isoTime(changed), by };
+}
+
+export function agentApiView(agent: {
+  key: KeyRecord;
+  view: { labels: Record<string, string>; facts: Record<string, unknown> };
+  connected: boolean;
+  lastSeen: number | undefined;
+  definitions: { beacons: { name: string; type: string }[]; files: { path: string }[] };
+}): AgentApiView {
+  return {
+    id: agent.key.id,
+    fingerprint: fingerprint(agent.key.publicKey),
+    connected: agent.connected,
+    ...(agent.lastSeen === undefined ? {} : { last_seen: isoTime(agent.lastSeen) }),
+    labels: agent.view.labels,
+    facts: agent.view.facts,
+    beacons: agent.definitions.beacons.map(({ name, type }) => ({ name, type })),
+    files: agent.definitions.files.map(({ path }) => path),
+  };
+}
+
+export function reactorView(reactor: Reactor, fired: { firings: number; last: number } | undefined): ReactorView {
+  const { name, description, version, file, line, on, when, priority, steps } = reactor;
+  return {
+    name,
+    description,
+    version,
+    file,
+    line,
+    on,
+    ...(when === undefined ? {} : { when: when.source }),
+    priority,
+    actions: steps.map(({ action }) => action),
+    firings: fired?.firings ?? 0,
+    ...(fired === undefined ? {} : { last_firing: isoTime(fired.last) }),
+  };
+}
+
+export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
+  const { id, reactor, reactorVersion, event, agent, subject, priority, status, created, updated } = task;
+  return {
+    id,
+    reactor,
+    reactor_version: reactorVersion,
+    event,
+    agent,
+    ...(subject === undefined ? {} : { subject }),
+    priority,
+    state: status.state,
+    ...(status.state === "escalated" ? { reason: status.reason } : {}),
+    ...(status.state === "resolved" ? { verified: status.verified } : {}),
+    created: isoTime(created),
+    updated: isoTime(updated),
+    executions: executions.map(executionView),
+  };
+}
+
+function executionView({ id, task, agent, action, args, purpose, state, created, sent, report }: ExecutionRecord): ExecutionView {
+  return {
+    id,
+    task,
+    agent,
+    action,
+    args,
+    purpose,
+    state,
+    created: isoTime(created),
+    ...(sent === undefined ? {} : { sent: isoTime(sent) }),
+    ...(report === undefined ? {} : { started: isoTime(report.started), ended: isoTime(report.ended), changed: report.changed }),
+    ...(report?.message === undefined ? {} : { message: report.message }),
+    ...(report?.result === undefined ? {} : { result: report.result as Record<string, unknown> }),
+  };
+}

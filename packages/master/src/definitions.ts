@@ -1,0 +1,139 @@
+/**
+ * Reactors and beacons from YAML files, read at start, on SIGHUP and whenever a file changes. Each file is taken as a whole or not at
+ * all: a bad one keeps its last good content in force and never touches the others.
+ */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type FSWatcher, watch } from "chokidar";
+import { errorText, systemCode } from "@needfire/shared/errors";
+import type { Problem } from "@needfire/shared/yaml-file";
+
+type Load<T> = (file: string, text: string) => { ok: true; items: T[] } | { ok: false; problems: Problem[] };
+
+/** What a reload did, file by file. */
+export interface Reloaded {
+  taken: string[];
+  refused: Problem[];
+}
+
+interface Held<T> {
+  text: string;
+  items: T[];
+  problems: Problem[];
+}
+
+/** The definitions of one kind, from some files and directories. */
+export class Definitions<T> {
+  readonly #paths: string[];
+  readonly #load: Load<T>;
+  readonly #nameOf: (item: T) => string;
+  #held = new Map<string, Held<T>>();
+  #unreadable: Problem[] = [];
+
+  constructor(paths: string[], load: Load<T>, nameOf: (item: T) => string) {
+    this.#paths = paths;
+    this.#load = load;
+    this.#nameOf = nameOf;
+  }
+
+  all(): T[] {
+    return [...this.#held.values()].flatMap(({ items }) => items);
+  }
+
+  problems(): Problem[] {
+    return [...this.#unreadable, ...[...this.#held.values()].flatMap(({ problems }) => problems)];
+  }
+
+  /** Reads everything again; files whose text is as before are left alone. */
+  reload(): Reloaded {
+    const reloaded: Reloaded = { taken: [], refused: [] };
+    const held = new Map<string, Held<T>>();
+    this.#unreadable = [];
+    for (const file of this.#files()) {
+      const before = this.#held.get(file);
+      const read = this.#read(file, before);
+      held.set(file, read);
+      if (read === before) continue;
+      if (read.problems.length > 0) reloaded.refused.push(...read.problems);
+      else reloaded.taken.push(file);
+    }
+    for (const file of this.#held.keys()) if (!held.has(file)) reloaded.taken.push(file);
+    this.#held = held;
+    const doubles = this.#refuseDoubles();
+    const refused = [...reloaded.refused, ...doubles, ...this.#unreadable];
+    return { taken: reloaded.taken.filter((file) => !doubles.some((double) => double.file === file)), refused };
+  }
+
+  #read(file: string, before: Held<T> | undefined): Held<T> {
+    let text: string;
+    try {
+      text = readFileSync(file, "utf8");
+    } catch (error) {
+      const problem = { file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` };
+      return { text: "", items: before?.items ?? [], problems: [problem] };
+    }
+    if (before?.text === text) return before;
+    const loaded = this.#load(file, text);
+    return loaded.ok ? { text, items: loaded.items, problems: [] } : { text, items: before?.items ?? [], problems: loaded.problems };
+  }
+
+  /** Of two files that define one name the first by path is in force. */
+  #refuseDoubles(): Problem[] {
+    const seen = new Map<string, string>();
+    const problems: Problem[] = [];
+    for (const [file, held] of this.#held) {
+      const double = held.items.find((item) => seen.has(this.#nameOf(item)));
+      if (double === undefined) {
+        for (const item of held.items) seen.set(this.#nameOf(item), file);
+        continue;
+      }
+      const name = this.#nameOf(double);
+      const problem = { file, line: 1, column: 1, message: `"${name}" is defined in ${seen.get(name)} already; this file is not in force` };
+      // An empty text makes the next reload judge the file anew: the other one may be gone by then.
+      this.#held.set(file, { text: "", items: [], problems: [problem] });
+      problems.push(problem);
+    }
+    return problems;
+  }
+
+  #files(): string[] {
+    return this.#paths.flatMap((path) => {
+      try {
+        return statSync(path).isDirectory() ? yamlFilesIn(path) : [path];
+      } catch (error) {
+        // A directory that is not there yet is an empty one: the installed defaults need not exist.
+        if (systemCode(error) !== "ENOENT" || /\.ya?ml$/.test(path)) {
+          this.#unreadable.push({ file: path, line: 1, column: 1, message: `cannot be read: ${errorText(error)}` });
+        }
+        return [];
+      }
+    });
+  }
+}
+
+function yamlFilesIn(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name) && !name.startsWith("."))
+    .toSorted()
+    .map((name) => join(directory, name));
+}
+
+/** How long files must be quiet before they are read: an editor writes more than once. */
+const quietMs = 50;
+
+/** Calls `onChange` when something below `paths` changed and is quiet again. */
+export function watchDefinitions(paths: string[], onChange: () => void): { ready: Promise<void>; stop(): Promise<void> } {
+  const watcher: FSWatcher = watch(paths, { ignoreInitial: true, atomic: false });
+  let timer: NodeJS.Timeout | undefined;
+  watcher.on("all", () => {
+    clearTimeout(timer);
+    timer = setTimeout(onChange, quietMs);
+  });
+  return {
+    ready: new Promise((ready) => watcher.once("ready", ready)),
+    stop: async () => {
+      clearTimeout(timer);
+      await watcher.close();
+    },
+  };
+}

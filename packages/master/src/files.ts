@@ -1,0 +1,116 @@
+/**
+ * Managed files on the master: reads the map and the sources below the file root, and keeps each content under its digest, so that what
+ * an agent is sent is what was announced, whatever happens to the source meanwhile.
+ */
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { join, sep } from "node:path";
+import { errorText, systemCode } from "@needfire/shared/errors";
+import { type LoadedFile, loadFileMap, type ManagedFile, managedFileBytesMax } from "@needfire/shared/managed-file";
+import type { TargetTest } from "@needfire/shared/target";
+import { blobChunkBytes } from "@needfire/shared/wire";
+import type { Problem } from "@needfire/shared/yaml-file";
+
+export interface SourcedFile {
+  managed: ManagedFile;
+  test: TargetTest;
+}
+
+export interface FilesOptions {
+  map: string | undefined;
+  root: string;
+  /** Where contents are kept under their digests. */
+  blobs: string;
+}
+
+export class Files {
+  readonly #options: FilesOptions;
+  #files: SourcedFile[] = [];
+
+  constructor(options: FilesOptions) {
+    this.#options = options;
+    mkdirSync(options.blobs, { recursive: true, mode: 0o700 });
+  }
+
+  all(): readonly SourcedFile[] {
+    return this.#files;
+  }
+
+  /** Reads map and sources again. With a problem in the map the old list stays; a source that cannot be read leaves its own entry as it was. */
+  load(): Problem[] {
+    const { map } = this.#options;
+    if (map === undefined) return [];
+    let text: string;
+    try {
+      text = readFileSync(map, "utf8");
+    } catch (error) {
+      return [{ file: map, line: 1, column: 1, message: `the map of managed files cannot be read: ${errorText(error)}` }];
+    }
+    const loaded = loadFileMap(map, text);
+    if (!loaded.ok) return loaded.problems;
+    const problems: Problem[] = [];
+    this.#files = loaded.files.flatMap((file) => {
+      const sourced = this.#source(file);
+      if (sourced.ok) return [sourced.file];
+      problems.push(file.problem(sourced.message));
+      return this.#files.filter(({ managed }) => managed.path === file.entry.path);
+    });
+    this.#prune();
+    return problems;
+  }
+
+  /** A piece of a content, or undefined when there is none with that digest. */
+  read(digest: string, offset: number): { bytes: Buffer; total: number } | undefined {
+    let descriptor: number;
+    try {
+      descriptor = openSync(join(this.#options.blobs, digest), "r");
+    } catch {
+      return undefined;
+    }
+    try {
+      const total = statSync(join(this.#options.blobs, digest)).size;
+      const bytes = Buffer.alloc(Math.max(0, Math.min(blobChunkBytes, total - offset)));
+      const count = bytes.length === 0 ? 0 : readSync(descriptor, bytes, 0, bytes.length, offset);
+      return { bytes: bytes.subarray(0, count), total };
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #source({ entry, test }: LoadedFile): { ok: true; file: SourcedFile } | { ok: false; message: string } {
+    try {
+      const root = realpathSync(this.#options.root);
+      const path = realpathSync(join(root, entry.source));
+      if (!path.startsWith(root + sep)) return { ok: false, message: `the source leads out of the file root ${root}` };
+      const { size } = statSync(path);
+      if (size > managedFileBytesMax) return { ok: false, message: `the source has ${size} bytes, the limit is ${managedFileBytesMax}` };
+      const content = readFileSync(path);
+      const digest = createHash("sha256").update(content).digest("hex");
+      this.#keep(digest, content);
+      const { path: target, owner, group, secret } = entry;
+      return { ok: true, file: { managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret }, test } };
+    } catch (error) {
+      const message = systemCode(error) === "ENOENT" ? `there is no ${join(this.#options.root, entry.source)}` : `the source cannot be read: ${errorText(error)}`;
+      return { ok: false, message };
+    }
+  }
+
+  #keep(digest: string, content: Buffer): void {
+    const file = join(this.#options.blobs, digest);
+    if (existsSync(file)) return;
+    const descriptor = openSync(`${file}.new`, "w", 0o600);
+    try {
+      writeSync(descriptor, content);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(`${file}.new`, file);
+  }
+
+  /** Contents that no entry names any more go. */
+  #prune(): void {
+    const wanted = new Set(this.#files.map(({ managed }) => managed.digest));
+    for (const name of readdirSync(this.#options.blobs)) if (!wanted.has(name)) rmSync(join(this.#options.blobs, name));
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The journal: the master's durable, ordered log of events. An interface, because a second implementation is coming (JetStream); every
+ * one runs the suite in `journal.conformance.ts`.
+ */
+import type { Event, IncomingEvent } from "@needfire/shared/event";
+
+export interface EventQuery {
+  /** Globs. */
+  agent?: string | undefined;
+  type?: string | undefined;
+  /** Times of the events, ms since the epoch, both inclusive. */
+  since?: number | undefined;
+  until?: number | undefined;
+  /** A CEL condition over `event`; one that cannot be compiled throws `EXPRESSION_INVALID`. */
+  where?: string | undefined;
+  limit: number;
+}
+
+export interface Journal {
+  /**
+   * Appends in order, all in one transaction, and returns once it is durable: for each event its position, or null when the same
+   * (agent, epoch, sequence) is there already (P1). Throws `DISK_FULL`; then none of them was taken.
+   */
+  append(events: IncomingEvent[]): Promise<(number | null)[]>;
+  /** Events after a position, in order. */
+  read(after: number, limit: number): Promise<Event[]>;
+}
+
+/** Questions about the past, answered beside the writer so that they never hold it up. */
+export interface JournalReader {
+  /** Newest first. */
+  query(query: EventQuery): Promise<Event[]>;
+  get(id: string): Promise<Event | undefined>;
+  /** Events with this cause, oldest first. */
+  causedBy(cause: string, limit: number): Promise<Event[]>;
+  count(): Promise<number>;
+}

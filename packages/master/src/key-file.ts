@@ -1,0 +1,33 @@
+/**
+ * The key pair on disk, mode 0600, made at first start.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { systemCode } from "@needfire/shared/errors";
+import { formatKeyFile, type KeyPair, parseKeyFile } from "@needfire/shared/identity";
+
+/** Reads the pair at `file`, or makes one with `generate`. Throws `STATE_UNSAFE`. */
+export function loadKeyPair(file: string, generate: () => KeyPair): KeyPair {
+  try {
+    return parseKeyFile(file, readFileSync(file, "utf8"), statSync(file).mode);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+  }
+  const pair = generate();
+  writeSecretFile(file, formatKeyFile(pair));
+  return pair;
+}
+
+/** Writes a file that nobody else may read: beside its place, synced, renamed. */
+function writeSecretFile(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const temporary = `${file}.new`;
+  const descriptor = openSync(temporary, "w", 0o600);
+  try {
+    writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(temporary, file);
+}

@@ -1,0 +1,104 @@
+/**
+ * The master's end of the bus: the one module that owns its socket and the queue to it. Frames in, frames out; knows nothing of what
+ * they mean.
+ */
+import type { Logger } from "pino";
+import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
+import type { KeyPair } from "@needfire/shared/identity";
+import { frameBytesMax } from "@needfire/shared/wire";
+import { curveKeyPair, Router } from "zeromq";
+import { zapDomain } from "./zap.ts";
+
+export interface LinkOptions {
+  listen: string;
+  keys: KeyPair;
+  handshakeTimeoutMs: number;
+  log: Logger;
+  onFrame(routingId: Buffer, frame: Buffer): void;
+  /** A frame could not be delivered: the peer is gone, or so slow that its queue is full. */
+  onUndelivered(routingId: Buffer, reason: "gone" | "slow"): void;
+}
+
+/** Frames that wait to be handed to libzmq. Only blobs and commands to very many agents at once come near it. */
+const outboxFramesMax = 100_000;
+/** Frames that libzmq holds for one slow peer. */
+const peerFramesMax = 1_000;
+
+export class Link {
+  readonly #options: LinkOptions;
+  readonly #socket: Router;
+  readonly #outbox: [Buffer, Buffer][] = [];
+  #writing = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#socket = new Router({
+      curveServer: true,
+      curveSecretKey: options.keys.secretKey,
+      zapDomain,
+      mandatory: true,
+      // A second connection cannot take over a routing id that is in use.
+      handover: false,
+      maxMessageSize: frameBytesMax,
+      handshakeInterval: options.handshakeTimeoutMs,
+      heartbeatInterval: 5_000,
+      heartbeatTimeout: 15_000,
+      sendHighWaterMark: peerFramesMax,
+      receiveHighWaterMark: peerFramesMax,
+      sendTimeout: 0,
+      linger: 0,
+      backlog: 4_096,
+    });
+  }
+
+  /** Binds, and resolves with the port. Throws `ADDRESS_IN_USE`. */
+  async start(): Promise<number> {
+    const { listen } = this.#options;
+    try {
+      await this.#socket.bind(listen);
+    } catch (error) {
+      throw new NeedfireError("ADDRESS_IN_USE", `cannot listen on ${listen}: ${errorText(error)}. Is another master running there?`, { cause: error });
+    }
+    void this.#read();
+    return Number(/:(\d+)$/.exec(this.#socket.lastEndpoint ?? "")?.[1]);
+  }
+
+  /** Queues a frame. False when too many wait: the caller keeps what must not be lost. */
+  send(routingId: Buffer, frame: Buffer): boolean {
+    if (this.#outbox.length >= outboxFramesMax) return false;
+    this.#outbox.push([routingId, frame]);
+    if (!this.#writing) void this.#drain();
+    return true;
+  }
+
+  stop(): void {
+    this.#socket.close();
+  }
+
+  async #read(): Promise<void> {
+    for await (const [routingId, frame, ...more] of this.#socket) {
+      // Ours are of one frame; what comes in more is not ours.
+      if (frame !== undefined && more.length === 0) this.#options.onFrame(routingId!, frame);
+    }
+  }
+
+  /** One writer: zeromq.js refuses a second send while one waits. */
+  async #drain(): Promise<void> {
+    this.#writing = true;
+    for (let next = this.#outbox.shift(); next !== undefined && !this.#socket.closed; next = this.#outbox.shift()) {
+      try {
+        await this.#socket.send(next);
+      } catch (error) {
+        const code = systemCode(error);
+        if (code === "EHOSTUNREACH") this.#options.onUndelivered(next[0], "gone");
+        else if (code === "EAGAIN") this.#options.onUndelivered(next[0], "slow");
+        else if (!this.#socket.closed) this.#options.log.error({ error: errorText(error) }, "a frame could not be sent");
+      }
+    }
+    this.#writing = false;
+  }
+}
+
+export function generateKeyPair(): KeyPair {
+  return curveKeyPair();
+}

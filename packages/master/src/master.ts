@@ -1,0 +1,304 @@
+/**
+ * The master's wiring: the only place that constructs its parts and ties them together. What is built last is taken down first, and a
+ * start that fails half-way takes down what it had built.
+ */
+import { mkdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { loadBeacons, type LoadedBeacon } from "@needfire/shared/beacon";
+import { systemClock } from "@needfire/shared/clock";
+import type { MasterConfig } from "@needfire/shared/config";
+import { durationMs } from "@needfire/shared/duration";
+import { errorText } from "@needfire/shared/errors";
+import type { Event } from "@needfire/shared/event";
+import { fingerprint, formatJoinString } from "@needfire/shared/identity";
+import { ReactorIndex } from "@needfire/shared/match";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
+import { type Problem, problemText } from "@needfire/shared/yaml-file";
+import { Agents } from "./agents.ts";
+import { Feed } from "./api/feed.ts";
+import { startApi } from "./api/server.ts";
+import { Definitions, type Reloaded, watchDefinitions } from "./definitions.ts";
+import { Dispatch } from "./dispatch.ts";
+import { Files } from "./files.ts";
+import { Intake } from "./intake.ts";
+import { GroupCommit } from "./journal/group-commit.ts";
+import type { JournalWriter } from "./journal/sqlite.ts";
+import { loadKeyPair } from "./key-file.ts";
+import { Keys } from "./keys.ts";
+import { Ledger } from "./ledger.ts";
+import { generateKeyPair, Link } from "./link.ts";
+import { React } from "./react.ts";
+import { Sessions } from "./sessions.ts";
+import type { StoreWriter } from "./store/sqlite.ts";
+import { type Remote, startThread } from "./thread.ts";
+import type { History } from "./worker-history.ts";
+import { startZap } from "./zap.ts";
+
+export const masterVersion = "0.1.0";
+
+export interface RunningMaster {
+  readonly address: string;
+  readonly joinString: string;
+  /** Reads reactors, beacons and managed files again; resolves with what is wrong in them. */
+  reload(): Promise<Problem[]>;
+  stop(): Promise<void>;
+}
+
+const tickMs = 1_000;
+
+/** `onFatal`: a part without which the master cannot go on has failed. Throws `ADDRESS_IN_USE`, `STATE_LOCKED`, `STATE_UNSAFE`. */
+export async function startMaster(config: MasterConfig, log: Logger, onFatal: (error: Error) => void): Promise<RunningMaster> {
+  const teardown: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (const end of teardown.splice(0).toReversed()) await end();
+  };
+  try {
+    return { ...(await build({ config, log, onFatal, teardown })), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+interface Building {
+  config: MasterConfig;
+  log: Logger;
+  onFatal(error: Error): void;
+  teardown: (() => Promise<void> | void)[];
+}
+
+async function build({ config, log, onFatal, teardown }: Building): Promise<Omit<RunningMaster, "stop">> {
+  const clock = systemClock();
+  const started = clock.now();
+  mkdirSync(config.state, { recursive: true, mode: 0o700 });
+  const own = loadKeyPair(join(config.state, "master.key"), generateKeyPair);
+
+  const { journal, store, history } = await startStorage(config, { onFatal, teardown, now: started });
+  const snapshot = await store.load();
+  const feed = new Feed();
+  const fromJournal: ((events: Event[]) => void)[] = [(events) => feed.publish(events)];
+  const commit = new GroupCommit(journal, (events) => fromJournal.forEach((listener) => listener(events)));
+  const ledger = new Ledger({ store, journal: commit, log, clock });
+  teardown.push(() => ledger.stop());
+
+  const definitions = loadDefinitions(config, log);
+  const keys = new Keys(
+    { enrolment: config.enrolment, pendingMax: config.pending_max, ledger, clock, onChange: (key) => sessions.keyChanged(key) },
+    snapshot,
+  );
+  const agents: Agents = new Agents(
+    {
+      keys,
+      ledger,
+      clock,
+      beacons: () => definitions.beacons.all(),
+      files: () => definitions.files.all(),
+      send: (session, message) => sessions.send(session, message),
+    },
+    snapshot.agents,
+  );
+  const dispatch = new Dispatch(
+    {
+      sessionOf: (agent) => sessions.of(agent),
+      send: (session, message) => sessions.send(session, message),
+      store,
+      clock,
+      expiresMs: durationMs(config.execution_expires),
+    },
+    snapshot.openExecutions,
+  );
+  const intake = new Intake({
+    journal: commit,
+    clock,
+    log,
+    creditEvents: config.credit_events,
+    ownerOf: (execution) => dispatch.ownerOf(execution),
+    acknowledge: (session, epoch, sequence) => void sessions.send(session, { kind: "ack", body: { epoch, sequence } }),
+  });
+  const background = (work: Promise<unknown>) => {
+    work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
+  };
+  const sessions: Sessions = new Sessions({
+    keys,
+    own,
+    link: () => link,
+    heartbeatMs: durationMs(config.heartbeat),
+    creditEvents: config.credit_events,
+    clock,
+    log,
+    handlers: {
+      facts: (session, body) => {
+        background(agents.reported(session, body));
+        dispatch.resume(session.agent);
+      },
+      events: (session, body) => intake.take(session, body),
+      accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
+      blobGet: (session, { digest, offset }) => {
+        // Only what is meant for this agent is given to it: the content of another host's file is none of its business.
+        const mayHave = agents.definitionsFor(session.agent).files.some((file) => file.digest === digest);
+        const piece = mayHave ? definitions.files.read(digest, offset) : undefined;
+        sessions.send(session, { kind: "blob", body: { digest, offset, total: piece?.total ?? -1, bytes: piece?.bytes ?? Buffer.alloc(0) } });
+      },
+    },
+    onOpen: ({ agent }) => ledger.tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } }),
+    onClose: (session, reason) => {
+      background(agents.left(session));
+      ledger.tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
+    },
+  });
+  const react = new React(
+    { journal, ledger, store, dispatch, reactors: () => definitions.index(), agentView: (id) => agents.view(id), clock, log },
+    snapshot,
+  );
+  fromJournal.push((events) => react.feed(events));
+
+  const reload = async (): Promise<Problem[]> => {
+    const { reloaded, problems } = definitions.reload();
+    for (const event of reloadEvents(reloaded)) ledger.tell(event);
+    for (const problem of problems) log.error(problemText(problem));
+    for (const session of sessions.all()) agents.push(session);
+    return problems;
+  };
+  await reload();
+
+  const loop = new AbortController();
+  const running = react.run(loop.signal);
+  teardown.push(async () => {
+    loop.abort();
+    await running;
+    await commit.drained();
+  });
+  ledger.forward(snapshot.outbox);
+
+  const zap = await startZap((publicKey) => keys.mayConnect(publicKey), log);
+  teardown.push(() => zap.stop());
+  const link: Link = new Link({
+    listen: config.listen,
+    keys: own,
+    handshakeTimeoutMs: durationMs(config.handshake_timeout),
+    log,
+    onFrame: (routingId, frame) => sessions.hear(routingId, frame),
+    onUndelivered: (routingId, reason) => (reason === "gone" ? sessions.gone(routingId) : undefined),
+  });
+  const port = await link.start();
+  teardown.push(() => link.stop());
+
+  const timer = setInterval(() => {
+    const now = clock.now();
+    sessions.tick(now);
+    react.expire(dispatch.tick(now));
+  }, tickMs);
+  teardown.push(() => clearInterval(timer));
+
+  const watcher = watchDefinitions(definitions.paths, () => background(reload()));
+  teardown.push(() => watcher.stop());
+  await watcher.ready;
+
+  const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
+  const api = await startApi({
+    socket: config.socket,
+    version: masterVersion,
+    started,
+    address,
+    masterKey: own.publicKey,
+    enrolment: config.enrolment,
+    keys,
+    sessions,
+    agents,
+    history,
+    ledger,
+    feed,
+    clock,
+    reactors: () => definitions.index().reactors,
+    counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
+    problems: () => definitions.problems(),
+    reload,
+  });
+  teardown.push(() => api.stop());
+  log.info({ address, fingerprint: fingerprint(own.publicKey), socket: config.socket, state: config.state }, "the master is ready");
+  return { address, joinString: formatJoinString({ address, masterKey: own.publicKey }), reload };
+}
+
+/** Journal, store and history, each in a thread of its own. */
+async function startStorage(
+  config: MasterConfig,
+  { onFatal, teardown, now }: Pick<Building, "onFatal" | "teardown"> & { now: number },
+): Promise<{ journal: Remote<JournalWriter>; store: Remote<StoreWriter>; history: Remote<History> }> {
+  const journalFile = join(config.state, "journal.db");
+  const storeFile = join(config.state, "store.db");
+  const { synchronous } = config;
+  const thread = async <T extends object>(module: string, options: object): Promise<Remote<T>> => {
+    const { remote, stop } = await startThread<T>(new URL(module, import.meta.url), options, onFatal);
+    teardown.push(stop);
+    return remote;
+  };
+  // The store first: it holds the lock of the state directory.
+  const store = await thread<StoreWriter>("./store/worker-writer.ts", { file: storeFile, synchronous, now });
+  const journal = await thread<JournalWriter>("./journal/worker-writer.ts", { file: journalFile, synchronous });
+  const history = await thread<History>("./worker-history.ts", { journalFile, storeFile });
+  return { journal, store, history };
+}
+
+interface Loaded {
+  beacons: Definitions<LoadedBeacon>;
+  files: Files;
+  /** What may change on disk. */
+  paths: string[];
+  index(): ReactorIndex;
+  reload(): { reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]; problems: Problem[] };
+  problems(): Problem[];
+}
+
+function loadDefinitions(config: MasterConfig, log: Logger): Loaded {
+  const reactors = new Definitions<Reactor>(
+    config.reactors,
+    (file, text) => {
+      const loaded = loadReactors(file, text);
+      return loaded.ok ? { ok: true, items: loaded.reactors } : loaded;
+    },
+    ({ name }) => name,
+  );
+  const beacons = new Definitions<LoadedBeacon>(
+    config.beacons,
+    (file, text) => {
+      const loaded = loadBeacons(file, text);
+      return loaded.ok ? { ok: true, items: loaded.beacons } : loaded;
+    },
+    ({ definition }) => definition.name,
+  );
+  const files = new Files({ map: config.files, root: config.files_root, blobs: join(config.state, "blobs") });
+  let index = new ReactorIndex([]);
+  let fileProblems: Problem[] = [];
+  return {
+    beacons,
+    files,
+    paths: [...config.reactors, ...config.beacons, ...(config.files === undefined ? [] : [config.files, config.files_root])],
+    index: () => index,
+    reload: () => {
+      const reloaded = [
+        { kind: "reactor" as const, result: reactors.reload() },
+        { kind: "beacon" as const, result: beacons.reload() },
+      ];
+      fileProblems = files.load();
+      index = new ReactorIndex(reactors.all());
+      log.info({ reactors: index.reactors.length, beacons: beacons.all().length, files: files.all().length }, "definitions are loaded");
+      return { reloaded, problems: [...reactors.problems(), ...beacons.problems(), ...fileProblems] };
+    },
+    problems: () => [...reactors.problems(), ...beacons.problems(), ...fileProblems],
+  };
+}
+
+function reloadEvents(reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]) {
+  return reloaded.flatMap(({ kind, result }) => [
+    ...result.taken.map((file) => ({ type: `${kind}.loaded`, severity: "low" as const, subject: file, data: { file } })),
+    ...result.refused.map((problem) => ({ type: `${kind}.refused`, severity: "high" as const, subject: problem.file, data: { ...problem } })),
+  ]);
+}
+
+function advertisedHost(listen: string): string {
+  const host = /^tcp:\/\/(.+):[^:]+$/.exec(listen)?.[1] ?? "*";
+  return host === "*" || host === "0.0.0.0" ? hostname() : host;
+}
+

@@ -1,0 +1,174 @@
+/**
+ * The loop around the pure engine: takes committed events in the journal's order, asks `match` and `task` what follows, makes that
+ * durable together with the position reached (P2), and only then lets anything happen. After a crash it goes on from its position.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { ExecutionReport } from "@needfire/shared/action";
+import { errorText } from "@needfire/shared/errors";
+import { type Event, resultType } from "@needfire/shared/event";
+import { idKind, taskOfExecution } from "@needfire/shared/ids";
+import { match, type ReactorIndex } from "@needfire/shared/match";
+import type { AgentView } from "@needfire/shared/target";
+import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
+import type { Dispatch } from "./dispatch.ts";
+import type { Journal } from "./journal/journal.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Change, Store } from "./store/store.ts";
+
+export interface ReactOptions {
+  journal: Pick<Journal, "read">;
+  ledger: Ledger;
+  store: Pick<Store, "task">;
+  dispatch: Dispatch;
+  reactors(): ReactorIndex;
+  agentView(id: string): AgentView;
+  clock: { now(): number };
+  log: Logger;
+}
+
+/** Events judged in one transaction. */
+const pageEventsMax = 500;
+/** Committed events that may wait in memory; beyond it the loop reads them from the journal. */
+const feedEventsMax = 20_000;
+/** Tasks that ended and may still be asked for as a cause. */
+const tasksRememberedMax = 10_000;
+const retryMs = 1_000;
+
+export class React {
+  readonly #options: ReactOptions;
+  readonly #tasks = new Map<string, Task>();
+  #position: number;
+  #saved: number;
+  /** Events fresh from the journal; undefined while they must be read from it. */
+  #feed: Event[] | undefined;
+  #expired: Execution[] = [];
+  #wake = Promise.withResolvers<void>();
+
+  constructor(options: ReactOptions, { cursor, openTasks }: { cursor: number; openTasks: Task[] }) {
+    this.#options = options;
+    this.#position = cursor;
+    this.#saved = cursor;
+    for (const task of openTasks) this.#tasks.set(task.id, task);
+  }
+
+  /** The journal committed these. */
+  feed(events: Event[]): void {
+    if (this.#feed !== undefined && this.#feed.length + events.length <= feedEventsMax) this.#feed.push(...events);
+    else this.#feed = undefined;
+    this.#wake.resolve();
+  }
+
+  /** Commands that waited too long. */
+  expire(executions: Execution[]): void {
+    if (executions.length === 0) return;
+    this.#expired.push(...executions);
+    this.#wake.resolve();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.#wake.resolve());
+    while (!signal.aborted) {
+      this.#wake = Promise.withResolvers();
+      const page = await this.#next();
+      const expired = this.#expired.splice(0);
+      if (page.length === 0 && expired.length === 0) await this.#wake.promise;
+      else await this.#judge(page, expired, signal);
+    }
+    if (this.#saved < this.#position) await this.#options.ledger.commit({ cursor: this.#position }).catch(() => {});
+  }
+
+  async #next(): Promise<Event[]> {
+    while (this.#feed !== undefined) {
+      const page = this.#feed.splice(0, pageEventsMax);
+      const fresh = page.filter(({ position }) => position > this.#position);
+      if (fresh.length > 0 || page.length === 0) return fresh;
+    }
+    // From here on what is committed is fed; what was committed before is read. An event in both is dropped by its position.
+    this.#feed = [];
+    const page = await this.#options.journal.read(this.#position, pageEventsMax);
+    if (page.length === pageEventsMax) this.#feed = undefined;
+    return page;
+  }
+
+  async #judge(events: Event[], expired: Execution[], signal: AbortSignal): Promise<void> {
+    const { clock, dispatch, ledger, log } = this.#options;
+    const changes: Change[] = [];
+    for (const event of events) await this.#judgeEvent(event, changes);
+    for (const execution of expired) {
+      const task = this.#tasks.get(execution.task);
+      const reason = `${execution.action} on ${execution.agent} had no result within its time`;
+      if (task !== undefined) this.#change(stepTask(task, { kind: "expired", execution: execution.id, reason }, clock.now()), false, changes);
+    }
+    this.#position = events.at(-1)?.position ?? this.#position;
+    const marks = dispatch.takeMarks();
+    // Nothing happened but that events were seen: the position is saved with the next thing that does, or at the end.
+    if (changes.length === 0 && marks.length === 0) return;
+    for (;;) {
+      try {
+        const { taken } = await ledger.commit({ cursor: this.#position, changes, marks });
+        this.#saved = this.#position;
+        this.#perform(changes.filter((_change, index) => taken[index]));
+        return;
+      } catch (error) {
+        log.error({ error: errorText(error) }, "reactions wait: the store does not take them");
+        if (signal.aborted) return;
+        await delay(retryMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #judgeEvent(event: Event, changes: Change[]): Promise<void> {
+    const { clock, log } = this.#options;
+    if (event.type === resultType) await this.#takeReport(event, changes);
+    const origin = await this.#ancestry(event);
+    const agent = this.#options.agentView(event.agent);
+    for (const decision of match(this.#options.reactors(), { event, agent, ancestry: origin })) {
+      if (decision.kind === "fire") this.#change(startTask(decision, { event, ancestry: origin }, clock.now()), true, changes);
+      else log.debug({ event: event.id, reactor: decision.reactor.name, reason: decision.reason, detail: decision.detail }, "a reactor did not fire");
+    }
+  }
+
+  async #takeReport(event: Event, changes: Change[]): Promise<void> {
+    const report = event.data as unknown as ExecutionReport; // intake has checked it
+    const task = await this.#task(taskOfExecution(report.execution));
+    if (task === undefined || task.agent !== event.agent) return;
+    this.#change(stepTask(task, { kind: "report", report }, this.#options.clock.now()), false, changes);
+  }
+
+  /** The reactors whose remedies led to an event (P7). */
+  async #ancestry(event: Event): Promise<readonly string[]> {
+    const kind = event.cause === undefined ? undefined : idKind(event.cause);
+    if (event.cause === undefined || kind === undefined || kind === "event") return [];
+    const task = await this.#task(kind === "task" ? event.cause : taskOfExecution(event.cause));
+    return task?.ancestry ?? [];
+  }
+
+  async #task(id: string): Promise<Task | undefined> {
+    return this.#tasks.get(id) ?? (await this.#options.store.task(id));
+  }
+
+  #change({ task, effects }: Step, isNew: boolean, changes: Change[]): void {
+    if (effects.length === 0) return;
+    this.#tasks.set(task.id, task);
+    if (this.#tasks.size > tasksRememberedMax) this.#forgetEnded();
+    changes.push({ isNew, task, effects });
+  }
+
+  /** P2: only what is durable happens. */
+  #perform(changes: Change[]): void {
+    for (const { effects } of changes) {
+      for (const effect of effects) {
+        if (effect.kind === "record") this.#options.dispatch.ended(effect.report.execution);
+        else if (effect.kind === "execute") this.#options.dispatch.start(effect.execution);
+      }
+    }
+  }
+
+  #forgetEnded(): void {
+    for (const [id, { status }] of this.#tasks) {
+      if (status.state === "resolved" || status.state === "escalated") this.#tasks.delete(id);
+      if (this.#tasks.size <= tasksRememberedMax / 2) break;
+    }
+  }
+}

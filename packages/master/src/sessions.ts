@@ -1,0 +1,237 @@
+/**
+ * The gate of the bus: who is on the other side of each routing id, and which verbs it may use. A routing id is bound to an agent by a
+ * proven `hello` (P6); every frame after it must carry the session's secret and a rising counter, so that neither a forged id, nor a
+ * replayed frame, nor the routing id of a closed session gets anything done.
+ */
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { errorText } from "@needfire/shared/errors";
+import { challengeBytes, fingerprint, type KeyPair, proofHolds, sharedSecret } from "@needfire/shared/identity";
+import { type AgentBody, type AgentMessage, decodeFromAgent, encode, type MasterMessage } from "@needfire/shared/wire";
+import type { Keys } from "./keys.ts";
+import type { Link } from "./link.ts";
+import type { KeyRecord } from "./store/store.ts";
+
+/** A bound connection. `id` is the routing id in hexadecimal. */
+export interface Session {
+  readonly id: string;
+  readonly routingId: Buffer;
+  readonly agent: string;
+  readonly publicKey: string;
+  readonly secret: string;
+  counter: number;
+  lastHeard: number;
+}
+
+type Peer =
+  | { state: "challenged"; routingId: Buffer; challenge: Buffer; since: number }
+  | { state: "pending"; routingId: Buffer; agent: string; publicKey: string }
+  | { state: "bound"; session: Session };
+
+export interface SessionsOptions {
+  keys: Keys;
+  own: KeyPair;
+  link: () => Pick<Link, "send">;
+  heartbeatMs: number;
+  creditEvents: number;
+  clock: { now(): number };
+  log: Logger;
+  /** What a bound session may say, verb by verb. */
+  handlers: { [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping">]: (session: Session, body: AgentBody<K>) => void };
+  onOpen(session: Session): void;
+  onClose(session: Session, reason: string): void;
+}
+
+/** Peers that have knocked and not yet proven anything; the oldest are forgotten first. */
+const challengedMax = 20_000;
+/** So many heartbeats without a word, and an agent is lost. */
+const silentHeartbeats = 3;
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #peers = new Map<string, Peer>();
+  readonly #byAgent = new Map<string, Session>();
+  readonly #challenged = new Set<string>();
+  /** One waiting connection a key: nothing tells of those that are gone, so a newer one takes the place of an older. */
+  readonly #pendingByKey = new Map<string, string>();
+  /** Frames that were dropped at the gate, since the start. */
+  dropped = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  of(agent: string): Session | undefined {
+    return this.#byAgent.get(agent);
+  }
+
+  all(): Session[] {
+    return [...this.#byAgent.values()];
+  }
+
+  /** False when it cannot even be queued. Delivery is never certain: what must arrive is persisted and sent again. */
+  send(session: Session, message: MasterMessage): boolean {
+    return this.#options.link().send(session.routingId, encode(message));
+  }
+
+  /** The one way in for every frame. Never throws. */
+  hear(routingId: Buffer, frame: Buffer): void {
+    const id = routingId.toString("hex");
+    const decoded = decodeFromAgent(frame);
+    if (!decoded.ok) return this.#drop(id, decoded.reason);
+    const { envelope, message } = decoded;
+    const peer = this.#peers.get(id);
+    if (message.kind === "knock") return this.#challenge(id, routingId);
+    if (message.kind === "hello") return this.#hello(id, peer, message.body);
+    if (peer?.state !== "bound" || !sameSecret(peer.session, envelope.session)) {
+      this.#drop(id, `${message.kind} before hello`);
+      // A bound session is not disturbed by somebody who guessed its routing id; an agent whom a restarted master forgot is helped.
+      return peer === undefined ? this.#challenge(id, routingId) : undefined;
+    }
+    const { session } = peer;
+    if (envelope.counter <= session.counter) return this.#drop(id, `a replay: frame ${envelope.counter} after ${session.counter}`);
+    session.counter = envelope.counter;
+    session.lastHeard = this.#options.clock.now();
+    this.#dispatch(session, message);
+  }
+
+  /** The peer behind a routing id is gone. */
+  gone(routingId: Buffer): void {
+    const id = routingId.toString("hex");
+    const peer = this.#peers.get(id);
+    if (peer?.state === "bound") this.close(peer.session, "the connection is gone");
+    else this.#forget(id);
+  }
+
+  /** Unbinds: from now on the connection is nobody's. */
+  close(session: Session, reason: string): void {
+    if (!this.#forget(session.id)) return;
+    if (this.#byAgent.get(session.agent) === session) this.#byAgent.delete(session.agent);
+    this.#options.log.info({ agent: session.agent, reason }, "a session ended");
+    this.#options.onClose(session, reason);
+  }
+
+  /** A key's state changed: who waited is let in, who may no longer speak is cut off at once. */
+  keyChanged(key: KeyRecord): void {
+    // A copy: binding puts a peer in anew, and a Map would come by it again and again.
+    for (const [id, peer] of [...this.#peers]) {
+      const publicKey = peer.state === "bound" ? peer.session.publicKey : peer.state === "pending" ? peer.publicKey : undefined;
+      if (publicKey !== key.publicKey) continue;
+      const routingId = peer.state === "bound" ? peer.session.routingId : peer.routingId;
+      if (key.state === "accepted") {
+        this.#bind(id, routingId, key.id, key.publicKey);
+        continue;
+      }
+      this.#say(routingId, { kind: "refused", body: { reason: `this key was ${key.state}` } });
+      if (peer.state === "bound") this.close(peer.session, `its key was ${key.state}`);
+      else this.#forget(id);
+    }
+  }
+
+  /** Gives up sessions that have been silent for too long. */
+  tick(now: number): void {
+    const silentMs = this.#options.heartbeatMs * silentHeartbeats;
+    for (const session of this.#byAgent.values()) {
+      if (now - session.lastHeard > silentMs) this.close(session, `not heard for ${Math.round(now - session.lastHeard)} ms`);
+    }
+  }
+
+  #challenge(id: string, routingId: Buffer): void {
+    const peer = this.#peers.get(id);
+    if (peer?.state === "bound") this.close(peer.session, "the peer knocked anew");
+    const challenge = randomBytes(challengeBytes);
+    this.#forget(id);
+    this.#peers.set(id, { state: "challenged", routingId, challenge, since: this.#options.clock.now() });
+    this.#challenged.add(id);
+    if (this.#challenged.size > challengedMax) this.#forget(this.#challenged.values().next().value!);
+    this.#say(routingId, { kind: "challenge", body: { challenge: challenge.toString("base64url") } });
+  }
+
+  #hello(id: string, peer: Peer | undefined, hello: AgentBody<"hello">): void {
+    if (peer?.state !== "challenged") return this.#drop(id, "hello without a challenge");
+    // A challenge serves once, whatever comes of it.
+    this.#forget(id);
+    const { routingId, challenge } = peer;
+    const { agent, publicKey, token } = hello;
+    if (!this.#proven({ routingId, challenge, agent, publicKey }, hello.proof)) {
+      this.#drop(id, `hello as "${agent}" with a proof that does not hold`);
+      return this.#say(routingId, { kind: "refused", body: { reason: "the proof does not hold" } });
+    }
+    this.#options.keys.admit({ agent, publicKey, token }).then(
+      (admission) => {
+        if (admission.kind === "accepted") return this.#bind(id, routingId, agent, publicKey);
+        if (admission.kind === "refused") return this.#say(routingId, { kind: "refused", body: { reason: admission.reason } });
+        this.#wait(id, { state: "pending", routingId, agent, publicKey });
+        this.#say(routingId, { kind: "pending", body: { fingerprint: fingerprint(publicKey) } });
+      },
+      (error: unknown) => this.#options.log.error({ agent, error: errorText(error) }, "an agent could not be admitted"),
+    );
+  }
+
+  #wait(id: string, peer: Extract<Peer, { state: "pending" }>): void {
+    const before = this.#pendingByKey.get(peer.publicKey);
+    if (before !== undefined && before !== id) this.#forget(before);
+    this.#pendingByKey.set(peer.publicKey, id);
+    this.#peers.set(id, peer);
+  }
+
+  #proven(claim: { routingId: Buffer; challenge: Buffer; agent: string; publicKey: string }, proof: string): boolean {
+    try {
+      return proofHolds(sharedSecret(this.#options.own, claim.publicKey), claim, Buffer.from(proof, "base64url"));
+    } catch {
+      return false; // not a key at all
+    }
+  }
+
+  #bind(id: string, routingId: Buffer, agent: string, publicKey: string): void {
+    // Authority is checked when it is used: the key may have been revoked while its admission was being written.
+    if (this.#options.keys.get(publicKey)?.state !== "accepted") return;
+    const before = this.#byAgent.get(agent);
+    if (before !== undefined) this.close(before, "the agent opened another session");
+    const { clock, creditEvents, heartbeatMs } = this.#options;
+    const secret = randomBytes(16).toString("base64url");
+    this.#forget(id);
+    const session: Session = { id, routingId, agent, publicKey, secret, counter: 0, lastHeard: clock.now() };
+    this.#peers.set(id, { state: "bound", session });
+    this.#byAgent.set(agent, session);
+    this.#options.log.info({ agent }, "a session began");
+    this.#say(routingId, { kind: "welcome", body: { session: secret, creditEvents, heartbeatMs } });
+    this.#options.onOpen(session);
+  }
+
+  #dispatch(session: Session, message: Exclude<AgentMessage, { kind: "knock" | "hello" }>): void {
+    const { handlers } = this.#options;
+    switch (message.kind) {
+      case "ping":
+        return this.#say(session.routingId, { kind: "pong", body: {} });
+      case "facts":
+        return handlers.facts(session, message.body);
+      case "events":
+        return handlers.events(session, message.body);
+      case "accepted":
+        return handlers.accepted(session, message.body);
+      case "blobGet":
+        return handlers.blobGet(session, message.body);
+    }
+  }
+
+  #say(routingId: Buffer, message: MasterMessage): void {
+    this.#options.link().send(routingId, encode(message));
+  }
+
+  #forget(id: string): boolean {
+    const peer = this.#peers.get(id);
+    this.#challenged.delete(id);
+    if (peer?.state === "pending") this.#pendingByKey.delete(peer.publicKey);
+    return this.#peers.delete(id);
+  }
+
+  #drop(id: string, reason: string): void {
+    this.dropped++;
+    this.#options.log.debug({ peer: id, reason }, "a frame was dropped");
+  }
+}
+
+function sameSecret(session: Session, secret: string): boolean {
+  return session.secret === secret;
+}

@@ -1,0 +1,262 @@
+/**
+ * The store in SQLite (WAL). Two classes for two threads: the writer holds P2, one transaction for all that belongs together; the reader
+ * answers questions.
+ */
+import { dirname } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import type { ExecutionReport } from "@needfire/shared/action";
+import { type ExecutionState, executionStates } from "@needfire/shared/api";
+import { NeedfireError } from "@needfire/shared/errors";
+import { eventSource, type IncomingEvent } from "@needfire/shared/event";
+import { globMatcher } from "@needfire/shared/glob";
+import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
+import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
+import { migrate } from "../sqlite-migrate.ts";
+import type { AgentRecord, Change, Committed, ExecutionRecord, KeyRecord, Mark, Snapshot, TaskQuery, TokenRecord, Writes } from "./store.ts";
+
+const migrations = [
+  `CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+   CREATE TABLE task (
+     id TEXT PRIMARY KEY, reactor TEXT NOT NULL, event TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,
+     created REAL NOT NULL, updated REAL NOT NULL, body TEXT NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX task_firing ON task (reactor, event);
+   CREATE INDEX task_event ON task (event);
+   CREATE INDEX task_created ON task (created);
+   CREATE INDEX task_open ON task (state) WHERE state IN ('running', 'verifying');
+   CREATE TABLE execution (
+     id TEXT PRIMARY KEY, task TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,
+     sent REAL, body TEXT NOT NULL, report TEXT
+   ) STRICT;
+   CREATE INDEX execution_task ON execution (task);
+   CREATE INDEX execution_open ON execution (state) WHERE report IS NULL;
+   CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) STRICT;
+   CREATE TABLE key (public_key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+   CREATE TABLE token (hash TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+   CREATE TABLE agent (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;`,
+] as const;
+
+export class StoreWriter {
+  readonly #lock: DatabaseSync;
+  readonly #database: DatabaseSync;
+  readonly #epoch: string;
+  readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+
+  constructor({ file, synchronous, now }: { file: string; synchronous: "FULL" | "NORMAL"; now: number }) {
+    this.#lock = lockState(`${file}.lock`);
+    this.#database = new DatabaseSync(file, { timeout: 5_000 });
+    this.#database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
+    migrate(this.#database, migrations);
+    this.#run("INSERT OR IGNORE INTO setting (name, value) VALUES ('epoch', ?), ('cursor', '0')", epochAt(now));
+    this.#epoch = this.#setting("epoch");
+  }
+
+  load(): Snapshot {
+    return {
+      cursor: Number(this.#setting("cursor")),
+      openTasks: this.#bodies<Task>("SELECT body FROM task WHERE state IN ('running', 'verifying')"),
+      openExecutions: this.#bodies<Execution>("SELECT body FROM execution WHERE report IS NULL"),
+      keys: this.#bodies<KeyRecord>("SELECT body FROM key"),
+      tokens: this.#bodies<TokenRecord>("SELECT body FROM token"),
+      agents: this.#bodies<AgentRecord>("SELECT body FROM agent"),
+      outbox: this.#bodies<IncomingEvent>("SELECT body FROM outbox ORDER BY sequence"),
+    };
+  }
+
+  commit(writes: Writes): Committed {
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      const committed = this.#write(writes);
+      this.#database.exec("COMMIT");
+      return committed;
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  task(id: string): Task | undefined {
+    return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
+  }
+
+  close(): void {
+    this.#database.close();
+    this.#lock.close();
+  }
+
+  #write({ now, cursor, changes = [], marks = [], events = [], keys = [], tokens = [], agents = [], outboxDone }: Writes): Committed {
+    if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
+    const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
+    const taken = changes.map((change) => this.#change(change, now, made));
+    for (const mark of marks) this.#mark(mark);
+    for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
+    for (const token of tokens) this.#token(token);
+    for (const agent of agents) this.#run("INSERT OR REPLACE INTO agent (id, body) VALUES (?, ?)", agent.id, JSON.stringify(agent));
+    if (cursor !== undefined) this.#run("UPDATE setting SET value = ? WHERE name = 'cursor'", String(cursor));
+    return { taken, events: made };
+  }
+
+  /** P2: unique on (reactor, triggering event); a second firing of the same is none. */
+  #change({ isNew, task, effects }: Change, now: number, made: IncomingEvent[]): boolean {
+    const { id, reactor, event, agent, status, created, updated } = task;
+    const body = JSON.stringify(task);
+    if (isNew) {
+      const sql = `INSERT INTO task (id, reactor, event, agent, state, created, updated, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+      if (this.#run(sql, id, reactor, event, agent, status.state, created, updated, body) === 0) return false;
+    } else {
+      this.#run("UPDATE task SET state = ?, updated = ?, body = ? WHERE id = ?", status.state, updated, body, id);
+    }
+    for (const effect of effects) this.#effect(effect, now, made);
+    return true;
+  }
+
+  #effect(effect: Effect, now: number, made: IncomingEvent[]): void {
+    switch (effect.kind) {
+      case "execute":
+        return this.#insertExecution(effect.execution);
+      case "performed":
+        this.#insertExecution(effect.execution);
+        return this.#report(effect.report);
+      case "record":
+        return this.#report(effect.report);
+      case "emit":
+        made.push(this.#emit(effect.event, now));
+    }
+  }
+
+  #insertExecution(execution: Execution): void {
+    const { id, task, agent } = execution;
+    this.#run("INSERT INTO execution (id, task, agent, state, body) VALUES (?, ?, ?, 'queued', ?)", id, task, agent, JSON.stringify(execution));
+  }
+
+  #report(report: ExecutionReport): void {
+    this.#run("UPDATE execution SET state = ?, report = ? WHERE id = ?", report.outcome, JSON.stringify(report), report.execution);
+  }
+
+  #mark({ execution, state, at }: Mark): void {
+    if (state === "sent") this.#run("UPDATE execution SET state = 'sent', sent = ? WHERE id = ? AND state = 'queued'", at, execution);
+    else this.#run("UPDATE execution SET state = 'accepted' WHERE id = ? AND state IN ('queued', 'sent')", execution);
+    // A mark that comes after the result must not hide when the command was sent.
+    if (state === "sent") this.#run("UPDATE execution SET sent = coalesce(sent, ?) WHERE id = ?", at, execution);
+  }
+
+  #token(token: TokenRecord): void {
+    if (token.usesLeft > 0) this.#run("INSERT OR REPLACE INTO token (hash, body) VALUES (?, ?)", token.hash, JSON.stringify(token));
+    else this.#run("DELETE FROM token WHERE hash = ?", token.hash);
+  }
+
+  #emit({ type, subject, severity, cause, data }: MasterEventDraft, now: number): IncomingEvent {
+    const { lastInsertRowid } = this.#prepare("INSERT INTO outbox (body) VALUES ('')").run();
+    const sequence = Number(lastInsertRowid);
+    const event: IncomingEvent = {
+      id: eventId(masterAgent, this.#epoch, sequence),
+      type,
+      source: eventSource(masterAgent, undefined),
+      agent: masterAgent,
+      time: now,
+      received: now,
+      severity,
+      data,
+      epoch: this.#epoch,
+      sequence,
+      ...(subject === undefined ? {} : { subject }),
+      ...(cause === undefined ? {} : { cause }),
+    };
+    this.#run("UPDATE outbox SET body = ? WHERE sequence = ?", JSON.stringify(event), sequence);
+    return event;
+  }
+
+  #setting(name: string): string {
+    return String(this.#prepare("SELECT value FROM setting WHERE name = ?").get(name)?.["value"]);
+  }
+
+  #bodies<T>(sql: string, ...values: SQLInputValue[]): T[] {
+    return this.#prepare(sql)
+      .all(...values)
+      .map((row) => JSON.parse(String(row["body"])) as T);
+  }
+
+  #run(sql: string, ...values: SQLInputValue[]): number {
+    return Number(this.#prepare(sql).run(...values).changes);
+  }
+
+  #prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)));
+    return statement;
+  }
+}
+
+/** A transaction that is never ended: the kernel lets go of it when the process ends, however it ends. Throws `STATE_LOCKED`. */
+function lockState(file: string): DatabaseSync {
+  const lock = new DatabaseSync(file, { timeout: 0 });
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
+  }
+}
+
+export class SqliteStoreReader {
+  readonly #database: DatabaseSync;
+
+  constructor({ file }: { file: string }) {
+    this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+  }
+
+  /** Newest first. */
+  tasks({ agent, reactor, state, limit }: TaskQuery): Task[] {
+    const agentMatches = agent === undefined ? () => true : globMatcher(agent);
+    const reactorMatches = reactor === undefined ? () => true : globMatcher(reactor);
+    const sql = `SELECT agent, reactor, body FROM task ${state === undefined ? "" : "WHERE state = ?"} ORDER BY created DESC, id`;
+    const found: Task[] = [];
+    for (const row of this.#database.prepare(sql).iterate(...(state === undefined ? [] : [state]))) {
+      if (!agentMatches(String(row["agent"])) || !reactorMatches(String(row["reactor"]))) continue;
+      found.push(bodyOf<Task>(row));
+      if (found.length === limit) break;
+    }
+    return found;
+  }
+
+  readTask(id: string): Task | undefined {
+    const row = this.#database.prepare("SELECT body FROM task WHERE id = ?").get(id);
+    return row === undefined ? undefined : bodyOf<Task>(row);
+  }
+
+  tasksOfEvent(event: string): Task[] {
+    return this.#database.prepare("SELECT body FROM task WHERE event = ? ORDER BY created, id").all(event).map((row) => bodyOf<Task>(row));
+  }
+
+  executions(task: string): ExecutionRecord[] {
+    const rows = this.#database.prepare("SELECT state, sent, body, report FROM execution WHERE task = ? ORDER BY length(id), id").all(task);
+    return rows.map((row) => ({
+      ...bodyOf<Execution>(row),
+      state: stateOf(row["state"]),
+      sent: row["sent"] === null ? undefined : Number(row["sent"]),
+      report: row["report"] === null ? undefined : (JSON.parse(String(row["report"])) as ExecutionReport),
+    }));
+  }
+
+  countTasks(): number {
+    return Number(this.#database.prepare("SELECT count(*) AS tasks FROM task").get()?.["tasks"]);
+  }
+
+  firings(): { reactor: string; firings: number; last: number }[] {
+    const rows = this.#database.prepare("SELECT reactor, count(*) AS firings, max(created) AS last FROM task GROUP BY reactor").all();
+    return rows.map((row) => ({ reactor: String(row["reactor"]), firings: Number(row["firings"]), last: Number(row["last"]) }));
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function bodyOf<T>(row: Record<string, unknown>): T {
+  return JSON.parse(String(row["body"])) as T;
+}
+
+function stateOf(value: unknown): ExecutionState {
+  return executionStates.find((state) => state === value) ?? "queued";
+}

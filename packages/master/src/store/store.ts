@@ -1,0 +1,110 @@
+/**
+ * The store: the master's state beside the journal: tasks, executions, keys, agents, and the journal position up to which events have
+ * been judged. An interface, because a second implementation is coming (PostgreSQL).
+ */
+import type { ExecutionState, KeyState } from "@needfire/shared/api";
+import type { IncomingEvent } from "@needfire/shared/event";
+import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
+import type { ExecutionReport } from "@needfire/shared/action";
+
+export interface KeyRecord {
+  publicKey: string;
+  id: string;
+  state: KeyState;
+  labels: Record<string, string>;
+  firstSeen: number;
+  changed: number;
+  by: string;
+}
+
+/** A join token; only its SHA-256 is kept. */
+export interface TokenRecord {
+  hash: string;
+  usesLeft: number;
+  expires: number;
+  labels: Record<string, string>;
+}
+
+export interface AgentRecord {
+  id: string;
+  facts: Record<string, unknown>;
+  /** As the agent itself reports them; those of its key win. */
+  labels: Record<string, string>;
+  lastSeen: number;
+}
+
+/** One step of a task's life with what follows from it. */
+export interface Change {
+  isNew: boolean;
+  task: Task;
+  effects: Effect[];
+}
+
+/** When a command was sent, or confirmed by its host. */
+export interface Mark {
+  execution: string;
+  state: "sent" | "accepted";
+  at: number;
+}
+
+/** Everything in it becomes durable together or not at all (P2). */
+export interface Writes {
+  now: number;
+  cursor?: number;
+  changes?: Change[];
+  marks?: Mark[];
+  /** Events of the master itself, beside those among the effects. */
+  events?: MasterEventDraft[];
+  keys?: KeyRecord[];
+  tokens?: TokenRecord[];
+  agents?: AgentRecord[];
+  /** The journal has the outbox up to this number. */
+  outboxDone?: number;
+}
+
+export interface Committed {
+  /** For each change: false when the same reaction was there already, and nothing of the change was taken. */
+  taken: boolean[];
+  /** The master's own events, numbered, to be appended to the journal. They stay in the outbox until `outboxDone`. */
+  events: IncomingEvent[];
+}
+
+export interface Snapshot {
+  cursor: number;
+  openTasks: Task[];
+  openExecutions: Execution[];
+  keys: KeyRecord[];
+  tokens: TokenRecord[];
+  agents: AgentRecord[];
+  /** Events that may not have reached the journal before the master ended. */
+  outbox: IncomingEvent[];
+}
+
+export interface Store {
+  load(): Promise<Snapshot>;
+  commit(writes: Writes): Promise<Committed>;
+  task(id: string): Promise<Task | undefined>;
+}
+
+export interface ExecutionRecord extends Execution {
+  state: ExecutionState;
+  sent: number | undefined;
+  report: ExecutionReport | undefined;
+}
+
+export interface TaskQuery {
+  agent?: string | undefined;
+  reactor?: string | undefined;
+  state?: Task["status"]["state"] | undefined;
+  limit: number;
+}
+
+/** Questions about the past, answered beside the writer. */
+export interface StoreReader {
+  tasks(query: TaskQuery): Promise<Task[]>;
+  readTask(id: string): Promise<Task | undefined>;
+  tasksOfEvent(event: string): Promise<Task[]>;
+  executions(task: string): Promise<ExecutionRecord[]>;
+  countTasks(): Promise<number>;
+  firings(): Promise<{ reactor: string; firings: number; last: number }[]>;
+}

@@ -1,0 +1,18 @@
+/**
+ * Changes keys of a YAML text and leaves its comments and order as they are.
+ */
+import { isMap, parseDocument } from "yaml";
+import { NeedfireError } from "./errors.ts";
+
+/** `text` with the top-level keys of `settings` set. Throws `CONFIG_INVALID` when the text is no YAML map. */
+export function setYamlKeys(text: string, settings: Record<string, unknown>): string {
+  const document = parseDocument(text);
+  if (document.errors.length > 0 || (document.contents !== null && !isMap(document.contents))) {
+    throw new NeedfireError(
+      "CONFIG_INVALID",
+      `the present configuration is not a YAML map: ${document.errors[0]?.message ?? "found something else"}`,
+    );
+  }
+  for (const [key, value] of Object.entries(settings)) document.set(key, document.createNode(value));
+  return document.toString();
+}
