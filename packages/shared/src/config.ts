@@ -11,7 +11,7 @@ const duration = { type: "string", pattern: durationPattern } as const;
 const paths = { type: "array", items: { type: "string", minLength: 1 }, maxItems: 1_000 } as const;
 const logLevel = { enum: ["trace", "debug", "info", "warn", "error"], default: "info" } as const;
 
-export const enrolments = ["manual", "token", "closed"] as const;
+const enrolments = ["manual", "token", "closed"] as const;
 
 export const masterConfigSchema = {
   type: "object",

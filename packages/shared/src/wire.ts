@@ -114,11 +114,6 @@ export function encode(message: AgentMessage | MasterMessage, envelope: Envelope
   return Buffer.from(frame);
 }
 
-/** How many bytes a value takes on the wire. */
-export function packedBytes(value: unknown): number {
-  return packr.pack(value).length;
-}
-
 type Checkers = Record<string, (value: unknown) => Checked<unknown>>;
 const agentCheckers: Checkers = Object.fromEntries(Object.entries(fromAgent).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
 const masterCheckers: Checkers = Object.fromEntries(Object.entries(fromMaster).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
