@@ -10,7 +10,7 @@ import type { Figure } from "./main.ts";
 
 const changesDefault = 100;
 const warmUp = 10;
-const pauseMs = 50;
+const pauseMs = 10;
 
 const desired = `# managed\n${"a line of a configuration file = value\n".repeat(25)}`;
 

@@ -17,7 +17,10 @@ export interface Figure {
 
 const benches = { latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
 
-const { values: flags, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: "boolean" }, count: { type: "string" } } });
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean" }, count: { type: "string" } },
+});
 const [name = ""] = positionals;
 if (!Object.hasOwn(benches, name)) {
   console.error(`usage: npm run bench -- NAME [--json] [--count N]\nbenches: ${Object.keys(benches).join(", ")}`);
@@ -25,10 +28,15 @@ if (!Object.hasOwn(benches, name)) {
 }
 const figures = await benches[name as keyof typeof benches]({ count: flags.count === undefined ? undefined : Number(flags.count) });
 if (flags.json === true) {
-  for (const figure of figures) console.log(JSON.stringify({ ...figure, value: rounded(figure.value), aim: figure.aim ?? null, met: met(figure) }));
+  for (const figure of figures)
+    console.log(JSON.stringify({ ...figure, value: rounded(figure.value), aim: figure.aim ?? null, met: met(figure) }));
 } else {
   console.log(`${name}: Node ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model}`);
-  console.log(`  ${Object.entries(figures[0]?.settings ?? {}).map(([key, value]) => `${key} ${String(value)}`).join(", ")}`);
+  console.log(
+    `  ${Object.entries(figures[0]?.settings ?? {})
+      .map(([key, value]) => `${key} ${String(value)}`)
+      .join(", ")}`,
+  );
   for (const figure of figures) {
     const verdict = figure.aim === undefined ? "" : `   aim < ${figure.aim} ${figure.unit}: ${met(figure) === true ? "met" : "not met"}`;
     console.log(`  ${figure.metric.padEnd(22)} ${String(rounded(figure.value)).padStart(9)} ${figure.unit}${verdict}`);

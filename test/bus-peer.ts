@@ -47,7 +47,10 @@ export class BusPeer {
     void this.#read();
   }
 
-  async send(message: AgentMessage, envelope = { session: this.session, counter: this.session === "" ? 0 : ++this.counter }): Promise<void> {
+  async send(
+    message: AgentMessage,
+    envelope = { session: this.session, counter: this.session === "" ? 0 : ++this.counter },
+  ): Promise<void> {
     await this.sendRaw(encode(message, envelope));
   }
 
@@ -84,7 +87,13 @@ export class BusPeer {
     const proof = helloProof(sharedSecret(this.keys, this.#masterKey), { routingId: this.routingId, challenge, agent, publicKey });
     return {
       kind: "hello",
-      body: { agent, publicKey, proof: proof.toString("base64url"), epoch: "e1", ...(claim.token === undefined ? {} : { token: claim.token }) },
+      body: {
+        agent,
+        publicKey,
+        proof: proof.toString("base64url"),
+        epoch: "e1",
+        ...(claim.token === undefined ? {} : { token: claim.token }),
+      },
     };
   }
 

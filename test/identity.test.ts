@@ -50,7 +50,10 @@ describe("with manual enrolment", () => {
   test("a pending peer's events are not heard", async () => {
     const peer = new BusPeer(await doorOf(bed));
     assert.equal(await peer.join("silent1"), "pending");
-    await peer.send({ kind: "events", body: { epoch: "e1", events: [{ sequence: 1, type: "x.y", time: 1, severity: "low", data: {} }] } }, { session: "guess", counter: 1 });
+    await peer.send(
+      { kind: "events", body: { epoch: "e1", events: [{ sequence: 1, type: "x.y", time: 1, severity: "low", data: {} }] } },
+      { session: "guess", counter: 1 },
+    );
     await peer.send({ kind: "facts", body: { facts: {}, labels: {}, beacons: "", files: "" } }, { session: "", counter: 0 });
     assert.equal(await peer.expect("ack", silenceMs), undefined);
     assert.equal(await peer.expect("files", 0), undefined);
@@ -97,7 +100,8 @@ describe("with manual enrolment", () => {
   });
 
   test("the key files can be read by their owner alone", () => {
-    for (const file of [bed.path("master", "master.key"), bed.path("state-web1", "agent.key")]) assert.equal(statSync(file).mode & 0o777, 0o600);
+    for (const file of [bed.path("master", "master.key"), bed.path("state-web1", "agent.key")])
+      assert.equal(statSync(file).mode & 0o777, 0o600);
     assert.equal(statSync(bed.path("master.sock")).mode & 0o777, 0o660);
   });
 });

@@ -121,7 +121,8 @@ test("a managed file that is secret never shows its content in an event", async 
     writeFileSync(file, "password = swordfish\n");
     await until("the file is back", () => readFileSync(file, "utf8") === "password = hunter2\n");
     await bed.tasks((tasks) => tasks.length === 2 && tasks.every(({ state }) => state === "resolved"));
-    const everything = JSON.stringify((await bed.client.events({ limit: 1_000 })).events) + JSON.stringify((await bed.client.tasks({})).tasks);
+    const everything =
+      JSON.stringify((await bed.client.events({ limit: 1_000 })).events) + JSON.stringify((await bed.client.tasks({})).tasks);
     assert.doesNotMatch(everything, /hunter2|swordfish/);
   } finally {
     await bed.stop();

@@ -64,7 +64,7 @@ test("a file that changed while the agent was away is put back when it comes aga
 
 test("a command for an agent that is away waits for it, and runs once", async () => {
   const bed = await Testbed.start({}, (made) => {
-    const script = ["echo ran >> \"$1\"", made.path("ran.txt")];
+    const script = ['echo ran >> "$1"', made.path("ran.txt")];
     made.reactor("write", `name: write\non: file.created\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)} }\n`);
     made.beacon("drop", `name: drop\ntype: file\npaths: [${JSON.stringify(made.path("host"))}]\nsettle: 1ms\n`);
   });
@@ -93,8 +93,11 @@ test("a command for an agent that is away waits for it, and runs once", async ()
 
 test("a command whose agent dies midway is reported as interrupted, and its task escalates", async () => {
   const bed = await Testbed.start({}, (made) => {
-    const script = ["touch \"$1\"; exec sleep 60", made.path("began")];
-    made.reactor("slow", `name: slow\non: file.created\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)}, timeout: 2m }\n`);
+    const script = ['touch "$1"; exec sleep 60', made.path("began")];
+    made.reactor(
+      "slow",
+      `name: slow\non: file.created\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)}, timeout: 2m }\n`,
+    );
     made.beacon("drop", `name: drop\ntype: file\npaths: [${JSON.stringify(made.path("host"))}]\nsettle: 1ms\n`);
   });
   try {

@@ -126,7 +126,16 @@ export class Testbed {
   /** Runs `needfire agent join` to its end. */
   async join(id: string, joinString: string, more: string[] = []): Promise<{ code: number | null; output: string }> {
     const joining = new Process(`join-${id}`, this.path(`join-${id}.log`), [
-      "agent", "join", joinString, "--config", this.path(`${id}.yaml`), "--id", id, "--state", this.path(`state-${id}`), ...more,
+      "agent",
+      "join",
+      joinString,
+      "--config",
+      this.path(`${id}.yaml`),
+      "--id",
+      id,
+      "--state",
+      this.path(`state-${id}`),
+      ...more,
     ]);
     await until("the join ends", async () => !joining.running);
     return { code: joining.exitCode, output: joining.output() };
@@ -233,7 +242,8 @@ export class Testbed {
 export async function until(what: string, holds: () => Promise<boolean> | boolean, found: () => string = () => ""): Promise<void> {
   const giveUp = performance.now() + waitMs;
   while (!(await holds())) {
-    if (performance.now() > giveUp) throw new Error(`waited ${waitMs / 1_000} s in vain until ${what}${found() === "" ? "" : ` (${found()})`}`);
+    if (performance.now() > giveUp)
+      throw new Error(`waited ${waitMs / 1_000} s in vain until ${what}${found() === "" ? "" : ` (${found()})`}`);
     await delay(10);
   }
 }

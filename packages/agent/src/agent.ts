@@ -42,7 +42,12 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
   const id = agentId(config);
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const keys = agentKeys(config);
-  const spool = Spool.open({ file: join(config.state, "spool.db"), synchronous: config.synchronous, bytesMax: config.spool_bytes_max, now: clock.now() });
+  const spool = Spool.open({
+    file: join(config.state, "spool.db"),
+    synchronous: config.synchronous,
+    bytesMax: config.spool_bytes_max,
+    now: clock.now(),
+  });
   log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
   const interrupted = spool.reportInterrupted(clock.now());
   if (interrupted.length > 0) log.warn({ interrupted }, "commands were under way when the agent stopped");
@@ -92,7 +97,11 @@ class Wiring {
     const send = this.#link.send.bind(this.#link);
     this.#pump = new Pump(spool, send);
     this.#blobs = new BlobFetch(send);
-    this.#managed = new ManagedFiles({ blobs: new BlobStore(join(config.state, "blobs")), listFile: join(config.state, "files.json"), log });
+    this.#managed = new ManagedFiles({
+      blobs: new BlobStore(join(config.state, "blobs")),
+      listFile: join(config.state, "files.json"),
+      log,
+    });
     this.#definitions = new Definitions({
       file: join(config.state, "beacons.json"),
       localPaths: config.beacons,
@@ -148,7 +157,8 @@ class Wiring {
       this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, beacons, files: this.#managed.version } });
       this.#pump.open(state.creditEvents);
     } else {
-      if (state.state === "pending") log.warn({ fingerprint: state.fingerprint }, "the master knows this key but nobody has accepted it yet");
+      if (state.state === "pending")
+        log.warn({ fingerprint: state.fingerprint }, "the master knows this key but nobody has accepted it yet");
       if (state.state === "refused") log.error(state.reason);
       this.#session.abort();
       this.#pump.close();
@@ -197,7 +207,10 @@ class Wiring {
 export function agentId(config: AgentConfig): string {
   const id = config.id ?? hostname().toLowerCase();
   if (!new RegExp(agentIdPattern).test(id) || id === "master") {
-    throw new NeedfireError("CONFIG_INVALID", `"${id}" cannot be an agent's id: set "id" in the configuration (lower-case letters, digits, . _ and -; not "master")`);
+    throw new NeedfireError(
+      "CONFIG_INVALID",
+      `"${id}" cannot be an agent's id: set "id" in the configuration (lower-case letters, digits, . _ and -; not "master")`,
+    );
   }
   return id;
 }

@@ -15,7 +15,10 @@ export function readConfig(configFile: string): AgentConfig {
     return parseConfig(configFile, readFileSync(configFile, "utf8"));
   } catch (error) {
     if (systemCode(error) !== "ENOENT") throw error;
-    throw new NeedfireError("CONFIG_INVALID", `there is no ${configFile}: make one with \`needfire agent join JOIN-STRING\`, or name another with --config`);
+    throw new NeedfireError(
+      "CONFIG_INVALID",
+      `there is no ${configFile}: make one with \`needfire agent join JOIN-STRING\`, or name another with --config`,
+    );
   }
 }
 

@@ -61,7 +61,11 @@ export class Definitions {
     for (const file of this.#localFiles()) {
       const before = this.#local.get(file);
       const loaded = loadBeacons(file, readFileSync(file, "utf8"));
-      if (loaded.ok) found.set(file, loaded.beacons.filter(({ test }) => test(this.#options.self())).map(({ definition }) => definition));
+      if (loaded.ok)
+        found.set(
+          file,
+          loaded.beacons.filter(({ test }) => test(this.#options.self())).map(({ definition }) => definition),
+        );
       else {
         if (before !== undefined) found.set(file, before);
         for (const problem of loaded.problems) this.#refuse(problemText(problem), file);
@@ -87,7 +91,8 @@ export class Definitions {
       const kept = JSON.parse(readFileSync(this.#options.file, "utf8")) as { version: unknown; definitions: unknown[] };
       return { version: String(kept.version), definitions: kept.definitions.flatMap((value) => this.#check(value) ?? []) };
     } catch (error) {
-      if (systemCode(error) !== "ENOENT") this.#refuse(`the kept definitions are damaged and wait for the master: ${errorText(error)}`, this.#options.file);
+      if (systemCode(error) !== "ENOENT")
+        this.#refuse(`the kept definitions are damaged and wait for the master: ${errorText(error)}`, this.#options.file);
       return { version: "", definitions: [] };
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Replaces a file so that, whatever happens, either the old or the new one is there: a temporary file beside it, synced, renamed over
- * it, and the directory synced. Small contents are written without leaving the event loop's turn, since a hop through the thread pool
- * costs more than the write; what waits for the disk never blocks.
+ * it, and the directory synced. Small contents are written and synced without leaving the event loop's turn, since a hop through the
+ * thread pool costs as much as the disk does; large ones do not hold it up.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -11,6 +11,7 @@ import {
   fchownSync,
   fstatSync,
   fsync,
+  fsyncSync,
   openSync,
   renameSync,
   unlinkSync,
@@ -23,7 +24,7 @@ import { promisify } from "node:util";
 const sync = promisify(fsync);
 const writeElsewhere = promisify(write);
 
-/** Up to this size a write goes straight to the page cache. */
+/** Up to this size a file is written and synced at once. */
 const directBytesMax = 262_144;
 
 /** How the names of temporary files for `target` begin. */
@@ -43,6 +44,7 @@ export class DurableFile {
   readonly #target: string;
   readonly #temporary: string;
   #fd: number;
+  #written = 0;
 
   /** Throws what the file system says (`ENOENT`, `ENOSPC`, ...). The name cannot be guessed and must not exist. */
   constructor(target: string) {
@@ -60,6 +62,7 @@ export class DurableFile {
           ? writeSync(this.#fd, bytes, done, rest)
           : (await writeElsewhere(this.#fd, bytes, done, directBytesMax)).bytesWritten;
     }
+    this.#written += done;
   }
 
   /** After this the new content is what a reader of `target` finds, and what a machine that lost power comes back with. */
@@ -68,7 +71,8 @@ export class DurableFile {
     // The owner first: a change of owner clears the set-user-id bits.
     if (owner !== undefined && (now.uid !== owner.uid || now.gid !== owner.gid)) fchownSync(this.#fd, owner.uid, owner.gid);
     fchmodSync(this.#fd, mode);
-    await sync(this.#fd);
+    if (this.#written <= directBytesMax) fsyncSync(this.#fd);
+    else await sync(this.#fd);
     renameSync(this.#temporary, this.#target);
     this.#close();
     await syncDirectory(dirname(this.#target));

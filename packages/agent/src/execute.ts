@@ -50,13 +50,17 @@ export class Executor {
   take(command: MasterBody<"execute">): void {
     const { spool, clock, accepted } = this.#options;
     const isNew = spool.begin(command.execution, command.action, clock.now()); // P3
-    accepted(command.execution);
-    if (!isNew) return;
+    if (!isNew) return accepted(command.execution);
     if (this.#waiting.length >= waitingMax) {
-      return this.#finish(command, clock.now(), { outcome: "refused", changed: false, message: `more than ${waitingMax} commands wait on this host` });
+      return this.#finish(command, clock.now(), {
+        outcome: "refused",
+        changed: false,
+        message: `more than ${waitingMax} commands wait on this host`,
+      });
     }
     this.#waiting.push(command);
     this.#next();
+    accepted(command.execution);
   }
 
   /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
@@ -83,8 +87,14 @@ export class Executor {
     const started = clock.now();
     const action = command.action as ActionName; // the door let only known actions in
     const checked = argsCheckers[action](command.args);
-    if (!checked.ok) return this.#finish(command, started, { outcome: "refused", changed: false, message: `arguments: ${problemsText(checked.problems)}` });
-    if (specs[action].runsOn !== "agent") return this.#finish(command, started, { outcome: "refused", changed: false, message: `${action} runs on the master` });
+    if (!checked.ok)
+      return this.#finish(command, started, {
+        outcome: "refused",
+        changed: false,
+        message: `arguments: ${problemsText(checked.problems)}`,
+      });
+    if (specs[action].runsOn !== "agent")
+      return this.#finish(command, started, { outcome: "refused", changed: false, message: `${action} runs on the master` });
     const args = checked.value as Record<string, unknown>;
     const scope = remedyScope(action, args);
     if (scope !== undefined) remedies.begin(command.execution, scope);

@@ -70,7 +70,12 @@ async function greet(config: AgentConfig, keys: KeyPair, waitMs: number): Promis
     if (state.state === "refused") answered.resolve({ state: "refused", message: state.reason });
     if (state.state === "down") lastReason = state.reason;
   };
-  const spool = Spool.open({ file: join(config.state, "spool.db"), synchronous: config.synchronous, bytesMax: config.spool_bytes_max, now: Date.now() });
+  const spool = Spool.open({
+    file: join(config.state, "spool.db"),
+    synchronous: config.synchronous,
+    bytesMax: config.spool_bytes_max,
+    now: Date.now(),
+  });
   const link = new Link({
     address: config.master.address,
     masterKey: z85Encode(Buffer.from(config.master.key, "base64url")),

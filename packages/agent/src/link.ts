@@ -195,7 +195,8 @@ class Connection {
     clearInterval(this.#heartbeat);
     this.#heartbeat = setInterval(() => {
       const silentMs = performance.now() - this.#lastHeard;
-      if (silentMs > heartbeatMs * silentHeartbeats) this.#end.resolve({ reason: `the master has not been heard for ${Math.round(silentMs)} ms` });
+      if (silentMs > heartbeatMs * silentHeartbeats)
+        this.#end.resolve({ reason: `the master has not been heard for ${Math.round(silentMs)} ms` });
       else this.#write({ kind: "ping", body: {} });
     }, heartbeatMs);
     this.#options.onState({ state: "joined", creditEvents });

@@ -68,7 +68,13 @@ export class Spool {
       renameSync(options.file, aside);
       for (const suffix of ["-wal", "-shm"]) renameIfThere(options.file + suffix, aside + suffix);
       const spool = new Spool(openDatabase(options), options);
-      spool.append({ type: "spool.damaged", time: options.now, severity: "high", subject: aside, data: { message: errorText(error), kept_as: aside } });
+      spool.append({
+        type: "spool.damaged",
+        time: options.now,
+        severity: "high",
+        subject: aside,
+        data: { message: errorText(error), kept_as: aside },
+      });
       return spool;
     }
   }
@@ -101,7 +107,9 @@ export class Spool {
   read(after: number, limit: number, bytesMax: number): AgentEvent[] {
     const found: AgentEvent[] = [];
     let bytes = 0;
-    for (const row of this.#database.prepare("SELECT sequence, bytes, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?").iterate(after, limit)) {
+    for (const row of this.#database
+      .prepare("SELECT sequence, bytes, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?")
+      .iterate(after, limit)) {
       bytes += Number(row["bytes"]);
       if (found.length > 0 && bytes > bytesMax) break;
       found.push({ ...(JSON.parse(String(row["body"])) as EventDraft), sequence: Number(row["sequence"]) });
@@ -119,7 +127,9 @@ export class Spool {
 
   /** P3: notes that a command is about to run. False when it was begun before: it must not run again. */
   begin(execution: string, action: string, now: number): boolean {
-    const { changes } = this.#database.prepare("INSERT OR IGNORE INTO execution (id, action, begun) VALUES (?, ?, ?)").run(execution, action, now);
+    const { changes } = this.#database
+      .prepare("INSERT OR IGNORE INTO execution (id, action, begun) VALUES (?, ?, ?)")
+      .run(execution, action, now);
     return changes === 1;
   }
 
@@ -205,7 +215,9 @@ function openDatabase({ file, synchronous }: SpoolOptions): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     // One owner: the lock is taken with the first access and held until the process ends, however it ends.
-    database.exec(`PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT`);
+    database.exec(
+      `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT`,
+    );
     const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     if (check !== "ok") throw Object.assign(new Error(`the spool is damaged: ${String(check)}`), { errcode: sqliteCorrupt });
     database.exec(schema);

@@ -9,17 +9,19 @@ import type { AgentView } from "@needfire/shared/target";
 import type { AgentBody, MasterMessage } from "@needfire/shared/wire";
 import type { SourcedFile } from "./files.ts";
 import type { Keys } from "./keys.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Commit } from "./commit.ts";
 import type { Session } from "./sessions.ts";
 import type { AgentRecord } from "./store/store.ts";
 
 export interface AgentsOptions {
   keys: Keys;
-  ledger: Ledger;
+  commit: Commit;
   clock: { now(): number };
   beacons(): readonly LoadedBeacon[];
   files(): readonly SourcedFile[];
   send(session: Session, message: MasterMessage): boolean;
+  /** What conditions see of these agents is different from now on. */
+  onView(views: AgentView[]): void;
 }
 
 /** What an agent has, as it said or as it was last sent. */
@@ -42,6 +44,11 @@ export class Agents {
     return this.#records.get(id);
   }
 
+  /** All that conditions may see. */
+  views(): AgentView[] {
+    return [...this.#records.keys()].map((id) => this.view(id));
+  }
+
   /** The agent as targets and conditions see it: the labels that its key carries win over those that it claims. */
   view(id: string): AgentView {
     const record = this.#records.get(id);
@@ -52,9 +59,10 @@ export class Agents {
   async reported(session: Session, { facts, labels, beacons, files }: AgentBody<"facts">): Promise<void> {
     const record: AgentRecord = { id: session.agent, facts: facts as Record<string, unknown>, labels, lastSeen: this.#options.clock.now() };
     this.#records.set(record.id, record);
+    this.#options.onView([this.view(record.id)]);
     this.#pushed.set(session, { beacons, files });
     this.push(session);
-    await this.#options.ledger.commit({ agents: [record] });
+    await this.#options.commit({ agents: [record] });
   }
 
   /** A session ended: when the agent was last heard outlives the master. */
@@ -63,14 +71,20 @@ export class Agents {
     if (record === undefined) return;
     const seen = { ...record, lastSeen: lastHeard };
     this.#records.set(agent, seen);
-    await this.#options.ledger.commit({ agents: [seen] });
+    await this.#options.commit({ agents: [seen] });
   }
 
   definitionsFor(id: string): { beacons: BeaconDefinition[]; files: ManagedFile[] } {
     const view = this.view(id);
     return {
-      beacons: this.#options.beacons().filter(({ test }) => test(view)).map(({ definition }) => definition),
-      files: this.#options.files().filter(({ test }) => test(view)).map(({ managed }) => managed),
+      beacons: this.#options
+        .beacons()
+        .filter(({ test }) => test(view))
+        .map(({ definition }) => definition),
+      files: this.#options
+        .files()
+        .filter(({ test }) => test(view))
+        .map(({ managed }) => managed),
     };
   }
 
@@ -81,8 +95,12 @@ export class Agents {
     const { beacons, files } = this.definitionsFor(session.agent);
     const version = { beacons: versionOf(beacons), files: versionOf(files) };
     // Managed files first: a beacon that is to watch them finds them there.
-    if (version.files !== pushed.files && this.#options.send(session, { kind: "files", body: { version: version.files, files } })) pushed.files = version.files;
-    if (version.beacons !== pushed.beacons && this.#options.send(session, { kind: "beacons", body: { version: version.beacons, definitions: beacons } })) {
+    if (version.files !== pushed.files && this.#options.send(session, { kind: "files", body: { version: version.files, files } }))
+      pushed.files = version.files;
+    if (
+      version.beacons !== pushed.beacons &&
+      this.#options.send(session, { kind: "beacons", body: { version: version.beacons, definitions: beacons } })
+    ) {
       pushed.beacons = version.beacons;
     }
   }

@@ -17,7 +17,10 @@ export interface Reloaded {
 }
 
 interface Held<T> {
+  /** As last read. */
   text: string;
+  /** The text that `items` come from: the last good one. */
+  inForce: string;
   items: T[];
   problems: Problem[];
 }
@@ -38,6 +41,11 @@ export class Definitions<T> {
 
   all(): T[] {
     return [...this.#held.values()].flatMap(({ items }) => items);
+  }
+
+  /** The files that are in force, each with the text that is. */
+  sources(): { file: string; text: string }[] {
+    return [...this.#held].filter(([, { items }]) => items.length > 0).map(([file, { inForce }]) => ({ file, text: inForce }));
   }
 
   problems(): Problem[] {
@@ -70,11 +78,12 @@ export class Definitions<T> {
       text = readFileSync(file, "utf8");
     } catch (error) {
       const problem = { file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` };
-      return { text: "", items: before?.items ?? [], problems: [problem] };
+      return { text: "", inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
     }
     if (before?.text === text) return before;
     const loaded = this.#load(file, text);
-    return loaded.ok ? { text, items: loaded.items, problems: [] } : { text, items: before?.items ?? [], problems: loaded.problems };
+    if (loaded.ok) return { text, inForce: text, items: loaded.items, problems: [] };
+    return { text, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: loaded.problems };
   }
 
   /** Of two files that define one name the first by path is in force. */
@@ -90,7 +99,7 @@ export class Definitions<T> {
       const name = this.#nameOf(double);
       const problem = { file, line: 1, column: 1, message: `"${name}" is defined in ${seen.get(name)} already; this file is not in force` };
       // An empty text makes the next reload judge the file anew: the other one may be gone by then.
-      this.#held.set(file, { text: "", items: [], problems: [problem] });
+      this.#held.set(file, { text: "", inForce: "", items: [], problems: [problem] });
       problems.push(problem);
     }
     return problems;

@@ -7,12 +7,15 @@ import { taskOfExecution } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
 import type { Session } from "./sessions.ts";
-import type { Mark, Store } from "./store/store.ts";
+import type { Mark } from "./store/store.ts";
 
 export interface DispatchOptions {
   sessionOf(agent: string): Session | undefined;
   send(session: Session, message: MasterMessage): boolean;
-  store: Pick<Store, "task">;
+  /** The agent of a task, from the store. */
+  agentOfTask(task: string): Promise<string | undefined>;
+  /** When commands were sent and confirmed, for the record. */
+  mark(marks: Mark[]): void;
   clock: { now(): number };
   expiresMs: number;
 }
@@ -32,7 +35,6 @@ export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #open = new Map<string, Open>();
   readonly #ended = new Map<string, string>();
-  #marks: Mark[] = [];
 
   constructor(options: DispatchOptions, unfinished: Execution[]) {
     this.#options = options;
@@ -55,7 +57,7 @@ export class Dispatch {
     const open = this.#open.get(execution);
     if (open?.execution.agent !== agent || open.accepted) return;
     open.accepted = true;
-    this.#marks.push({ execution, state: "accepted", at: this.#options.clock.now() });
+    this.#options.mark([{ execution, state: "accepted", at: this.#options.clock.now() }]);
   }
 
   ended(execution: string): void {
@@ -69,7 +71,7 @@ export class Dispatch {
   /** The agent to which an execution was given; undefined when there is no such execution. */
   async ownerOf(execution: string): Promise<string | undefined> {
     const known = this.#open.get(execution)?.execution.agent ?? this.#ended.get(execution);
-    return known ?? (await this.#options.store.task(taskOfExecution(execution)))?.agent;
+    return known ?? (await this.#options.agentOfTask(taskOfExecution(execution)));
   }
 
   /** Sends again what nobody confirmed; returns what has waited too long. */
@@ -82,11 +84,6 @@ export class Dispatch {
     return expired;
   }
 
-  /** What to record of commands with the next commit. */
-  takeMarks(): Mark[] {
-    return this.#marks.splice(0);
-  }
-
   #send(open: Open): void {
     const { execution } = open;
     const session = this.#options.sessionOf(execution.agent);
@@ -94,6 +91,6 @@ export class Dispatch {
     const { id, action, args } = execution;
     if (!this.#options.send(session, { kind: "execute", body: { execution: id, action: action satisfies ActionName, args } })) return;
     open.sent = this.#options.clock.now();
-    this.#marks.push({ execution: id, state: "sent", at: open.sent });
+    this.#options.mark([{ execution: id, state: "sent", at: open.sent }]);
   }
 }

@@ -3,7 +3,21 @@
  * an agent is sent is what was announced, whatever happens to the source meanwhile.
  */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, realpathSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join, sep } from "node:path";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import { type LoadedFile, loadFileMap, type ManagedFile, managedFileBytesMax } from "@needfire/shared/managed-file";
@@ -88,9 +102,15 @@ export class Files {
       const digest = createHash("sha256").update(content).digest("hex");
       this.#keep(digest, content);
       const { path: target, owner, group, secret } = entry;
-      return { ok: true, file: { managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret }, test } };
+      return {
+        ok: true,
+        file: { managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret }, test },
+      };
     } catch (error) {
-      const message = systemCode(error) === "ENOENT" ? `there is no ${join(this.#options.root, entry.source)}` : `the source cannot be read: ${errorText(error)}`;
+      const message =
+        systemCode(error) === "ENOENT"
+          ? `there is no ${join(this.#options.root, entry.source)}`
+          : `the source cannot be read: ${errorText(error)}`;
       return { ok: false, message };
     }
   }

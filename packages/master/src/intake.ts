@@ -9,11 +9,11 @@ import { type AgentEvent, eventSource, type IncomingEvent, isReservedType, resul
 import { eventId, idKind } from "@needfire/shared/ids";
 import { doorChecker, problemsText } from "@needfire/shared/schema";
 import { type AgentBody, checkEvent } from "@needfire/shared/wire";
-import type { GroupCommit } from "./journal/group-commit.ts";
 import type { Session } from "./sessions.ts";
 
 export interface IntakeOptions {
-  journal: GroupCommit;
+  /** Resolves when the events are durable. */
+  append(events: IncomingEvent[]): Promise<void>;
   clock: { now(): number };
   log: Logger;
   creditEvents: number;
@@ -47,9 +47,11 @@ export class Intake {
       return;
     }
     lane.inFlight += events.length;
-    lane.turn = lane.turn.then(() => this.#commit(session, epoch, events)).finally(() => {
-      lane.inFlight -= events.length;
-    });
+    lane.turn = lane.turn
+      .then(() => this.#commit(session, epoch, events))
+      .finally(() => {
+        lane.inFlight -= events.length;
+      });
   }
 
   async #commit(session: Session, epoch: string, values: unknown[]): Promise<void> {
@@ -61,7 +63,7 @@ export class Intake {
       }
       const last = incoming.at(-1);
       if (last === undefined) return;
-      await this.#options.journal.append(incoming);
+      await this.#options.append(incoming);
       this.#options.acknowledge(session, epoch, last.sequence);
     } catch (error) {
       // Not acknowledged, so the agent sends it again.
@@ -100,11 +102,21 @@ export class Intake {
     // Without a number of its own it cannot be kept, nor told from its repetition.
     if (typeof sequence !== "number" || !Number.isSafeInteger(sequence) || sequence < 1) return undefined;
     const now = this.#options.clock.now();
-    return incomingOf(agent, epoch, { sequence, type: "event.rejected", time: now, severity: "normal", data: { reason: reason.slice(0, 2_000) } }, now);
+    return incomingOf(
+      agent,
+      epoch,
+      { sequence, type: "event.rejected", time: now, severity: "normal", data: { reason: reason.slice(0, 2_000) } },
+      now,
+    );
   }
 }
 
-function incomingOf(agent: string, epoch: string, event: Omit<AgentEvent, "cause"> & { cause?: string | undefined }, now: number): IncomingEvent {
+function incomingOf(
+  agent: string,
+  epoch: string,
+  event: Omit<AgentEvent, "cause"> & { cause?: string | undefined },
+  now: number,
+): IncomingEvent {
   const { sequence, type, subject, time, severity, beacon, cause, data } = event;
   return {
     id: eventId(agent, epoch, sequence),

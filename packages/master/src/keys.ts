@@ -9,7 +9,7 @@ import { NeedfireError } from "@needfire/shared/errors";
 import { masterAgent } from "@needfire/shared/ids";
 import { fingerprint } from "@needfire/shared/identity";
 import type { MasterEventDraft } from "@needfire/shared/task";
-import type { Ledger } from "./ledger.ts";
+import type { Commit } from "./commit.ts";
 import type { KeyRecord, Snapshot, TokenRecord } from "./store/store.ts";
 
 export type Admission = { kind: "accepted" } | { kind: "pending" } | { kind: "refused"; reason: string };
@@ -17,7 +17,7 @@ export type Admission = { kind: "accepted" } | { kind: "pending" } | { kind: "re
 export interface KeysOptions {
   enrolment: MasterConfig["enrolment"];
   pendingMax: number;
-  ledger: Ledger;
+  commit: Commit;
   clock: { now(): number };
   /** A key's state changed, durably: sessions follow. */
   onChange(record: KeyRecord): void;
@@ -72,14 +72,24 @@ export class Keys {
   }
 
   /** A new token, given out once; only its hash is kept. */
-  createToken({ uses, ttlMs, labels }: { uses: number; ttlMs: number; labels: Record<string, string> }): Promise<{ token: string; record: TokenRecord }> {
+  createToken({
+    uses,
+    ttlMs,
+    labels,
+  }: {
+    uses: number;
+    ttlMs: number;
+    labels: Record<string, string>;
+  }): Promise<{ token: string; record: TokenRecord }> {
     return this.#inTurn(async () => {
-      if (this.#options.enrolment === "closed") throw new NeedfireError("CONFLICT", 'enrolment is closed: set "enrolment: token" or "manual" first');
-      if (this.#tokens.size >= tokensMax && !this.#dropDeadTokens()) throw new NeedfireError("CONFLICT", `there are ${tokensMax} tokens already`);
+      if (this.#options.enrolment === "closed")
+        throw new NeedfireError("CONFLICT", 'enrolment is closed: set "enrolment: token" or "manual" first');
+      if (this.#tokens.size >= tokensMax && !this.#dropDeadTokens())
+        throw new NeedfireError("CONFLICT", `there are ${tokensMax} tokens already`);
       const token = randomBytes(18).toString("base64url");
       const record = { hash: hashOf(token), usesLeft: uses, expires: this.#options.clock.now() + ttlMs, labels };
       const event: MasterEventDraft = { type: "keys.token_created", severity: "normal", data: { uses, expires: record.expires, labels } };
-      await this.#options.ledger.commit({ tokens: [record], events: [event] });
+      await this.#options.commit({ tokens: [record], events: [event] });
       this.#tokens.set(record.hash, record);
       return { token, record };
     });
@@ -88,7 +98,8 @@ export class Keys {
   async #admit({ agent, publicKey, token }: { agent: string; publicKey: string; token: string | undefined }): Promise<Admission> {
     if (agent === masterAgent) return { kind: "refused", reason: `"${masterAgent}" cannot be an agent's id` };
     const known = this.#keys.get(publicKey);
-    if (known !== undefined && known.id !== agent) return { kind: "refused", reason: `this key belongs to "${known.id}": a key has one id. Make new keys for "${agent}"` };
+    if (known !== undefined && known.id !== agent)
+      return { kind: "refused", reason: `this key belongs to "${known.id}": a key has one id. Make new keys for "${agent}"` };
     if (known?.state === "accepted") return { kind: "accepted" };
     if (known?.state === "rejected" || known?.state === "revoked") return { kind: "refused", reason: `this key was ${known.state}` };
     if (token !== undefined) return this.#admitByToken(agent, publicKey, token);
@@ -98,7 +109,7 @@ export class Keys {
   }
 
   async #admitByToken(agent: string, publicKey: string, token: string): Promise<Admission> {
-    const { enrolment, clock, ledger } = this.#options;
+    const { enrolment, clock, commit } = this.#options;
     const record = this.#tokens.get(hashOf(token));
     const usable = enrolment !== "closed" && record !== undefined && record.usesLeft > 0 && record.expires > clock.now();
     if (!usable) {
@@ -107,10 +118,11 @@ export class Keys {
       return { kind: "refused", reason: "the token is unknown, used up or expired: ask for a new join string" };
     }
     const holder = this.acceptedFor(agent);
-    if (holder !== undefined) return { kind: "refused", reason: `another key is accepted as "${agent}": revoke that one first, or choose another id` };
+    if (holder !== undefined)
+      return { kind: "refused", reason: `another key is accepted as "${agent}": revoke that one first, or choose another id` };
     const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
     const key = this.#record(agent, publicKey, "accepted", "token", record.labels);
-    await ledger.commit({ keys: [key], tokens: [used], events: [keyEvent(key)] });
+    await commit({ keys: [key], tokens: [used], events: [keyEvent(key)] });
     if (used.usesLeft > 0) this.#tokens.set(used.hash, used);
     else this.#tokens.delete(used.hash);
     this.#remember(key);
@@ -118,10 +130,11 @@ export class Keys {
   }
 
   async #admitPending(agent: string, publicKey: string, by: string): Promise<Admission> {
-    const { pendingMax, ledger } = this.#options;
-    if (this.#pending >= pendingMax) return { kind: "refused", reason: `${pendingMax} keys wait already: an operator must accept or reject some first` };
+    const { pendingMax, commit } = this.#options;
+    if (this.#pending >= pendingMax)
+      return { kind: "refused", reason: `${pendingMax} keys wait already: an operator must accept or reject some first` };
     const key = this.#record(agent, publicKey, "pending", by, {});
-    await ledger.commit({ keys: [key], events: [keyEvent(key)] });
+    await commit({ keys: [key], events: [keyEvent(key)] });
     this.#remember(key);
     return { kind: "pending" };
   }
@@ -130,14 +143,18 @@ export class Keys {
     const before = this.#find(reference, state);
     if (before.state === state) return before;
     if (state === "accepted") {
-      if (before.state === "revoked") throw new NeedfireError("CONFLICT", `the key of "${before.id}" was revoked, for good: the host must make a new one`);
+      if (before.state === "revoked")
+        throw new NeedfireError("CONFLICT", `the key of "${before.id}" was revoked, for good: the host must make a new one`);
       const holder = this.acceptedFor(before.id);
       if (holder !== undefined) {
-        throw new NeedfireError("CONFLICT", `another key (${fingerprint(holder.publicKey)}) is accepted as "${before.id}": revoke that one first`);
+        throw new NeedfireError(
+          "CONFLICT",
+          `another key (${fingerprint(holder.publicKey)}) is accepted as "${before.id}": revoke that one first`,
+        );
       }
     }
     const key: KeyRecord = { ...before, state, changed: this.#options.clock.now(), by: "cli" };
-    await this.#options.ledger.commit({ keys: [key], events: [keyEvent(key)] });
+    await this.#options.commit({ keys: [key], events: [keyEvent(key)] });
     this.#remember(key);
     this.#options.onChange(key);
     return key;
@@ -146,11 +163,19 @@ export class Keys {
   /** A key by agent id or by (the beginning of) its fingerprint. Of several with one id, the one to which the change can apply. */
   #find(reference: string, state: KeyState): KeyRecord {
     const all = this.list();
-    const named = all.filter(({ id, publicKey }) => id === reference || (reference.length >= 4 && fingerprint(publicKey).startsWith(reference)));
-    const fitting = named.filter((key) => key.state !== state && (state === "revoked" ? key.state === "accepted" : key.state === "pending"));
+    const named = all.filter(
+      ({ id, publicKey }) => id === reference || (reference.length >= 4 && fingerprint(publicKey).startsWith(reference)),
+    );
+    const fitting = named.filter(
+      (key) => key.state !== state && (state === "revoked" ? key.state === "accepted" : key.state === "pending"),
+    );
     const found = named.length === 1 ? named : fitting;
     if (found.length === 1) return found[0]!;
-    if (named.length === 0) throw new NeedfireError("NOT_FOUND", `there is no key "${reference}": give an agent's id or the beginning of a fingerprint (needfire keys list)`);
+    if (named.length === 0)
+      throw new NeedfireError(
+        "NOT_FOUND",
+        `there is no key "${reference}": give an agent's id or the beginning of a fingerprint (needfire keys list)`,
+      );
     const which = named.map((key) => `${fingerprint(key.publicKey)} (${key.id}, ${key.state})`).join(", ");
     throw new NeedfireError("CONFLICT", `"${reference}" stands for several keys: ${which}. Give a fingerprint`);
   }
@@ -186,7 +211,12 @@ export class Keys {
 
 function keyEvent(key: KeyRecord): MasterEventDraft {
   const severity = key.state === "accepted" ? "normal" : "high";
-  return { type: `keys.${key.state}`, severity, subject: key.id, data: { agent: key.id, fingerprint: fingerprint(key.publicKey), by: key.by, labels: key.labels } };
+  return {
+    type: `keys.${key.state}`,
+    severity,
+    subject: key.id,
+    data: { agent: key.id, fingerprint: fingerprint(key.publicKey), by: key.by, labels: key.labels },
+  };
 }
 
 function hashOf(token: string): string {

@@ -3,11 +3,10 @@
  * events in its outbox; then the journal; then the outbox is emptied. A crash between two of these loses and doubles nothing (P2), since
  * an event keeps its number.
  */
-import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "pino";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { errorText } from "@needfire/shared/errors";
 import type { IncomingEvent } from "@needfire/shared/event";
-import type { MasterEventDraft } from "@needfire/shared/task";
+import type { EngineLog } from "./engine.ts";
 import type { GroupCommit } from "./journal/group-commit.ts";
 import type { Committed, Store, Writes } from "./store/store.ts";
 
@@ -17,14 +16,14 @@ const retryMs = 1_000;
 export class Ledger {
   readonly #store: Pick<Store, "commit">;
   readonly #journal: GroupCommit;
-  readonly #log: Logger;
+  readonly #log: Pick<EngineLog, "error">;
   readonly #clock: { now(): number };
   #unforwarded: IncomingEvent[] = [];
   #forwarded: number | undefined;
   #forwarding: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(parts: { store: Pick<Store, "commit">; journal: GroupCommit; log: Logger; clock: { now(): number } }) {
+  constructor(parts: { store: Pick<Store, "commit">; journal: GroupCommit; log: Pick<EngineLog, "error">; clock: { now(): number } }) {
     this.#store = parts.store;
     this.#journal = parts.journal;
     this.#log = parts.log;
@@ -39,16 +38,12 @@ export class Ledger {
     return committed;
   }
 
-  /** Says something of the master's own. A failure is logged: who says something in passing cannot do anything about it. */
-  tell(event: MasterEventDraft): void {
-    this.commit({ events: [event] }).catch((error: unknown) => this.#log.error({ event, error: errorText(error) }, "an event of the master's own could not be kept"));
-  }
-
   /** Puts events that are in the outbox into the journal, in order. */
   forward(events: IncomingEvent[]): void {
     if (events.length === 0) return;
     this.#unforwarded.push(...events);
-    this.#forwarding ??= this.#forward();
+    // In a turn of its own: whoever committed has something to do first, and the journal's sync to the disk would hold it up.
+    this.#forwarding ??= nextTurn().then(() => this.#forward());
   }
 
   async stop(): Promise<void> {

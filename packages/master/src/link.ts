@@ -57,7 +57,9 @@ export class Link {
     try {
       await this.#socket.bind(listen);
     } catch (error) {
-      throw new NeedfireError("ADDRESS_IN_USE", `cannot listen on ${listen}: ${errorText(error)}. Is another master running there?`, { cause: error });
+      throw new NeedfireError("ADDRESS_IN_USE", `cannot listen on ${listen}: ${errorText(error)}. Is another master running there?`, {
+        cause: error,
+      });
     }
     void this.#read();
     return Number(/:(\d+)$/.exec(this.#socket.lastEndpoint ?? "")?.[1]);

@@ -40,7 +40,10 @@ function readConfig(configFile: string): MasterConfig {
     text = readFileSync(configFile, "utf8");
   } catch (error) {
     if (systemCode(error) !== "ENOENT") throw error;
-    throw new NeedfireError("CONFIG_INVALID", `there is no ${configFile}: write one (docs/reference/config.md), or name another with --config`);
+    throw new NeedfireError(
+      "CONFIG_INVALID",
+      `there is no ${configFile}: write one (docs/reference/config.md), or name another with --config`,
+    );
   }
   const folder = dirname(resolve(configFile));
   const loaded = loadMasterConfig(configFile, text, (path) => resolve(folder, path));

@@ -11,27 +11,24 @@ import { systemClock } from "@needfire/shared/clock";
 import type { MasterConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
-import type { Event } from "@needfire/shared/event";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
+import type { MasterEventDraft } from "@needfire/shared/task";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { Agents } from "./agents.ts";
 import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
+import type { Commit } from "./commit.ts";
 import { Definitions, type Reloaded, watchDefinitions } from "./definitions.ts";
 import { Dispatch } from "./dispatch.ts";
+import type { Engine, EngineNotice, EngineOptions } from "./engine.ts";
 import { Files } from "./files.ts";
 import { Intake } from "./intake.ts";
-import { GroupCommit } from "./journal/group-commit.ts";
-import type { JournalWriter } from "./journal/sqlite.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
-import { Ledger } from "./ledger.ts";
 import { generateKeyPair, Link } from "./link.ts";
-import { React } from "./react.ts";
 import { Sessions } from "./sessions.ts";
-import type { StoreWriter } from "./store/sqlite.ts";
 import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
@@ -75,51 +72,51 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const own = loadKeyPair(join(config.state, "master.key"), generateKeyPair);
 
-  const { journal, store, history } = await startStorage(config, { onFatal, teardown, now: started });
-  const snapshot = await store.load();
-  const feed = new Feed();
-  const fromJournal: ((events: Event[]) => void)[] = [(events) => feed.publish(events)];
-  const commit = new GroupCommit(journal, (events) => fromJournal.forEach((listener) => listener(events)));
-  const ledger = new Ledger({ store, journal: commit, log, clock });
-  teardown.push(() => ledger.stop());
+  const { engine, history } = await startThreads({ config, log, onFatal, teardown }, started, (notice) => hear(notice));
+  const known = await engine.state();
+  const feed = new Feed((wanted) => void engine.watch(wanted));
+  const commit: Commit = (writes) => engine.commit(writes);
+  const background = (work: Promise<unknown>) => {
+    work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
+  };
+  const tell = (event: MasterEventDraft) => background(commit({ events: [event] }));
 
   const definitions = loadDefinitions(config, log);
   const keys = new Keys(
-    { enrolment: config.enrolment, pendingMax: config.pending_max, ledger, clock, onChange: (key) => sessions.keyChanged(key) },
-    snapshot,
+    { enrolment: config.enrolment, pendingMax: config.pending_max, commit, clock, onChange: (key) => sessions.keyChanged(key) },
+    known,
   );
   const agents: Agents = new Agents(
     {
       keys,
-      ledger,
+      commit,
       clock,
       beacons: () => definitions.beacons.all(),
       files: () => definitions.files.all(),
       send: (session, message) => sessions.send(session, message),
+      onView: (views) => void engine.setAgents(views),
     },
-    snapshot.agents,
+    known.agents,
   );
   const dispatch = new Dispatch(
     {
       sessionOf: (agent) => sessions.of(agent),
       send: (session, message) => sessions.send(session, message),
-      store,
+      agentOfTask: (task) => engine.agentOfTask(task),
+      mark: (marks) => void engine.mark(marks),
       clock,
       expiresMs: durationMs(config.execution_expires),
     },
-    snapshot.openExecutions,
+    known.openExecutions,
   );
   const intake = new Intake({
-    journal: commit,
+    append: (events) => engine.append(events),
     clock,
     log,
     creditEvents: config.credit_events,
     ownerOf: (execution) => dispatch.ownerOf(execution),
     acknowledge: (session, epoch, sequence) => void sessions.send(session, { kind: "ack", body: { epoch, sequence } }),
   });
-  const background = (work: Promise<unknown>) => {
-    work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
-  };
   const sessions: Sessions = new Sessions({
     keys,
     own,
@@ -139,38 +136,37 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
         // Only what is meant for this agent is given to it: the content of another host's file is none of its business.
         const mayHave = agents.definitionsFor(session.agent).files.some((file) => file.digest === digest);
         const piece = mayHave ? definitions.files.read(digest, offset) : undefined;
-        sessions.send(session, { kind: "blob", body: { digest, offset, total: piece?.total ?? -1, bytes: piece?.bytes ?? Buffer.alloc(0) } });
+        sessions.send(session, {
+          kind: "blob",
+          body: { digest, offset, total: piece?.total ?? -1, bytes: piece?.bytes ?? Buffer.alloc(0) },
+        });
       },
     },
-    onOpen: ({ agent }) => ledger.tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } }),
+    onOpen: ({ agent }) => tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } }),
     onClose: (session, reason) => {
       background(agents.left(session));
-      ledger.tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
+      tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
     },
   });
-  const react = new React(
-    { journal, ledger, store, dispatch, reactors: () => definitions.index(), agentView: (id) => agents.view(id), clock, log },
-    snapshot,
-  );
-  fromJournal.push((events) => react.feed(events));
+  const hear = (notice: EngineNotice) => {
+    if (notice.kind === "log") return log[notice.level](notice.facts, notice.message);
+    if (notice.kind === "committed") return feed.publish(notice.events);
+    for (const execution of notice.ended) dispatch.ended(execution);
+    for (const execution of notice.start) dispatch.start(execution);
+  };
 
   const reload = async (): Promise<Problem[]> => {
     const { reloaded, problems } = definitions.reload();
-    for (const event of reloadEvents(reloaded)) ledger.tell(event);
+    await engine.setReactors(definitions.reactorSources());
+    for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
     return problems;
   };
   await reload();
 
-  const loop = new AbortController();
-  const running = react.run(loop.signal);
-  teardown.push(async () => {
-    loop.abort();
-    await running;
-    await commit.drained();
-  });
-  ledger.forward(snapshot.outbox);
+  await engine.setAgents(agents.views());
+  await engine.start();
 
   const zap = await startZap((publicKey) => keys.mayConnect(publicKey), log);
   teardown.push(() => zap.stop());
@@ -188,7 +184,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const timer = setInterval(() => {
     const now = clock.now();
     sessions.tick(now);
-    react.expire(dispatch.tick(now));
+    const expired = dispatch.tick(now);
+    if (expired.length > 0) void engine.expire(expired);
   }, tickMs);
   teardown.push(() => clearInterval(timer));
 
@@ -208,7 +205,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     sessions,
     agents,
     history,
-    ledger,
+    commit,
     feed,
     clock,
     reactors: () => definitions.index().reactors,
@@ -221,24 +218,25 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   return { address, joinString: formatJoinString({ address, masterKey: own.publicKey }), reload };
 }
 
-/** Journal, store and history, each in a thread of its own. */
-async function startStorage(
-  config: MasterConfig,
-  { onFatal, teardown, now }: Pick<Building, "onFatal" | "teardown"> & { now: number },
-): Promise<{ journal: Remote<JournalWriter>; store: Remote<StoreWriter>; history: Remote<History> }> {
-  const journalFile = join(config.state, "journal.db");
-  const storeFile = join(config.state, "store.db");
-  const { synchronous } = config;
-  const thread = async <T extends object>(module: string, options: object): Promise<Remote<T>> => {
-    const { remote, stop } = await startThread<T>(new URL(module, import.meta.url), options, onFatal);
-    teardown.push(stop);
-    return remote;
-  };
-  // The store first: it holds the lock of the state directory.
-  const store = await thread<StoreWriter>("./store/worker-writer.ts", { file: storeFile, synchronous, now });
-  const journal = await thread<JournalWriter>("./journal/worker-writer.ts", { file: journalFile, synchronous });
-  const history = await thread<History>("./worker-history.ts", { journalFile, storeFile });
-  return { journal, store, history };
+/** The engine, which writes, and history, which reads: a thread each. */
+async function startThreads(
+  { config, onFatal, teardown }: Building,
+  now: number,
+  onNotice: (notice: EngineNotice) => void,
+): Promise<{ engine: Remote<Engine>; history: Remote<History> }> {
+  const { state, synchronous } = config;
+  const module = (file: string) => new URL(file, import.meta.url);
+  const engine = await startThread<Engine>({
+    module: module("./engine.ts"),
+    options: { state, synchronous, now } satisfies EngineOptions,
+    onNotice: (notice) => onNotice(notice as EngineNotice),
+    onDeath: onFatal,
+  });
+  teardown.push(engine.stop);
+  const options = { journalFile: join(state, "journal.db"), storeFile: join(state, "store.db") };
+  const history = await startThread<History>({ module: module("./worker-history.ts"), options, onDeath: onFatal });
+  teardown.push(history.stop);
+  return { engine: engine.remote, history: history.remote };
 }
 
 interface Loaded {
@@ -247,6 +245,7 @@ interface Loaded {
   /** What may change on disk. */
   paths: string[];
   index(): ReactorIndex;
+  reactorSources(): { file: string; text: string }[];
   reload(): { reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]; problems: Problem[] };
   problems(): Problem[];
 }
@@ -276,6 +275,7 @@ function loadDefinitions(config: MasterConfig, log: Logger): Loaded {
     files,
     paths: [...config.reactors, ...config.beacons, ...(config.files === undefined ? [] : [config.files, config.files_root])],
     index: () => index,
+    reactorSources: () => reactors.sources(),
     reload: () => {
       const reloaded = [
         { kind: "reactor" as const, result: reactors.reload() },
@@ -293,7 +293,12 @@ function loadDefinitions(config: MasterConfig, log: Logger): Loaded {
 function reloadEvents(reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]) {
   return reloaded.flatMap(({ kind, result }) => [
     ...result.taken.map((file) => ({ type: `${kind}.loaded`, severity: "low" as const, subject: file, data: { file } })),
-    ...result.refused.map((problem) => ({ type: `${kind}.refused`, severity: "high" as const, subject: problem.file, data: { ...problem } })),
+    ...result.refused.map((problem) => ({
+      type: `${kind}.refused`,
+      severity: "high" as const,
+      subject: problem.file,
+      data: { ...problem },
+    })),
   ]);
 }
 
@@ -301,4 +306,3 @@ function advertisedHost(listen: string): string {
   const host = /^tcp:\/\/(.+):[^:]+$/.exec(listen)?.[1] ?? "*";
   return host === "*" || host === "0.0.0.0" ? hostname() : host;
 }
-

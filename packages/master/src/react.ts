@@ -3,7 +3,6 @@
  * durable together with the position reached (P2), and only then lets anything happen. After a crash it goes on from its position.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { Logger } from "pino";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText } from "@needfire/shared/errors";
 import { type Event, resultType } from "@needfire/shared/event";
@@ -11,20 +10,23 @@ import { idKind, taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
-import type { Dispatch } from "./dispatch.ts";
+import type { EngineLog } from "./engine.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Ledger } from "./ledger.ts";
-import type { Change, Store } from "./store/store.ts";
+import type { Change, Mark, Store } from "./store/store.ts";
 
 export interface ReactOptions {
   journal: Pick<Journal, "read">;
   ledger: Ledger;
   store: Pick<Store, "task">;
-  dispatch: Dispatch;
+  /** What is durable and may happen now: commands to send, commands that ended. */
+  perform(start: Execution[], ended: string[]): void;
+  /** What became of commands since the last commit. */
+  takeMarks(): Mark[];
   reactors(): ReactorIndex;
   agentView(id: string): AgentView;
   clock: { now(): number };
-  log: Logger;
+  log: EngineLog;
 }
 
 /** Events judged in one transaction. */
@@ -92,16 +94,17 @@ export class React {
   }
 
   async #judge(events: Event[], expired: Execution[], signal: AbortSignal): Promise<void> {
-    const { clock, dispatch, ledger, log } = this.#options;
+    const { clock, takeMarks, ledger, log } = this.#options;
     const changes: Change[] = [];
     for (const event of events) await this.#judgeEvent(event, changes);
     for (const execution of expired) {
       const task = this.#tasks.get(execution.task);
       const reason = `${execution.action} on ${execution.agent} had no result within its time`;
-      if (task !== undefined) this.#change(stepTask(task, { kind: "expired", execution: execution.id, reason }, clock.now()), false, changes);
+      if (task !== undefined)
+        this.#change(stepTask(task, { kind: "expired", execution: execution.id, reason }, clock.now()), false, changes);
     }
     this.#position = events.at(-1)?.position ?? this.#position;
-    const marks = dispatch.takeMarks();
+    const marks = takeMarks();
     // Nothing happened but that events were seen: the position is saved with the next thing that does, or at the end.
     if (changes.length === 0 && marks.length === 0) return;
     for (;;) {
@@ -125,7 +128,11 @@ export class React {
     const agent = this.#options.agentView(event.agent);
     for (const decision of match(this.#options.reactors(), { event, agent, ancestry: origin })) {
       if (decision.kind === "fire") this.#change(startTask(decision, { event, ancestry: origin }, clock.now()), true, changes);
-      else log.debug({ event: event.id, reactor: decision.reactor.name, reason: decision.reason, detail: decision.detail }, "a reactor did not fire");
+      else
+        log.debug(
+          { event: event.id, reactor: decision.reactor.name, reason: decision.reason, detail: decision.detail },
+          "a reactor did not fire",
+        );
     }
   }
 
@@ -157,12 +164,10 @@ export class React {
 
   /** P2: only what is durable happens. */
   #perform(changes: Change[]): void {
-    for (const { effects } of changes) {
-      for (const effect of effects) {
-        if (effect.kind === "record") this.#options.dispatch.ended(effect.report.execution);
-        else if (effect.kind === "execute") this.#options.dispatch.start(effect.execution);
-      }
-    }
+    const effects = changes.flatMap((change) => change.effects);
+    const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+    const ended = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
+    if (start.length + ended.length > 0) this.#options.perform(start, ended);
   }
 
   #forgetEnded(): void {

@@ -7,7 +7,9 @@ import { type ErrorCode, errorCodes, NeedfireError } from "@needfire/shared/erro
 
 /** The methods of `T`, each returning a promise. */
 export type Remote<T> = {
-  [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+  [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never;
 };
 
 export interface Thread<T> {
@@ -21,16 +23,27 @@ export interface Call {
   method: string;
   args: unknown[];
 }
-export type Answer = { id: number; value: unknown } | { id: number; error: { message: string; code?: string | undefined } };
+export type Answer =
+  | { id: number; value: unknown }
+  | { id: number; error: { message: string; code?: string | undefined } }
+  | { notice: unknown };
 
 /** Questions that may wait for one thread. Whoever asks more does not wait for answers, which is a fault in the program. */
 const questionsMax = 10_000;
 
-/**
- * Starts a thread with the object that `module`'s exported `open(options)` returns (it may have a `close`). `options` must be plain data.
- * `onDeath` is called when the thread ends without having been asked to.
- */
-export async function startThread<T extends object>(module: URL, options: object, onDeath: (error: Error) => void): Promise<Thread<T>> {
+export interface ThreadOptions {
+  /** Exports `open(options, notify)`, which returns the object to serve (it may have a `close`). */
+  module: URL;
+  /** Plain data. */
+  options: object;
+  /** What the object says unasked. */
+  onNotice?: (notice: unknown) => void;
+  /** The thread ended without having been asked to. */
+  onDeath(error: Error): void;
+}
+
+/** Starts a thread. Throws what `open` throws. */
+export async function startThread<T extends object>({ module, options, onNotice, onDeath }: ThreadOptions): Promise<Thread<T>> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: { module: module.href, options } });
   const questions = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   let nextId = 1;
@@ -38,7 +51,8 @@ export async function startThread<T extends object>(module: URL, options: object
 
   const ask = (method: string, args: unknown[]): Promise<unknown> => {
     if (ended !== undefined) return Promise.reject(ended);
-    if (questions.size >= questionsMax) return Promise.reject(new NeedfireError("QUEUE_FULL", `more than ${questionsMax} questions wait for a storage thread`));
+    if (questions.size >= questionsMax)
+      return Promise.reject(new NeedfireError("QUEUE_FULL", `more than ${questionsMax} questions wait for a storage thread`));
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const id = nextId++;
     questions.set(id, { resolve, reject });
@@ -53,6 +67,7 @@ export async function startThread<T extends object>(module: URL, options: object
     if (!asked) onDeath(error);
   };
   worker.on("message", (answer: Answer) => {
+    if ("notice" in answer) return onNotice?.(answer.notice);
     const question = questions.get(answer.id);
     questions.delete(answer.id);
     if ("error" in answer) question?.reject(errorOf(answer.error));
@@ -68,7 +83,10 @@ export async function startThread<T extends object>(module: URL, options: object
     await worker.terminate();
     throw error;
   }
-  const remote = new Proxy({}, { get: (_target, method) => (typeof method === "string" && method !== "then" ? (...args: unknown[]) => ask(method, args) : undefined) });
+  const remote = new Proxy(
+    {},
+    { get: (_target, method) => (typeof method === "string" && method !== "then" ? (...args: unknown[]) => ask(method, args) : undefined) },
+  );
   return {
     remote: remote as Remote<T>,
     stop: async () => {

@@ -1,5 +1,5 @@
 /**
- * The far side of `thread.ts`: opens the object that it is told to and calls its methods one by one, in the order of the questions.
+ * The far side of `thread.ts`: opens the object that it is told to and calls its methods in the order of the questions.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
@@ -8,26 +8,39 @@ import type { Answer, Call } from "./thread.ts";
 type Methods = Record<string, ((...args: unknown[]) => unknown) | undefined>;
 
 const { module, options } = workerData as { module: string; options: object };
-const { open } = (await import(module)) as { open(options: object): Methods };
+const { open } = (await import(module)) as { open(options: object, notify: (notice: unknown) => void): Methods | Promise<Methods> };
 let opened: Methods | undefined;
 
 parentPort!.on("message", ({ id, method, args }: Call) => {
-  let answer: Answer;
   try {
-    answer = { id, value: call(method, args) };
+    const value = call(method, args);
+    if (value instanceof Promise)
+      value.then(
+        (settled) => answer({ id, value: settled }),
+        (error: unknown) => fail(id, error),
+      );
+    else answer({ id, value });
   } catch (error) {
-    answer = { id, error: { message: errorText(error), code: codeOf(error) } };
+    fail(id, error);
   }
-  parentPort!.postMessage(answer);
 });
 
 function call(method: string, args: unknown[]): unknown {
-  if (method === "open") {
-    opened = open(options);
-    return undefined;
-  }
+  if (method === "open") return openServed();
   if (method === "close") return opened?.["close"]?.();
   return opened![method]!(...args);
+}
+
+async function openServed(): Promise<void> {
+  opened = await open(options, (notice) => answer({ notice }));
+}
+
+function fail(id: number, error: unknown): void {
+  answer({ id, error: { message: errorText(error), code: codeOf(error) } });
+}
+
+function answer(message: Answer): void {
+  parentPort!.postMessage(message);
 }
 
 const sqliteFull = 13;

@@ -47,7 +47,7 @@ export interface MasterEventDraft {
   type: string;
   subject?: string | undefined;
   severity: Severity;
-  cause: string;
+  cause?: string | undefined;
   data: Record<string, unknown>;
 }
 
@@ -149,7 +149,12 @@ function next(task: Task, now: number): Step {
 
 /** `event.emit` needs nothing but the journal, so it is done when it is decided. */
 function performEmit(task: Task, execution: Execution, now: number): Step {
-  const { type, subject, severity, data } = execution.args as { type: string; subject?: string; severity: Severity; data: Record<string, unknown> };
+  const { type, subject, severity, data } = execution.args as {
+    type: string;
+    subject?: string;
+    severity: Severity;
+    data: Record<string, unknown>;
+  };
   const report: ExecutionReport = {
     execution: execution.id,
     action: execution.action,

@@ -27,7 +27,10 @@ async function firstCause(history: Remote<History>, from: Event): Promise<Event>
   let event = from;
   for (let step = 0; step < causesMax && event.cause !== undefined; step++) {
     const kind = idKind(event.cause);
-    const task = kind === "event" || kind === undefined ? undefined : await history.readTask(kind === "task" ? event.cause : taskOfExecution(event.cause));
+    const task =
+      kind === "event" || kind === undefined
+        ? undefined
+        : await history.readTask(kind === "task" ? event.cause : taskOfExecution(event.cause));
     const cause = await history.get(kind === "event" ? event.cause : (task?.event ?? ""));
     if (cause === undefined) break;
     event = cause;
@@ -54,7 +57,8 @@ class Walk {
   }
 
   async #task(task: Task, depth: number): Promise<void> {
-    if (!this.#add({ depth, kind: "task", id: task.id, time: task.created, title: `task of ${task.reactor}`, detail: taskDetail(task) })) return;
+    if (!this.#add({ depth, kind: "task", id: task.id, time: task.created, title: `task of ${task.reactor}`, detail: taskDetail(task) }))
+      return;
     // What a task says of itself and its executions, in the order of time.
     const parts: { time: number; show(): Promise<void> }[] = [];
     for (const execution of await this.#history.executions(task.id)) {
@@ -66,7 +70,8 @@ class Walk {
 
   async #execution(execution: ExecutionRecord, depth: number): Promise<void> {
     const title = `${execution.action} on ${execution.agent}${execution.purpose === "verify" ? " (verification)" : ""}`;
-    if (!this.#add({ depth, kind: "execution", id: execution.id, time: execution.created, title, detail: executionDetail(execution) })) return;
+    if (!this.#add({ depth, kind: "execution", id: execution.id, time: execution.created, title, detail: executionDetail(execution) }))
+      return;
     for (const effect of await this.#causedBy(execution.id)) await this.event(effect, depth + 1);
   }
 

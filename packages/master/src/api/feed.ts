@@ -17,6 +17,12 @@ interface Watcher {
 
 export class Feed {
   readonly #watchers = new Set<Watcher>();
+  readonly #onWanted: (wanted: boolean) => void;
+
+  /** `onWanted`: told when the first watcher comes and when the last one has gone; nobody need publish in between. */
+  constructor(onWanted: (wanted: boolean) => void) {
+    this.#onWanted = onWanted;
+  }
 
   get full(): boolean {
     return this.#watchers.size >= watchersMax;
@@ -26,7 +32,10 @@ export class Feed {
   open(accepts: (event: Event) => boolean): Readable {
     const watcher: Watcher = { stream: new PassThrough({ highWaterMark: watcherBytesMax }), accepts, dropped: 0 };
     this.#watchers.add(watcher);
-    const forget = () => this.#watchers.delete(watcher);
+    if (this.#watchers.size === 1) this.#onWanted(true);
+    const forget = () => {
+      if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#onWanted(false);
+    };
     watcher.stream.on("close", forget).on("error", forget);
     // An empty line at once, so that the watcher knows that it is being served.
     watcher.stream.write("\n");

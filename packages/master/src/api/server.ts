@@ -21,7 +21,7 @@ import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
 import type { Keys } from "../keys.ts";
-import type { Ledger } from "../ledger.ts";
+import type { Commit } from "../commit.ts";
 import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
@@ -41,7 +41,7 @@ export interface ApiOptions {
   sessions: Sessions;
   agents: Agents;
   history: Remote<History>;
-  ledger: Ledger;
+  commit: Commit;
   feed: Feed;
   clock: { now(): number };
   reactors(): readonly Reactor[];
@@ -51,7 +51,13 @@ export interface ApiOptions {
 }
 
 /** HTTP's word for each of our errors. */
-const statusOf: Partial<Record<ErrorCode, number>> = { NOT_FOUND: 404, CONFLICT: 409, BAD_REQUEST: 400, EXPRESSION_INVALID: 400, DISK_FULL: 507 };
+const statusOf: Partial<Record<ErrorCode, number>> = {
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  BAD_REQUEST: 400,
+  EXPRESSION_INVALID: 400,
+  DISK_FULL: 507,
+};
 
 /** Longer socket paths do not fit the kernel's address. */
 const socketPathBytesMax = 107;
@@ -61,7 +67,11 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
   const server = buildServer(options);
   const path = shortPath(options.socket);
   mkdirSync(dirname(options.socket), { recursive: true });
-  if (await answers(path)) throw new NeedfireError("STATE_LOCKED", `another master listens on ${options.socket}: stop it first, or give this one a socket of its own`);
+  if (await answers(path))
+    throw new NeedfireError(
+      "STATE_LOCKED",
+      `another master listens on ${options.socket}: stop it first, or give this one a socket of its own`,
+    );
   rmSync(options.socket, { force: true });
   const umask = process.umask(0o117);
   try {
@@ -79,7 +89,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 }
 
 function buildServer(options: ApiOptions) {
-  const { keys, sessions, agents, history, ledger, feed, clock } = options;
+  const { keys, sessions, agents, history, commit, feed, clock } = options;
   const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
@@ -173,7 +183,7 @@ function buildServer(options: ApiOptions) {
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
     const { type, subject, severity } = body;
-    const { events } = await ledger.commit({ events: [{ type, subject, severity, data: body.data as Record<string, unknown> }] });
+    const { events } = await commit({ events: [{ type, subject, severity, data: body.data as Record<string, unknown> }] });
     return { id: events[0]!.id };
   });
 
@@ -220,7 +230,10 @@ function shortPath(socket: string): string {
   const fromHere = relative(process.cwd(), socket);
   const path = fromHere.length < socket.length ? fromHere : socket;
   if (Buffer.byteLength(path) <= socketPathBytesMax) return path;
-  throw new NeedfireError("CONFIG_INVALID", `the socket's path has more than ${socketPathBytesMax} bytes: ${socket}. Set "socket" to a shorter one`);
+  throw new NeedfireError(
+    "CONFIG_INVALID",
+    `the socket's path has more than ${socketPathBytesMax} bytes: ${socket}. Set "socket" to a shorter one`,
+  );
 }
 
 function answers(path: string): Promise<boolean> {

@@ -16,22 +16,13 @@ export interface EventQuery {
   limit: number;
 }
 
+/** An implementation may answer at once or with a promise. */
 export interface Journal {
   /**
    * Appends in order, all in one transaction, and returns once it is durable: for each event its position, or null when the same
    * (agent, epoch, sequence) is there already (P1). Throws `DISK_FULL`; then none of them was taken.
    */
-  append(events: IncomingEvent[]): Promise<(number | null)[]>;
+  append(events: IncomingEvent[]): Promise<(number | null)[]> | (number | null)[];
   /** Events after a position, in order. */
-  read(after: number, limit: number): Promise<Event[]>;
-}
-
-/** Questions about the past, answered beside the writer so that they never hold it up. */
-export interface JournalReader {
-  /** Newest first. */
-  query(query: EventQuery): Promise<Event[]>;
-  get(id: string): Promise<Event | undefined>;
-  /** Events with this cause, oldest first. */
-  causedBy(cause: string, limit: number): Promise<Event[]>;
-  count(): Promise<number>;
+  read(after: number, limit: number): Promise<Event[]> | Event[];
 }

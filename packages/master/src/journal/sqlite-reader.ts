@@ -27,7 +27,10 @@ export class SqliteJournalReader {
     let scanned = 0;
     for (const row of this.#database.prepare(sql).iterate(...values)) {
       if (++scanned > rowsScannedMax) {
-        throw new NeedfireError("BAD_REQUEST", `after ${rowsScannedMax} events without enough hits the search was stopped: narrow it with --since, --type or --agent`);
+        throw new NeedfireError(
+          "BAD_REQUEST",
+          `after ${rowsScannedMax} events without enough hits the search was stopped: narrow it with --since, --type or --agent`,
+        );
       }
       const event = eventOf(row);
       if (accepts(event)) found.push(event);
@@ -39,7 +42,9 @@ export class SqliteJournalReader {
   get(id: string): Event | undefined {
     const parts = parseEventId(id);
     if (parts === undefined) return undefined;
-    const row = this.#database.prepare("SELECT * FROM event WHERE agent = ? AND epoch = ? AND sequence = ?").get(parts.agent, parts.epoch, parts.sequence);
+    const row = this.#database
+      .prepare("SELECT * FROM event WHERE agent = ? AND epoch = ? AND sequence = ?")
+      .get(parts.agent, parts.epoch, parts.sequence);
     return row === undefined ? undefined : eventOf(row);
   }
 

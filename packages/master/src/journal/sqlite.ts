@@ -61,7 +61,18 @@ export class JournalWriter {
   #append(event: IncomingEvent): number | null {
     const { agent, epoch, sequence, type, source, subject, time, received, severity, beacon, cause, data } = event;
     const row = this.#insert.get(
-      agent, epoch, sequence, type, source, subject ?? null, time, received, severity, beacon ?? null, cause ?? null, JSON.stringify(data),
+      agent,
+      epoch,
+      sequence,
+      type,
+      source,
+      subject ?? null,
+      time,
+      received,
+      severity,
+      beacon ?? null,
+      cause ?? null,
+      JSON.stringify(data),
     );
     return row === undefined ? null : Number(row["position"]);
   }

@@ -12,7 +12,18 @@ import { globMatcher } from "@needfire/shared/glob";
 import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { migrate } from "../sqlite-migrate.ts";
-import type { AgentRecord, Change, Committed, ExecutionRecord, KeyRecord, Mark, Snapshot, TaskQuery, TokenRecord, Writes } from "./store.ts";
+import type {
+  AgentRecord,
+  Change,
+  Committed,
+  ExecutionRecord,
+  KeyRecord,
+  Mark,
+  Snapshot,
+  TaskQuery,
+  TokenRecord,
+  Writes,
+} from "./store.ts";
 
 const migrations = [
   `CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -126,7 +137,13 @@ export class StoreWriter {
 
   #insertExecution(execution: Execution): void {
     const { id, task, agent } = execution;
-    this.#run("INSERT INTO execution (id, task, agent, state, body) VALUES (?, ?, ?, 'queued', ?)", id, task, agent, JSON.stringify(execution));
+    this.#run(
+      "INSERT INTO execution (id, task, agent, state, body) VALUES (?, ?, ?, 'queued', ?)",
+      id,
+      task,
+      agent,
+      JSON.stringify(execution),
+    );
   }
 
   #report(report: ExecutionReport): void {
@@ -226,7 +243,10 @@ export class SqliteStoreReader {
   }
 
   tasksOfEvent(event: string): Task[] {
-    return this.#database.prepare("SELECT body FROM task WHERE event = ? ORDER BY created, id").all(event).map((row) => bodyOf<Task>(row));
+    return this.#database
+      .prepare("SELECT body FROM task WHERE event = ? ORDER BY created, id")
+      .all(event)
+      .map((row) => bodyOf<Task>(row));
   }
 
   executions(task: string): ExecutionRecord[] {

@@ -80,10 +80,11 @@ export interface Snapshot {
   outbox: IncomingEvent[];
 }
 
+/** An implementation may answer at once or with a promise. */
 export interface Store {
-  load(): Promise<Snapshot>;
-  commit(writes: Writes): Promise<Committed>;
-  task(id: string): Promise<Task | undefined>;
+  load(): Promise<Snapshot> | Snapshot;
+  commit(writes: Writes): Promise<Committed> | Committed;
+  task(id: string): Promise<Task | undefined> | Task | undefined;
 }
 
 export interface ExecutionRecord extends Execution {
@@ -97,14 +98,4 @@ export interface TaskQuery {
   reactor?: string | undefined;
   state?: Task["status"]["state"] | undefined;
   limit: number;
-}
-
-/** Questions about the past, answered beside the writer. */
-export interface StoreReader {
-  tasks(query: TaskQuery): Promise<Task[]>;
-  readTask(id: string): Promise<Task | undefined>;
-  tasksOfEvent(event: string): Promise<Task[]>;
-  executions(task: string): Promise<ExecutionRecord[]>;
-  countTasks(): Promise<number>;
-  firings(): Promise<{ reactor: string; firings: number; last: number }[]>;
 }

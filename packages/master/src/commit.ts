@@ -1,0 +1,7 @@
+/**
+ * How the main thread makes its state durable: the engine's ledger, seen from the other side.
+ */
+import type { Committed, Writes } from "./store/store.ts";
+
+/** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`, ...: then nothing was taken. */
+export type Commit = (writes: Pick<Writes, "events" | "keys" | "tokens" | "agents">) => Promise<Committed>;

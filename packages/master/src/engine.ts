@@ -1,0 +1,151 @@
+/**
+ * The engine's thread: journal, store and the loop that judges events live side by side here, off the event loop that serves the socket.
+ * An event is made durable, judged, and what follows is made durable without a hop between threads; only then does the main thread hear
+ * what is to be sent (P2).
+ */
+import { join } from "node:path";
+import type { IncomingEvent } from "@needfire/shared/event";
+import { ReactorIndex } from "@needfire/shared/match";
+import { loadReactors } from "@needfire/shared/reactor";
+import type { AgentView } from "@needfire/shared/target";
+import type { Event } from "@needfire/shared/event";
+import { systemClock } from "@needfire/shared/clock";
+import type { Execution } from "@needfire/shared/task";
+import { GroupCommit } from "./journal/group-commit.ts";
+import { JournalWriter } from "./journal/sqlite.ts";
+import { Ledger } from "./ledger.ts";
+import { React } from "./react.ts";
+import { StoreWriter } from "./store/sqlite.ts";
+import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
+
+export interface EngineOptions {
+  state: string;
+  synchronous: "FULL" | "NORMAL";
+  now: number;
+}
+
+/** What the engine says unasked. `perform`: durable by now. */
+export type EngineNotice =
+  | { kind: "perform"; start: Execution[]; ended: string[] }
+  | { kind: "committed"; events: Event[] }
+  | { kind: "log"; level: "debug" | "warn" | "error"; facts: object; message: string };
+
+/** What the main thread needs to know at start. */
+export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
+
+/** The engine as the main thread calls it, each method answering with a promise. */
+export class Engine {
+  readonly #journal: JournalWriter;
+  readonly #store: StoreWriter;
+  readonly #commit: GroupCommit;
+  readonly #ledger: Ledger;
+  readonly #react: React;
+  readonly #snapshot: Snapshot;
+  readonly #stop = new AbortController();
+  readonly #agents = new Map<string, AgentView>();
+  #reactors = new ReactorIndex([]);
+  #marks: Mark[] = [];
+  #watched = false;
+  #running: Promise<void> | undefined;
+
+  constructor({ state, synchronous, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
+    const clock = systemClock();
+    const log = logTo(notify);
+    // The store first: it holds the lock of the state directory.
+    this.#store = new StoreWriter({ file: join(state, "store.db"), synchronous, now });
+    this.#journal = new JournalWriter({ file: join(state, "journal.db"), synchronous });
+    this.#snapshot = this.#store.load();
+    this.#commit = new GroupCommit(this.#journal, (events) => {
+      this.#react.feed(events);
+      if (this.#watched) notify({ kind: "committed", events });
+    });
+    this.#ledger = new Ledger({ store: this.#store, journal: this.#commit, log, clock });
+    this.#react = new React(
+      {
+        journal: this.#journal,
+        ledger: this.#ledger,
+        store: this.#store,
+        reactors: () => this.#reactors,
+        agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
+        takeMarks: () => this.#marks.splice(0),
+        perform: (start, ended) => notify({ kind: "perform", start, ended }),
+        clock,
+        log,
+      },
+      this.#snapshot,
+    );
+  }
+
+  state(): EngineState {
+    const { keys, tokens, agents, openExecutions } = this.#snapshot;
+    return { keys, tokens, agents, openExecutions };
+  }
+
+  /** Begins to judge, from the saved position on. Reactors and agents must be known by then. */
+  start(): void {
+    this.#ledger.forward(this.#snapshot.outbox);
+    this.#running = this.#react.run(this.#stop.signal);
+  }
+
+  /** Resolves when the events are durable. Throws `DISK_FULL`, `QUEUE_FULL`: then none was taken. */
+  append(events: IncomingEvent[]): Promise<void> {
+    return this.#commit.append(events);
+  }
+
+  commit(writes: Omit<Writes, "now" | "outboxDone" | "cursor" | "changes">): Promise<Committed> {
+    return this.#ledger.commit(writes);
+  }
+
+  /** Files that have been checked already. */
+  setReactors(files: { file: string; text: string }[]): void {
+    const reactors = files.flatMap(({ file, text }) => {
+      const loaded = loadReactors(file, text);
+      return loaded.ok ? loaded.reactors : [];
+    });
+    this.#reactors = new ReactorIndex(reactors);
+  }
+
+  setAgents(views: AgentView[]): void {
+    for (const view of views) this.#agents.set(view.id, view);
+  }
+
+  /** When commands were sent and confirmed: recorded with the next thing that happens. */
+  mark(marks: Mark[]): void {
+    this.#marks.push(...marks);
+  }
+
+  expire(executions: Execution[]): void {
+    this.#react.expire(executions);
+  }
+
+  /** The agent that a task is for. */
+  agentOfTask(task: string): string | undefined {
+    return this.#store.task(task)?.agent;
+  }
+
+  /** Whether committed events are wanted on the main thread. */
+  watch(wanted: boolean): void {
+    this.#watched = wanted;
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#ledger.stop();
+    await this.#commit.drained();
+    this.#journal.close();
+    this.#store.close();
+  }
+}
+
+export function open(options: EngineOptions, notify: (notice: EngineNotice) => void): Engine {
+  return new Engine(options, notify);
+}
+
+export type EngineLog = Record<"debug" | "warn" | "error", (facts: object, message: string) => void>;
+
+/** The log is the main thread's: one process, one stream. */
+function logTo(notify: (notice: EngineNotice) => void): EngineLog {
+  const at = (level: keyof EngineLog) => (facts: object, message: string) => notify({ kind: "log", level, facts, message });
+  return { debug: () => {}, warn: at("warn"), error: at("error") };
+}
