@@ -47,6 +47,7 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
     synchronous: config.synchronous,
     bytesMax: config.spool_bytes_max,
     now: clock.now(),
+    onTrouble: (error) => log.error({ error: errorText(error) }, "the spool takes nothing; what waits is kept and tried again"),
   });
   log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
   const interrupted = spool.reportInterrupted(clock.now());

@@ -49,7 +49,13 @@ export class Executor {
   /** Takes a command. A second delivery of the same one only confirms the first. */
   take(command: MasterBody<"execute">): void {
     const { spool, clock, accepted } = this.#options;
-    const isNew = spool.begin(command.execution, command.action, clock.now()); // P3
+    let isNew: boolean;
+    try {
+      isNew = spool.begin(command.execution, command.action, clock.now()); // P3
+    } catch (error) {
+      // Not accepted, so the master sends it again.
+      return this.#options.log.error({ execution: command.execution, error: errorText(error) }, "a command could not be noted and waits");
+    }
     if (!isNew) return accepted(command.execution);
     if (this.#waiting.length >= waitingMax) {
       return this.#finish(command, clock.now(), {

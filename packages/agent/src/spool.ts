@@ -3,7 +3,7 @@
  * were begun here (P3 at most once on the host). One SQLite file, one owner; a second agent on the same file is refused.
  */
 import { renameSync } from "node:fs";
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync } from "node:sqlite";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type AgentEvent, type EventDraft, resultType } from "@needfire/shared/event";
@@ -15,11 +15,17 @@ export interface SpoolOptions {
   /** Events beyond this many bytes are shed and counted (P4). Results of commands are always taken. */
   bytesMax: number;
   now: number;
+  /** The disk took nothing; what waits is tried again. */
+  onTrouble?: (error: unknown) => void;
 }
 
-/** Finished commands are remembered this long, and this many, against redelivery. */
+/** Finished commands are remembered this long, and about this many, against redelivery. */
 const executionsKeptMs = 7 * 86_400_000;
 const executionsKeptMax = 10_000;
+/** After so many commands the oldest are looked for and forgotten. */
+const pruneEvery = 1_000;
+/** What was acknowledged leaves the disk with the next write, or after this time. */
+const forgetAfterMs = 1_000;
 
 const schema = `
   CREATE TABLE IF NOT EXISTS spool (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -27,27 +33,41 @@ const schema = `
   CREATE TABLE IF NOT EXISTS execution (id TEXT PRIMARY KEY, action TEXT NOT NULL, begun REAL NOT NULL, finished REAL) STRICT;
 `;
 
+/** Events that wait in memory while the disk takes none; beyond it they are shed. */
+const pendingMax = 10_000;
+/** How long to wait before a disk that took nothing is tried again. */
+const retryMs = 1_000;
+
 interface Shed {
   events: number;
   from: number;
   to: number;
 }
 
+/** What is to be written: an event, or the end of a command with its result. */
+type Entry = { draft: EventDraft; finished?: ExecutionReport };
+
 export class Spool {
   readonly epoch: string;
   readonly #database: DatabaseSync;
   readonly #bytesMax: number;
-  readonly #insert: StatementSync;
+  readonly #onTrouble: (error: unknown) => void;
+  readonly #statements: ReturnType<typeof prepareAll>;
   readonly #listeners = new Set<() => void>();
   #bytes: number;
-  #pending: EventDraft[] = [];
+  #pending: Entry[] = [];
   #flushing = false;
+  #retry: NodeJS.Timeout | undefined;
+  #acknowledged = 0;
+  #forgetting: NodeJS.Timeout | undefined;
+  #finished = 0;
   #shed: Shed | undefined;
 
   private constructor(database: DatabaseSync, options: SpoolOptions) {
     this.#database = database;
     this.#bytesMax = options.bytesMax;
-    this.#insert = database.prepare("INSERT INTO event (bytes, body) VALUES (?, ?)");
+    this.#onTrouble = options.onTrouble ?? (() => {});
+    this.#statements = prepareAll(database);
     this.#bytes = Number(database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM event").get()?.["bytes"]);
     database.prepare("INSERT OR IGNORE INTO spool (name, value) VALUES ('epoch', ?)").run(epochAt(options.now));
     this.epoch = String(database.prepare("SELECT value FROM spool WHERE name = 'epoch'").get()?.["value"]);
@@ -86,30 +106,37 @@ export class Spool {
 
   /** Takes an event. All of one turn go to disk in one transaction, before anybody is told of them. */
   append(draft: EventDraft): void {
-    this.#pending.push(draft);
+    if (this.#pending.length >= pendingMax) return this.#countShed(draft.time);
+    this.#pending.push({ draft });
     if (this.#flushing) return;
     this.#flushing = true;
     queueMicrotask(() => this.flush());
   }
 
-  /** Writes what was appended in this turn. */
+  /** Writes what waits. What the disk does not take (it is full, say) is kept and tried again. */
   flush(): void {
     this.#flushing = false;
-    const drafts = this.#pending.splice(0);
-    if (drafts.length === 0) return;
-    this.#transaction(() => {
-      for (const draft of drafts) this.#write(draft);
-    });
-    this.#tell();
+    const entries = this.#pending.splice(0);
+    if (entries.length === 0) return;
+    try {
+      this.#transaction(() => {
+        for (const entry of entries) this.#writeEntry(entry);
+      });
+    } catch (error) {
+      this.#pending.unshift(...entries);
+      this.#onTrouble(error);
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.flush(), retryMs);
+      return;
+    }
+    for (const listener of this.#listeners) listener();
   }
 
   /** Events after `after`, in order, at most `limit` of them and about `bytesMax` bytes (but one at least). */
   read(after: number, limit: number, bytesMax: number): AgentEvent[] {
     const found: AgentEvent[] = [];
     let bytes = 0;
-    for (const row of this.#database
-      .prepare("SELECT sequence, bytes, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?")
-      .iterate(after, limit)) {
+    for (const row of this.#statements.read.iterate(after, limit)) {
       bytes += Number(row["bytes"]);
       if (found.length > 0 && bytes > bytesMax) break;
       found.push({ ...(JSON.parse(String(row["body"])) as EventDraft), sequence: Number(row["sequence"]) });
@@ -117,32 +144,25 @@ export class Spool {
     return found;
   }
 
-  /** The master has committed everything up to `sequence`. P1: only now is it forgotten. */
+  /**
+   * The master has committed everything up to `sequence`. P1: only now is it forgotten, and without a transaction of its own: an
+   * acknowledgement that a crash loses costs a repetition, which the master drops, while a sync to the disk would hold up a command.
+   */
   acknowledge(epoch: string, sequence: number): void {
-    if (epoch !== this.epoch) return;
-    const freed = this.#database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM event WHERE sequence <= ?").get(sequence);
-    this.#database.prepare("DELETE FROM event WHERE sequence <= ?").run(sequence);
-    this.#bytes -= Number(freed?.["bytes"]);
+    if (epoch !== this.epoch || sequence <= this.#acknowledged) return;
+    this.#acknowledged = sequence;
+    this.#forgetLater();
   }
 
-  /** P3: notes that a command is about to run. False when it was begun before: it must not run again. */
+  /** P3: notes that a command is about to run. False when it was begun before: it must not run again. Throws when the disk takes nothing. */
   begin(execution: string, action: string, now: number): boolean {
-    const { changes } = this.#database
-      .prepare("INSERT OR IGNORE INTO execution (id, action, begun) VALUES (?, ?, ?)")
-      .run(execution, action, now);
-    return changes === 1;
+    return this.#statements.begin.run(execution, action, now).changes === 1;
   }
 
   /** Notes the end of a command and spools its result, both or neither. */
   finish(report: ExecutionReport, subject?: string): void {
-    this.#transaction(() => {
-      this.#database.prepare("UPDATE execution SET finished = ? WHERE id = ?").run(report.ended, report.execution);
-      this.#write(resultEvent(report, subject));
-      this.#database
-        .prepare("DELETE FROM execution WHERE finished IS NOT NULL AND id NOT IN (SELECT id FROM execution ORDER BY begun DESC LIMIT ?)")
-        .run(executionsKeptMax);
-    });
-    this.#tell();
+    this.#pending.push({ draft: resultEvent(report, subject), finished: report });
+    this.flush();
   }
 
   /** Reports every command that was under way when the agent died. Call once, at start. */
@@ -165,39 +185,80 @@ export class Spool {
 
   close(): void {
     this.flush();
+    clearTimeout(this.#retry);
+    clearTimeout(this.#forgetting);
     this.#database.close();
   }
 
-  #write(draft: EventDraft): void {
+  #writeEntry({ draft, finished }: Entry): void {
+    if (finished !== undefined) {
+      this.#statements.finish.run(finished.ended, finished.execution);
+      if (++this.#finished % pruneEvery === 0) this.#statements.prune.run(executionsKeptMax);
+    }
+    this.#writeEvent(draft, finished !== undefined);
+  }
+
+  #writeEvent(draft: EventDraft, always: boolean): void {
     const body = JSON.stringify(draft);
     const bytes = Buffer.byteLength(body);
-    if (draft.type !== resultType && this.#bytes + bytes > this.#bytesMax) {
-      this.#shed = { events: (this.#shed?.events ?? 0) + 1, from: this.#shed?.from ?? draft.time, to: draft.time };
-      return;
-    }
+    if (!always && this.#bytes + bytes > this.#bytesMax) return this.#countShed(draft.time);
     if (this.#shed !== undefined) {
       const { events, from, to } = this.#shed;
       this.#shed = undefined;
-      this.#write({ type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } });
+      this.#writeEvent({ type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } }, true);
     }
-    this.#insert.run(bytes, body);
+    this.#statements.insert.run(bytes, body);
     this.#bytes += bytes;
   }
 
+  #countShed(time: number): void {
+    this.#shed = { events: (this.#shed?.events ?? 0) + 1, from: this.#shed?.from ?? time, to: time };
+  }
+
+  #forgetLater(): void {
+    this.#forgetting ??= setTimeout(() => {
+      this.#forgetting = undefined;
+      try {
+        this.#transaction(() => {});
+      } catch (error) {
+        this.#onTrouble(error);
+        this.#forgetLater();
+      }
+    }, forgetAfterMs);
+  }
+
+  /** Every transaction takes what was acknowledged off the disk, too. */
   #transaction(work: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
+    const before = { bytes: this.#bytes, shed: this.#shed };
     try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      const freed = Number(this.#statements.bytesUpTo.get(this.#acknowledged)?.["bytes"]);
+      if (freed > 0) this.#statements.forget.run(this.#acknowledged);
+      this.#bytes -= freed;
       work();
       this.#database.exec("COMMIT");
     } catch (error) {
-      this.#database.exec("ROLLBACK");
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#bytes = before.bytes;
+      this.#shed = before.shed;
       throw error;
     }
   }
+}
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
-  }
+/** Prepared once: a statement is used for every event. */
+function prepareAll(database: DatabaseSync) {
+  return {
+    insert: database.prepare("INSERT INTO event (bytes, body) VALUES (?, ?)"),
+    read: database.prepare("SELECT sequence, bytes, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?"),
+    bytesUpTo: database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM event WHERE sequence <= ?"),
+    forget: database.prepare("DELETE FROM event WHERE sequence <= ?"),
+    begin: database.prepare("INSERT OR IGNORE INTO execution (id, action, begun) VALUES (?, ?, ?)"),
+    finish: database.prepare("UPDATE execution SET finished = ? WHERE id = ?"),
+    prune: database.prepare(
+      "DELETE FROM execution WHERE finished IS NOT NULL AND id NOT IN (SELECT id FROM execution ORDER BY begun DESC LIMIT ?)",
+    ),
+  };
 }
 
 function resultEvent(report: ExecutionReport, subject: string | undefined): EventDraft {
