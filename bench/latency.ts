@@ -6,7 +6,7 @@ import { readFileSync, watch, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Testbed, until } from "../test/testbed.ts";
-import type { Figure } from "./main.ts";
+import type { Figure } from "./figure.ts";
 
 const changesDefault = 100;
 const warmUp = 10;

@@ -3,17 +3,8 @@
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import type { Figure } from "./figure.ts";
 import { latency } from "./latency.ts";
-
-/** One figure. `aim`: what it must stay under. */
-export interface Figure {
-  bench: string;
-  metric: string;
-  value: number;
-  unit: string;
-  aim?: number;
-  settings: Record<string, unknown>;
-}
 
 const benches = { latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
 

@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -32,16 +32,20 @@ tls       = required
 
 const said: Record<string, (event: EventView) => string> = {
   "file.drifted": ({ data }) => `event      the agent saw it: ${(data["changes"] as string[]).join(", ")} not as it should be`,
-  "task.created": ({ data }) => `match      reactor ${String(data["reactor"])}, task ${String(data["task"])}: ${(data["actions"] as string[]).join(", ")}`,
+  "task.created": ({ data }) =>
+    `match      reactor ${String(data["reactor"])}, task ${String(data["task"])}: ${(data["actions"] as string[]).join(", ")}`,
   "task.verifying": ({ data }) => `verifying  ${String(data["action"])}`,
-  "execution.finished": ({ data }) => `result     ${String(data["action"])} ${String(data["outcome"])}${data["message"] === undefined ? "" : `: ${String(data["message"])}`}`,
+  "execution.finished": ({ data }) =>
+    `result     ${String(data["action"])} ${String(data["outcome"])}${data["message"] === undefined ? "" : `: ${String(data["message"])}`}`,
   "task.resolved": ({ data }) => (data["verified"] === true ? "verified   the task is resolved" : "resolved"),
   "task.escalated": ({ data }) => `escalated  ${String(data["reason"])}`,
 };
 
 const { values: flags } = parseArgs({ options: { once: { type: "boolean" }, help: { type: "boolean", short: "h" } } });
 if (flags.help === true) {
-  console.log("npm start              show the main job, then follow the events until Ctrl-C\nnpm start -- --once    show it, say how long it took as JSON, and end");
+  console.log(
+    "npm start              show the main job, then follow the events until Ctrl-C\nnpm start -- --once    show it, say how long it took as JSON, and end",
+  );
 } else {
   process.exitCode = await main(flags.once === true);
 }
@@ -49,7 +53,8 @@ if (flags.help === true) {
 async function main(onlyOnce: boolean): Promise<number> {
   const children: ChildProcess[] = [];
   const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  // Not once: a terminal and npm may both send it.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
   const client = new Client({ path: socket, from: "demo" });
   if (await answers(client)) {
     console.error(`The demo is running in this checkout already (${relative(process.cwd(), socket)}). Stop it there with Ctrl-C.`);
@@ -104,16 +109,39 @@ async function startBoth(client: Client, children: ChildProcess[]): Promise<void
   await joined(joinString);
   const agent = start("agent", ["agent", "--config", join(home, "agent.yaml")]);
   children.push(agent);
-  await until("the agent has joined", [master, agent], async () => (await client.agents()).agents.some(({ id, connected }) => id === agentId && connected));
+  const since = new Date().toISOString();
+  await until("the agent watches", [master, agent], async () =>
+    (await client.events({ agent: agentId, type: "beacon.applied", since })).events.some(({ data }) =>
+      (data["beacons"] as { name: string }[]).some(({ name }) => name === "managed-files"),
+    ),
+  );
   const { agents } = await client.agents();
   say(`agent   ${agents.find(({ id }) => id === agentId)?.fingerprint}  pid ${agent.pid}`);
   // At its first start the file is not there yet: that is drift, too, and is put right the same way.
-  await until("the managed file is in place", [master, agent], async () => existsSync(managedFile) && readFileSync(managedFile, "utf8") === desired);
-  await until("the agent is idle", [master, agent], async () => (await client.tasks({ state: "running" })).tasks.length + (await client.tasks({ state: "verifying" })).tasks.length === 0);
+  await until(
+    "the managed file is in place",
+    [master, agent],
+    async () => existsSync(managedFile) && readFileSync(managedFile, "utf8") === desired,
+  );
+  await until(
+    "the agent is idle",
+    [master, agent],
+    async () => (await client.tasks({ state: "running" })).tasks.length + (await client.tasks({ state: "verifying" })).tasks.length === 0,
+  );
 }
 
 async function joined(joinString: string): Promise<void> {
-  const joining = start("join", ["agent", "join", joinString, "--config", join(home, "agent.yaml"), "--id", agentId, "--state", join(home, "agent")]);
+  const joining = start("join", [
+    "agent",
+    "join",
+    joinString,
+    "--config",
+    join(home, "agent.yaml"),
+    "--id",
+    agentId,
+    "--state",
+    join(home, "agent"),
+  ]);
   const [code] = (await once(joining, "exit")) as [number | null];
   if (code !== 0) throw new Error(`the agent could not join:\n${readFileSync(join(home, "join.log"), "utf8").trim()}`);
 }
@@ -130,36 +158,27 @@ interface Shown {
 async function showMainJob(client: Client, stop: AbortSignal): Promise<Shown> {
   say("");
   say(`The managed file:  ${relative(process.cwd(), managedFile)}`);
-  const watching = new AbortController();
-  const signal = AbortSignal.any([watching.signal, stop, AbortSignal.timeout(restoreLimitMs)]);
-  const stream = client.watch({}, signal);
-  // The stream is open once something comes through it: what happens next is seen from its first event on.
-  const mark = await streamOpened(client, stream);
   say("A careless hand:   sed -i 's/required/off/; s/workers   = 4/workers   = 400/' on it");
   say("");
   const changedAt = nowMs();
-  writeFileSync(managedFile, desired.replace("required", "off").replace("workers   = 4", "workers   = 400"));
-  const back = restoredAt(signal);
-  const seen: EventView[] = [];
-  for await (const item of stream) {
-    if ("dropped" in item || item.id === mark) continue;
-    if (!concerns(item, seen)) continue;
-    seen.push(item);
-    tell(item, changedAt);
-    if (item.type === "task.resolved" || item.type === "task.escalated") break;
-  }
-  const restoredMs = await back;
-  watching.abort();
+  // As sed does it: a file beside, renamed over.
+  writeFileSync(`${managedFile}.sed`, desired.replace("required", "off").replace("workers   = 4", "workers   = 400"));
+  renameSync(`${managedFile}.sed`, managedFile);
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(restoreLimitMs)]);
+  const restoredMs = await restoredAt(signal);
+  const seen = await eventsOfChange(client, changedAt, signal);
+  for (const event of seen) tell(event, changedAt);
   return summary(client, { seen, changedAt, restoredMs });
 }
 
-async function streamOpened(client: Client, stream: AsyncGenerator<unknown>): Promise<string> {
-  const first = stream.next();
-  // The request is on its way; an event of our own tells when it has been answered.
+/** The events of the change, in order, once its task has ended or time is up. */
+async function eventsOfChange(client: Client, changedAt: number, signal: AbortSignal): Promise<EventView[]> {
   for (;;) {
-    const { id } = await client.send({ type: "demo.watching", severity: "low" });
-    const got = await Promise.race([first, delay(200)]);
-    if (got !== undefined) return id;
+    const { events } = await client.events({ since: new Date(Math.floor(changedAt)).toISOString(), limit: 1_000 });
+    const seen: EventView[] = [];
+    for (const event of events.toReversed()) if (concerns(event, seen)) seen.push(event);
+    if (signal.aborted || seen.some(({ type }) => type === "task.resolved" || type === "task.escalated")) return seen;
+    await delay(5);
   }
 }
 
@@ -172,13 +191,17 @@ function concerns(event: EventView, seen: readonly EventView[]): boolean {
   return typeof task === "string" && event.data["task"] === task;
 }
 
-async function summary(client: Client, { seen, changedAt, restoredMs }: { seen: EventView[]; changedAt: number; restoredMs: number | undefined }): Promise<Shown> {
+async function summary(
+  client: Client,
+  { seen, changedAt, restoredMs }: { seen: EventView[]; changedAt: number; restoredMs: number | undefined },
+): Promise<Shown> {
   const [drift] = seen;
   if (drift === undefined) return fail(`no event came within ${restoreLimitMs} ms`);
   const created = seen.find(({ type }) => type === "task.created");
   if (created === undefined) return fail("the event fired no reactor");
   const task = await client.task(String(created.data["task"]));
-  if (restoredMs === undefined) return fail(`the file is not back: the task is ${task.state}${task.reason === undefined ? "" : `, ${task.reason}`}`);
+  if (restoredMs === undefined)
+    return fail(`the file is not back: the task is ${task.state}${task.reason === undefined ? "" : `, ${task.reason}`}`);
   if (task.state !== "resolved") return fail(`the file is back, but its task is ${task.state}: ${task.reason ?? ""}`);
   const begun = startOfRemedy(task);
   showDiff(drift);
@@ -231,7 +254,10 @@ The events as they come (Ctrl-C stops both processes):`);
 async function follow(client: Client, signal: AbortSignal): Promise<void> {
   for await (const item of client.watch({}, signal)) {
     if ("dropped" in item) say(`  (${item.dropped} events not shown)`);
-    else say(`  ${item.time.slice(11, 23)}  ${item.type.padEnd(20)} ${item.agent.padEnd(10)} ${JSON.stringify(item.subject ?? "").slice(1, -1)}`);
+    else
+      say(
+        `  ${item.time.slice(11, 23)}  ${item.type.padEnd(20)} ${item.agent.padEnd(10)} ${JSON.stringify(item.subject ?? "").slice(1, -1)}`,
+      );
   }
 }
 
@@ -263,7 +289,8 @@ async function end(child: ChildProcess): Promise<void> {
 async function until(what: string, children: ChildProcess[], holds: () => Promise<boolean>): Promise<void> {
   const giveUp = nowMs() + startLimitMs;
   while (!(await holds())) {
-    if (children.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)) throw new Error(`a process ended before ${what}`);
+    if (children.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null))
+      throw new Error(`a process ended before ${what}`);
     if (nowMs() > giveUp) throw new Error(`waited ${startLimitMs / 1_000} s in vain until ${what}`);
     await delay(10);
   }

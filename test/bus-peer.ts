@@ -117,7 +117,7 @@ export class BusPeer {
   }
 
   async #refused(): Promise<undefined> {
-    while (!this.refusedByZap) await new Promise((done) => setTimeout(done, 10));
+    while (!this.refusedByZap && !this.socket.closed) await new Promise((done) => setTimeout(done, 10));
     return undefined;
   }
 

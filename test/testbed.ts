@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -76,6 +76,7 @@ export class Process {
 export class Testbed {
   readonly dir: string;
   readonly client: Client;
+  /** Undefined until it is started. */
   master!: Process;
   readonly agents = new Map<string, Process>();
   readonly #files = new Map<string, ManagedFileOptions>();
@@ -92,12 +93,17 @@ export class Testbed {
   /** A running master with empty definitions. `prepare` writes definitions before it starts. */
   static async start(options: TestbedOptions = {}, prepare: (bed: Testbed) => void = () => {}): Promise<Testbed> {
     const bed = new Testbed(options);
-    prepare(bed);
-    bed.configure("tcp://127.0.0.1:*");
-    await bed.startMaster();
-    // Agents find a restarted master at the address that they joined.
-    bed.configure(`tcp://${(await bed.client.status()).address}`);
-    return bed;
+    try {
+      prepare(bed);
+      bed.configure("tcp://127.0.0.1:*");
+      await bed.startMaster();
+      // Agents find a restarted master at the address that they joined.
+      bed.configure(`tcp://${(await bed.client.status()).address}`);
+      return bed;
+    } catch (error) {
+      await bed.stop();
+      throw error;
+    }
   }
 
   path(...parts: string[]): string {
@@ -184,11 +190,18 @@ export class Testbed {
   }
 
   reactor(name: string, yaml: string): void {
-    writeFileSync(this.path("reactors", `${name}.yaml`), yaml);
+    this.write(`reactors/${name}.yaml`, yaml);
   }
 
   beacon(name: string, yaml: string): void {
-    writeFileSync(this.path("beacons", `${name}.yaml`), yaml);
+    this.write(`beacons/${name}.yaml`, yaml);
+  }
+
+  /** Writes a file as an editor does: in one step, so that nobody sees it half-written. `path` is below the testbed's directory. */
+  write(path: string, text: string): void {
+    const target = this.path(path);
+    writeFileSync(`${target}~`, text);
+    renameSync(`${target}~`, target);
   }
 
   /** The events that fit, oldest first, once there are at least `count` of them. */
@@ -221,7 +234,7 @@ export class Testbed {
 
   async stop(): Promise<void> {
     await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
-    await this.master.stop();
+    await (this.master as Process | undefined)?.stop();
     rmSync(this.dir, { recursive: true, force: true });
   }
 

@@ -27,7 +27,7 @@ import { Pump } from "./pump.ts";
 import { Remedies } from "./remedies.ts";
 import { Spool } from "./spool.ts";
 
-export const agentVersion = "0.1.0";
+const agentVersion = "0.1.0";
 
 export interface RunningAgent {
   readonly id: string;
@@ -127,7 +127,8 @@ class Wiring {
     this.#facts = await gatherFacts(agentVersion);
     await this.#managed.load();
     this.#definitions.load();
-    await this.#applyBeacons();
+    // Side by side: watching does not wait for the master, nor joining for a slow beacon.
+    this.#background(this.#applyBeacons());
     const running = this.#link.run(this.#stop.signal);
     return {
       id: this.#parts.id,
@@ -183,6 +184,12 @@ class Wiring {
         const fetch = (digest: string, offset: number) => this.#blobs.fetch(digest, offset);
         return this.#background(this.#managed.apply(version, files, fetch, this.#session.signal));
       }
+      case "challenge":
+      case "welcome":
+      case "pending":
+      case "refused":
+      case "pong":
+        return; // the link's own
     }
   }
 

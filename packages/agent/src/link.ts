@@ -36,6 +36,8 @@ export interface LinkOptions {
 const outboxFramesMax = 4_096;
 /** How long the master may take from the first word to `welcome` or `pending`. */
 const greetingMs = 10_000;
+/** How long the last word may take to leave when the agent stops. */
+const farewellMs = 500;
 /** So many heartbeats without a word, and the connection is given up. */
 const silentHeartbeats = 3;
 
@@ -132,9 +134,18 @@ class Connection {
       signal.removeEventListener("abort", stop);
       clearTimeout(greeting);
       clearInterval(this.#heartbeat);
+      if (signal.aborted && this.#session !== "") await this.#farewell();
       this.#session = "";
       if (!this.#socket.closed) this.#socket.close();
     }
+  }
+
+  /** Tells the master that this end is meant, and lets what is queued leave. */
+  async #farewell(): Promise<void> {
+    this.#write({ kind: "bye", body: {} });
+    this.#socket.linger = farewellMs;
+    const giveUp = AbortSignal.timeout(farewellMs);
+    while (this.#writing && !giveUp.aborted) await delay(1);
   }
 
   #watch(): void {

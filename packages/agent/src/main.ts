@@ -26,7 +26,8 @@ export async function runAgent({ configFile = defaultConfigFile }: { configFile?
 
 function stopSignal(): Promise<NodeJS.Signals> {
   return new Promise((done) => {
-    process.once("SIGTERM", done);
-    process.once("SIGINT", done);
+    // Not once: a second signal must not cut a clean stop short.
+    process.on("SIGTERM", done);
+    process.on("SIGINT", done);
   });
 }

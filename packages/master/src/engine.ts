@@ -4,13 +4,13 @@
  * what is to be sent (P2).
  */
 import { join } from "node:path";
-import type { IncomingEvent } from "@needfire/shared/event";
+import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
-import type { Event } from "@needfire/shared/event";
 import { systemClock } from "@needfire/shared/clock";
 import type { Execution } from "@needfire/shared/task";
+import { logTo, type LogNotice } from "./engine-log.ts";
 import { GroupCommit } from "./journal/group-commit.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Ledger } from "./ledger.ts";
@@ -25,10 +25,7 @@ export interface EngineOptions {
 }
 
 /** What the engine says unasked. `perform`: durable by now. */
-export type EngineNotice =
-  | { kind: "perform"; start: Execution[]; ended: string[] }
-  | { kind: "committed"; events: Event[] }
-  | { kind: "log"; level: "debug" | "warn" | "error"; facts: object; message: string };
+export type EngineNotice = { kind: "perform"; start: Execution[]; ended: string[] } | { kind: "committed"; events: Event[] } | LogNotice;
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
@@ -136,16 +133,4 @@ export class Engine {
     this.#journal.close();
     this.#store.close();
   }
-}
-
-export function open(options: EngineOptions, notify: (notice: EngineNotice) => void): Engine {
-  return new Engine(options, notify);
-}
-
-export type EngineLog = Record<"debug" | "warn" | "error", (facts: object, message: string) => void>;
-
-/** The log is the main thread's: one process, one stream. */
-function logTo(notify: (notice: EngineNotice) => void): EngineLog {
-  const at = (level: keyof EngineLog) => (facts: object, message: string) => notify({ kind: "log", level, facts, message });
-  return { debug: () => {}, warn: at("warn"), error: at("error") };
 }

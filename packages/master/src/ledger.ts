@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { errorText } from "@needfire/shared/errors";
 import type { IncomingEvent } from "@needfire/shared/event";
-import type { EngineLog } from "./engine.ts";
+import type { EngineLog } from "./engine-log.ts";
 import type { GroupCommit } from "./journal/group-commit.ts";
 import type { Committed, Store, Writes } from "./store/store.ts";
 

@@ -27,7 +27,8 @@ export async function runMaster({ configFile = defaultConfigFile }: { configFile
   const reload = () => {
     master.reload().catch((error: unknown) => log.error({ error: errorText(error) }, "the reload failed"));
   };
-  process.once("SIGTERM", end).once("SIGINT", end).on("SIGHUP", reload);
+  // Not once: a second signal must not cut a clean stop short.
+  process.on("SIGTERM", end).on("SIGINT", end).on("SIGHUP", reload);
   const code = await ending.promise;
   process.off("SIGHUP", reload);
   await master.stop();

@@ -33,7 +33,7 @@ import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
 
-export const masterVersion = "0.1.0";
+const masterVersion = "0.1.0";
 
 export interface RunningMaster {
   readonly address: string;
@@ -227,7 +227,7 @@ async function startThreads(
   const { state, synchronous } = config;
   const module = (file: string) => new URL(file, import.meta.url);
   const engine = await startThread<Engine>({
-    module: module("./engine.ts"),
+    module: module("./worker-engine.ts"),
     options: { state, synchronous, now } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),
     onDeath: onFatal,

@@ -10,7 +10,7 @@ import { idKind, taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
-import type { EngineLog } from "./engine.ts";
+import type { EngineLog } from "./engine-log.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Change, Mark, Store } from "./store/store.ts";

@@ -37,7 +37,7 @@ export interface SessionsOptions {
   clock: { now(): number };
   log: Logger;
   /** What a bound session may say, verb by verb. */
-  handlers: { [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping">]: (session: Session, body: AgentBody<K>) => void };
+  handlers: { [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping" | "bye">]: (session: Session, body: AgentBody<K>) => void };
   onOpen(session: Session): void;
   onClose(session: Session, reason: string): void;
 }
@@ -204,6 +204,8 @@ export class Sessions {
     switch (message.kind) {
       case "ping":
         return this.#say(session.routingId, { kind: "pong", body: {} });
+      case "bye":
+        return this.close(session, "the agent stopped");
       case "facts":
         return handlers.facts(session, message.body);
       case "events":

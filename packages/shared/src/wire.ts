@@ -57,6 +57,8 @@ const fromAgent = {
   accepted: body({ execution }, ["execution"]),
   blobGet: body({ digest, offset }, ["digest", "offset"]),
   ping: body({}, []),
+  /** The agent stops: its session is over, and not because something broke. */
+  bye: body({}, []),
 } as const;
 
 /** From master to agent. */

@@ -7,7 +7,7 @@ import { eventView } from "./views.ts";
 
 /** Bytes that may wait for one watcher. */
 const watcherBytesMax = 4 * 1024 * 1024;
-export const watchersMax = 100;
+const watchersMax = 100;
 
 interface Watcher {
   stream: PassThrough;
