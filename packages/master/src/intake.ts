@@ -28,6 +28,8 @@ interface Lane {
   /** Batches of a session are taken in turn, so that an acknowledgement covers all that came before it. */
   turn: Promise<void>;
   inFlight: number;
+  /** The first event of a batch that could not be kept: until it comes again, nothing after it may be taken. */
+  missing: number | undefined;
 }
 
 export class Intake {
@@ -39,22 +41,24 @@ export class Intake {
   }
 
   take(session: Session, { epoch, events }: AgentBody<"events">): void {
-    const lane = this.#lanes.get(session) ?? { turn: Promise.resolve(), inFlight: 0 };
+    const lane = this.#lanes.get(session) ?? { turn: Promise.resolve(), inFlight: 0, missing: undefined };
     this.#lanes.set(session, lane);
     // An honest agent keeps to its credit. What goes beyond it stays unacknowledged, so nothing is lost and nothing piles up here (P4).
     if (lane.inFlight + events.length > this.#options.creditEvents * 2) {
       this.#options.log.warn({ agent: session.agent, inFlight: lane.inFlight }, "a batch beyond the credit was dropped");
+      lose(lane, events);
       return;
     }
     lane.inFlight += events.length;
     lane.turn = lane.turn
-      .then(() => this.#commit(session, epoch, events))
+      .then(() => this.#commit(lane, session, { epoch, events }))
       .finally(() => {
         lane.inFlight -= events.length;
       });
   }
 
-  async #commit(session: Session, epoch: string, values: unknown[]): Promise<void> {
+  async #commit(lane: Lane, session: Session, { epoch, events: values }: AgentBody<"events">): Promise<void> {
+    if (!continues(lane, values)) return;
     try {
       const incoming: IncomingEvent[] = [];
       for (const value of values) {
@@ -67,6 +71,7 @@ export class Intake {
       this.#options.acknowledge(session, epoch, last.sequence);
     } catch (error) {
       // Not acknowledged, so the agent sends it again.
+      lose(lane, values);
       this.#options.log.error({ agent: session.agent, error: errorText(error) }, "a batch of events could not be kept; the agent holds it");
     }
   }
@@ -98,9 +103,9 @@ export class Intake {
 
   #rejected(agent: string, epoch: string, value: unknown, reason: string): IncomingEvent | undefined {
     this.#options.log.warn({ agent, reason }, "an event was rejected");
-    const sequence = typeof value === "object" && value !== null && "sequence" in value ? value.sequence : undefined;
+    const sequence = sequenceOf(value);
     // Without a number of its own it cannot be kept, nor told from its repetition.
-    if (typeof sequence !== "number" || !Number.isSafeInteger(sequence) || sequence < 1) return undefined;
+    if (sequence === undefined) return undefined;
     const now = this.#options.clock.now();
     return incomingOf(
       agent,
@@ -109,6 +114,26 @@ export class Intake {
       now,
     );
   }
+}
+
+/** P1: an acknowledgement covers all that came before it, so a batch after one that was lost must not be acknowledged. */
+function lose(lane: Lane, values: unknown[]): void {
+  const first = sequenceOf(values[0]);
+  if (first !== undefined) lane.missing = Math.min(first, lane.missing ?? first);
+}
+
+function continues(lane: Lane, values: unknown[]): boolean {
+  if (lane.missing === undefined) return true;
+  const first = sequenceOf(values[0]);
+  if (first === undefined || first > lane.missing) return false;
+  const last = sequenceOf(values.at(-1));
+  if (last !== undefined && last >= lane.missing) lane.missing = undefined;
+  return true;
+}
+
+function sequenceOf(value: unknown): number | undefined {
+  const sequence = typeof value === "object" && value !== null && "sequence" in value ? value.sequence : undefined;
+  return typeof sequence === "number" && Number.isSafeInteger(sequence) && sequence >= 1 ? sequence : undefined;
 }
 
 function incomingOf(
