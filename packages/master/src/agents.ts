@@ -3,6 +3,7 @@
  * managed files each is to have, which are pushed when they differ from what it has.
  */
 import { createHash } from "node:crypto";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { BeaconDefinition, LoadedBeacon } from "@needfire/shared/beacon";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import type { AgentView } from "@needfire/shared/target";
@@ -22,6 +23,8 @@ export interface AgentsOptions {
   send(session: Session, message: MasterMessage): boolean;
   /** What conditions see of these agents is different from now on. */
   onView(views: AgentView[]): void;
+  /** Definitions of an agent do not fit a frame. */
+  onUnsendable(session: Session, reason: string): void;
 }
 
 /** What an agent has, as it said or as it was last sent. */
@@ -95,13 +98,24 @@ export class Agents {
     const { beacons, files } = this.definitionsFor(session.agent);
     const version = { beacons: versionOf(beacons), files: versionOf(files) };
     // Managed files first: a beacon that is to watch them finds them there.
-    if (version.files !== pushed.files && this.#options.send(session, { kind: "files", body: { version: version.files, files } }))
+    if (version.files !== pushed.files && this.#offer(session, { kind: "files", body: { version: version.files, files } }))
       pushed.files = version.files;
     if (
       version.beacons !== pushed.beacons &&
-      this.#options.send(session, { kind: "beacons", body: { version: version.beacons, definitions: beacons } })
+      this.#offer(session, { kind: "beacons", body: { version: version.beacons, definitions: beacons } })
     ) {
       pushed.beacons = version.beacons;
+    }
+  }
+
+  /** False when it should be tried again. What does not fit a frame never will: that is told once (P4). */
+  #offer(session: Session, message: Extract<MasterMessage, { kind: "files" | "beacons" }>): boolean {
+    try {
+      return this.#options.send(session, message);
+    } catch (error) {
+      if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
+      this.#options.onUnsendable(session, `its ${message.kind} cannot be sent: ${error.message}`);
+      return true;
     }
   }
 }

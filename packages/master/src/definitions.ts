@@ -3,7 +3,7 @@
  * all: a bad one keeps its last good content in force and never touches the others.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
@@ -17,8 +17,8 @@ export interface Reloaded {
 }
 
 interface Held<T> {
-  /** As last read. */
-  text: string;
+  /** As last read; undefined when it must be judged anew whatever it says. */
+  text: string | undefined;
   /** The text that `items` come from: the last good one. */
   inForce: string;
   items: T[];
@@ -78,7 +78,7 @@ export class Definitions<T> {
       text = readFileSync(file, "utf8");
     } catch (error) {
       const problem = { file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` };
-      return { text: "", inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
+      return { text: undefined, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
     }
     if (before?.text === text) return before;
     const loaded = this.#load(file, text);
@@ -98,8 +98,8 @@ export class Definitions<T> {
       }
       const name = this.#nameOf(double);
       const problem = { file, line: 1, column: 1, message: `"${name}" is defined in ${seen.get(name)} already; this file is not in force` };
-      // An empty text makes the next reload judge the file anew: the other one may be gone by then.
-      this.#held.set(file, { text: "", inForce: "", items: [], problems: [problem] });
+      // Judged anew at the next reload: the other one may be gone by then.
+      this.#held.set(file, { text: undefined, inForce: "", items: [], problems: [problem] });
       problems.push(problem);
     }
     return problems;
@@ -114,7 +114,9 @@ export class Definitions<T> {
         if (systemCode(error) !== "ENOENT" || /\.ya?ml$/.test(path)) {
           this.#unreadable.push({ file: path, line: 1, column: 1, message: `cannot be read: ${errorText(error)}` });
         }
-        return [];
+        if (systemCode(error) === "ENOENT") return [];
+        // It is there and cannot be looked at: what was read from it stays in force.
+        return [...this.#held.keys()].filter((file) => file === path || dirname(file) === path);
       }
     });
   }
@@ -130,10 +132,15 @@ function yamlFilesIn(directory: string): string[] {
 /** How long files must be quiet before they are read: an editor writes more than once. */
 const quietMs = 50;
 
-/** Calls `onChange` when something below `paths` changed and is quiet again. */
-export function watchDefinitions(paths: string[], onChange: () => void): { ready: Promise<void>; stop(): Promise<void> } {
+/** Calls `onChange` when something below `paths` changed and is quiet again; `onError` when they cannot be watched (inotify's limit, say). */
+export function watchDefinitions(
+  paths: string[],
+  onChange: () => void,
+  onError: (error: unknown) => void,
+): { ready: Promise<void>; stop(): Promise<void> } {
   const watcher: FSWatcher = watch(paths, { ignoreInitial: true, atomic: false });
   let timer: NodeJS.Timeout | undefined;
+  watcher.on("error", onError);
   watcher.on("all", () => {
     clearTimeout(timer);
     timer = setTimeout(onChange, quietMs);

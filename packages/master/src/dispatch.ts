@@ -3,9 +3,11 @@
  * when the agent comes back or does not confirm, and ends with a result or by expiring.
  */
 import type { ActionName } from "@needfire/shared/action";
+import { NeedfireError } from "@needfire/shared/errors";
 import { taskOfExecution } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
+import type { Expired } from "./react.ts";
 import type { Session } from "./sessions.ts";
 import type { Mark } from "./store/store.ts";
 
@@ -24,6 +26,8 @@ interface Open {
   execution: Execution;
   sent: number | undefined;
   accepted: boolean;
+  /** Why it can never go out. */
+  unsendable?: string;
 }
 
 /** A command that was sent and not confirmed goes out again after so long. */
@@ -45,12 +49,12 @@ export class Dispatch {
   start(execution: Execution): void {
     const open: Open = { execution, sent: undefined, accepted: false };
     this.#open.set(execution.id, open);
-    this.#send(open);
+    this.#send([open]);
   }
 
   /** An agent has a session again: everything that it has not confirmed, and what it may have lost with a result, goes out. */
   resume(agent: string): void {
-    for (const open of this.#open.values()) if (open.execution.agent === agent) this.#send(open);
+    this.#send(this.#open.values().filter(({ execution }) => execution.agent === agent));
   }
 
   accepted(agent: string, execution: string): void {
@@ -74,23 +78,41 @@ export class Dispatch {
     return known ?? (await this.#options.agentOfTask(taskOfExecution(execution)));
   }
 
-  /** Sends again what nobody confirmed; returns what has waited too long. */
-  tick(now: number): Execution[] {
-    const expired: Execution[] = [];
+  /** Sends again what nobody confirmed; returns what is given up, again at each call until it has ended. */
+  tick(now: number): Expired[] {
+    const expired: Expired[] = [];
+    const unconfirmed: Open[] = [];
     for (const open of this.#open.values()) {
-      if (now - open.execution.created > this.#options.expiresMs) expired.push(open.execution);
-      else if (!open.accepted && open.sent !== undefined && now - open.sent > resendMs) this.#send(open);
+      const { execution, unsendable } = open;
+      if (unsendable !== undefined) expired.push({ execution, reason: unsendable });
+      else if (now - execution.created > this.#options.expiresMs)
+        expired.push({ execution, reason: `${execution.action} on ${execution.agent} had no result within its time` });
+      else if (!open.accepted && open.sent !== undefined && now - open.sent > resendMs) unconfirmed.push(open);
     }
+    this.#send(unconfirmed);
     return expired;
   }
 
-  #send(open: Open): void {
-    const { execution } = open;
-    const session = this.#options.sessionOf(execution.agent);
-    if (session === undefined) return;
-    const { id, action, args } = execution;
-    if (!this.#options.send(session, { kind: "execute", body: { execution: id, action: action satisfies ActionName, args } })) return;
-    open.sent = this.#options.clock.now();
-    this.#options.mark([{ execution: id, state: "sent", at: open.sent }]);
+  #send(commands: Iterable<Open>): void {
+    const marks: Mark[] = [];
+    for (const open of commands) {
+      if (!this.#sendOne(open)) continue;
+      open.sent = this.#options.clock.now();
+      marks.push({ execution: open.execution.id, state: "sent", at: open.sent });
+    }
+    if (marks.length > 0) this.#options.mark(marks);
+  }
+
+  #sendOne(open: Open): boolean {
+    const { id, agent, action, args } = open.execution;
+    const session = this.#options.sessionOf(agent);
+    if (session === undefined) return false;
+    try {
+      return this.#options.send(session, { kind: "execute", body: { execution: id, action: action satisfies ActionName, args } });
+    } catch (error) {
+      if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
+      open.unsendable = `${action} cannot be sent: ${error.message}`;
+      return false;
+    }
   }
 }

@@ -14,7 +14,7 @@ import { logTo, type LogNotice } from "./engine-log.ts";
 import { GroupCommit } from "./journal/group-commit.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Ledger } from "./ledger.ts";
-import { React } from "./react.ts";
+import { type Expired, React } from "./react.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 
@@ -71,6 +71,8 @@ export class Engine {
       },
       this.#snapshot,
     );
+    // Before anything else is committed: the journal has the outbox in its order, and what is told done covers all before it.
+    this.#ledger.forward(this.#snapshot.outbox);
   }
 
   state(): EngineState {
@@ -80,7 +82,6 @@ export class Engine {
 
   /** Begins to judge, from the saved position on. Reactors and agents must be known by then. */
   start(): void {
-    this.#ledger.forward(this.#snapshot.outbox);
     this.#running = this.#react.run(this.#stop.signal);
   }
 
@@ -111,8 +112,8 @@ export class Engine {
     this.#marks.push(...marks);
   }
 
-  expire(executions: Execution[]): void {
-    this.#react.expire(executions);
+  expire(expired: Expired[]): void {
+    this.#react.expire(expired);
   }
 
   /** The agent that a task is for. */

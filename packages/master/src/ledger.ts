@@ -12,6 +12,8 @@ import type { Committed, Store, Writes } from "./store/store.ts";
 
 /** How long to wait before the journal is tried again (a full disk, say). */
 const retryMs = 1_000;
+/** Events handed to the journal at once: after an outage more may wait than it takes in one go. */
+const forwardEventsMax = 5_000;
 
 export class Ledger {
   readonly #store: Pick<Store, "commit">;
@@ -53,7 +55,7 @@ export class Ledger {
 
   async #forward(): Promise<void> {
     while (this.#unforwarded.length > 0) {
-      const events = this.#unforwarded.splice(0);
+      const events = this.#unforwarded.splice(0, forwardEventsMax);
       try {
         await this.#journal.append(events);
         this.#forwarded = events.at(-1)!.sequence;

@@ -74,11 +74,11 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
 
   const { engine, history } = await startThreads({ config, log, onFatal, teardown }, started, (notice) => hear(notice));
   const known = await engine.state();
-  const feed = new Feed((wanted) => void engine.watch(wanted));
   const commit: Commit = (writes) => engine.commit(writes);
   const background = (work: Promise<unknown>) => {
     work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
   };
+  const feed = new Feed((wanted) => background(engine.watch(wanted)));
   const tell = (event: MasterEventDraft) => background(commit({ events: [event] }));
 
   const definitions = loadDefinitions(config, log);
@@ -94,7 +94,11 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       beacons: () => definitions.beacons.all(),
       files: () => definitions.files.all(),
       send: (session, message) => sessions.send(session, message),
-      onView: (views) => void engine.setAgents(views),
+      onView: (views) => background(engine.setAgents(views)),
+      onUnsendable: ({ agent }, reason) => {
+        log.error({ agent }, reason);
+        tell({ type: "agent.overfull", severity: "high", subject: agent, data: { agent, reason } });
+      },
     },
     known.agents,
   );
@@ -103,7 +107,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       sessionOf: (agent) => sessions.of(agent),
       send: (session, message) => sessions.send(session, message),
       agentOfTask: (task) => engine.agentOfTask(task),
-      mark: (marks) => void engine.mark(marks),
+      mark: (marks) => background(engine.mark(marks)),
       clock,
       expiresMs: durationMs(config.execution_expires),
     },
@@ -185,11 +189,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     const now = clock.now();
     sessions.tick(now);
     const expired = dispatch.tick(now);
-    if (expired.length > 0) void engine.expire(expired);
+    if (expired.length > 0) background(engine.expire(expired));
   }, tickMs);
   teardown.push(() => clearInterval(timer));
 
-  const watcher = watchDefinitions(definitions.paths, () => background(reload()));
+  const watcher = watchDefinitions(
+    definitions.paths,
+    () => background(reload()),
+    (error) => log.error({ error: errorText(error) }, "definitions cannot be watched: SIGHUP reads them again"),
+  );
   teardown.push(() => watcher.stop());
   await watcher.ready;
 

@@ -15,6 +15,12 @@ import type { Journal } from "./journal/journal.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Change, Mark, Store } from "./store/store.ts";
 
+/** A command that will have no result, and why. */
+export interface Expired {
+  execution: Execution;
+  reason: string;
+}
+
 export interface ReactOptions {
   journal: Pick<Journal, "read">;
   ledger: Ledger;
@@ -44,7 +50,8 @@ export class React {
   #saved: number;
   /** Events fresh from the journal; undefined while they must be read from it. */
   #feed: Event[] | undefined;
-  #expired: Execution[] = [];
+  /** By execution: those that wait for the store are told of again and again. */
+  readonly #expired = new Map<string, Expired>();
   #wake = Promise.withResolvers<void>();
 
   constructor(options: ReactOptions, { cursor, openTasks }: { cursor: number; openTasks: Task[] }) {
@@ -61,10 +68,10 @@ export class React {
     this.#wake.resolve();
   }
 
-  /** Commands that waited too long. */
-  expire(executions: Execution[]): void {
-    if (executions.length === 0) return;
-    this.#expired.push(...executions);
+  /** Commands that are given up. */
+  expire(expired: Expired[]): void {
+    if (expired.length === 0) return;
+    for (const each of expired) this.#expired.set(each.execution.id, each);
     this.#wake.resolve();
   }
 
@@ -73,7 +80,8 @@ export class React {
     while (!signal.aborted) {
       this.#wake = Promise.withResolvers();
       const page = await this.#next();
-      const expired = this.#expired.splice(0);
+      const expired = [...this.#expired.values()];
+      this.#expired.clear();
       if (page.length === 0 && expired.length === 0) await this.#wake.promise;
       else await this.#judge(page, expired, signal);
     }
@@ -93,13 +101,12 @@ export class React {
     return page;
   }
 
-  async #judge(events: Event[], expired: Execution[], signal: AbortSignal): Promise<void> {
+  async #judge(events: Event[], expired: Expired[], signal: AbortSignal): Promise<void> {
     const { clock, takeMarks, ledger, log } = this.#options;
     const changes: Change[] = [];
     for (const event of events) await this.#judgeEvent(event, changes);
-    for (const execution of expired) {
+    for (const { execution, reason } of expired) {
       const task = this.#tasks.get(execution.task);
-      const reason = `${execution.action} on ${execution.agent} had no result within its time`;
       if (task !== undefined)
         this.#change(stepTask(task, { kind: "expired", execution: execution.id, reason }, clock.now()), false, changes);
     }
@@ -111,11 +118,16 @@ export class React {
       try {
         const { taken } = await ledger.commit({ cursor: this.#position, changes, marks });
         this.#saved = this.#position;
+        for (const [index, { task }] of changes.entries()) if (taken[index] !== true) this.#tasks.delete(task.id);
         this.#perform(changes.filter((_change, index) => taken[index]));
         return;
       } catch (error) {
         log.error({ error: errorText(error) }, "reactions wait: the store does not take them");
-        if (signal.aborted) return;
+        if (signal.aborted) {
+          // What was judged is lost with this process, so the position must not pass it: the next one judges it again (P2).
+          this.#position = this.#saved;
+          return;
+        }
         await delay(retryMs, undefined, { signal }).catch(() => {});
       }
     }

@@ -28,8 +28,8 @@ export type Answer =
   | { id: number; error: { message: string; code?: string | undefined } }
   | { notice: unknown };
 
-/** Questions that may wait for one thread. Whoever asks more does not wait for answers, which is a fault in the program. */
-const questionsMax = 10_000;
+/** Questions that may wait for one thread: some for each of tens of thousands of agents that come back at once. */
+const questionsMax = 200_000;
 
 export interface ThreadOptions {
   /** Exports `open(options, notify)`, which returns the object to serve (it may have a `close`). */
