@@ -28,6 +28,8 @@ const tokensMax = 10_000;
 export class Keys {
   readonly #options: KeysOptions;
   readonly #keys = new Map<string, KeyRecord>();
+  /** By agent id: the one key that is accepted for it. */
+  readonly #accepted = new Map<string, KeyRecord>();
   readonly #tokens = new Map<string, TokenRecord>();
   #pending = 0;
   /** Admissions are decided one after the other: a token with one use must not be used twice at once. */
@@ -63,7 +65,7 @@ export class Keys {
 
   /** The accepted key of an agent. */
   acceptedFor(agent: string): KeyRecord | undefined {
-    return this.list().find(({ id, state }) => id === agent && state === "accepted");
+    return this.#accepted.get(agent);
   }
 
   /** Throws `NOT_FOUND`, `CONFLICT`. */
@@ -84,12 +86,13 @@ export class Keys {
     return this.#inTurn(async () => {
       if (this.#options.enrolment === "closed")
         throw new NeedfireError("CONFLICT", 'enrolment is closed: set "enrolment: token" or "manual" first');
-      if (this.#tokens.size >= tokensMax && !this.#dropDeadTokens())
-        throw new NeedfireError("CONFLICT", `there are ${tokensMax} tokens already`);
+      const dead = this.#tokens.size >= tokensMax ? this.#deadTokens() : [];
+      if (this.#tokens.size - dead.length >= tokensMax) throw new NeedfireError("CONFLICT", `there are ${tokensMax} tokens already`);
       const token = randomBytes(18).toString("base64url");
       const record = { hash: hashOf(token), usesLeft: uses, expires: this.#options.clock.now() + ttlMs, labels };
       const event: MasterEventDraft = { type: "keys.token_created", severity: "normal", data: { uses, expires: record.expires, labels } };
-      await this.#options.commit({ tokens: [record], events: [event] });
+      await this.#options.commit({ tokens: [...dead.map((token) => ({ ...token, usesLeft: 0 })), record], events: [event] });
+      for (const { hash } of dead) this.#tokens.delete(hash);
       this.#tokens.set(record.hash, record);
       return { token, record };
     });
@@ -142,9 +145,9 @@ export class Keys {
   async #change(reference: string, state: Exclude<KeyState, "pending">): Promise<KeyRecord> {
     const before = this.#find(reference, state);
     if (before.state === state) return before;
+    if (before.state === "revoked")
+      throw new NeedfireError("CONFLICT", `the key of "${before.id}" was revoked, for good: the host must make a new one`);
     if (state === "accepted") {
-      if (before.state === "revoked")
-        throw new NeedfireError("CONFLICT", `the key of "${before.id}" was revoked, for good: the host must make a new one`);
       const holder = this.acceptedFor(before.id);
       if (holder !== undefined) {
         throw new NeedfireError(
@@ -186,8 +189,11 @@ export class Keys {
   }
 
   #remember(key: KeyRecord): void {
-    if (this.#keys.get(key.publicKey)?.state === "pending") this.#pending--;
+    const before = this.#keys.get(key.publicKey)?.state;
+    if (before === "pending") this.#pending--;
+    if (before === "accepted") this.#accepted.delete(key.id);
     if (key.state === "pending") this.#pending++;
+    if (key.state === "accepted") this.#accepted.set(key.id, key);
     this.#keys.set(key.publicKey, key);
   }
 
@@ -196,10 +202,9 @@ export class Keys {
     return this.#tokens.values().some(({ expires, usesLeft }) => expires > now && usesLeft > 0);
   }
 
-  #dropDeadTokens(): boolean {
+  #deadTokens(): TokenRecord[] {
     const now = this.#options.clock.now();
-    for (const token of this.#tokens.values()) if (token.expires <= now) this.#tokens.delete(token.hash);
-    return this.#tokens.size < tokensMax;
+    return [...this.#tokens.values()].filter(({ expires }) => expires <= now);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

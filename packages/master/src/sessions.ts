@@ -24,7 +24,7 @@ export interface Session {
 }
 
 type Peer =
-  | { state: "challenged"; routingId: Buffer; challenge: Buffer; since: number }
+  | { state: "challenged"; routingId: Buffer; challenge: Buffer }
   | { state: "pending"; routingId: Buffer; agent: string; publicKey: string }
   | { state: "bound"; session: Session };
 
@@ -141,7 +141,7 @@ export class Sessions {
     if (peer?.state === "bound") this.close(peer.session, "the peer knocked anew");
     const challenge = randomBytes(challengeBytes);
     this.#forget(id);
-    this.#peers.set(id, { state: "challenged", routingId, challenge, since: this.#options.clock.now() });
+    this.#peers.set(id, { state: "challenged", routingId, challenge });
     this.#challenged.add(id);
     if (this.#challenged.size > challengedMax) this.#forget(this.#challenged.values().next().value!);
     this.#say(routingId, { kind: "challenge", body: { challenge: challenge.toString("base64url") } });
@@ -171,6 +171,8 @@ export class Sessions {
   #wait(id: string, peer: Extract<Peer, { state: "pending" }>): void {
     const before = this.#pendingByKey.get(peer.publicKey);
     if (before !== undefined && before !== id) this.#forget(before);
+    // It may have knocked anew meanwhile.
+    this.#forget(id);
     this.#pendingByKey.set(peer.publicKey, id);
     this.#peers.set(id, peer);
   }
