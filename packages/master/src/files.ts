@@ -16,7 +16,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from "node:fs";
 import { join, sep } from "node:path";
 import { errorText, systemCode } from "@needfire/shared/errors";
@@ -28,6 +28,8 @@ import type { Problem } from "@needfire/shared/yaml-file";
 export interface SourcedFile {
   managed: ManagedFile;
   test: TargetTest;
+  /** As written: tells two entries for one path apart. */
+  targets: string;
 }
 
 export interface FilesOptions {
@@ -67,7 +69,8 @@ export class Files {
       const sourced = this.#source(file);
       if (sourced.ok) return [sourced.file];
       problems.push(file.problem(sourced.message));
-      return this.#files.filter(({ managed }) => managed.path === file.entry.path);
+      const targets = JSON.stringify(file.entry.targets);
+      return this.#files.filter((before) => before.managed.path === file.entry.path && before.targets === targets);
     });
     this.#prune();
     return problems;
@@ -96,7 +99,10 @@ export class Files {
       const root = realpathSync(this.#options.root);
       const path = realpathSync(join(root, entry.source));
       if (!path.startsWith(root + sep)) return { ok: false, message: `the source leads out of the file root ${root}` };
-      const { size } = statSync(path);
+      const stat = statSync(path);
+      // Reading a pipe would never end.
+      if (!stat.isFile()) return { ok: false, message: `${path} is not a file` };
+      const { size } = stat;
       if (size > managedFileBytesMax) return { ok: false, message: `the source has ${size} bytes, the limit is ${managedFileBytesMax}` };
       const content = readFileSync(path);
       const digest = createHash("sha256").update(content).digest("hex");
@@ -104,7 +110,11 @@ export class Files {
       const { path: target, owner, group, secret } = entry;
       return {
         ok: true,
-        file: { managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret }, test },
+        file: {
+          managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret },
+          test,
+          targets: JSON.stringify(entry.targets),
+        },
       };
     } catch (error) {
       const message =
@@ -120,7 +130,7 @@ export class Files {
     if (existsSync(file)) return;
     const descriptor = openSync(`${file}.new`, "w", 0o600);
     try {
-      writeSync(descriptor, content);
+      writeFileSync(descriptor, content);
       fsyncSync(descriptor);
     } finally {
       closeSync(descriptor);

@@ -36,6 +36,7 @@ export class Feed {
     const forget = () => {
       if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#onWanted(false);
     };
+    watcher.stream.on("drain", () => tellDropped(watcher));
     watcher.stream.on("close", forget).on("error", forget);
     // An empty line at once, so that the watcher knows that it is being served.
     watcher.stream.write("\n");
@@ -58,8 +59,13 @@ export class Feed {
       watcher.dropped++;
       return;
     }
-    if (watcher.dropped > 0) watcher.stream.write(`${JSON.stringify({ dropped: watcher.dropped })}\n`);
-    watcher.dropped = 0;
+    tellDropped(watcher);
     watcher.stream.write(`${JSON.stringify(eventView(event))}\n`);
   }
+}
+
+function tellDropped(watcher: Watcher): void {
+  if (watcher.dropped === 0) return;
+  watcher.stream.write(`${JSON.stringify({ dropped: watcher.dropped })}\n`);
+  watcher.dropped = 0;
 }
