@@ -60,7 +60,7 @@ export class Definitions {
     const found = new Map<string, BeaconDefinition[]>();
     for (const file of this.#localFiles()) {
       const before = this.#local.get(file);
-      const loaded = loadBeacons(file, readFileSync(file, "utf8"));
+      const loaded = this.#loadFile(file);
       if (loaded.ok)
         found.set(
           file,
@@ -84,6 +84,14 @@ export class Definitions {
       }
     }
     return [...byName.values()];
+  }
+
+  #loadFile(file: string): ReturnType<typeof loadBeacons> {
+    try {
+      return loadBeacons(file, readFileSync(file, "utf8"));
+    } catch (error) {
+      return { ok: false, problems: [{ file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` }] };
+    }
   }
 
   #readPushed(): Pushed {

@@ -1,7 +1,7 @@
 /**
  * The key pair on disk, mode 0600, made at first start.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemCode } from "@needfire/shared/errors";
 import { formatKeyFile, type KeyPair, parseKeyFile } from "@needfire/shared/identity";
@@ -24,10 +24,16 @@ export function writeSecretFile(file: string, text: string): void {
   const temporary = `${file}.new`;
   const descriptor = openSync(temporary, "w", 0o600);
   try {
-    writeSync(descriptor, text);
+    writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
   renameSync(temporary, file);
+  const directory = openSync(dirname(file), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }

@@ -15,6 +15,8 @@ export class Pump {
   readonly #send: (message: AgentMessage) => boolean;
   #creditEvents = 0;
   #sent = 0;
+  /** The last one that was ever sent: no more can be acknowledged, whatever the master says. */
+  #sentMax = 0;
   #acknowledged = 0;
   #inFlight = 0;
   #resend: NodeJS.Timeout | undefined;
@@ -36,9 +38,12 @@ export class Pump {
     clearTimeout(this.#resend);
   }
 
-  acknowledge({ epoch, sequence }: MasterBody<"ack">): void {
+  acknowledge({ epoch, sequence: claimed }: MasterBody<"ack">): void {
+    const sequence = Math.min(claimed, this.#sentMax);
     if (epoch !== this.#spool.epoch || sequence <= this.#acknowledged) return;
-    this.#inFlight = Math.max(0, this.#inFlight - (Math.min(sequence, this.#sent) - this.#acknowledged));
+    // What was sent before a break may be acknowledged before it was sent again.
+    this.#sent = Math.max(this.#sent, sequence);
+    this.#inFlight = this.#sent - sequence;
     this.#acknowledged = sequence;
     this.#spool.acknowledge(epoch, sequence);
     this.#watchForAcknowledgement();
@@ -60,6 +65,7 @@ export class Pump {
       // Sequences have no gaps but where the spool was emptied; the count in flight is of numbers, as the acknowledgement is.
       this.#inFlight += last.sequence - this.#sent;
       this.#sent = last.sequence;
+      this.#sentMax = Math.max(this.#sentMax, last.sequence);
     }
     this.#watchForAcknowledgement();
   }
