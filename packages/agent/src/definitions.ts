@@ -48,9 +48,10 @@ export class Definitions {
     this.loadLocal();
   }
 
-  /** Takes what the master pushed. Definitions that this agent does not understand are refused one by one. */
+  /** Takes what the master pushed. One that this agent does not understand is refused, and the old one of its name stays. */
   takePushed(version: string, values: unknown[]): void {
-    const definitions = values.flatMap((value) => this.#check(value) ?? []);
+    const before = new Map<unknown, BeaconDefinition>(this.#pushed.definitions.map((definition) => [definition.name, definition]));
+    const definitions = values.flatMap((value) => this.#check(value) ?? before.get(nameOf(value)) ?? []);
     this.#pushed = { version, definitions };
     writeSecretFile(this.#options.file, JSON.stringify(this.#pushed));
   }
@@ -117,7 +118,7 @@ export class Definitions {
       try {
         if (!statSync(path).isDirectory()) return [path];
         return readdirSync(path)
-          .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name))
+          .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name) && !name.startsWith("."))
           .toSorted()
           .map((name) => join(path, name));
       } catch (error) {
@@ -131,4 +132,8 @@ export class Definitions {
     this.#options.log.error({ subject }, `a beacon definition was refused: ${message}`);
     this.#options.emit({ type: "beacon.refused", time: this.#options.clock.now(), severity: "high", subject, data: { message } });
   }
+}
+
+function nameOf(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "name" in value ? value.name : undefined;
 }

@@ -185,9 +185,19 @@ export class Spool {
 
   close(): void {
     this.flush();
+    this.#settle();
     clearTimeout(this.#retry);
     clearTimeout(this.#forgetting);
     this.#database.close();
+  }
+
+  /** The last transaction: what was acknowledged is forgotten, what was shed is told. */
+  #settle(): void {
+    try {
+      this.#transaction(() => this.#tellShed());
+    } catch (error) {
+      this.#onTrouble(error);
+    }
   }
 
   #writeEntry({ draft, finished }: Entry): void {
@@ -202,13 +212,16 @@ export class Spool {
     const body = JSON.stringify(draft);
     const bytes = Buffer.byteLength(body);
     if (!always && this.#bytes + bytes > this.#bytesMax) return this.#countShed(draft.time);
-    if (this.#shed !== undefined) {
-      const { events, from, to } = this.#shed;
-      this.#shed = undefined;
-      this.#writeEvent({ type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } }, true);
-    }
+    this.#tellShed();
     this.#statements.insert.run(bytes, body);
     this.#bytes += bytes;
+  }
+
+  #tellShed(): void {
+    if (this.#shed === undefined) return;
+    const { events, from, to } = this.#shed;
+    this.#shed = undefined;
+    this.#writeEvent({ type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } }, true);
   }
 
   #countShed(time: number): void {
