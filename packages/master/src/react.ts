@@ -5,14 +5,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText } from "@needfire/shared/errors";
-import { type Event, resultType } from "@needfire/shared/event";
-import { idKind, taskOfExecution } from "@needfire/shared/ids";
+import { type Event, resultType, severities } from "@needfire/shared/event";
+import { taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
 import type { EngineLog } from "./engine-log.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Ledger } from "./ledger.ts";
+import { originOf } from "./origin.ts";
 import type { Change, Mark, Store } from "./store/store.ts";
 
 /** A command that will have no result, and why. */
@@ -136,10 +137,10 @@ export class React {
   async #judgeEvent(event: Event, changes: Change[]): Promise<void> {
     const { clock, log } = this.#options;
     if (event.type === resultType) await this.#takeReport(event, changes);
-    const origin = await this.#ancestry(event);
-    const agent = this.#options.agentView(event.agent);
-    for (const decision of match(this.#options.reactors(), { event, agent, ancestry: origin })) {
-      if (decision.kind === "fire") this.#change(startTask(decision, { event, ancestry: origin }, clock.now()), true, changes);
+    const origin = { event, ...(await originOf(event, (id) => this.#task(id))) };
+    const agent = this.#options.agentView(origin.agent);
+    for (const decision of match(this.#options.reactors(), { ...origin, agent })) {
+      if (decision.kind === "fire") this.#change(startTask(decision, origin, clock.now()), true, changes);
       else
         log.debug(
           { event: event.id, reactor: decision.reactor.name, reason: decision.reason, detail: decision.detail },
@@ -153,14 +154,6 @@ export class React {
     const task = await this.#task(taskOfExecution(report.execution));
     if (task === undefined || task.agent !== event.agent) return;
     this.#change(stepTask(task, { kind: "report", report }, this.#options.clock.now()), false, changes);
-  }
-
-  /** The reactors whose remedies led to an event (P7). */
-  async #ancestry(event: Event): Promise<readonly string[]> {
-    const kind = event.cause === undefined ? undefined : idKind(event.cause);
-    if (event.cause === undefined || kind === undefined || kind === "event") return [];
-    const task = await this.#task(kind === "task" ? event.cause : taskOfExecution(event.cause));
-    return task?.ancestry ?? [];
   }
 
   async #task(id: string): Promise<Task | undefined> {
@@ -177,7 +170,9 @@ export class React {
   /** P2: only what is durable happens. */
   #perform(changes: Change[]): void {
     const effects = changes.flatMap((change) => change.effects);
-    const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+    const start = inPriority(changes).flatMap((change) =>
+      change.effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : [])),
+    );
     const ended = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
     if (start.length + ended.length > 0) this.#options.perform(start, ended);
   }
@@ -188,4 +183,9 @@ export class React {
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
+}
+
+/** Of what is sent at once, the critical goes first (P8). */
+function inPriority(changes: Change[]): Change[] {
+  return changes.toSorted((a, b) => severities.indexOf(a.task.priority) - severities.indexOf(b.task.priority));
 }

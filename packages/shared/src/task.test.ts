@@ -32,7 +32,7 @@ const emit: PlannedStep = { action: "event.emit", args: { type: "deploy.wanted",
 
 function start(steps: PlannedStep[], now = 100): Step {
   const firing: Firing = { reactor, plan: { ok: true, steps } };
-  return startTask(firing, { event, ancestry: ["root"] }, now);
+  return startTask(firing, { event, agent: event.agent, ancestry: ["root"] }, now);
 }
 
 function report(execution: string, outcome: ExecutionReport["outcome"] = "succeeded", message?: string): Input {
@@ -44,6 +44,14 @@ function report(execution: string, outcome: ExecutionReport["outcome"] = "succee
 
 const emitted = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "emit" ? [effect.event.type] : []));
 const executed = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+
+test("what is to run on a host escalates at once when the event is about none", () => {
+  const origin = { event: { ...event, agent: "master" }, agent: "master", ancestry: [] };
+  const { task, effects } = startTask({ reactor, plan: { ok: true, steps: [emit, command] } }, origin, 100);
+  assert.deepEqual(task.status, { state: "escalated", reason: "command.run runs on a host, and this event is about none" });
+  assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
+  assert.equal(startTask({ reactor, plan: { ok: true, steps: [emit] } }, origin, 100).task.status.state, "resolved");
+});
 
 test("a remedy that worked is verified, and then the task is resolved", () => {
   const first = start([restore]);
@@ -111,7 +119,11 @@ test("a command that nobody could take escalates, and is recorded as expired", (
 });
 
 test("values that could not be worked out make a task that escalates at once", () => {
-  const { task, effects } = startTask({ reactor, plan: { ok: false, reason: "no such key" } }, { event, ancestry: [] }, 100);
+  const { task, effects } = startTask(
+    { reactor, plan: { ok: false, reason: "no such key" } },
+    { event, agent: event.agent, ancestry: [] },
+    100,
+  );
   assert.deepEqual(task.status, { state: "escalated", reason: "no such key" });
   assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
 });
@@ -127,7 +139,7 @@ test("a result that arrives twice counts once, as does one of another execution"
   for (const late of [
     report(id),
     report(`${first.task.id}.9`),
-    report("t-000000000000.1", "failed"),
+    report("t-0000000000000000.1", "failed"),
     { kind: "expired", execution: id, reason: "late" } as const,
   ]) {
     assert.deepEqual(stepTask(second.task, late, 120), { task: second.task, effects: [] });
@@ -180,7 +192,7 @@ test("any order of reports, duplicates and expiries ends a task once, and no exe
 test("what match decides is what a task starts with", () => {
   const [decision] = match(new ReactorIndex([reactor]), { event, agent: { id: "web1", labels: {}, facts: {} }, ancestry: [] });
   assert.ok(decision?.kind === "fire");
-  const { task } = startTask(decision, { event, ancestry: [] }, 100);
+  const { task } = startTask(decision, { event, agent: event.agent, ancestry: [] }, 100);
   assert.deepEqual(
     [task.reactor, task.reactorVersion, task.priority, task.agent, task.subject, task.created],
     ["heal", reactor.version, "high", "web1", "/etc/motd", 100],

@@ -4,7 +4,7 @@
  */
 import { type ActionName, actions, type ExecutionReport, type Outcome } from "./action.ts";
 import type { Event, Severity } from "./event.ts";
-import { executionId, taskId } from "./ids.ts";
+import { executionId, masterAgent, taskId } from "./ids.ts";
 import type { Firing, PlannedStep } from "./match.ts";
 
 export type TaskState =
@@ -65,17 +65,24 @@ export interface Step {
   effects: Effect[];
 }
 
+/** What fired a reactor. `agent`: the host that the event is about, which is not the one that made it when the master itself did. */
+interface Origin {
+  event: Event;
+  agent: string;
+  ancestry: readonly string[];
+}
+
 /** The task of a firing, and what to do first. */
-export function startTask(firing: Firing, origin: { event: Event; ancestry: readonly string[] }, now: number): Step {
+export function startTask(firing: Firing, origin: Origin, now: number): Step {
   const { reactor, plan } = firing;
-  const { event } = origin;
+  const { event, agent } = origin;
   const steps = plan.ok ? plan.steps : [];
   const task: Task = {
     id: taskId(reactor.name, event.id),
     reactor: reactor.name,
     reactorVersion: reactor.version,
     event: event.id,
-    agent: event.agent,
+    agent,
     subject: event.subject,
     priority: reactor.priority,
     ancestry: [...origin.ancestry, reactor.name],
@@ -87,6 +94,9 @@ export function startTask(firing: Firing, origin: { event: Event; ancestry: read
   };
   const created = tell(task, "task.created", { event: event.id, actions: steps.map(({ action }) => action) });
   if (!plan.ok) return withEffects([created], escalate(task, plan.reason, now));
+  const homeless = agent === masterAgent ? steps.find(({ action }) => actions[action].runsOn === "agent") : undefined;
+  if (homeless !== undefined)
+    return withEffects([created], escalate(task, `${homeless.action} runs on a host, and this event is about none`, now));
   return withEffects([created], next(task, now));
 }
 
