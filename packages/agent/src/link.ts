@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { errorText } from "@needfire/shared/errors";
 import { helloProof, type KeyPair, routingIdBytes, sharedSecret } from "@needfire/shared/identity";
-import { type AgentMessage, decodeFromMaster, encode, frameBytesMax, type MasterBody, type MasterMessage } from "@needfire/shared/wire";
+import { type AgentMessage, decodeFromMaster, encode, type MasterBody, type MasterMessage, wireBytesMax } from "@needfire/shared/wire";
 import { curveKeyPair, Dealer } from "zeromq";
 
 export type LinkState =
@@ -106,7 +106,7 @@ class Connection {
       // Reconnecting is ours: libzmq would come back under the same routing id, at once and without jitter.
       reconnectInterval: -1,
       linger: 0,
-      maxMessageSize: frameBytesMax,
+      maxMessageSize: wireBytesMax,
       heartbeatInterval: 5_000,
       heartbeatTimeout: 15_000,
       sendHighWaterMark: 1_000,

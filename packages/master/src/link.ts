@@ -5,7 +5,7 @@
 import type { Logger } from "pino";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { KeyPair } from "@needfire/shared/identity";
-import { frameBytesMax } from "@needfire/shared/wire";
+import { wireBytesMax } from "@needfire/shared/wire";
 import { curveKeyPair, Router } from "zeromq";
 import { zapDomain } from "./zap.ts";
 
@@ -39,7 +39,7 @@ export class Link {
       mandatory: true,
       // A second connection cannot take over a routing id that is in use.
       handover: false,
-      maxMessageSize: frameBytesMax,
+      maxMessageSize: wireBytesMax,
       handshakeInterval: options.handshakeTimeoutMs,
       heartbeatInterval: 5_000,
       heartbeatTimeout: 15_000,

@@ -13,8 +13,10 @@ import { managedFileSchema } from "./managed-file.ts";
 import { type Checked, doorChecker, problemsText, untypedDoorChecker } from "./schema.ts";
 
 export const wireVersion = 1;
-/** The largest frame that either side takes, in bytes; libzmq cuts a peer off that announces more. */
+/** The largest frame that either side takes, in bytes. */
 export const frameBytesMax = 1_048_576;
+/** The same on the wire, where CURVE wraps a frame into a command that is 33 bytes longer; libzmq cuts a peer off that announces more. */
+export const wireBytesMax = frameBytesMax + 33;
 /** Events to a batch. */
 export const batchEventsMax = 500;
 /** Bytes of content to a `blob` message. */
