@@ -30,6 +30,9 @@ export type EngineNotice = { kind: "perform"; start: Execution[]; ended: string[
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
 
+/** How long to wait before a journal that took nothing is tried again. */
+const retryMs = 1_000;
+
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
   readonly #journal: JournalWriter;
@@ -56,7 +59,7 @@ export class Engine {
       this.#react.feed(events);
       if (this.#watched) notify({ kind: "committed", events });
     });
-    this.#ledger = new Ledger({ store: this.#store, journal: this.#commit, log, clock });
+    this.#ledger = new Ledger({ store: this.#store, journal: this.#commit, log, clock, retryMs });
     this.#react = new React(
       {
         journal: this.#journal,

@@ -10,32 +10,34 @@ import type { EngineLog } from "./engine-log.ts";
 import type { GroupCommit } from "./journal/group-commit.ts";
 import type { Committed, Store, Writes } from "./store/store.ts";
 
-/** How long to wait before the journal is tried again (a full disk, say). */
-const retryMs = 1_000;
 /** Events handed to the journal at once: after an outage more may wait than it takes in one go. */
 const forwardEventsMax = 5_000;
 
+export interface LedgerOptions {
+  store: Pick<Store, "commit">;
+  journal: Pick<GroupCommit, "append">;
+  log: Pick<EngineLog, "error">;
+  clock: { now(): number };
+  /** How long to wait before the journal is tried again (a full disk, say). */
+  retryMs: number;
+}
+
 export class Ledger {
-  readonly #store: Pick<Store, "commit">;
-  readonly #journal: GroupCommit;
-  readonly #log: Pick<EngineLog, "error">;
-  readonly #clock: { now(): number };
+  readonly #options: LedgerOptions;
   #unforwarded: IncomingEvent[] = [];
   #forwarded: number | undefined;
   #forwarding: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(parts: { store: Pick<Store, "commit">; journal: GroupCommit; log: Pick<EngineLog, "error">; clock: { now(): number } }) {
-    this.#store = parts.store;
-    this.#journal = parts.journal;
-    this.#log = parts.log;
-    this.#clock = parts.clock;
+  constructor(options: LedgerOptions) {
+    this.#options = options;
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws what the store throws: then nothing was taken. */
   async commit(writes: Omit<Writes, "now" | "outboxDone">): Promise<Committed> {
+    const { store, clock } = this.#options;
     const outboxDone = this.#forwarded;
-    const committed = await this.#store.commit({ ...writes, now: this.#clock.now(), ...(outboxDone === undefined ? {} : { outboxDone }) });
+    const committed = await store.commit({ ...writes, now: clock.now(), ...(outboxDone === undefined ? {} : { outboxDone }) });
     this.forward(committed.events);
     return committed;
   }
@@ -57,14 +59,17 @@ export class Ledger {
     while (this.#unforwarded.length > 0) {
       const events = this.#unforwarded.splice(0, forwardEventsMax);
       try {
-        await this.#journal.append(events);
+        await this.#options.journal.append(events);
         this.#forwarded = events.at(-1)!.sequence;
       } catch (error) {
         this.#unforwarded.unshift(...events);
-        this.#log.error({ error: errorText(error), waiting: this.#unforwarded.length }, "the journal does not take events; trying again");
+        this.#options.log.error(
+          { error: errorText(error), waiting: this.#unforwarded.length },
+          "the journal does not take events; trying again",
+        );
         // Those in the outbox are forwarded at the next start.
         if (this.#stopped) break;
-        await delay(retryMs);
+        await delay(this.#options.retryMs);
       }
     }
     this.#forwarding = undefined;

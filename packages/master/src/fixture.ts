@@ -1,0 +1,79 @@
+/**
+ * What the master's tests share: a real directory, events and keys to work with, a clock that stands still, a log that says nothing.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import pino from "pino";
+import { type IncomingEvent, eventSource } from "@needfire/shared/event";
+import { eventId } from "@needfire/shared/ids";
+import { z85Encode } from "@needfire/shared/identity";
+import type { Committed, Writes } from "./store/store.ts";
+
+export const silent = pino({ level: "silent" });
+
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), "needfire-test-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Time that only the test moves. */
+export class TestClock {
+  time: number;
+
+  constructor(time = 1_000_000) {
+    this.time = time;
+  }
+
+  now(): number {
+    return this.time;
+  }
+}
+
+/** A public key that nobody has the secret of. */
+export function somePublicKey(): string {
+  return z85Encode(randomBytes(32));
+}
+
+/** An event as intake hands it on. */
+export function incoming(sequence: number, given: Partial<IncomingEvent> = {}): IncomingEvent {
+  const { agent = "web1", epoch = "e1", beacon } = given;
+  return {
+    id: eventId(agent, epoch, sequence),
+    type: "test.happened",
+    source: eventSource(agent, beacon),
+    agent,
+    epoch,
+    sequence,
+    time: sequence * 1_000,
+    received: sequence * 1_000 + 1,
+    severity: "normal",
+    data: { n: sequence },
+    ...given,
+  };
+}
+
+/** Takes everything that is to be made durable, and fails while it is told to. */
+export class FakeCommit {
+  readonly writes: Omit<Writes, "now">[] = [];
+  failing: Error | undefined;
+
+  readonly commit = async (writes: Omit<Writes, "now">): Promise<Committed> => {
+    await Promise.resolve();
+    if (this.failing !== undefined) throw this.failing;
+    this.writes.push(writes);
+    return { taken: [], events: [] };
+  };
+
+  eventTypes(): string[] {
+    return this.writes.flatMap(({ events = [] }) => events.map(({ type }) => type));
+  }
+}
+
+/** Lets everything that is ready run, timers aside. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise((done) => setImmediate(done));
+}

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { temporaryDirectory } from "../fixture.ts";
+import { SqliteStoreReader, StoreWriter } from "./sqlite.ts";
+import { someExecution, someTask, storeConformance } from "./store.conformance.ts";
+
+const file = (directory: string) => join(directory, "store.db");
+const open = (directory: string) => new StoreWriter({ file: file(directory), synchronous: "NORMAL", now: 1_700_000_000_000 });
+
+storeConformance("SQLite", {
+  open,
+  executions: (directory, task) => {
+    const reader = new SqliteStoreReader({ file: file(directory) });
+    try {
+      return reader.executions(task);
+    } finally {
+      reader.close();
+    }
+  },
+});
+
+test("history lists tasks newest first, by agent, reactor and state, and an event's tasks with their executions in order", (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = open(directory);
+  const reader = new SqliteStoreReader({ file: file(directory) });
+  t.after(() => {
+    reader.close();
+    writer.close();
+  });
+  const tasks = [
+    { ...someTask("web1:e1:1"), created: 1 },
+    { ...someTask("web1:e1:2", { state: "resolved", verified: true }), created: 3 },
+    { ...someTask("db1:e1:1"), agent: "db1", created: 2 },
+  ];
+  const effects = [1, 2, 10].map((number) => ({ kind: "execute" as const, execution: someExecution(tasks[0]!, number) }));
+  writer.commit({ now: 1, changes: tasks.map((task, index) => ({ isNew: true, task, effects: index === 0 ? effects : [] })) });
+  const ids = (query: Parameters<typeof reader.tasks>[0]) => reader.tasks(query).map(({ event }) => event);
+  assert.deepEqual(ids({ limit: 10 }), ["web1:e1:2", "db1:e1:1", "web1:e1:1"]);
+  assert.deepEqual(ids({ limit: 1 }), ["web1:e1:2"]);
+  assert.deepEqual(ids({ agent: "web*", limit: 10 }), ["web1:e1:2", "web1:e1:1"]);
+  assert.deepEqual(ids({ state: "running", limit: 1 }), ["db1:e1:1"]);
+  assert.deepEqual(ids({ reactor: "nothing", limit: 10 }), []);
+  assert.deepEqual(reader.tasksOfEvent("db1:e1:1"), [tasks[2]]);
+  assert.deepEqual(
+    reader.executions(tasks[0]!.id).map(({ id }) => id.split(".")[1]),
+    ["1", "2", "10"],
+  );
+  assert.equal(reader.countTasks(), 3);
+  assert.deepEqual(reader.firings(), [{ reactor: "tidy", firings: 3, last: 3 }]);
+});

@@ -1,0 +1,210 @@
+/**
+ * What every store must do. An implementation's test calls this with a way to open one on a directory.
+ */
+import assert from "node:assert/strict";
+import { describe, test, type TestContext } from "node:test";
+import type { ExecutionReport } from "@needfire/shared/action";
+import { executionId, taskId } from "@needfire/shared/ids";
+import type { Effect, Execution, Task } from "@needfire/shared/task";
+import { somePublicKey, temporaryDirectory } from "../fixture.ts";
+import type { Change, ExecutionRecord, Store } from "./store.ts";
+
+type Opened = Store & { close(): void };
+
+export interface StoreFactory {
+  /** Opens the store in a directory, which may hold one from before. */
+  open(directory: string): Opened;
+  /** What history says of a task's executions. */
+  executions(directory: string, task: string): ExecutionRecord[];
+}
+
+const now = 5_000;
+
+export function someTask(event: string, status: Task["status"] = { state: "running", execution: "" }): Task {
+  return {
+    id: taskId("tidy", event),
+    reactor: "tidy",
+    reactorVersion: "v1",
+    event,
+    agent: "web1",
+    subject: "/etc/motd",
+    priority: "normal",
+    ancestry: ["tidy"],
+    steps: [],
+    started: 1,
+    status,
+    created: now,
+    updated: now,
+  };
+}
+
+export function someExecution(task: Task, number = 1): Execution {
+  const { id, agent } = task;
+  return { id: executionId(id, number), task: id, agent, action: "file.restore", args: { path: "/a" }, purpose: "do", created: now };
+}
+
+function reportOf({ id, action }: Execution): ExecutionReport {
+  return { execution: id, action, outcome: "succeeded", changed: true, started: now, ended: now + 1 };
+}
+
+const told = (type: string): Effect => ({ kind: "emit", event: { type, severity: "low", data: {} } });
+
+export function storeConformance(name: string, { open, executions }: StoreFactory): void {
+  const setting = (t: TestContext) => {
+    const directory = temporaryDirectory(t);
+    let store = open(directory);
+    t.after(() => store.close());
+    return {
+      directory,
+      commit: (changes: Change[], cursor?: number) => store.commit({ now, changes, ...(cursor === undefined ? {} : { cursor }) }),
+      get store() {
+        return store;
+      },
+      reopened: () => {
+        store.close();
+        store = open(directory);
+        return store.load();
+      },
+    };
+  };
+
+  describe(`the store in ${name}`, () => {
+    test("P2: a task, its executions, its events and the position are there together after it is opened again", async (t) => {
+      const s = setting(t);
+      const task = someTask("web1:e1:1");
+      const execution = someExecution(task);
+      const effects: Effect[] = [told("task.created"), { kind: "execute", execution }, told("task.second")];
+      const { taken, events } = await s.commit([{ isNew: true, task, effects }], 17);
+      assert.deepEqual(taken, [true]);
+      const snapshot = await s.reopened();
+      assert.equal(snapshot.cursor, 17);
+      assert.deepEqual(snapshot.openTasks, [task]);
+      assert.deepEqual(snapshot.openExecutions, [execution]);
+      assert.deepEqual(snapshot.outbox, events);
+      assert.deepEqual(
+        events.map(({ type, agent, time }) => ({ type, agent, time })),
+        [
+          { type: "task.created", agent: "master", time: now },
+          { type: "task.second", agent: "master", time: now },
+        ],
+      );
+    });
+
+    test("P2: when one thing cannot be taken nothing is: no task, no execution, no event, no position", async (t) => {
+      const s = setting(t);
+      const [good, bad] = [someTask("web1:e1:1"), someTask("web1:e1:2")];
+      const change: Change = {
+        isNew: true,
+        task: good,
+        effects: [told("task.created"), { kind: "execute", execution: someExecution(good) }],
+      };
+      const twice: Effect = { kind: "execute", execution: someExecution(bad) };
+      await assert.rejects(async () => s.commit([change, { isNew: true, task: bad, effects: [twice, twice] }], 17));
+      const { cursor, openTasks, openExecutions, outbox } = await s.reopened();
+      assert.deepEqual({ cursor, openTasks, openExecutions, outbox }, { cursor: 0, openTasks: [], openExecutions: [], outbox: [] });
+      assert.deepEqual((await s.commit([change], 17)).taken, [true]);
+    });
+
+    test("P2: a second firing of a reactor on an event is not taken, nor what would follow from it; the rest of the page is", async (t) => {
+      const s = setting(t);
+      const task = someTask("web1:e1:1");
+      await s.commit([{ isNew: true, task, effects: [] }]);
+      const again: Change = { isNew: true, task, effects: [told("task.created"), { kind: "execute", execution: someExecution(task) }] };
+      const other: Change = { isNew: true, task: someTask("web1:e1:2"), effects: [told("task.other")] };
+      const { taken, events } = await s.commit([again, other], 2);
+      assert.deepEqual(taken, [false, true]);
+      assert.deepEqual(
+        events.map(({ type }) => type),
+        ["task.other"],
+      );
+      const { openExecutions, cursor } = await s.reopened();
+      assert.deepEqual({ openExecutions, cursor }, { openExecutions: [], cursor: 2 });
+    });
+
+    test("an event stays in the outbox until the journal is said to have it, and numbers are never used again", async (t) => {
+      const s = setting(t);
+      const event = { type: "agent.connected", severity: "low" as const, data: {} };
+      const first = await s.store.commit({ now, events: [event, event, event] });
+      const [one, two, three] = first.events.map(({ sequence }) => sequence);
+      assert.ok(one! < two! && two! < three!);
+      await s.store.commit({ now, outboxDone: two! });
+      const { outbox } = await s.reopened();
+      assert.deepEqual(outbox, [first.events[2]]);
+      await s.store.commit({ now, outboxDone: three! });
+      const snapshot = await s.reopened();
+      assert.deepEqual(snapshot.outbox, []);
+      const second = await s.store.commit({ now, events: [event] });
+      assert.ok(second.events[0]!.sequence > three!);
+      assert.equal(second.events[0]!.epoch, first.events[0]!.epoch);
+    });
+
+    test("only open tasks and executions without a result are loaded; any task can be asked for", async (t) => {
+      const s = setting(t);
+      const [open, ended] = [someTask("web1:e1:1"), someTask("web1:e1:2")];
+      const [waits, done] = [someExecution(open), someExecution(ended)];
+      await s.commit([
+        { isNew: true, task: open, effects: [{ kind: "execute", execution: waits }] },
+        { isNew: true, task: ended, effects: [{ kind: "execute", execution: done }] },
+      ]);
+      const resolved: Task = { ...ended, status: { state: "resolved", verified: true }, updated: now + 5 };
+      await s.commit([{ isNew: false, task: resolved, effects: [{ kind: "record", report: reportOf(done) }] }]);
+      const { openTasks, openExecutions } = await s.reopened();
+      assert.deepEqual(openTasks, [open]);
+      assert.deepEqual(openExecutions, [waits]);
+      assert.deepEqual(await s.store.task(ended.id), resolved);
+      assert.equal(await s.store.task("t-0000000000000000"), undefined);
+    });
+
+    test("keys, tokens and agents are as they were last written; a token that is used up is gone", async (t) => {
+      const s = setting(t);
+      const key = { publicKey: somePublicKey(), id: "web1", state: "pending" as const, labels: {}, firstSeen: 1, changed: 1, by: "hello" };
+      const tokens = ["a", "b"].map((hash) => ({ hash, usesLeft: 2, expires: 9, labels: { role: "web" } }));
+      const agent = { id: "web1", facts: { cpus: 2 }, labels: {}, lastSeen: 1 };
+      await s.store.commit({ now, keys: [key], tokens, agents: [agent] });
+      await s.store.commit({
+        now,
+        keys: [{ ...key, state: "accepted" }],
+        tokens: [
+          { ...tokens[0]!, usesLeft: 0 },
+          { ...tokens[1]!, usesLeft: 1 },
+        ],
+      });
+      await s.store.commit({ now, agents: [{ ...agent, lastSeen: 2 }] });
+      const snapshot = await s.reopened();
+      assert.deepEqual(snapshot.keys, [{ ...key, state: "accepted" }]);
+      assert.deepEqual(snapshot.tokens, [{ ...tokens[1]!, usesLeft: 1 }]);
+      assert.deepEqual(snapshot.agents, [{ ...agent, lastSeen: 2 }]);
+    });
+
+    test("a mark that comes late never hides a result, nor sets a command back; when it was sent is kept", async (t) => {
+      const s = setting(t);
+      const task = someTask("web1:e1:1");
+      const execution = someExecution(task);
+      const recorded = () => {
+        const [found] = executions(s.directory, task.id);
+        return { state: found?.state, sent: found?.sent };
+      };
+      await s.commit([{ isNew: true, task, effects: [{ kind: "execute", execution }] }]);
+      assert.deepEqual(recorded(), { state: "queued", sent: undefined });
+      await s.store.commit({ now, marks: [{ execution: execution.id, state: "accepted", at: 2 }] });
+      await s.store.commit({ now, marks: [{ execution: execution.id, state: "sent", at: 1 }] });
+      assert.deepEqual(recorded(), { state: "accepted", sent: 1 });
+      await s.store.commit({ now, changes: [{ isNew: false, task, effects: [{ kind: "record", report: reportOf(execution) }] }] });
+      await s.store.commit({
+        now,
+        marks: [
+          { execution: execution.id, state: "sent", at: 9 },
+          { execution: execution.id, state: "accepted", at: 9 },
+        ],
+      });
+      assert.deepEqual(recorded(), { state: "succeeded", sent: 1 });
+      assert.deepEqual((await s.reopened()).openExecutions, []);
+    });
+
+    test("a second one on the same state is refused until the first is closed", async (t) => {
+      const s = setting(t);
+      assert.throws(() => open(s.directory), { code: "STATE_LOCKED" });
+      await s.reopened();
+    });
+  });
+}
