@@ -1,0 +1,274 @@
+/**
+ * The engine in this process, on a real directory. A crash is a copy of the files as they are at that instant, which is what a process
+ * that is killed leaves behind; the new engine starts on the copy and the old one is no longer listened to.
+ */
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import fc from "fast-check";
+import type { Event, IncomingEvent } from "@needfire/shared/event";
+import { executionId, taskId } from "@needfire/shared/ids";
+import type { Execution } from "@needfire/shared/task";
+import { Engine, type EngineNotice } from "./engine.ts";
+import { incoming, settled, temporaryDirectory } from "./fixture.ts";
+import { JournalWriter } from "./journal/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite.ts";
+
+const reactors = [
+  {
+    file: "restore.yaml",
+    text: "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.subject }}' }\n  - event.emit: { type: drift.handled }\n",
+  },
+  { file: "note.yaml", text: "name: note\non: drift.handled\ndo:\n  - event.emit: { type: drift.noted }\n" },
+];
+
+const drift = (sequence: number, given: Partial<IncomingEvent> = {}) =>
+  incoming(sequence, { type: "file.drifted", subject: `/etc/${sequence}`, ...given });
+
+/** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
+class Host {
+  readonly runs = new Map<string, number>();
+  readonly spool: IncomingEvent[] = [];
+  #sequence = 0;
+
+  happens(make: (sequence: number) => IncomingEvent): void {
+    this.spool.push(make(++this.#sequence));
+  }
+
+  take({ id, action }: Execution): void {
+    if (this.runs.has(id)) return;
+    this.runs.set(id, 1);
+    const data = { execution: id, action, outcome: "succeeded", changed: true, started: 1, ended: 2 };
+    this.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: id, data }));
+  }
+
+  /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
+  async send(engine: Engine, { batch, heard }: { batch: number; heard(): boolean }): Promise<void> {
+    const events = this.spool.slice(0, batch);
+    await engine.append(events);
+    if (!heard()) return;
+    for (const event of events) if (this.spool.includes(event)) this.spool.splice(this.spool.indexOf(event), 1);
+  }
+}
+
+/** Engines, one after the other, on directories of which each is what the one before left. */
+class World {
+  readonly host = new Host();
+  readonly problems: string[] = [];
+  /** Done with each new engine before it starts to judge. */
+  beforeStart: (engine: Engine) => void = () => {};
+  engine!: Engine;
+  directory!: string;
+  readonly #parent: string;
+  readonly #old: Engine[] = [];
+  #lives = 0;
+
+  constructor(t: TestContext) {
+    this.#parent = temporaryDirectory(t);
+    this.#begin();
+  }
+
+  #begin(): void {
+    const life = ++this.#lives;
+    const directory = join(this.#parent, String(life));
+    mkdirSync(directory);
+    if (life > 1) this.#copy(this.directory, directory);
+    this.directory = directory;
+    this.engine = new Engine({ state: directory, synchronous: "NORMAL", now: 1_700_000_000_000 }, (notice) => {
+      if (life === this.#lives) this.#hear(notice);
+    });
+    this.engine.setReactors(reactors);
+    this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
+    for (const execution of this.engine.state().openExecutions) this.host.take(execution);
+    this.beforeStart(this.engine);
+    this.engine.start();
+  }
+
+  /** Between two steps of the program no write is half done: the files are what the kernel would keep. */
+  #copy(from: string, to: string): void {
+    for (const name of ["journal.db", "journal.db-wal", "store.db", "store.db-wal"]) {
+      if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+    }
+  }
+
+  #hear(notice: EngineNotice): void {
+    if (notice.kind === "log") this.problems.push(notice.message);
+    if (notice.kind === "perform") for (const execution of notice.start) this.host.take(execution);
+  }
+
+  async send(batch: number): Promise<void> {
+    const life = this.#lives;
+    await this.host.send(this.engine, { batch, heard: () => life === this.#lives });
+  }
+
+  crash(): void {
+    this.#old.push(this.engine);
+    this.#begin();
+  }
+
+  /** Until the host has nothing to tell and the engine nothing to do. */
+  async quiet(): Promise<void> {
+    for (let idle = 0; idle < 3; idle = this.host.spool.length === 0 ? idle + 1 : 0) {
+      await this.send(100);
+      await settled();
+    }
+  }
+
+  async end(): Promise<Event[]> {
+    for (const engine of [...this.#old, this.engine]) await engine.close();
+    const journal = new JournalWriter({ file: join(this.directory, "journal.db"), synchronous: "NORMAL" });
+    try {
+      return journal.read(0, 100_000);
+    } finally {
+      journal.close();
+    }
+  }
+}
+
+const ofType = (events: Event[], type: string) => events.filter((event) => event.type === type);
+
+test("a reaction: task, command, result, verification, each told in the journal, and everything ends", async (t) => {
+  const world = new World(t);
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  const events = await world.end();
+  assert.deepEqual(
+    events.filter(({ type, data }) => data["reactor"] !== "note" && type !== "drift.noted").map(({ type }) => type),
+    ["file.drifted", "task.created", "execution.finished", "drift.handled", "task.verifying", "execution.finished", "task.resolved"],
+  );
+  assert.deepEqual(world.problems, []);
+});
+
+test("P2: wherever it crashes, every reaction happens exactly once, every command runs once, and every task ends", async (t) => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("event" as const) }),
+    fc.record({ kind: fc.constant("send" as const), batch: fc.integer({ min: 1, max: 5 }), wait: fc.boolean() }),
+    fc.record({ kind: fc.constant("turns" as const), micro: fc.integer({ min: 0, max: 40 }), macro: fc.integer({ min: 0, max: 3 }) }),
+    fc.record({ kind: fc.constant("crash" as const) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      const world = new World(t);
+      let events = 0;
+      for (const next of steps) {
+        if (next.kind === "event") {
+          events++;
+          world.host.happens((sequence) => drift(sequence));
+        } else if (next.kind === "crash") world.crash();
+        else if (next.kind === "send") {
+          const sent = world.send(next.batch);
+          if (next.wait) await sent;
+        } else {
+          for (let turn = 0; turn < next.micro; turn++) await Promise.resolve();
+          for (let turn = 0; turn < next.macro; turn++) await new Promise((done) => setImmediate(done));
+        }
+      }
+      await world.quiet();
+      const journal = await world.end();
+      assert.deepEqual(world.problems, []);
+      assert.equal(new Set(journal.map(({ id }) => id)).size, journal.length);
+      // Two tasks for each change: one puts the file back, one notes that it was handled. Each is told of once, and ends once.
+      const drifted = ofType(journal, "file.drifted");
+      assert.equal(drifted.length, events);
+      const handled = ofType(journal, "drift.handled");
+      const expected = [...drifted.map(({ id }) => taskId("restore", id)), ...handled.map(({ id }) => taskId("note", id))].toSorted();
+      assert.equal(handled.length, events);
+      assert.equal(ofType(journal, "drift.noted").length, events);
+      assert.deepEqual(
+        ofType(journal, "task.created")
+          .map(({ cause }) => cause)
+          .toSorted(),
+        expected,
+      );
+      assert.deepEqual(
+        ofType(journal, "task.resolved")
+          .map(({ cause }) => cause)
+          .toSorted(),
+        expected,
+      );
+      const commands = drifted.flatMap(({ id }) => [1, 3].map((number) => executionId(taskId("restore", id), number))).toSorted();
+      assert.deepEqual([...world.host.runs.keys()].toSorted(), commands);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("P7: a reactor does not fire on what its own remedy did; another one may", async (t) => {
+  const world = new World(t);
+  world.engine.setReactors([
+    { file: "a.yaml", text: "name: a\non: file.drifted\ndo:\n  - event.emit: { type: made.a }\n" },
+    { file: "loop.yaml", text: "name: loop\non: ['made.*']\ndo:\n  - event.emit: { type: made.again }\n" },
+  ]);
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  const events = await world.end();
+  assert.deepEqual(
+    events.filter(({ type }) => type.startsWith("made.")).map(({ type }) => type),
+    ["made.a", "made.again"],
+  );
+});
+
+test("more events than may wait in memory are read from the journal, and each is judged once and in order", async (t) => {
+  const world = new World(t);
+  world.engine.setReactors([
+    {
+      file: "every.yaml",
+      text: "name: every\non: test.wanted\ndo:\n  - event.emit: { type: was.wanted, data: { n: '${{ event.data.n }}' } }\n",
+    },
+  ]);
+  const total = 25_000;
+  const wanted: number[] = [];
+  const all = Array.from({ length: total }, (_value, index) => {
+    const isWanted = index % 500 === 0;
+    if (isWanted) wanted.push(index + 1);
+    return incoming(index + 1, { type: isWanted ? "test.wanted" : "test.other" });
+  });
+  await Promise.all([all.slice(0, 10), all.slice(10, 22_000), all.slice(22_000)].map((events) => world.engine.append(events)));
+  await world.quiet();
+  const journal = await world.end();
+  assert.deepEqual(
+    ofType(journal, "was.wanted").map(({ data }) => data["n"]),
+    wanted,
+  );
+});
+
+test("a command that is given up escalates its task with the reason, and a late result changes nothing", async (t) => {
+  const world = new World(t);
+  const started: Execution[] = [];
+  world.host.take = (execution) => void started.push(execution);
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  assert.equal(started.length, 1);
+  world.engine.expire([{ execution: started[0]!, reason: "nobody answered" }]);
+  world.engine.expire([{ execution: started[0]!, reason: "nobody answered" }]);
+  await world.quiet();
+  const data = { execution: started[0]!.id, action: "file.restore", outcome: "succeeded", changed: true, started: 1, ended: 2 };
+  world.host.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: started[0]!.id, data }));
+  await world.quiet();
+  const journal = await world.end();
+  assert.deepEqual(
+    ofType(journal, "task.escalated").map((event) => event.data["reason"]),
+    ["nobody answered"],
+  );
+  assert.deepEqual(ofType(journal, "task.resolved"), []);
+  const reader = new SqliteStoreReader({ file: join(world.directory, "store.db") });
+  assert.equal(reader.executions(taskId("restore", "web1:e1:1"))[0]?.state, "expired");
+  reader.close();
+});
+
+test("what the master says before the engine starts comes after what it had said before it crashed", async (t) => {
+  const world = new World(t);
+  await world.engine.commit({ events: [{ type: "master.before", severity: "low", data: {} }] });
+  // The journal has not been told: that takes a turn. What is committed after the crash must not overtake it.
+  const after: Promise<unknown>[] = [];
+  world.beforeStart = (engine) => after.push(engine.commit({ events: [{ type: "master.after", severity: "low", data: {} }] }));
+  world.crash();
+  await Promise.all(after);
+  await world.quiet();
+  const journal = await world.end();
+  assert.deepEqual(
+    journal.map(({ type }) => type),
+    ["master.before", "master.after"],
+  );
+});
