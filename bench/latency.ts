@@ -6,6 +6,7 @@ import { readFileSync, watch, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Testbed, until } from "../test/testbed.ts";
+import { syncFloor } from "./sync-floor.ts";
 import type { Figure } from "./figure.ts";
 
 const changesDefault = 100;
@@ -30,7 +31,8 @@ export async function latency({ count = changesDefault }: { count?: number | und
       const took = await restoreOnce(file, change);
       if (change >= warmUp) totals.push(took);
     }
-    return [...figures(totals), ...(await hops(bed, count))];
+    const floor = await syncFloor(bed.dir, { rounds: count, pauseMs });
+    return [...figures(totals, floor), ...(await hops(bed, count))];
   } finally {
     await bed.stop();
   }
@@ -55,12 +57,22 @@ async function restoreOnce(file: string, change: number): Promise<number> {
   }
 }
 
-function figures(totals: number[]): Figure[] {
-  const settings = { changes: totals.length, synchronous: "FULL", encryption: "CURVE", bytes: desired.length };
+function figures(totals: number[], floor: number[]): Figure[] {
+  const settings = { changes: totals.length, pause_ms: pauseMs, synchronous: "FULL", encryption: "CURVE", bytes: desired.length };
+  const p50 = quantile(totals, 0.5);
+  const floorP50 = quantile(floor, 0.5);
   return [
-    { bench: "latency", metric: "p50", value: quantile(totals, 0.5), unit: "ms", aim: 5, settings },
+    { bench: "latency", metric: "p50", value: p50, unit: "ms", aim: 5, settings },
     { bench: "latency", metric: "p90", value: quantile(totals, 0.9), unit: "ms", settings },
     { bench: "latency", metric: "p99", value: quantile(totals, 0.99), unit: "ms", aim: 15, settings },
+    {
+      bench: "latency",
+      metric: "sync_floor_p50",
+      value: floorP50,
+      unit: "ms",
+      settings: { ...settings, what: "the five synced writes alone, one process" },
+    },
+    { bench: "latency", metric: "p50_over_floor", value: p50 / floorP50, unit: "x", settings },
   ];
 }
 

@@ -227,8 +227,8 @@ describe("with tokens", () => {
         {
           ...event(72),
           type: "execution.finished",
-          cause: "t-0123456789ab.1",
-          data: { execution: "t-0123456789ab.1", action: "file.restore", outcome: "succeeded", changed: true, started: 1, ended: 2 },
+          cause: "t-0123456789ab0000.1",
+          data: { execution: "t-0123456789ab0000.1", action: "file.restore", outcome: "succeeded", changed: true, started: 1, ended: 2 },
         },
       ];
       await attacker.send({ kind: "events", body: { epoch: "e1", events: forged } });

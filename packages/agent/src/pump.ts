@@ -36,6 +36,7 @@ export class Pump {
   close(): void {
     this.#creditEvents = 0;
     clearTimeout(this.#resend);
+    this.#resend = undefined;
   }
 
   acknowledge({ epoch, sequence: claimed }: MasterBody<"ack">): void {
@@ -46,11 +47,14 @@ export class Pump {
     this.#inFlight = this.#sent - sequence;
     this.#acknowledged = sequence;
     this.#spool.acknowledge(epoch, sequence);
-    this.#watchForAcknowledgement();
+    clearTimeout(this.#resend);
+    this.#resend = undefined;
     this.#move();
   }
 
   #restart(): void {
+    clearTimeout(this.#resend);
+    this.#resend = undefined;
     this.#sent = this.#acknowledged;
     this.#inFlight = 0;
     this.#move();
@@ -70,8 +74,8 @@ export class Pump {
     this.#watchForAcknowledgement();
   }
 
+  /** Counted from the last acknowledgement: what is sent meanwhile must not put it off. */
   #watchForAcknowledgement(): void {
-    clearTimeout(this.#resend);
-    if (this.#inFlight > 0 && this.#creditEvents > 0) this.#resend = setTimeout(() => this.#restart(), resendAfterMs);
+    if (this.#inFlight > 0 && this.#creditEvents > 0) this.#resend ??= setTimeout(() => this.#restart(), resendAfterMs);
   }
 }

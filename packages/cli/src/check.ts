@@ -30,13 +30,13 @@ export async function checkReactors(paths: readonly string[]): Promise<CheckedRe
   return checked;
 }
 
-/** Reads directories as the master does: their own *.yaml files, in order of name. */
+/** Reads directories as the master does: their own *.yaml and *.yml files, in order of name. */
 async function filesOf(path: string, problems: Problem[]): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return isTest(path) ? [] : [path];
     const names = await readdir(path);
     return names
-      .filter((name) => name.endsWith(".yaml") && !isTest(name))
+      .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith(".") && !isTest(name))
       .toSorted()
       .map((name) => join(path, name));
   } catch (error) {
@@ -75,7 +75,7 @@ function placeOfName({ name, line }: Reactor, text: string): { line: number; col
 }
 
 function isTest(name: string): boolean {
-  return name.endsWith(".test.yaml");
+  return /\.test\.ya?ml$/.test(name);
 }
 
 function unreadable(file: string, error: unknown): Problem {

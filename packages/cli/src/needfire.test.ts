@@ -82,7 +82,7 @@ describe("--json", () => {
       ["keys", "list"],
       ["web1", "web2"],
     ],
-    [["tasks", "list"], ["t-3f9a1c0b27d4"]],
+    [["tasks", "list"], ["t-3f9a1c0b27d40000"]],
   ];
   for (const [words, ids] of lists) {
     test(`needfire ${words.join(" ")} prints an object a line`, async () => {
@@ -108,7 +108,7 @@ describe("--json", () => {
     [["agents", "show", "web1"], "facts"],
     [["events", "show", "web1:mi4k2x:42"], "chain"],
     [["events", "send", "deploy.wanted"], "id"],
-    [["tasks", "show", "t-3f9a1c0b27d4"], "executions"],
+    [["tasks", "show", "t-3f9a1c0b27d40000"], "executions"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
   ];
@@ -139,7 +139,7 @@ describe("what people read", () => {
       ],
     ],
     [
-      ["tasks", "show", "t-3f9a1c0b27d4"],
+      ["tasks", "show", "t-3f9a1c0b27d40000"],
       [/resolved, verified/, /ran for +10 ms/, /two\\x1b\[2J/, /took +20 ms/],
     ],
     [["agents", "show", "web1"], [/os:\n +name: Debian\n +release: 13/]],
@@ -161,7 +161,7 @@ describe("what people read", () => {
     ["events", "list"],
     ["events", "show", "web1:mi4k2x:43"],
     ["events", "show", "web1:mi4k2x:42"],
-    ["tasks", "show", "t-3f9a1c0b27d4"],
+    ["tasks", "show", "t-3f9a1c0b27d40000"],
   ]) {
     test(`control characters from hosts are escaped: needfire ${words.join(" ")}`, async () => {
       const ran = await ask(...words);

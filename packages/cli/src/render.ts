@@ -1,7 +1,7 @@
 /**
  * Larger things as lines: the data of an event, a unified diff, a causal chain. Data comes from hosts: every text in it is escaped.
  */
-import type { ChainLink } from "@needfire/shared/api";
+import type { ChainLink, DecisionView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import { type Column, msBetween, type Output, type Style, Table } from "./output.ts";
 import { visible, visibleLine } from "./text.ts";
@@ -79,3 +79,20 @@ export function chainLines(out: Output, chain: readonly ChainLink[], indent: num
 }
 
 const kindStyles: Record<ChainLink["kind"], Style | undefined> = { event: undefined, task: "yellow", execution: "cyan" };
+
+const decisionWords: Record<DecisionView["decision"], string> = {
+  fire: "fires",
+  "when-false": "does not fire, its condition is false:",
+  "when-missing-field": "does not fire, its condition asks for what the event does not have:",
+  "when-error": "does not fire, its condition cannot be evaluated:",
+  "own-effect": "does not fire, the event is",
+};
+
+/** What each reactor of the event's type made of it, and would make of it now. */
+export function decisionLines(out: Output, decisions: readonly DecisionView[]): string[] {
+  return decisions.map(({ reactor, decision, detail, task }) => {
+    const words = decision === "fire" ? decisionWords.fire : `${decisionWords[decision]} ${visible(detail)}`;
+    const made = task === undefined ? (decision === "fire" ? " now; it made no task when the event came" : "") : `: task ${visible(task)}`;
+    return `${out.paint(decision === "fire" ? "green" : "yellow", visible(reactor))} ${words}${made}`;
+  });
+}

@@ -258,11 +258,29 @@ export const chainLink = object(
   ["depth", "kind", "id", "time", "title", "detail", "asked"],
 );
 export type ChainLink = FromSchema<typeof chainLink>;
-export const chainView = object({ event: eventView, chain: { type: "array", items: chainLink }, cut: { type: "boolean" } }, [
-  "event",
-  "chain",
-  "cut",
-]);
+
+/** What a reactor of the event's type makes of it (P5), as the reactors and the agent's facts are now. */
+export const decisionView = object(
+  {
+    reactor: string,
+    decision: { enum: ["fire", "when-false", "when-missing-field", "when-error", "own-effect"] },
+    detail: string,
+    /** The task that this reactor made of the event when it came. */
+    task: string,
+  },
+  ["reactor", "decision", "detail"],
+);
+export type DecisionView = FromSchema<typeof decisionView>;
+
+export const chainView = object(
+  {
+    event: eventView,
+    chain: { type: "array", items: chainLink },
+    cut: { type: "boolean" },
+    decisions: { type: "array", items: decisionView },
+  },
+  ["event", "chain", "cut", "decisions"],
+);
 export type ChainView = FromSchema<typeof chainView>;
 
 export const reloadView = object({ problems: { type: "array", items: problemView } }, ["problems"]);

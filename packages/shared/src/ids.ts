@@ -2,8 +2,8 @@
  * Ids and their grammar. An id that fits its grammar is safe in a log line and a terminal; none becomes a file name unchecked.
  *
  * - event      `web1:mi4k2x:42`   agent, the spool's epoch, the number in it: made by the master from the session, so nobody can claim another's
- * - task       `t-3f9a1c0b27d4`   from the reactor and the event that fired it: the same firing has the same id after a crash (P2)
- * - execution  `t-3f9a1c0b27d4.1` the task's first, second, ... command to a host
+ * - task       `t-3f9a1c0b27d40000`   from the reactor and the event that fired it: the same firing has the same id after a crash (P2)
+ * - execution  `t-3f9a1c0b27d40000.1` the task's first, second, ... command to a host
  */
 import { createHash } from "node:crypto";
 
@@ -11,7 +11,7 @@ export const agentIdPattern = "^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$";
 export const epochPattern = "^[0-9a-z]{1,12}$";
 export const eventTypePattern = "^[a-z][a-z0-9_-]*(\\.[a-z0-9_-]+)+$";
 export const namePattern = "^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$";
-export const executionIdPattern = "^t-[0-9a-f]{12}\\.[0-9]{1,4}$";
+export const executionIdPattern = "^t-[0-9a-f]{16}\\.[0-9]{1,4}$";
 export const digestPattern = "^[0-9a-f]{64}$";
 
 /** The agent name under which the master's own events stand. No host can have it. */
@@ -34,7 +34,7 @@ export function epochAt(now: number): string {
 
 /** The id of the task that `reactor` makes of `event`. Deterministic. */
 export function taskId(reactor: string, event: string): string {
-  return `t-${createHash("sha256").update(`${reactor}\0${event}`).digest("hex").slice(0, 12)}`;
+  return `t-${createHash("sha256").update(`${reactor}\0${event}`).digest("hex").slice(0, 16)}`;
 }
 
 export function executionId(task: string, number: number): string {
@@ -43,7 +43,7 @@ export function executionId(task: string, number: number): string {
 
 /** What an id in `cause` refers to. */
 export function idKind(id: string): "event" | "execution" | "task" | undefined {
-  if (/^t-[0-9a-f]{12}$/.test(id)) return "task";
+  if (/^t-[0-9a-f]{16}$/.test(id)) return "task";
   if (new RegExp(executionIdPattern).test(id)) return "execution";
   return parseEventId(id) ? "event" : undefined;
 }

@@ -15,7 +15,7 @@ const event: Event = {
   received: 2,
   severity: "normal",
   beacon: "etc",
-  cause: "t-3f9a1c0b27d4.1",
+  cause: "t-3f9a1c0b27d40000.1",
   data: { path: "/etc/motd", count: 2, list: ["a", "b"] },
 };
 const agent = { id: "web1", labels: { role: "web" }, facts: {} };
@@ -54,7 +54,7 @@ test("a condition that does not hold is a reason, and so is a field that is miss
 test("a reactor does not fire on what its own remedy did (P7), others do", () => {
   const decisions = decide(`name: heal\non: file.*\n${restore}---\nname: tell\non: file.*\n${restore}`, ["root", "heal"]);
   assert.deepEqual(reason(decisions), ["own-effect", "fire"]);
-  assert.match(decisions[0]!.kind === "skip" ? decisions[0]!.detail : "", /t-3f9a1c0b27d4\.1/);
+  assert.match(decisions[0]!.kind === "skip" ? decisions[0]!.detail : "", /t-3f9a1c0b27d40000\.1/);
 });
 
 test("values that only the event could tell are checked when it has", () => {

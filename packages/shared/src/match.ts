@@ -1,8 +1,9 @@
 /**
  * Matching: which reactors fire on an event, and why the others of its type do not (P5, P7). Pure: values in, decisions out.
  */
-import type { ActionName } from "./action.ts";
+import { type ActionName, actions } from "./action.ts";
 import type { Event } from "./event.ts";
+import { masterAgent } from "./ids.ts";
 import { argsCheckers, type Reactor } from "./reactor.ts";
 import { problemsText } from "./schema.ts";
 import type { AgentView } from "./target.ts";
@@ -71,6 +72,9 @@ function decide(reactor: Reactor, { event, agent, ancestry }: Circumstances): De
 function plan(reactor: Reactor, event: Event, agent: AgentView): Firing["plan"] {
   const steps: PlannedStep[] = [];
   for (const [index, step] of reactor.steps.entries()) {
+    if (actions[step.action].runsOn === "agent" && agent.id === masterAgent) {
+      return { ok: false, reason: `do[${index}] ${step.action}: the event is of no host, so there is none to run it on` };
+    }
     const rendered = render(step.args, { event, agent });
     if (!rendered.ok) return { ok: false, reason: `do[${index}] ${step.action}: ${rendered.message}` };
     const args = structuredClone(rendered.value);

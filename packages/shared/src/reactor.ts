@@ -128,12 +128,30 @@ function compileStep(document: YamlDocument, index: number, step: Record<string,
   problems.push(...wrong.map((problem) => document.problemAt(problem.path, problem.message, { offset: problem.offset })));
   // What a broken expression would have given is not known, so its text is not judged as if it were the value.
   const broken = new Set(wrong.map((problem) => JSON.stringify(problem.path)));
+  const spliced = action === "command.run" ? shellSplice(rawArgs, template) : undefined;
+  if (spliced !== undefined)
+    problems.push(
+      document.problemAt(
+        [...path, ...spliced],
+        "an expression may not become part of a shell script: write $1 in the script and give the value as the next of argv",
+      ),
+    );
   for (const problem of argumentProblems(action, rawArgs ?? {}, template)) {
     const place = [...path, ...problem.path];
     if (!broken.has(JSON.stringify(place)))
       problems.push(document.problemAt(place, `${action}: ${problem.message}`, { key: problem.atKey }));
   }
   return { action, args: template };
+}
+
+/** Where an expression would be spliced into a shell's script, or undefined: with a shell, argv[0] must be known when the file is read. */
+function shellSplice(rawArgs: unknown, template: Template): Path | undefined {
+  const { shell } = (rawArgs ?? {}) as { shell?: unknown };
+  const withShell = (shell !== undefined && shell !== false) || expressionType(template, ["shell"]) !== undefined;
+  const whole = expressionType(template, ["argv"]) !== undefined;
+  if (!withShell) return undefined;
+  if (whole) return ["argv"];
+  return expressionType(template, ["argv", 0]) === undefined ? undefined : ["argv", 0];
 }
 
 /**

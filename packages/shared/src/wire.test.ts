@@ -15,7 +15,7 @@ import {
 } from "./wire.ts";
 
 const digest = "0123456789abcdef".repeat(4);
-const execution = "t-3f9a1c0b27d4.1";
+const execution = "t-3f9a1c0b27d40000.1";
 const event = {
   sequence: 7,
   type: "file.changed",

@@ -291,12 +291,12 @@ test("what a restore does is no news, and a drift after it is (P7)", async (t) =
     fs.renameSync(`${f.host("m")}.t`, f.host("m"));
     const two = [await f.next(), await f.next()].map(({ type }) => type).sort();
     assert.deepEqual(two, ["file.drifted", "file.removed"]);
-    f.remedies.begin("t-000000000000.1", { path: f.host("m") });
+    f.remedies.begin("t-0000000000000000.1", { path: f.host("m") });
     const ending = await fileRestore(
       { path: f.host("m") },
       { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log },
     );
-    f.remedies.end("t-000000000000.1");
+    f.remedies.end("t-0000000000000000.1");
     assert.equal(ending.changed, true);
   }
   await f.nothingBut(() => fs.writeFileSync(f.host("proof"), "x"), f.host("proof"));
@@ -308,10 +308,10 @@ test("judgement waits for a remedy of this path; a foreign change meanwhile is t
     (fixture) => ({ managed: true, paths: [fixture.host("")] }),
     async (fixture) => void (await fixture.manage({ [fixture.host("m")]: "good\n" })),
   );
-  f.remedies.begin("t-000000000000.1", { path: f.host("m") });
+  f.remedies.begin("t-0000000000000000.1", { path: f.host("m") });
   fs.writeFileSync(f.host("m"), "foreign\n");
   await f.nothingBut(() => fs.writeFileSync(f.host("other"), "x"), f.host("other"));
-  f.remedies.end("t-000000000000.1");
+  f.remedies.end("t-0000000000000000.1");
   const event = await f.next();
   assert.equal(event.type, "file.drifted");
   assert.equal(event.cause, undefined);
@@ -325,13 +325,13 @@ test("a remedy that did not help is no news; the same drift made again during it
   );
   fs.writeFileSync(f.host("m"), "bad\n");
   await f.next();
-  f.remedies.begin("t-000000000000.1", { path: f.host("m") });
-  f.remedies.end("t-000000000000.1");
+  f.remedies.begin("t-0000000000000000.1", { path: f.host("m") });
+  f.remedies.end("t-0000000000000000.1");
   await f.nothingBut(() => fs.writeFileSync(f.host("other"), "x"), f.host("other"));
-  f.remedies.begin("t-000000000000.2", { path: f.host("m") });
+  f.remedies.begin("t-0000000000000000.2", { path: f.host("m") });
   fs.writeFileSync(f.host("m"), "good\n");
   fs.writeFileSync(f.host("m"), "bad\n");
-  f.remedies.end("t-000000000000.2");
+  f.remedies.end("t-0000000000000000.2");
   const again = await f.next();
   assert.equal(again.subject, f.host("m"));
   assert.equal(again.data.after?.digest, sha256("bad\n"));
@@ -343,14 +343,14 @@ test("what a command changes is told when it ended, with the command as its caus
     (fixture) => ({ managed: true, paths: [fixture.host("")], settle: "0ms" }),
     async (fixture) => void (await fixture.manage({ [fixture.host("m")]: "good\n" })),
   );
-  f.remedies.begin("t-000000000000.7", "host");
+  f.remedies.begin("t-0000000000000000.7", "host");
   fs.writeFileSync(f.host("m"), "by the command\n");
   fs.writeFileSync(f.host("plain"), "by the command\n");
-  f.remedies.end("t-000000000000.7");
+  f.remedies.end("t-0000000000000000.7");
   const two = [await f.next(), await f.next()];
   assert.deepEqual(two.map(({ type, cause }) => `${type} by ${cause}`).sort(), [
-    "file.created by t-000000000000.7",
-    "file.drifted by t-000000000000.7",
+    "file.created by t-0000000000000000.7",
+    "file.drifted by t-0000000000000000.7",
   ]);
   fs.writeFileSync(f.host("plain"), "by hand\n");
   assert.equal((await f.next()).cause, undefined);
@@ -358,15 +358,15 @@ test("what a command changes is told when it ended, with the command as its caus
 
 test("what file.remove removes is told with its cause", async (t) => {
   const f = await watching(t, inHost, (fixture) => fs.writeFileSync(fixture.host("junk"), "x"));
-  f.remedies.begin("t-000000000000.3", { path: f.host("junk") });
+  f.remedies.begin("t-0000000000000000.3", { path: f.host("junk") });
   await fileRemove(
     { path: f.host("junk") },
     { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log },
   );
-  f.remedies.end("t-000000000000.3");
+  f.remedies.end("t-0000000000000000.3");
   const event = await f.next();
   assert.equal(event.type, "file.removed");
-  assert.equal(event.cause, "t-000000000000.3");
+  assert.equal(event.cause, "t-0000000000000000.3");
 });
 
 test("when the kernel's watches run out, that is said once and polling sees the rest, a change of mode included", async (t) => {

@@ -6,7 +6,7 @@ import { customTypePattern, severities } from "@needfire/shared/event";
 import type { EventsFilter } from "../client.ts";
 import { fitting, jsonObject, pointInTime, wholeNumber } from "../options.ts";
 import { type Cell, type Column, msBetween, type Output, styled, styleOf, Table } from "../output.ts";
-import { chainLines, diffLines, valueLines } from "../render.ts";
+import { chainLines, decisionLines, diffLines, valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 import { jsonText, visible } from "../text.ts";
 
@@ -29,6 +29,7 @@ export function register(events: Command, session: Session): void {
     ),
   );
   filters(events.command("list").summary("list what happened, newest first").description("List what happened, newest first."))
+    .option("--until <when>", "not after", pointInTime)
     .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
     .addHelpText(
       "after",
@@ -103,7 +104,6 @@ function filters(command: Command): Command {
     .option("--agent <glob>", "only of these agents, such as 'web*'")
     .option("--type <glob>", "only of these types, such as 'file.*'")
     .option("--since <when>", "not before: 15m (ago), or a time", pointInTime)
-    .option("--until <when>", "not after", pointInTime)
     .option("--where <cel>", "only where a CEL condition over `event` holds");
 }
 
@@ -158,6 +158,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
   const { diff, ...data } = event.data;
   section("Data", valueLines(out, typeof diff === "string" ? data : event.data));
   if (typeof diff === "string") section("Diff", diffLines(out, diff));
+  section("Reactors", decisionLines(out, view.decisions));
   section("Chain", chainLines(out, view.chain, 2));
   if (view.cut) out.line(out.paint("dim", "  (there are more effects than are shown)"));
 

@@ -35,7 +35,11 @@ export function register(keys: Command, session: Session): void {
     )
     .action(session.run(() => list(session)));
   decision(keys, session, { verb: "accept", does: "let an agent in", example: "compare the fingerprint first" });
-  decision(keys, session, { verb: "reject", does: "turn a waiting key away, for good", example: "it does not get further than the door" });
+  decision(keys, session, {
+    verb: "reject",
+    does: "turn a waiting key away (accept takes it back)",
+    example: "it does not get further than the door",
+  });
   decision(keys, session, { verb: "revoke", does: "throw an accepted agent out, for good", example: "its connection ends now" });
   tokens(
     keys

@@ -22,7 +22,7 @@ const columns: Column[] = [
 export function register(tasks: Command, session: Session): void {
   tasks.addHelpText(
     "after",
-    examples(["needfire tasks list", "the newest"], ["needfire tasks show t-3f9a1c0b27d4", "one, with what was run"]),
+    examples(["needfire tasks list", "the newest"], ["needfire tasks show t-3f9a1c0b27d40000", "one, with what was run"]),
   );
   tasks
     .command("list")
@@ -49,8 +49,8 @@ export function register(tasks: Command, session: Session): void {
     .addHelpText(
       "after",
       examples(
-        ["needfire tasks show t-3f9a1c0b27d4", "everything about one task"],
-        ["needfire tasks show t-3f9a1c0b27d4 --json | jq .executions", "its executions for a program"],
+        ["needfire tasks show t-3f9a1c0b27d40000", "everything about one task"],
+        ["needfire tasks show t-3f9a1c0b27d40000 --json | jq .executions", "its executions for a program"],
       ),
     )
     .action(session.run((id: string) => show(session, id)));

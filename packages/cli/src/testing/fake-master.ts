@@ -64,8 +64,8 @@ const agent = {
   files: ["/etc/app/app.conf"],
 };
 const execution = {
-  id: "t-3f9a1c0b27d4.1",
-  task: "t-3f9a1c0b27d4",
+  id: "t-3f9a1c0b27d40000.1",
+  task: "t-3f9a1c0b27d40000",
   agent: "web1",
   action: "command.run",
   args: { argv: ["true"] },
@@ -79,7 +79,7 @@ const execution = {
   result: { exit_code: 0, stdout: "one\ntwo\x1b[2J\n" },
 };
 const task = {
-  id: "t-3f9a1c0b27d4",
+  id: "t-3f9a1c0b27d40000",
   reactor: "restore",
   reactor_version: "0a1b2c3d4e5f",
   event: event.id,
@@ -166,7 +166,7 @@ const routes: Record<string, Route> = {
   "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false }] } },
   "GET /v1/agents/web1": { schema: agentView, value: agent },
   "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event] } },
-  "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false } },
+  "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [] } },
   "GET /v1/events/web1%3Ami4k2x%3A43": {
     schema: chainView,
     value: { event: hostileEvent, chain: chain.map((link) => ({ ...link, title: hostile, detail: hostile })), cut: true },
@@ -174,7 +174,7 @@ const routes: Record<string, Route> = {
   "POST /v1/events": { schema: sendView, takes: sendRequest, value: { id: "master:mi4k2x:1" } },
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
   "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
-  "GET /v1/tasks/t-3f9a1c0b27d4": { schema: taskView, value: task },
+  "GET /v1/tasks/t-3f9a1c0b27d40000": { schema: taskView, value: task },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };
 

@@ -13,7 +13,12 @@ interface Watcher {
   stream: PassThrough;
   accepts(event: Event): boolean;
   dropped: number;
+  /** What came while the past was still being looked up. */
+  held: Event[] | undefined;
 }
+
+/** Events that may come while the past is being looked up. */
+const heldEventsMax = 10_000;
 
 export class Feed {
   readonly #watchers = new Set<Watcher>();
@@ -28,9 +33,10 @@ export class Feed {
     return this.#watchers.size >= watchersMax;
   }
 
-  /** A stream of JSON lines, one an event; `{"dropped": n}` where some are missing. */
-  open(accepts: (event: Event) => boolean): Readable {
-    const watcher: Watcher = { stream: new PassThrough({ highWaterMark: watcherBytesMax }), accepts, dropped: 0 };
+  /** A stream of JSON lines, one an event; `{"dropped": n}` where some are missing. Those of `past` come first, none of them twice. */
+  open(accepts: (event: Event) => boolean, past?: Promise<Event[]>): Readable {
+    const stream = new PassThrough({ highWaterMark: watcherBytesMax });
+    const watcher: Watcher = { stream, accepts, dropped: 0, held: past === undefined ? undefined : [] };
     this.#watchers.add(watcher);
     if (this.#watchers.size === 1) this.#onWanted(true);
     const forget = () => {
@@ -40,6 +46,10 @@ export class Feed {
     watcher.stream.on("close", forget).on("error", forget);
     // An empty line at once, so that the watcher knows that it is being served.
     watcher.stream.write("\n");
+    past?.then(
+      (events) => this.#catchUp(watcher, events),
+      (error: Error) => watcher.stream.destroy(error),
+    );
     return watcher.stream;
   }
 
@@ -54,7 +64,20 @@ export class Feed {
     for (const { stream } of this.#watchers) stream.end();
   }
 
+  #catchUp(watcher: Watcher, past: readonly Event[]): void {
+    const held = watcher.held ?? [];
+    watcher.held = undefined;
+    const last = past.at(-1)?.position ?? 0;
+    for (const event of past) this.#write(watcher, event);
+    for (const event of held) if (event.position > last) this.#write(watcher, event);
+  }
+
   #write(watcher: Watcher, event: Event): void {
+    if (watcher.held !== undefined) {
+      if (watcher.held.length < heldEventsMax) watcher.held.push(event);
+      else watcher.dropped++;
+      return;
+    }
     if (watcher.stream.writableNeedDrain) {
       watcher.dropped++;
       return;

@@ -15,7 +15,7 @@ import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/error
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
-import type { Reactor } from "@needfire/shared/reactor";
+import type { ReactorIndex } from "@needfire/shared/match";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
@@ -27,6 +27,7 @@ import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
+import { decisionsOn } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
 import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
 
@@ -44,11 +45,14 @@ export interface ApiOptions {
   commit: Commit;
   feed: Feed;
   clock: { now(): number };
-  reactors(): readonly Reactor[];
+  reactors(): ReactorIndex;
   counts(): { beacons: number; files: number };
   problems(): Problem[];
   reload(): Promise<Problem[]>;
 }
+
+/** Events of the past that a watcher gets at most, before those that come. */
+const pastEventsMax = 10_000;
 
 /** HTTP's word for each of our errors. */
 const statusOf: Partial<Record<ErrorCode, number>> = {
@@ -115,7 +119,7 @@ function buildServer(options: ApiOptions) {
     agents_connected: sessions.all().length,
     events: await history.count(),
     tasks: await history.countTasks(),
-    reactors: options.reactors().length,
+    reactors: options.reactors().reactors.length,
     ...options.counts(),
     problems: options.problems(),
   }));
@@ -172,14 +176,18 @@ function buildServer(options: ApiOptions) {
   }));
   server.get("/v1/events/stream", { schema: { querystring: schemas.eventsQuery } }, (request, reply) => {
     if (feed.full) throw new NeedfireError("CONFLICT", "too many watchers already");
-    const stream = feed.open(eventFilter(request.query));
+    const { since } = eventQuery(request.query, clock.now());
+    // From the past first, then as they come; those that come meanwhile wait in the feed.
+    const past = since === undefined ? undefined : pastEvents(history, eventQuery(request.query, clock.now()));
+    const stream = feed.open(eventFilter(request.query), past);
     request.raw.once("close", () => stream.destroy());
     return reply.type("application/x-ndjson").send(stream);
   });
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
     const event = await history.get(request.params.id);
     if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
-    return { event: eventView(event), ...(await causalChain(history, event)) };
+    const decisions = await decisionsOn(event, { history, reactors: options.reactors(), agentView: (id) => agents.view(id) });
+    return { event: eventView(event), ...(await causalChain(history, event)), decisions };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
     const { type, subject, severity } = body;
@@ -189,7 +197,10 @@ function buildServer(options: ApiOptions) {
 
   server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
     const fired = new Map((await history.firings()).map((row) => [row.reactor, row]));
-    return { reactors: options.reactors().map((reactor) => reactorView(reactor, fired.get(reactor.name))), problems: options.problems() };
+    return {
+      reactors: options.reactors().reactors.map((reactor) => reactorView(reactor, fired.get(reactor.name))),
+      problems: options.problems(),
+    };
   });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
@@ -217,6 +228,11 @@ function eventQuery(query: schemas.EventsQuery, now: number): EventQuery {
     return time;
   };
   return { agent: query.agent, type: query.type, since: at("since"), until: at("until"), where: query.where, limit: query.limit };
+}
+
+/** Oldest first, the newest of them when there are more than a page. */
+async function pastEvents(history: Remote<History>, query: EventQuery): Promise<Event[]> {
+  return (await history.query({ ...query, limit: pastEventsMax })).toReversed();
 }
 
 function eventFilter({ agent, type, where }: schemas.EventsQuery): (event: Event) => boolean {

@@ -47,6 +47,8 @@ export class GroupCommit {
   }
 
   async #write(): Promise<void> {
+    // Not before `#writing` is set: a journal that answers at once would otherwise be done with it first, and it would stay set for ever.
+    await Promise.resolve();
     for (let group = this.#take(); group.length > 0; group = this.#take()) {
       const events = group.flatMap((waiting) => waiting.events);
       try {

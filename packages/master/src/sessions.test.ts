@@ -1,0 +1,289 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { test } from "node:test";
+import { helloProof, type KeyPair, sharedSecret } from "@needfire/shared/identity";
+import { type AgentMessage, decodeFromMaster, encode, type MasterMessage } from "@needfire/shared/wire";
+import { FakeCommit, settled, silent, somePublicKey, TestClock } from "./fixture.ts";
+import { Keys } from "./keys.ts";
+import { generateKeyPair } from "./link.ts";
+import { type Session, Sessions } from "./sessions.ts";
+
+const master = generateKeyPair();
+
+/** The gate, with a link that keeps what was sent to each routing id. */
+function setting({ pendingMax = 10 } = {}) {
+  const clock = new TestClock();
+  const said: { to: string; message: MasterMessage }[] = [];
+  const handled: string[] = [];
+  const opened: Session[] = [];
+  const closed: string[] = [];
+  const keys: Keys = new Keys(
+    { enrolment: "manual", pendingMax, commit: new FakeCommit().commit, clock, onChange: (key) => sessions.keyChanged(key) },
+    { keys: [], tokens: [] },
+  );
+  const handle = (verb: string) => (session: Session) => void handled.push(`${session.agent} ${verb}`);
+  const sessions: Sessions = new Sessions({
+    keys,
+    own: master,
+    link: () => ({
+      send: (routingId: Buffer, frame: Buffer) => {
+        const decoded = decodeFromMaster(frame);
+        assert.ok(decoded.ok);
+        said.push({ to: routingId.toString("hex"), message: decoded.message });
+        return true;
+      },
+    }),
+    heartbeatMs: 1_000,
+    creditEvents: 100,
+    clock,
+    log: silent,
+    handlers: { facts: handle("facts"), events: handle("events"), accepted: handle("accepted"), blobGet: handle("blobGet") },
+    onOpen: (session) => opened.push(session),
+    onClose: (session, reason) => closed.push(`${session.agent}: ${reason}`),
+  });
+  return { sessions, keys, clock, said, handled, opened, closed };
+}
+
+type Setting = ReturnType<typeof setting>;
+
+/** Somebody on the other side of a connection. */
+class Peer {
+  readonly routingId = randomBytes(16);
+  readonly keys: KeyPair;
+  session = "";
+  counter = 0;
+  readonly #s: Setting;
+
+  constructor(s: Setting, keys = generateKeyPair()) {
+    this.#s = s;
+    this.keys = keys;
+  }
+
+  frame(message: AgentMessage, envelope = { session: this.session, counter: ++this.counter }): Buffer {
+    return encode(message, envelope);
+  }
+
+  say(message: AgentMessage): void {
+    this.#s.sessions.hear(this.routingId, this.frame(message));
+  }
+
+  /** What the master has said to this peer, in order. */
+  heard(): MasterMessage[] {
+    return this.#s.said.filter(({ to }) => to === this.routingId.toString("hex")).map(({ message }) => message);
+  }
+
+  kinds(): string[] {
+    return this.heard().map(({ kind }) => kind);
+  }
+
+  knock(): Buffer {
+    this.say({ kind: "knock", body: {} });
+    const last = this.heard().at(-1);
+    assert.ok(last?.kind === "challenge");
+    return Buffer.from(last.body.challenge, "base64url");
+  }
+
+  hello(agent: string, challenge: Buffer, publicKey = this.keys.publicKey): AgentMessage {
+    const proof = helloProof(sharedSecret(this.keys, master.publicKey), { routingId: this.routingId, challenge, agent, publicKey });
+    return { kind: "hello", body: { agent, publicKey, proof: proof.toString("base64url"), epoch: "e1" } };
+  }
+
+  async greet(agent: string): Promise<void> {
+    this.say(this.hello(agent, this.knock()));
+    await settled();
+    this.#learn();
+  }
+
+  #learn(): void {
+    const last = this.heard().at(-1);
+    if (last?.kind === "welcome") {
+      this.session = last.body.session;
+      this.counter = 0;
+    }
+  }
+
+  /** Greets and is accepted by the operator. */
+  async join(agent: string): Promise<this> {
+    await this.greet(agent);
+    if (this.#s.keys.get(this.keys.publicKey)?.state === "pending") await this.#s.keys.change(agent, "accepted");
+    this.#learn();
+    assert.equal(this.heard().at(-1)?.kind, "welcome");
+    return this;
+  }
+}
+
+const execution = "t-0123456789abcdef.1";
+const digest = "a".repeat(64);
+const verbs: AgentMessage[] = [
+  { kind: "facts", body: { facts: {}, labels: {}, beacons: "", files: "" } },
+  { kind: "events", body: { epoch: "e1", events: [{}] } },
+  { kind: "accepted", body: { execution } },
+  { kind: "blobGet", body: { digest, offset: 0 } },
+  { kind: "ping", body: {} },
+  { kind: "bye", body: {} },
+];
+
+test("the gate: before hello is accepted no verb does anything, whatever the peer has said so far", async () => {
+  const s = setting();
+  const strangers: [string, Peer][] = [
+    ["silent", new Peer(s)],
+    ["challenged", new Peer(s)],
+    ["pending", new Peer(s)],
+  ];
+  for (const message of verbs) {
+    strangers[1]![1].knock();
+    await strangers[2]![1].greet("web1");
+    for (const [state, peer] of strangers) {
+      const before = peer.kinds().length;
+      peer.say(message);
+      assert.deepEqual(s.handled, [], `${message.kind} of one who is ${state}`);
+      assert.ok(!peer.kinds().slice(before).includes("pong"));
+    }
+  }
+  assert.deepEqual(s.opened, []);
+  assert.equal(s.sessions.dropped, verbs.length * strangers.length);
+});
+
+test("a bound session may use every verb, and is answered", async () => {
+  const s = setting();
+  const peer = await new Peer(s).join("web1");
+  for (const message of verbs) peer.say(message);
+  assert.deepEqual(s.handled, ["web1 facts", "web1 events", "web1 accepted", "web1 blobGet"]);
+  assert.ok(peer.kinds().includes("pong"));
+  assert.equal(s.sessions.of("web1"), undefined);
+});
+
+test("garbage and the frames of a master are dropped", () => {
+  const s = setting();
+  const id = randomBytes(16);
+  for (const frame of [Buffer.alloc(0), randomBytes(50), encode({ kind: "pong", body: {} })]) s.sessions.hear(id, frame);
+  assert.equal(s.sessions.dropped, 3);
+  assert.deepEqual(s.said, []);
+});
+
+test("P6: a replayed frame, an older counter and another session's secret get nothing done", async () => {
+  const s = setting();
+  const peer = await new Peer(s).join("web1");
+  const frame = peer.frame(verbs[0]!);
+  s.sessions.hear(peer.routingId, frame);
+  s.sessions.hear(peer.routingId, frame);
+  s.sessions.hear(peer.routingId, peer.frame(verbs[0]!, { session: peer.session, counter: 0 }));
+  s.sessions.hear(peer.routingId, peer.frame(verbs[0]!, { session: "guessed", counter: 99 }));
+  s.sessions.hear(randomBytes(16), peer.frame(verbs[0]!, { session: peer.session, counter: 100 }));
+  assert.deepEqual(s.handled, ["web1 facts"]);
+  assert.equal(s.sessions.of("web1")?.counter, 1);
+});
+
+test("P6: a challenge serves once; a proof for another challenge, name, key or connection does not hold", async () => {
+  const s = setting();
+  const peer = new Peer(s);
+  const challenge = peer.knock();
+  peer.say(peer.hello("web1", challenge));
+  peer.say(peer.hello("web1", challenge));
+  await settled();
+  assert.deepEqual(peer.kinds(), ["challenge", "pending"]);
+
+  const attempts: ((p: Peer, challenge: Buffer) => AgentMessage)[] = [
+    (p) => p.hello("web2", randomBytes(16)),
+    (p, c) => p.hello("web2", c, somePublicKey()),
+    (p, c) => p.hello("web2", c, "0".repeat(40)),
+    (p, c) => ({
+      kind: "hello",
+      body: { ...(p.hello("web3", c).body as { publicKey: string; proof: string; epoch: string }), agent: "web2" },
+    }),
+    (_p, c) => peer.hello("web2", c),
+  ];
+  for (const attempt of attempts) {
+    const forger = new Peer(s);
+    forger.say(attempt(forger, forger.knock()));
+    await settled();
+    assert.deepEqual(forger.kinds(), ["challenge", "refused"]);
+  }
+  assert.equal(s.keys.list().length, 1);
+});
+
+test("a hello without a challenge is dropped without an answer", async () => {
+  const s = setting();
+  const peer = new Peer(s);
+  peer.say(peer.hello("web1", randomBytes(16)));
+  await settled();
+  assert.deepEqual(peer.kinds(), []);
+});
+
+test("one connection of a key waits: the newest; it is let in when the key is accepted, and no other", async () => {
+  const s = setting();
+  const keys = generateKeyPair();
+  const [older, newer] = [new Peer(s, keys), new Peer(s, keys)];
+  await older.greet("web1");
+  await newer.greet("web1");
+  await s.keys.change("web1", "accepted");
+  assert.deepEqual(newer.kinds(), ["challenge", "pending", "welcome"]);
+  assert.deepEqual(older.kinds(), ["challenge", "pending"]);
+  assert.equal(s.sessions.all().length, 1);
+});
+
+test("a rejected key is told and waits no more; a revoked one is cut off at once and cannot come back", async () => {
+  const s = setting();
+  const waiting = new Peer(s);
+  await waiting.greet("web1");
+  await s.keys.change("web1", "rejected");
+  assert.equal(waiting.kinds().at(-1), "refused");
+
+  const bound = await new Peer(s).join("web2");
+  await s.keys.change("web2", "revoked");
+  assert.equal(bound.kinds().at(-1), "refused");
+  assert.deepEqual(s.closed, ["web2: its key was revoked"]);
+  bound.say(verbs[0]!);
+  assert.deepEqual(s.handled, []);
+  await bound.greet("web2");
+  assert.equal(bound.kinds().at(-1), "refused");
+  assert.equal(s.sessions.of("web2"), undefined);
+});
+
+test("a key that is revoked while it is admitted does not get in", async () => {
+  const s = setting();
+  const peer = await new Peer(s).join("web1");
+  const again = new Peer(s, peer.keys);
+  const revoked = s.keys.change("web1", "revoked");
+  again.say(again.hello("web1", again.knock()));
+  await revoked;
+  await settled();
+  assert.equal(s.sessions.of("web1"), undefined);
+  assert.ok(!again.kinds().includes("welcome"));
+});
+
+test("an agent has one session: the newer one, and the secret of the older is worth nothing", async () => {
+  const s = setting();
+  const older = await new Peer(s).join("web1");
+  const newer = await new Peer(s, older.keys).join("web1");
+  assert.deepEqual(s.closed, ["web1: the agent opened another session"]);
+  older.say(verbs[0]!);
+  assert.deepEqual(s.handled, []);
+  newer.say(verbs[0]!);
+  assert.deepEqual(s.handled, ["web1 facts"]);
+});
+
+test("an agent that a restarted master does not know is asked to greet anew", async () => {
+  const s = setting();
+  const peer = new Peer(s);
+  peer.session = "from-before";
+  peer.say(verbs[4]!);
+  assert.deepEqual(peer.kinds(), ["challenge"]);
+});
+
+test("a session that is not heard for three heartbeats, or whose connection is gone, is over", async () => {
+  const s = setting();
+  const [quiet, lively, gone] = [await new Peer(s).join("a"), await new Peer(s).join("b"), await new Peer(s).join("c")];
+  s.sessions.gone(gone.routingId);
+  s.clock.time += 2_000;
+  lively.say(verbs[4]!);
+  s.clock.time += 1_001;
+  s.sessions.tick(s.clock.time);
+  assert.deepEqual(
+    s.sessions.all().map(({ agent }) => agent),
+    ["b"],
+  );
+  assert.deepEqual(s.closed, ["c: the connection is gone", "a: not heard for 3001 ms"]);
+  quiet.say(verbs[0]!);
+  assert.deepEqual(s.handled, []);
+});
