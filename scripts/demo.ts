@@ -54,7 +54,7 @@ async function main(onlyOnce: boolean): Promise<number> {
   const children: ChildProcess[] = [];
   const stop = new AbortController();
   // Not once: a terminal and npm may both send it.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
   const client = new Client({ path: socket, from: "demo" });
   if (await answers(client)) {
     console.error(`The demo is running in this checkout already (${relative(process.cwd(), socket)}). Stop it there with Ctrl-C.`);
@@ -274,7 +274,8 @@ function start(name: string, args: string[]): ChildProcess {
   const log = join(home, `${name}.log`);
   rmSync(log, { force: true });
   const output = openSync(log, "a");
-  return spawn(process.execPath, [program, ...args], { cwd: root, stdio: ["ignore", output, output] });
+  // Detached: Ctrl-C is for us, and we stop them in their order; a terminal that closes would tell them to reload, no more.
+  return spawn(process.execPath, [program, ...args], { cwd: root, stdio: ["ignore", output, output], detached: true });
 }
 
 async function end(child: ChildProcess): Promise<void> {
