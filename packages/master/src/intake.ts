@@ -30,6 +30,8 @@ interface Lane {
   inFlight: number;
   /** The first event of a batch that could not be kept: until it comes again, nothing after it may be taken. */
   missing: number | undefined;
+  /** The first event of what was dropped since the last batch came into the lane. */
+  dropped: number | undefined;
 }
 
 export class Intake {
@@ -41,17 +43,23 @@ export class Intake {
   }
 
   take(session: Session, { epoch, events }: AgentBody<"events">): void {
-    const lane = this.#lanes.get(session) ?? { turn: Promise.resolve(), inFlight: 0, missing: undefined };
+    const lane = this.#lanes.get(session) ?? { turn: Promise.resolve(), inFlight: 0, missing: undefined, dropped: undefined };
     this.#lanes.set(session, lane);
     // An honest agent keeps to its credit. What goes beyond it stays unacknowledged, so nothing is lost and nothing piles up here (P4).
     if (lane.inFlight + events.length > this.#options.creditEvents * 2) {
       this.#options.log.warn({ agent: session.agent, inFlight: lane.inFlight }, "a batch beyond the credit was dropped");
-      lose(lane, events);
+      lane.dropped = earlier(lane.dropped, sequenceOf(events[0]));
       return;
     }
+    const { dropped } = lane;
+    lane.dropped = undefined;
     lane.inFlight += events.length;
     lane.turn = lane.turn
-      .then(() => this.#commit(lane, session, { epoch, events }))
+      .then(() => {
+        // In the order of arrival: what was dropped may come again only after what stood in the lane before it.
+        lane.missing = earlier(lane.missing, dropped);
+        return this.#commit(lane, session, { epoch, events });
+      })
       .finally(() => {
         lane.inFlight -= events.length;
       });
@@ -71,7 +79,7 @@ export class Intake {
       this.#options.acknowledge(session, epoch, last.sequence);
     } catch (error) {
       // Not acknowledged, so the agent sends it again.
-      lose(lane, values);
+      lane.missing = earlier(lane.missing, sequenceOf(values[0]));
       this.#options.log.error({ agent: session.agent, error: errorText(error) }, "a batch of events could not be kept; the agent holds it");
     }
   }
@@ -116,12 +124,10 @@ export class Intake {
   }
 }
 
-/** P1: an acknowledgement covers all that came before it, so a batch after one that was lost must not be acknowledged. */
-function lose(lane: Lane, values: unknown[]): void {
-  const first = sequenceOf(values[0]);
-  if (first !== undefined) lane.missing = Math.min(first, lane.missing ?? first);
-}
-
+/**
+ * P1: an acknowledgement covers all that came before it, so after a batch that was lost nothing is taken until its first event comes
+ * again. An agent sends in order and, when it begins anew, all from the first unacknowledged one on.
+ */
 function continues(lane: Lane, values: unknown[]): boolean {
   if (lane.missing === undefined) return true;
   const first = sequenceOf(values[0]);
@@ -129,6 +135,10 @@ function continues(lane: Lane, values: unknown[]): boolean {
   const last = sequenceOf(values.at(-1));
   if (last !== undefined && last >= lane.missing) lane.missing = undefined;
   return true;
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 function sequenceOf(value: unknown): number | undefined {

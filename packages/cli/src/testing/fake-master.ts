@@ -169,7 +169,12 @@ const routes: Record<string, Route> = {
   "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [] } },
   "GET /v1/events/web1%3Ami4k2x%3A43": {
     schema: chainView,
-    value: { event: hostileEvent, chain: chain.map((link) => ({ ...link, title: hostile, detail: hostile })), cut: true },
+    value: {
+      event: hostileEvent,
+      chain: chain.map((link) => ({ ...link, title: hostile, detail: hostile })),
+      cut: true,
+      decisions: [{ reactor: "r", decision: "when-error", detail: hostile }],
+    },
   },
   "POST /v1/events": { schema: sendView, takes: sendRequest, value: { id: "master:mi4k2x:1" } },
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },

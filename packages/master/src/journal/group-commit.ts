@@ -37,7 +37,7 @@ export class GroupCommit {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiting.push({ events, resolve, reject });
     this.#waitingEvents += events.length;
-    this.#writing ??= this.#write();
+    if (this.#writing === undefined) void this.#write();
     return promise;
   }
 
@@ -47,8 +47,9 @@ export class GroupCommit {
   }
 
   async #write(): Promise<void> {
-    // Not before `#writing` is set: a journal that answers at once would otherwise be done with it first, and it would stay set for ever.
-    await Promise.resolve();
+    // Set and unset in here: a journal that answers at once may be done before this function's caller goes on.
+    const writing = Promise.withResolvers<void>();
+    this.#writing = writing.promise;
     for (let group = this.#take(); group.length > 0; group = this.#take()) {
       const events = group.flatMap((waiting) => waiting.events);
       try {
@@ -60,6 +61,7 @@ export class GroupCommit {
       }
     }
     this.#writing = undefined;
+    writing.resolve();
   }
 
   #take(): Waiting[] {
