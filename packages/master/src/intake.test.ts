@@ -118,7 +118,7 @@ test("P1: whatever fails and however often an agent sends again, an acknowledgem
         for (let sequence = 1; sequence <= (acknowledged.at(-1) ?? 0); sequence++) assert.ok(kept.has(sequence));
       }
     }),
-    { numRuns: 100 },
+    { numRuns: 500 },
   );
 });
 
