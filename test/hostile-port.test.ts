@@ -213,15 +213,16 @@ describe("hostile bytes on the port", () => {
       return kept(flooder);
     });
     const knock = encode({ kind: "knock", body: {} });
-    let stop = false;
+    const stop = new AbortController();
     const flooding = flooders.map(async (flooder, index) => {
       // The first one never stops; the others knock some hundred times each.
-      for (let count = 0; !stop && (index === 0 || count < 500); count++) await flooder.send(knock);
+      const knocks = index === 0 ? Number.POSITIVE_INFINITY : 500;
+      for (let count = 0; !stop.signal.aborted && count < knocks; count++) await flooder.send(knock);
     });
     await allIsWell();
     await aNewAgentJoins();
     await allIsWell();
-    stop = true;
+    stop.abort();
     for (const flooder of flooders) flooder.close();
     await Promise.allSettled(flooding);
     await allIsWell();
