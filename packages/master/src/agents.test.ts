@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadBeacons } from "@needfire/shared/beacon";
+import { NeedfireError } from "@needfire/shared/errors";
+import type { AgentView } from "@needfire/shared/target";
+import type { MasterMessage } from "@needfire/shared/wire";
+import { Agents } from "./agents.ts";
+import { FakeCommit, somePublicKey, TestClock } from "./fixture.ts";
+import { Keys } from "./keys.ts";
+import type { Session } from "./sessions.ts";
+
+const yaml = (name: string, targets: string) => `name: ${name}\ntype: file\npaths: [/etc/${name}]\ntargets: ${targets}\n`;
+
+function beaconsOf(...texts: string[]) {
+  const loaded = loadBeacons("b.yaml", texts.join("---\n"));
+  assert.ok(loaded.ok);
+  return loaded.beacons;
+}
+
+async function setting() {
+  const clock = new TestClock();
+  const store = new FakeCommit();
+  const keys = new Keys({ enrolment: "token", pendingMax: 0, commit: store.commit, clock, onChange: () => {} }, { keys: [], tokens: [] });
+  const { token } = await keys.createToken({ uses: 10, ttlMs: 1_000, labels: { role: "web", from: "token" } });
+  for (const agent of ["web1", "web2"]) await keys.admit({ agent, publicKey: somePublicKey(), token });
+  const sent: MasterMessage[] = [];
+  const seen: AgentView[] = [];
+  const unsendable: string[] = [];
+  const link = { full: false, tooLarge: false };
+  const given = {
+    beacons: beaconsOf(yaml("all", "'*'"), yaml("webs", `'agent.labels.role == "web"'`), yaml("dbs", `'agent.labels.role == "db"'`)),
+  };
+  const agents = new Agents(
+    {
+      keys,
+      commit: store.commit,
+      clock,
+      beacons: () => given.beacons,
+      files: () => [],
+      send: (_session, message) => {
+        if (link.tooLarge) throw new NeedfireError("FRAME_TOO_LARGE", "too many bytes");
+        if (!link.full) sent.push(message);
+        return !link.full;
+      },
+      onView: (views) => seen.push(...views),
+      onUnsendable: (_session, reason) => unsendable.push(reason),
+    },
+    [],
+  );
+  const session = (agent: string) => ({ agent, lastHeard: clock.time }) as Session;
+  return { agents, clock, store, sent, seen, unsendable, link, given, session };
+}
+
+const report = { facts: { cpus: 2 }, labels: { role: "db", site: "north" }, beacons: "", files: "" };
+
+test("labels that the key carries win over those that the agent claims, for conditions and for targets", async () => {
+  const { agents, seen, session } = await setting();
+  await agents.reported(session("web1"), report);
+  const expected = { id: "web1", labels: { role: "web", from: "token", site: "north" }, facts: { cpus: 2 } };
+  assert.deepEqual(agents.view("web1"), expected);
+  assert.deepEqual(seen, [expected]);
+  assert.deepEqual(
+    agents.definitionsFor("web1").beacons.map(({ name }) => name),
+    ["all", "webs"],
+  );
+  assert.deepEqual(agents.view("nobody"), { id: "nobody", labels: {}, facts: {} });
+});
+
+test("an agent is sent what it does not have, once, and again only when it differs", async () => {
+  const { agents, sent, given, session } = await setting();
+  const web1 = session("web1");
+  agents.push(web1);
+  assert.equal(sent.length, 0);
+  await agents.reported(web1, report);
+  assert.deepEqual(
+    sent.map(({ kind }) => kind),
+    ["files", "beacons"],
+  );
+  agents.push(web1);
+  assert.equal(sent.length, 2);
+  given.beacons = beaconsOf(yaml("all", "'*'"));
+  agents.push(web1);
+  assert.deepEqual(
+    sent.slice(2).map((message) => (message.kind === "beacons" ? message.body.definitions.map(({ name }) => name) : message.kind)),
+    [["all"]],
+  );
+});
+
+test("an agent that has everything already is sent nothing when it comes back", async () => {
+  const { agents, sent, session } = await setting();
+  await agents.reported(session("web1"), report);
+  const versions = Object.fromEntries(sent.map((message) => [message.kind, (message.body as { version: string }).version]));
+  sent.length = 0;
+  await agents.reported(session("web1"), { ...report, beacons: versions["beacons"]!, files: versions["files"]! });
+  assert.equal(sent.length, 0);
+});
+
+test("what the link did not take is offered again; what fits no frame is told once and ends nothing", async () => {
+  const { agents, sent, store, unsendable, link, session } = await setting();
+  const web1 = session("web1");
+  link.full = true;
+  await agents.reported(web1, report);
+  link.full = false;
+  agents.push(web1);
+  assert.equal(sent.length, 2);
+  const web2 = session("web2");
+  link.tooLarge = true;
+  await agents.reported(web2, report);
+  agents.push(web2);
+  assert.deepEqual(unsendable, ["its files cannot be sent: too many bytes", "its beacons cannot be sent: too many bytes"]);
+  assert.equal(store.writes.at(-1)?.agents?.[0]?.id, "web2");
+});
+
+test("what an agent reported and when it was last heard is kept", async () => {
+  const { agents, clock, store, session } = await setting();
+  const web1 = session("web1");
+  await agents.reported(web1, report);
+  web1.lastHeard = clock.time += 500;
+  await agents.left(web1);
+  const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time };
+  assert.deepEqual(store.writes.at(-1)?.agents, [expected]);
+  assert.deepEqual(agents.get("web1"), expected);
+  const writes = store.writes.length;
+  await agents.left(session("nobody"));
+  assert.equal(store.writes.length, writes);
+});
