@@ -9,6 +9,7 @@ import { dirname, join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { EventView, TaskView } from "@needfire/shared/api";
+import { isoTime } from "@needfire/shared/clock";
 import { formatDuration } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
 import { Client } from "../packages/cli/src/client.ts";
@@ -167,8 +168,11 @@ async function showMainJob(client: Client, stop: AbortSignal): Promise<Shown> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(restoreLimitMs)]);
   const restoredMs = await restoredAt(signal);
   const seen = await eventsOfChange(client, changedAt, signal);
-  for (const event of seen) tell(event, changedAt);
-  return summary(client, { seen, changedAt, restoredMs });
+  const taskId = seen.find(({ type }) => type === "task.created")?.data["task"];
+  const task = typeof taskId === "string" ? await client.task(taskId) : undefined;
+  for (const hop of hops(seen, task))
+    say(`  ${clockOf(hop.time)}  +${formatDuration(Math.max(0, hop.time - changedAt)).padEnd(8)} ${hop.text}`);
+  return summary({ seen, task, changedAt, restoredMs });
 }
 
 /** The events of the change, in order, once its task has ended or time is up. */
@@ -191,20 +195,16 @@ function concerns(event: EventView, seen: readonly EventView[]): boolean {
   return typeof task === "string" && event.data["task"] === task;
 }
 
-async function summary(
-  client: Client,
-  { seen, changedAt, restoredMs }: { seen: EventView[]; changedAt: number; restoredMs: number | undefined },
-): Promise<Shown> {
+function summary(found: { seen: EventView[]; task: TaskView | undefined; changedAt: number; restoredMs: number | undefined }): Shown {
+  const { seen, task, changedAt, restoredMs } = found;
   const [drift] = seen;
   if (drift === undefined) return fail(`no event came within ${restoreLimitMs} ms`);
-  const created = seen.find(({ type }) => type === "task.created");
-  if (created === undefined) return fail("the event fired no reactor");
-  const task = await client.task(String(created.data["task"]));
-  if (restoredMs === undefined)
-    return fail(`the file is not back: the task is ${task.state}${task.reason === undefined ? "" : `, ${task.reason}`}`);
-  if (task.state !== "resolved") return fail(`the file is back, but its task is ${task.state}: ${task.reason ?? ""}`);
-  const begun = startOfRemedy(task);
+  if (task === undefined) return fail("the event fired no reactor");
+  const state = `${task.state}${task.reason === undefined ? "" : `, ${task.reason}`}`;
+  if (restoredMs === undefined) return fail(`the file is not back: its task is ${state}`);
+  if (task.state !== "resolved") return fail(`the file is back, but its task is ${state}`);
   showDiff(drift);
+  const begun = timeOf(task.executions[0]?.started ?? task.updated);
   return {
     restored: true,
     detect_ms: round(timeOf(drift.time) - changedAt),
@@ -219,13 +219,17 @@ function fail(reason: string): Shown {
   return { restored: false, reason };
 }
 
-function startOfRemedy(task: TaskView): number {
-  return timeOf(task.executions.find(({ purpose }) => purpose === "do")?.started ?? task.updated);
+/** The way of the event, hop by hop. */
+function hops(seen: readonly EventView[], task: TaskView | undefined): { time: number; text: string }[] {
+  const told = seen.map((event) => ({ time: timeOf(event.time), text: said[event.type]?.(event) ?? event.type }));
+  const begun = (task?.executions ?? []).flatMap(({ action, agent, started, id }) =>
+    started === undefined ? [] : [{ time: timeOf(started), text: `execution  ${id}: ${action} on ${agent}` }],
+  );
+  return [...told, ...begun].toSorted((a, b) => a.time - b.time);
 }
 
-function tell(event: EventView, since: number): void {
-  const after = formatDuration(Math.max(0, timeOf(event.time) - since));
-  say(`  ${event.time.slice(11, 26)}  +${after.padEnd(8)} ${said[event.type]?.(event) ?? event.type}`);
+function clockOf(ms: number): string {
+  return isoTime(ms).slice(11, 26);
 }
 
 function showDiff({ data }: EventView): void {
