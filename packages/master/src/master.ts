@@ -164,20 +164,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     await engine.setReactors(definitions.reactorSources());
     for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
-    for (const session of sessions.all()) {
-      try {
-        agents.push(session);
-      } catch (error) {
-        // Too many files for one frame, say: the agent keeps what it has, and the others get theirs.
-        tell({
-          type: "agent.not_updated",
-          severity: "high",
-          subject: session.agent,
-          data: { agent: session.agent, reason: errorText(error) },
-        });
-        log.error({ agent: session.agent, error: errorText(error) }, "the definitions could not be sent to an agent");
-      }
-    }
+    for (const session of sessions.all()) agents.push(session);
     return problems;
   };
   await reload();
