@@ -71,6 +71,16 @@ test("values that only the event could tell are checked when it has", () => {
   assert.match(missing.plan.reason, /^do\[0\] command\.run: \$\{\{ event\.data\.nope \}\}: No such key/);
 });
 
+test("what is to run on a host has no plan when the event is about none", () => {
+  const loaded = loadReactors("r.yaml", `name: r\non: "*.*"\n${restore}`);
+  assert.ok(loaded.ok);
+  const [decision] = match(new ReactorIndex(loaded.reactors), { event, agent: { id: "master", labels: {}, facts: {} }, ancestry: [] });
+  assert.deepEqual(decision!.kind === "fire" && decision.plan, {
+    ok: false,
+    reason: "do[0]: file.restore runs on a host, and this event is about none",
+  });
+});
+
 test("one event's plan does not leak into the next one's", () => {
   const loaded = loadReactors("r.yaml", "name: run\non: file.*\ndo: [{ command.run: { argv: [id], env: { A: b } } }]\n");
   assert.ok(loaded.ok);

@@ -73,7 +73,7 @@ function plan(reactor: Reactor, event: Event, agent: AgentView): Firing["plan"] 
   const steps: PlannedStep[] = [];
   for (const [index, step] of reactor.steps.entries()) {
     if (actions[step.action].runsOn === "agent" && agent.id === masterAgent) {
-      return { ok: false, reason: `do[${index}] ${step.action}: the event is of no host, so there is none to run it on` };
+      return { ok: false, reason: `do[${index}]: ${step.action} runs on a host, and this event is about none` };
     }
     const rendered = render(step.args, { event, agent });
     if (!rendered.ok) return { ok: false, reason: `do[${index}] ${step.action}: ${rendered.message}` };

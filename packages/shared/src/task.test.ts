@@ -45,14 +45,6 @@ function report(execution: string, outcome: ExecutionReport["outcome"] = "succee
 const emitted = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "emit" ? [effect.event.type] : []));
 const executed = (effects: Effect[]) => effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
 
-test("what is to run on a host escalates at once when the event is about none", () => {
-  const origin = { event: { ...event, agent: "master" }, agent: "master", ancestry: [] };
-  const { task, effects } = startTask({ reactor, plan: { ok: true, steps: [emit, command] } }, origin, 100);
-  assert.deepEqual(task.status, { state: "escalated", reason: "command.run runs on a host, and this event is about none" });
-  assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
-  assert.equal(startTask({ reactor, plan: { ok: true, steps: [emit] } }, origin, 100).task.status.state, "resolved");
-});
-
 test("a remedy that worked is verified, and then the task is resolved", () => {
   const first = start([restore]);
   assert.deepEqual(emitted(first.effects), ["task.created"]);

@@ -94,9 +94,6 @@ export function startTask(firing: Firing, origin: Origin, now: number): Step {
   };
   const created = tell(task, "task.created", { event: event.id, actions: steps.map(({ action }) => action) });
   if (!plan.ok) return withEffects([created], escalate(task, plan.reason, now));
-  const homeless = agent === masterAgent ? steps.find(({ action }) => actions[action].runsOn === "agent") : undefined;
-  if (homeless !== undefined)
-    return withEffects([created], escalate(task, `${homeless.action} runs on a host, and this event is about none`, now));
   return withEffects([created], next(task, now));
 }
 
@@ -143,7 +140,7 @@ function next(task: Task, now: number): Step {
   const execution: Execution = {
     id: executionId(task.id, number + 1),
     task: task.id,
-    agent: task.agent,
+    agent: actions[planned.action].runsOn === "master" ? masterAgent : task.agent,
     action: planned.action,
     args: planned.args,
     purpose,
