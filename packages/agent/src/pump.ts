@@ -2,6 +2,8 @@
  * Moves events from the spool to the link in batches, inside the credit that the master granted, and forgets them when the master has
  * committed them (P1). Holds nothing itself: after any break it reads the spool again from the first unacknowledged event.
  */
+import { NeedfireError } from "@needfire/shared/errors";
+import { type AgentEvent, resultType } from "@needfire/shared/event";
 import { type AgentMessage, batchEventsMax, frameBytesMax, type MasterBody } from "@needfire/shared/wire";
 import type { Spool } from "./spool.ts";
 
@@ -64,8 +66,8 @@ export class Pump {
     while (this.#inFlight < this.#creditEvents) {
       const limit = Math.min(batchEventsMax, this.#creditEvents - this.#inFlight);
       const events = this.#spool.read(this.#sent, limit, batchBytesMax);
-      const last = events.at(-1);
-      if (last === undefined || !this.#send({ kind: "events", body: { epoch: this.#spool.epoch, events } })) break;
+      const last = events[this.#sendFitting(events) - 1];
+      if (last === undefined) break;
       // Sequences have no gaps but where the spool was emptied; the count in flight is of numbers, as the acknowledgement is.
       this.#inFlight += last.sequence - this.#sent;
       this.#sent = last.sequence;
@@ -74,8 +76,33 @@ export class Pump {
     this.#watchForAcknowledgement();
   }
 
+  /** Sends what of these fits a frame, from the first on, and returns how many. One that fits none goes out without what is large in it. */
+  #sendFitting(events: AgentEvent[]): number {
+    const [first] = events;
+    if (first === undefined) return 0;
+    try {
+      return this.#sendBatch(events);
+    } catch (error) {
+      if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
+      if (events.length > 1) return this.#sendFitting(events.slice(0, Math.ceil(events.length / 2)));
+      return this.#sendBatch([cutDown(first, error.message)]);
+    }
+  }
+
+  #sendBatch(events: AgentEvent[]): number {
+    return this.#send({ kind: "events", body: { epoch: this.#spool.epoch, events } }) ? events.length : 0;
+  }
+
   /** Counted from the last acknowledgement: what is sent meanwhile must not put it off. */
   #watchForAcknowledgement(): void {
     if (this.#inFlight > 0 && this.#creditEvents > 0) this.#resend ??= setTimeout(() => this.#restart(), resendAfterMs);
   }
+}
+
+/** P4: the event keeps its number, and says what is missing. A result stays a result, so that its task ends. */
+function cutDown(event: AgentEvent, reason: string): AgentEvent {
+  const message = `what was in it was left out: ${reason}`;
+  if (event.type !== resultType) return { ...event, data: { message } };
+  const { result: _result, ...report } = event.data as Record<string, unknown>;
+  return { ...event, data: { ...report, message } };
 }
