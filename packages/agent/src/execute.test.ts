@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import pino from "pino";
+import type { AgentEvent } from "@needfire/shared/event";
+import { BlobStore } from "./blobs.ts";
+import { Executor } from "./execute.ts";
+import { ManagedFiles } from "./managed-files.ts";
+import { Remedies } from "./remedies.ts";
+import { openSpool, temporaryDirectory } from "./spool-fixture.ts";
+
+const log = pino({ level: "silent" });
+const id = (number: number) => `t-0123456789abcdef.${number}`;
+
+/** The executor with real actions on a real spool. */
+function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
+  const directory = temporaryDirectory(t);
+  const path = (name: string) => join(directory, name);
+  const opened = openSpool(directory);
+  const remedies = new Remedies();
+  const managed = new ManagedFiles({ blobs: new BlobStore(path("blobs")), listFile: path("files.json"), log });
+  const accepted: string[] = [];
+  const clock = { now: () => 1_700_000_000_000 };
+  const executor = new Executor({
+    spool: opened,
+    managed,
+    remedies,
+    clock,
+    log,
+    concurrencyMax,
+    accepted: (execution) => accepted.push(execution),
+  });
+  t.after(async () => {
+    await executor.stop();
+    opened.close();
+  });
+  const results = () => opened.read(0, 1_000, 10_000_000).filter(({ type }) => type === "execution.finished");
+  const wake = new Set<() => void>();
+  opened.onAppend(() => wake.forEach((ask) => ask()));
+  const ended = async (count: number): Promise<AgentEvent[]> => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ask = () => (results().length >= count ? resolve() : undefined);
+    wake.add(ask);
+    ask();
+    await promise;
+    return results();
+  };
+  const take = (number: number, action: string, args: Record<string, unknown>) => executor.take({ execution: id(number), action, args });
+  const shell = (number: number, script: string) => take(number, "command.run", { argv: [script], shell: true, cwd: directory });
+  return { path, opened, remedies, accepted, executor, results, ended, take, shell };
+}
+
+const outcome = ({ cause, data }: AgentEvent) => `${cause?.split(".")[1]} ${String(data["outcome"])}`;
+
+test("P3: a command runs once and its result is spooled once, however often it is delivered", async (t) => {
+  const { path, accepted, ended, shell, results } = setting(t);
+  shell(1, "echo ran >> ran");
+  shell(1, "echo ran >> ran");
+  await ended(1);
+  shell(1, "echo ran >> ran");
+  shell(2, "true");
+  await ended(2);
+  assert.equal(readFileSync(path("ran"), "utf8"), "ran\n");
+  assert.deepEqual(results().map(outcome), ["1 succeeded", "2 succeeded"]);
+  assert.deepEqual(accepted, [id(1), id(1), id(1), id(2)]);
+});
+
+test("a command that fails, and one that is refused, end with a result that says why", async (t) => {
+  const { ended, shell, take } = setting(t);
+  shell(1, "exit 3");
+  take(2, "file.restore", { path: "/not/managed" });
+  const [first, second] = (await ended(2)).toSorted((a, b) => String(a.cause).localeCompare(String(b.cause)));
+  assert.equal(outcome(first!), "1 failed");
+  assert.equal((first!.data["result"] as { exit_code: number }).exit_code, 3);
+  assert.equal(outcome(second!), "2 refused");
+  assert.equal(second!.subject, "/not/managed");
+  assert.ok(second!.data["message"]);
+});
+
+test("arguments that do not fit, and actions of the master, are refused and touch nothing", async (t) => {
+  const { path, ended, take } = setting(t);
+  writeFileSync(path("kept"), "");
+  take(1, "file.remove", { path: path("kept"), force: true });
+  take(2, "file.remove", { path: "kept" });
+  take(3, "command.run", {});
+  take(4, "event.emit", { type: "a.b" });
+  const results = await ended(4);
+  assert.deepEqual(results.map(outcome), ["1 refused", "2 refused", "3 refused", "4 refused"]);
+  assert.match(String(results[0]!.data["message"]), /^arguments: force: /);
+  assert.equal(results[3]!.data["message"], "event.emit runs on the master");
+  assert.ok(existsSync(path("kept")));
+});
+
+test("only so many run side by side, and the others begin in the order in which they came", async (t) => {
+  const { path, ended, shell } = setting(t, { concurrencyMax: 2 });
+  // Each notes how many run when it begins, and ends only when a file of its own name appears.
+  const script = (n: number) => `echo begin ${n} >> log; while [ ! -e go${n} ]; do sleep 0.01; done; echo end ${n} >> log`;
+  const begun = () =>
+    existsSync(path("log"))
+      ? readFileSync(path("log"), "utf8")
+          .split("\n")
+          .filter((line) => line.startsWith("begin"))
+      : [];
+  for (const n of [1, 2, 3, 4]) shell(n, script(n));
+  for (const n of [1, 2, 3, 4]) {
+    writeFileSync(path(`go${n}`), "");
+    await ended(n);
+    assert.ok(begun().length <= n + 2);
+  }
+  const lines = readFileSync(path("log"), "utf8").trim().split("\n");
+  let running = 0;
+  for (const line of lines) {
+    running += line.startsWith("begin") ? 1 : -1;
+    assert.ok(running <= 2);
+  }
+  assert.deepEqual(begun().slice(2), ["begin 3", "begin 4"]);
+});
+
+test("P7: while a remedy runs the beacons know what it may change, and afterwards that it ended", async (t) => {
+  const { path, remedies, ended, shell } = setting(t);
+  const over: string[] = [];
+  remedies.onEnd(({ execution }) => over.push(execution));
+  shell(1, "while [ ! -e go ]; do sleep 0.01; done");
+  assert.equal(remedies.holding("/etc/motd"), id(1));
+  writeFileSync(path("go"), "");
+  await ended(1);
+  await new Promise((done) => setImmediate(done));
+  assert.equal(remedies.holding("/etc/motd"), undefined);
+  assert.deepEqual(over, [id(1)]);
+});
+
+test("stopping interrupts what runs and leaves what waits to be reported at the next start", async (t) => {
+  const { opened, executor, shell, results } = setting(t, { concurrencyMax: 1 });
+  shell(1, "sleep 60");
+  shell(2, "true");
+  await executor.stop();
+  assert.deepEqual(results().map(outcome), ["1 interrupted"]);
+  assert.deepEqual(opened.reportInterrupted(1_700_000_000_001), [id(2)]);
+  assert.deepEqual(results().map(outcome), ["1 interrupted", "2 interrupted"]);
+});
