@@ -74,8 +74,8 @@ test("values that only the event could tell are checked when it has", () => {
 test("what is to run on a host has no plan when the event is about none", () => {
   const loaded = loadReactors("r.yaml", `name: r\non: "*.*"\n${restore}`);
   assert.ok(loaded.ok);
-  const [decision] = match(new ReactorIndex(loaded.reactors), { event, agent: { id: "master", labels: {}, facts: {} }, ancestry: [] });
-  assert.deepEqual(decision!.kind === "fire" && decision.plan, {
+  const decision = match(new ReactorIndex(loaded.reactors), { event, agent: { id: "master", labels: {}, facts: {} }, ancestry: [] })[0]!;
+  assert.deepEqual(decision.kind === "fire" && decision.plan, {
     ok: false,
     reason: "do[0]: file.restore runs on a host, and this event is about none",
   });
