@@ -3,7 +3,8 @@
  * reference is generated. Times are RFC 3339 texts here; inside the program they are ms since the epoch.
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { customTypePattern, severities } from "./event.ts";
+import { actions } from "./action.ts";
+import { severities } from "./event.ts";
 
 const string = { type: "string" } as const;
 const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
@@ -149,20 +150,8 @@ export const eventsQuery = object(
 );
 export type EventsQuery = FromSchema<typeof eventsQuery>;
 
-export const sendRequest = object(
-  {
-    type: {
-      type: "string",
-      pattern: customTypePattern,
-      maxLength: 100,
-      description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)",
-    },
-    subject: { type: "string", maxLength: 4096 },
-    severity: { enum: severities, default: "normal" },
-    data: { type: "object", default: {} },
-  },
-  ["type"],
-);
+/** An event of an operator's own takes what an event of a remedy takes. */
+export const sendRequest = actions["event.emit"].args;
 export const sendView = object({ id: string }, ["id"]);
 
 export const reactorView = object(
