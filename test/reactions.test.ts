@@ -85,7 +85,7 @@ describe("a reaction", () => {
       [
         "0 event file.created FILE",
         "1 task task of asking",
-        "2 execution event.emit on web1",
+        "2 execution event.emit on master",
         "3 event chain.wanted FILE",
         "4 task task of doing",
         "5 event task.created FILE",
