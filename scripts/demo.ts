@@ -123,6 +123,7 @@ async function startBoth(client: Client, children: ChildProcess[]): Promise<void
     "the managed file is in place",
     [master, agent],
     async () => existsSync(managedFile) && readFileSync(managedFile, "utf8") === desired,
+    restoreLimitMs,
   );
   await until(
     "the agent is idle",
@@ -291,12 +292,12 @@ async function end(child: ChildProcess): Promise<void> {
   clearTimeout(forced);
 }
 
-async function until(what: string, children: ChildProcess[], holds: () => Promise<boolean>): Promise<void> {
-  const giveUp = nowMs() + startLimitMs;
+async function until(what: string, children: ChildProcess[], holds: () => Promise<boolean>, limitMs = startLimitMs): Promise<void> {
+  const giveUp = nowMs() + limitMs;
   while (!(await holds())) {
     if (children.some(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null))
       throw new Error(`a process ended before ${what}`);
-    if (nowMs() > giveUp) throw new Error(`waited ${startLimitMs / 1_000} s in vain until ${what}`);
+    if (nowMs() > giveUp) throw new Error(`waited ${limitMs / 1_000} s in vain until ${what}`);
     await delay(10);
   }
 }

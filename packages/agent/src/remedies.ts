@@ -29,12 +29,20 @@ export class Remedies {
 
   /** The execution under way that may change `path`: one for this very path before one for the whole host. */
   holding(path: string): string | undefined {
-    let forHost: string | undefined;
-    for (const [execution, scope] of this.#underWay) {
-      if (scope === "host") forHost = execution;
-      else if (touches(scope.path, path)) return execution;
-    }
-    return forHost;
+    return this.holdingPath(path) ?? this.holdingHost();
+  }
+
+  /** The execution under way for this very path. */
+  holdingPath(path: string): string | undefined {
+    for (const [execution, scope] of this.#underWay) if (scope !== "host" && touches(scope.path, path)) return execution;
+    return undefined;
+  }
+
+  /** The execution under way that may change anything: the last that began. */
+  holdingHost(): string | undefined {
+    let found: string | undefined;
+    for (const [execution, scope] of this.#underWay) if (scope === "host") found = execution;
+    return found;
   }
 
   /** Calls `listener` after a remedy ended; returns the way to stop that. */

@@ -4,12 +4,13 @@
  * what is to be sent (P2).
  */
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import { systemClock } from "@needfire/shared/clock";
-import type { Execution } from "@needfire/shared/task";
+import type { Execution, MasterEventDraft } from "@needfire/shared/task";
 import { logTo, type LogNotice } from "./engine-log.ts";
 import { GroupCommit } from "./journal/group-commit.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
@@ -17,6 +18,11 @@ import { Ledger } from "./ledger.ts";
 import { type Expired, React } from "./react.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
+
+/** How long a mark waits for something to be recorded with. */
+const marksWaitMs = 500;
+/** How long an operator's event may take to reach the journal before its id is given out all the same. */
+const emitWaitMs = 2_000;
 
 export interface EngineOptions {
   state: string;
@@ -45,6 +51,7 @@ export class Engine {
   readonly #agents = new Map<string, AgentView>();
   #reactors = new ReactorIndex([]);
   #marks: Mark[] = [];
+  #marking: NodeJS.Timeout | undefined;
   #watched = false;
   #running: Promise<void> | undefined;
 
@@ -97,6 +104,14 @@ export class Engine {
     return this.#ledger.commit(writes);
   }
 
+  /** An event of an operator's: resolves with its id when the journal has it, so that it can be asked for. */
+  async emit(event: MasterEventDraft): Promise<string> {
+    const { events } = await this.#ledger.commit({ events: [event] });
+    // The outbox has it: a journal that takes nothing at the moment loses nothing, and the operator need not wait for it.
+    await Promise.race([this.#ledger.forwarded(), delay(emitWaitMs, undefined, { ref: false })]);
+    return events[0]!.id;
+  }
+
   /** Files that have been checked already. */
   setReactors(files: { file: string; text: string }[]): void {
     const reactors = files.flatMap(({ file, text }) => {
@@ -113,6 +128,7 @@ export class Engine {
   /** When commands were sent and confirmed: recorded with the next thing that happens. */
   mark(marks: Mark[]): void {
     this.#marks.push(...marks);
+    this.#marking ??= setTimeout(() => this.#keepMarks(), marksWaitMs);
   }
 
   expire(expired: Expired[]): void {
@@ -130,11 +146,19 @@ export class Engine {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#marking);
     this.#stop.abort();
     await this.#running;
     await this.#ledger.stop();
     await this.#commit.drained();
     this.#journal.close();
     this.#store.close();
+  }
+
+  /** Nothing else happened that they could have been recorded with: a command that runs for long is to be seen as running. */
+  #keepMarks(): void {
+    this.#marking = undefined;
+    const marks = this.#marks.splice(0);
+    if (marks.length > 0) this.#ledger.commit({ marks }).catch(() => this.#marks.unshift(...marks));
   }
 }

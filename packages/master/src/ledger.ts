@@ -50,6 +50,11 @@ export class Ledger {
     this.#forwarding ??= nextTurn().then(() => this.#forward());
   }
 
+  /** Resolves when the journal has all that was committed so far. */
+  async forwarded(): Promise<void> {
+    await this.#forwarding;
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#forwarding;

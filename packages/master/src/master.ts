@@ -213,7 +213,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     sessions,
     agents,
     history,
-    commit,
+    emit: (event) => engine.emit(event),
     feed,
     clock,
     reactors: () => definitions.index(),

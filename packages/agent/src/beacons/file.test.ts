@@ -356,6 +356,21 @@ test("what a command changes is told when it ended, with the command as its caus
   assert.equal((await f.next()).cause, undefined);
 });
 
+test("a managed file that drifts while a long command runs is told at once, with the command as its cause", async (t) => {
+  const f = await watching(
+    t,
+    (fixture) => ({ managed: true, paths: [fixture.host("")], settle: "0ms" }),
+    async (fixture) => void (await fixture.manage({ [fixture.host("m")]: "good\n" })),
+  );
+  f.remedies.begin("t-0000000000000000.7", "host");
+  fs.writeFileSync(f.host("plain"), "waits\n");
+  fs.writeFileSync(f.host("m"), "by somebody\n");
+  const drift = await f.next();
+  assert.deepEqual([drift.type, drift.cause], ["file.drifted", "t-0000000000000000.7"]);
+  f.remedies.end("t-0000000000000000.7");
+  assert.equal((await f.next()).subject, f.host("plain"));
+});
+
 test("what file.remove removes is told with its cause", async (t) => {
   const f = await watching(t, inHost, (fixture) => fs.writeFileSync(fixture.host("junk"), "x"));
   f.remedies.begin("t-0000000000000000.3", { path: f.host("junk") });

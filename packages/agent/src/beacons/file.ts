@@ -137,8 +137,11 @@ class FileBeaconRun {
     return this.#scope.wants(path) || this.#known.has(path);
   }
 
+  /** What a managed file must be is known: a command that may change anything does not put off its judgement, which may take long. */
   #waitsForRemedy(path: string): boolean {
-    return this.#draining > 0 || this.#context.remedies.holding(path) !== undefined;
+    const { managed, remedies } = this.#context;
+    if (this.#draining > 0) return true;
+    return (managed.get(path) === undefined ? remedies.holding(path) : remedies.holdingPath(path)) !== undefined;
   }
 
   /** Subscribes anew when other directories matter. The old watch ends after the new one stands, so nothing is missed between. */
@@ -349,7 +352,7 @@ class FileBeaconRun {
     // a loop; another file of that state means that somebody did it again.
     if (last?.key === key && !(afterRemedy && last.identity !== snapshot.identity)) return;
     this.#reported.set(path, { key, identity: snapshot.identity });
-    return this.#tellDrift(file, { changes, before: desired, after: snapshot, cause });
+    return this.#tellDrift(file, { changes, before: desired, after: snapshot, cause: cause ?? this.#context.remedies.holdingHost() });
   }
 
   async #tellDrift(

@@ -16,12 +16,12 @@ import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { ReactorIndex } from "@needfire/shared/match";
+import type { MasterEventDraft } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
 import type { Keys } from "../keys.ts";
-import type { Commit } from "../commit.ts";
 import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
@@ -42,7 +42,8 @@ export interface ApiOptions {
   sessions: Sessions;
   agents: Agents;
   history: Remote<History>;
-  commit: Commit;
+  /** Resolves with the id when the journal has the event. */
+  emit(event: MasterEventDraft): Promise<string>;
   feed: Feed;
   clock: { now(): number };
   reactors(): ReactorIndex;
@@ -93,7 +94,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 }
 
 function buildServer(options: ApiOptions) {
-  const { keys, sessions, agents, history, commit, feed, clock } = options;
+  const { keys, sessions, agents, history, feed, clock } = options;
   const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
@@ -191,8 +192,7 @@ function buildServer(options: ApiOptions) {
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
     const { type, subject, severity } = body;
-    const { events } = await commit({ events: [{ type, subject, severity, data: body.data as Record<string, unknown> }] });
-    return { id: events[0]!.id };
+    return { id: await options.emit({ type, subject, severity, data: body.data as Record<string, unknown> }) };
   });
 
   server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
