@@ -78,7 +78,7 @@ function figures(totals: number[], floor: number[]): Figure[] {
       metric: "sync_floor_p50",
       value: floorP50,
       unit: "ms",
-      settings: { ...settings, what: "the five synced writes alone, one process" },
+      settings: { ...settings, what: "the four synced writes alone, one process" },
     },
     { bench: "latency", metric: "p50_over_floor", value: p50 / floorP50, unit: "x", settings },
   ];

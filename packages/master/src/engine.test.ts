@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { Database } from "./store/database.ts";
 import fc from "fast-check";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
@@ -84,7 +85,7 @@ class World {
 
   /** Between two steps of the program no write is half done: the files are what the kernel would keep. */
   #copy(from: string, to: string): void {
-    for (const name of ["journal.db", "journal.db-wal", "store.db", "store.db-wal"]) {
+    for (const name of ["master.db", "master.db-wal"]) {
       if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
     }
   }
@@ -115,7 +116,7 @@ class World {
 
   async end(): Promise<Event[]> {
     for (const engine of [...this.#old, this.engine]) await engine.close();
-    const journal = new JournalWriter({ file: join(this.directory, "journal.db"), synchronous: "NORMAL" });
+    const journal = new JournalWriter(new Database({ file: join(this.directory, "master.db"), synchronous: "NORMAL" }));
     try {
       return journal.read(0, 100_000);
     } finally {
@@ -244,7 +245,7 @@ test("a command that is given up escalates its task with the reason, and a late 
     ["nobody answered"],
   );
   assert.deepEqual(ofType(journal, "task.resolved"), []);
-  const reader = new SqliteStoreReader({ file: join(world.directory, "store.db") });
+  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
   assert.equal(reader.executions(taskId("restore", "web1:e1:1"))[0]?.state, "expired");
   reader.close();
 });

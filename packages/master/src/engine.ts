@@ -16,6 +16,7 @@ import { GroupCommit } from "./journal/group-commit.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Ledger } from "./ledger.ts";
 import { type Expired, React } from "./react.ts";
+import { Database } from "./store/database.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 
@@ -58,9 +59,9 @@ export class Engine {
   constructor({ state, synchronous, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
     const clock = systemClock();
     const log = logTo(notify);
-    // The store first: it holds the lock of the state directory.
-    this.#store = new StoreWriter({ file: join(state, "store.db"), synchronous, now });
-    this.#journal = new JournalWriter({ file: join(state, "journal.db"), synchronous });
+    const database = new Database({ file: join(state, "master.db"), synchronous });
+    this.#store = new StoreWriter(database, { now });
+    this.#journal = new JournalWriter(database);
     this.#snapshot = this.#store.load();
     this.#commit = new GroupCommit(this.#journal, (events) => {
       this.#react.feed(events);
@@ -151,7 +152,6 @@ export class Engine {
     await this.#running;
     await this.#ledger.stop();
     await this.#commit.drained();
-    this.#journal.close();
     this.#store.close();
   }
 

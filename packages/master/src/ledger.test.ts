@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { Database } from "./store/database.ts";
 import type { IncomingEvent } from "@needfire/shared/event";
 import { settled, TestClock, temporaryDirectory } from "./fixture.ts";
 import { GroupCommit } from "./journal/group-commit.ts";
@@ -11,8 +12,9 @@ import { StoreWriter } from "./store/sqlite.ts";
 /** A ledger on a real journal and store; the journal's disk can be made to fail. */
 function setting(t: TestContext) {
   const directory = temporaryDirectory(t);
-  const journal = new JournalWriter({ file: join(directory, "journal.db"), synchronous: "NORMAL" });
-  const store = new StoreWriter({ file: join(directory, "store.db"), synchronous: "NORMAL", now: 1 });
+  const database = new Database({ file: join(directory, "master.db"), synchronous: "NORMAL" });
+  const journal = new JournalWriter(database);
+  const store = new StoreWriter(database, { now: 1 });
   const disk = { full: false, appends: 0 };
   const failing = {
     append: (events: IncomingEvent[]) => {
@@ -20,6 +22,7 @@ function setting(t: TestContext) {
       if (disk.full) throw new Error("no room");
       return journal.append(events);
     },
+    sync: () => journal.sync(),
   };
   const errors: string[] = [];
   const log = { error: (_facts: object, message: string) => void errors.push(message) };

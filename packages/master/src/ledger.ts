@@ -64,7 +64,8 @@ export class Ledger {
     while (this.#unforwarded.length > 0) {
       const events = this.#unforwarded.splice(0, forwardEventsMax);
       try {
-        await this.#options.journal.append(events);
+        // In their place is enough: the outbox lets go of them in a transaction that comes after.
+        await this.#options.journal.append(events, { durable: false });
         this.#forwarded = events.at(-1)!.sequence;
       } catch (error) {
         this.#unforwarded.unshift(...events);

@@ -241,7 +241,7 @@ async function startThreads(
     onDeath: onFatal,
   });
   teardown.push(engine.stop);
-  const options = { journalFile: join(state, "journal.db"), storeFile: join(state, "store.db") };
+  const options = { file: join(state, "master.db") };
   const history = await startThread<History>({ module: module("./worker-history.ts"), options, onDeath: onFatal });
   teardown.push(history.stop);
   return { engine: engine.remote, history: history.remote };

@@ -4,9 +4,9 @@ import { SqliteStoreReader } from "./store/sqlite.ts";
 
 export type History = Omit<SqliteJournalReader, "close"> & Omit<SqliteStoreReader, "close">;
 
-export function open({ journalFile, storeFile }: { journalFile: string; storeFile: string }): History & { close(): void } {
-  const journal = new SqliteJournalReader({ file: journalFile });
-  const store = new SqliteStoreReader({ file: storeFile });
+export function open({ file }: { file: string }): History & { close(): void } {
+  const journal = new SqliteJournalReader({ file });
+  const store = new SqliteStoreReader({ file });
   return {
     query: (query) => journal.query(query),
     get: (id) => journal.get(id),

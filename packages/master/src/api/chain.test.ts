@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { Database } from "../store/database.ts";
 import type { ExecutionReport } from "@needfire/shared/action";
 import type { IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
@@ -16,9 +17,10 @@ import { causalChain } from "./chain.ts";
 /** History over a real journal and store, asked without a thread: awaiting a value gives the value. */
 function setting(t: TestContext) {
   const directory = temporaryDirectory(t);
-  const files = { journalFile: join(directory, "journal.db"), storeFile: join(directory, "store.db") };
-  const journal = new JournalWriter({ file: files.journalFile, synchronous: "NORMAL" });
-  const store = new StoreWriter({ file: files.storeFile, synchronous: "NORMAL", now: 1 });
+  const files = { file: join(directory, "master.db") };
+  const database = new Database({ ...files, synchronous: "NORMAL" });
+  const journal = new JournalWriter(database);
+  const store = new StoreWriter(database, { now: 1 });
   const history = open(files);
   t.after(() => {
     history.close();

@@ -17,7 +17,9 @@ function slowJournal() {
     await promise;
     return events.map(({ sequence }) => (seen.has(sequence) ? null : (seen.add(sequence), ++position)));
   };
-  const group = new GroupCommit({ append }, (events: Event[]) => committed.push(...events.map(({ data }) => data["n"] as number)));
+  const group = new GroupCommit({ append, sync: () => {} }, (events: Event[]) =>
+    committed.push(...events.map(({ data }) => data["n"] as number)),
+  );
   return { group, groups, committed };
 }
 

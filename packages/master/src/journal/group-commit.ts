@@ -1,13 +1,16 @@
 /**
  * Group commit: while one transaction is on its way to the disk, what arrives is gathered and goes with the next. Each caller waits
- * for its own events only. Tells one listener of every committed event, in the journal's order.
+ * for its own events only. Tells one listener of every event that has its place, in the journal's order, before it is durable: what the
+ * listener makes durable of it at once takes the event along, and saves a sync.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Journal } from "./journal.ts";
 
 interface Waiting {
   events: IncomingEvent[];
+  durable: boolean;
   resolve(): void;
   reject(error: unknown): void;
 }
@@ -17,25 +20,28 @@ const waitingEventsMax = 100_000;
 const transactionEventsMax = 5_000;
 
 export class GroupCommit {
-  readonly #journal: Pick<Journal, "append">;
+  readonly #journal: Pick<Journal, "append" | "sync">;
   readonly #committed: (events: Event[]) => void;
   #waiting: Waiting[] = [];
   #waitingEvents = 0;
   #writing: Promise<void> | undefined;
 
-  constructor(journal: Pick<Journal, "append">, committed: (events: Event[]) => void) {
+  constructor(journal: Pick<Journal, "append" | "sync">, committed: (events: Event[]) => void) {
     this.#journal = journal;
     this.#committed = committed;
   }
 
-  /** Resolves when all of `events` are durable (or were so before). Throws `QUEUE_FULL`, and what the journal throws: then none was taken. */
-  append(events: IncomingEvent[]): Promise<void> {
+  /**
+   * Resolves when all of `events` are durable; not `durable`: when they have their place. Throws `QUEUE_FULL`, and what the journal
+   * throws: then none was taken, or not all are durable, and appending them again does no harm.
+   */
+  append(events: IncomingEvent[], { durable = true } = {}): Promise<void> {
     if (events.length === 0) return Promise.resolve();
     if (this.#waitingEvents + events.length > waitingEventsMax) {
       return Promise.reject(new NeedfireError("QUEUE_FULL", `more than ${waitingEventsMax} events wait for the journal`));
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ events, resolve, reject });
+    this.#waiting.push({ events, durable, resolve, reject });
     this.#waitingEvents += events.length;
     if (this.#writing === undefined) void this.#write();
     return promise;
@@ -51,10 +57,8 @@ export class GroupCommit {
     const writing = Promise.withResolvers<void>();
     this.#writing = writing.promise;
     for (let group = this.#take(); group.length > 0; group = this.#take()) {
-      const events = group.flatMap((waiting) => waiting.events);
       try {
-        const positions = await this.#journal.append(events);
-        this.#committed(events.flatMap((event, index) => placed(event, positions[index]!)));
+        await this.#writeGroup(group);
         for (const waiting of group) waiting.resolve();
       } catch (error) {
         for (const waiting of group) waiting.reject(error);
@@ -62,6 +66,15 @@ export class GroupCommit {
     }
     this.#writing = undefined;
     writing.resolve();
+  }
+
+  async #writeGroup(group: Waiting[]): Promise<void> {
+    const events = group.flatMap((waiting) => waiting.events);
+    const positions = await this.#journal.append(events);
+    this.#committed(events.flatMap((event, index) => placed(event, positions[index]!)));
+    if (!group.some(({ durable }) => durable)) return;
+    await nextTurn();
+    await this.#journal.sync();
   }
 
   #take(): Waiting[] {

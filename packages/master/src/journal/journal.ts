@@ -19,10 +19,13 @@ export interface EventQuery {
 /** An implementation may answer at once or with a promise. */
 export interface Journal {
   /**
-   * Appends in order, all in one transaction, and returns once it is durable: for each event its position, or null when the same
-   * (agent, epoch, sequence) is there already (P1). Throws `DISK_FULL`; then none of them was taken.
+   * Appends in order, all or none, and returns for each event its position, or null when the same (agent, epoch, sequence) is there
+   * already (P1). They are in their place then: whatever is made durable afterwards takes them along. Throws `DISK_FULL`; then none of
+   * them was taken.
    */
   append(events: IncomingEvent[]): Promise<(number | null)[]> | (number | null)[];
+  /** Returns when everything that was appended is durable. Throws `DISK_FULL`. */
+  sync(): Promise<void> | void;
   /** Events after a position, in order. */
   read(after: number, limit: number): Promise<Event[]> | Event[];
 }

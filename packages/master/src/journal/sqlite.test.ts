@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { Database } from "../store/database.ts";
 import type { IncomingEvent } from "@needfire/shared/event";
 import { incoming, temporaryDirectory } from "../fixture.ts";
 import { journalConformance } from "./journal.conformance.ts";
@@ -8,7 +9,7 @@ import type { EventQuery } from "./journal.ts";
 import { JournalWriter } from "./sqlite.ts";
 import { SqliteJournalReader } from "./sqlite-reader.ts";
 
-const open = (directory: string) => new JournalWriter({ file: join(directory, "journal.db"), synchronous: "NORMAL" });
+const open = (directory: string) => new JournalWriter(new Database({ file: join(directory, "journal.db"), synchronous: "NORMAL" }));
 
 journalConformance("SQLite", { open, impossible: incoming(9, { type: undefined as unknown as string }) });
 

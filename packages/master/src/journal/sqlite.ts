@@ -2,10 +2,10 @@
  * The journal in SQLite (WAL): the writer, its table, and a row as an event. The reader is in `sqlite-reader.ts`, since it runs in
  * another thread.
  */
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { StatementSync } from "node:sqlite";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { eventId } from "@needfire/shared/ids";
-import { migrate } from "../sqlite-migrate.ts";
+import type { Database } from "../store/database.ts";
 
 const migrations = [
   `CREATE TABLE event (
@@ -23,31 +23,26 @@ const migrations = [
 type Row = Record<string, unknown>;
 
 export class JournalWriter {
-  readonly #database: DatabaseSync;
+  readonly #database: Database;
   readonly #insert: StatementSync;
   readonly #read: StatementSync;
 
-  constructor({ file, synchronous }: { file: string; synchronous: "FULL" | "NORMAL" }) {
-    this.#database = new DatabaseSync(file, { timeout: 5_000 });
-    this.#database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
-    migrate(this.#database, migrations);
-    this.#insert = this.#database.prepare(
+  constructor(database: Database) {
+    this.#database = database;
+    database.migrate("journal", migrations);
+    this.#insert = database.connection.prepare(
       `INSERT INTO event (agent, epoch, sequence, type, source, subject, time, received, severity, beacon, cause, data)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING position`,
     );
-    this.#read = this.#database.prepare("SELECT * FROM event WHERE position > ? ORDER BY position LIMIT ?");
+    this.#read = database.connection.prepare("SELECT * FROM event WHERE position > ? ORDER BY position LIMIT ?");
   }
 
   append(events: IncomingEvent[]): (number | null)[] {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const positions = events.map((event) => this.#append(event));
-      this.#database.exec("COMMIT");
-      return positions;
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    return this.#database.transaction(() => events.map((event) => this.#append(event)), { durable: false });
+  }
+
+  sync(): void {
+    this.#database.sync();
   }
 
   read(after: number, limit: number): Event[] {

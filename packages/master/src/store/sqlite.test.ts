@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { Database } from "./database.ts";
 import { temporaryDirectory } from "../fixture.ts";
 import { SqliteStoreReader, StoreWriter } from "./sqlite.ts";
 import { someExecution, someTask, storeConformance } from "./store.conformance.ts";
 
 const file = (directory: string) => join(directory, "store.db");
-const open = (directory: string) => new StoreWriter({ file: file(directory), synchronous: "NORMAL", now: 1_700_000_000_000 });
+const open = (directory: string) =>
+  new StoreWriter(new Database({ file: file(directory), synchronous: "NORMAL" }), { now: 1_700_000_000_000 });
 
 storeConformance("SQLite", {
   open,

@@ -2,16 +2,14 @@
  * The store in SQLite (WAL). Two classes for two threads: the writer holds P2, one transaction for all that belongs together; the reader
  * answers questions.
  */
-import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { type ExecutionState, executionStates } from "@needfire/shared/api";
-import { NeedfireError } from "@needfire/shared/errors";
 import { eventSource, type IncomingEvent } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
-import { migrate } from "../sqlite-migrate.ts";
+import type { Database } from "./database.ts";
 import type {
   AgentRecord,
   Change,
@@ -48,16 +46,13 @@ const migrations = [
 ] as const;
 
 export class StoreWriter {
-  readonly #lock: DatabaseSync;
-  readonly #database: DatabaseSync;
+  readonly #database: Database;
   readonly #epoch: string;
   readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
 
-  constructor({ file, synchronous, now }: { file: string; synchronous: "FULL" | "NORMAL"; now: number }) {
-    this.#lock = lockState(`${file}.lock`);
-    this.#database = new DatabaseSync(file, { timeout: 5_000 });
-    this.#database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
-    migrate(this.#database, migrations);
+  constructor(database: Database, { now }: { now: number }) {
+    this.#database = database;
+    database.migrate("store", migrations);
     this.#run("INSERT OR IGNORE INTO setting (name, value) VALUES ('epoch', ?), ('cursor', '0')", epochAt(now));
     this.#epoch = this.#setting("epoch");
   }
@@ -75,15 +70,7 @@ export class StoreWriter {
   }
 
   commit(writes: Writes): Committed {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      const committed = this.#write(writes);
-      this.#database.exec("COMMIT");
-      return committed;
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    return this.#database.transaction(() => this.#write(writes), { durable: true });
   }
 
   task(id: string): Task | undefined {
@@ -92,7 +79,6 @@ export class StoreWriter {
 
   close(): void {
     this.#database.close();
-    this.#lock.close();
   }
 
   #write({ now, cursor, changes = [], marks = [], events = [], keys = [], tokens = [], agents = [], outboxDone }: Writes): Committed {
@@ -199,20 +185,8 @@ export class StoreWriter {
 
   #prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {
     let statement = this.#statements.get(sql);
-    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.prepare(sql)));
+    if (statement === undefined) this.#statements.set(sql, (statement = this.#database.connection.prepare(sql)));
     return statement;
-  }
-}
-
-/** A transaction that is never ended: the kernel lets go of it when the process ends, however it ends. Throws `STATE_LOCKED`. */
-function lockState(file: string): DatabaseSync {
-  const lock = new DatabaseSync(file, { timeout: 0 });
-  try {
-    lock.exec("BEGIN EXCLUSIVE");
-    return lock;
-  } catch (error) {
-    lock.close();
-    throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
 }
 

@@ -1,0 +1,98 @@
+/**
+ * The master's SQLite file (WAL), which journal and store share: one writer, one lock, and one log that is synced in order. So a durable
+ * transaction takes along whatever was written before it, and an event and the reaction to it cost one sync to the disk, not two.
+ */
+import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { NeedfireError } from "@needfire/shared/errors";
+
+export interface DatabaseOptions {
+  file: string;
+  /** FULL: durable transactions are synced. NORMAL: none is; a power cut may take the last ones back, in order. */
+  synchronous: "FULL" | "NORMAL";
+}
+
+export class Database {
+  readonly connection: DatabaseSync;
+  readonly #lock: DatabaseSync;
+  readonly #full: boolean;
+  #synchronous: "FULL" | "NORMAL" = "NORMAL";
+  /** Something was committed since the last sync. */
+  #unsynced = false;
+
+  /** Throws `STATE_LOCKED` when another process has it. */
+  constructor({ file, synchronous }: DatabaseOptions) {
+    this.#full = synchronous === "FULL";
+    this.#lock = lockState(`${file}.lock`);
+    this.connection = new DatabaseSync(file, { timeout: 5_000 });
+    this.connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
+    this.connection.exec(
+      `CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+       CREATE TABLE IF NOT EXISTS sync (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
+       INSERT OR IGNORE INTO sync (id, count) VALUES (1, 0)`,
+    );
+  }
+
+  /** All of `work` or nothing. Not `durable`: it is in its place, and on the disk with the next durable transaction or `sync`. */
+  transaction<T>(work: () => T, { durable }: { durable: boolean }): T {
+    this.#set(durable && this.#full ? "FULL" : "NORMAL");
+    this.connection.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      this.connection.exec("COMMIT");
+      this.#unsynced = !durable;
+      return result;
+    } catch (error) {
+      if (this.connection.isTransaction) this.connection.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  /** Returns when everything that was committed is on the disk. */
+  sync(): void {
+    if (!this.#unsynced) return;
+    // SQLite syncs its log only with a transaction that writes.
+    this.transaction(() => this.connection.exec("UPDATE sync SET count = count + 1"), { durable: true });
+  }
+
+  /** Applies the migrations of a component that are missing, each once and in order. They are numbered by their place and never edited. */
+  migrate(component: string, migrations: readonly string[]): void {
+    const row = this.connection.prepare("SELECT version FROM migration WHERE component = ?").get(component);
+    const done = Number(row?.["version"] ?? 0);
+    for (const [index, sql] of migrations.entries()) {
+      if (index < done) continue;
+      this.transaction(
+        () => {
+          this.connection.exec(sql);
+          this.connection.prepare("INSERT OR REPLACE INTO migration (component, version) VALUES (?, ?)").run(component, index + 1);
+        },
+        { durable: true },
+      );
+    }
+  }
+
+  close(): void {
+    if (!this.connection.isOpen) return;
+    this.sync();
+    this.connection.close();
+    this.#lock.close();
+  }
+
+  #set(synchronous: "FULL" | "NORMAL"): void {
+    if (synchronous === this.#synchronous) return;
+    this.connection.exec(`PRAGMA synchronous = ${synchronous}`);
+    this.#synchronous = synchronous;
+  }
+}
+
+/** A transaction that is never ended: the kernel lets go of it when the process ends, however it ends. Throws `STATE_LOCKED`. */
+function lockState(file: string): DatabaseSync {
+  const lock = new DatabaseSync(file, { timeout: 0 });
+  try {
+    lock.exec("BEGIN EXCLUSIVE");
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
+  }
+}
