@@ -5,7 +5,7 @@
 import { NeedfireError } from "@needfire/shared/errors";
 import { type AgentEvent, resultType } from "@needfire/shared/event";
 import { type AgentMessage, batchEventsMax, frameBytesMax, type MasterBody } from "@needfire/shared/wire";
-import type { Spool } from "./spool.ts";
+import type { Fresh, Spool } from "./spool.ts";
 
 /** A batch's events may take this much; the rest of a frame is room for MessagePack's own bytes. */
 const batchBytesMax = Math.floor(frameBytesMax * 0.75);
@@ -26,7 +26,7 @@ export class Pump {
   constructor(spool: Spool, send: (message: AgentMessage) => boolean) {
     this.#spool = spool;
     this.#send = send;
-    spool.onAppend(() => this.#move());
+    spool.onAppend((fresh) => this.#move(fresh));
   }
 
   /** A session began: everything that is not acknowledged goes out again. */
@@ -62,10 +62,10 @@ export class Pump {
     this.#move();
   }
 
-  #move(): void {
+  #move(fresh?: Fresh): void {
     while (this.#inFlight < this.#creditEvents) {
       const limit = Math.min(batchEventsMax, this.#creditEvents - this.#inFlight);
-      const events = this.#spool.read(this.#sent, limit, batchBytesMax);
+      const events = this.#next(fresh, limit) ?? this.#spool.read(this.#sent, limit, batchBytesMax);
       const last = events[this.#sendFitting(events) - 1];
       if (last === undefined) break;
       // Sequences have no gaps but where the spool was emptied; the count in flight is of numbers, as the acknowledgement is.
@@ -74,6 +74,12 @@ export class Pump {
       this.#sentMax = Math.max(this.#sentMax, last.sequence);
     }
     this.#watchForAcknowledgement();
+  }
+
+  /** What was just written, when it is exactly what comes next: an event on its way is not read back from the disk. */
+  #next(fresh: Fresh | undefined, limit: number): AgentEvent[] | undefined {
+    const follows = fresh?.events[0]?.sequence === this.#sent + 1;
+    return follows && fresh.events.length <= limit && fresh.bytes <= batchBytesMax ? fresh.events : undefined;
   }
 
   /** Sends what of these fits a frame, from the first on, and returns how many. One that fits none goes out without what is large in it. */

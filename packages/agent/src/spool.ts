@@ -38,6 +38,12 @@ const pendingMax = 10_000;
 /** How long to wait before a disk that took nothing is tried again. */
 const retryMs = 1_000;
 
+/** What one transaction put into the spool, in order. */
+export interface Fresh {
+  events: AgentEvent[];
+  bytes: number;
+}
+
 interface Shed {
   events: number;
   from: number;
@@ -53,7 +59,7 @@ export class Spool {
   readonly #bytesMax: number;
   readonly #onTrouble: (error: unknown) => void;
   readonly #statements: ReturnType<typeof prepareAll>;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(fresh: Fresh) => void>();
   #bytes: number;
   #pending: Entry[] = [];
   #flushing = false;
@@ -99,8 +105,8 @@ export class Spool {
     }
   }
 
-  /** Calls `listener` whenever there is something new to send. */
-  onAppend(listener: () => void): void {
+  /** Calls `listener` with what is on the disk from now on, so that it need not be read back. */
+  onAppend(listener: (fresh: Fresh) => void): void {
     this.#listeners.add(listener);
   }
 
@@ -118,9 +124,10 @@ export class Spool {
     this.#flushing = false;
     const entries = this.#pending.splice(0);
     if (entries.length === 0) return;
+    const fresh: Fresh = { events: [], bytes: 0 };
     try {
       this.#transaction(() => {
-        for (const entry of entries) this.#writeEntry(entry);
+        for (const entry of entries) this.#writeEntry(entry, fresh);
       });
     } catch (error) {
       this.#pending.unshift(...entries);
@@ -129,7 +136,7 @@ export class Spool {
       this.#retry = setTimeout(() => this.flush(), retryMs);
       return;
     }
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(fresh);
   }
 
   /** Events after `after`, in order, at most `limit` of them and about `bytesMax` bytes (but one at least). */
@@ -194,34 +201,39 @@ export class Spool {
   /** The last transaction: what was acknowledged is forgotten, what was shed is told. */
   #settle(): void {
     try {
-      this.#transaction(() => this.#tellShed());
+      this.#transaction(() => this.#tellShed({ events: [], bytes: 0 }));
     } catch (error) {
       this.#onTrouble(error);
     }
   }
 
-  #writeEntry({ draft, finished }: Entry): void {
+  #writeEntry({ draft, finished }: Entry, fresh: Fresh): void {
     if (finished !== undefined) {
       this.#statements.finish.run(finished.ended, finished.execution);
       if (++this.#finished % pruneEvery === 0) this.#statements.prune.run(executionsKeptMax);
     }
-    this.#writeEvent(draft, finished !== undefined);
+    this.#writeEvent(draft, { always: finished !== undefined, fresh });
   }
 
-  #writeEvent(draft: EventDraft, always: boolean): void {
+  #writeEvent(draft: EventDraft, { always, fresh }: { always: boolean; fresh: Fresh }): void {
     const body = JSON.stringify(draft);
     const bytes = Buffer.byteLength(body);
     if (!always && this.#bytes + bytes > this.#bytesMax) return this.#countShed(draft.time);
-    this.#tellShed();
-    this.#statements.insert.run(bytes, body);
+    this.#tellShed(fresh);
+    const { lastInsertRowid } = this.#statements.insert.run(bytes, body);
     this.#bytes += bytes;
+    fresh.bytes += bytes;
+    fresh.events.push({ ...draft, sequence: Number(lastInsertRowid) });
   }
 
-  #tellShed(): void {
+  #tellShed(fresh: Fresh): void {
     if (this.#shed === undefined) return;
     const { events, from, to } = this.#shed;
     this.#shed = undefined;
-    this.#writeEvent({ type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } }, true);
+    this.#writeEvent(
+      { type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } },
+      { always: true, fresh },
+    );
   }
 
   #countShed(time: number): void {
