@@ -1,6 +1,6 @@
 /**
- * The agent's wiring: the only place that constructs its parts and ties them together. Starts watching before it looks for the master,
- * and takes everything down in the reverse order.
+ * The agent's wiring: the only place that constructs its parts and ties them together. Watching does not wait for the
+ * master, nor joining for a beacon; everything is taken down in the reverse order.
  */
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";

@@ -1,7 +1,7 @@
 /**
  * The engine's thread: journal, store and the loop that judges events live side by side here, off the event loop that serves the socket.
- * An event is made durable, judged, and what follows is made durable without a hop between threads; only then does the main thread hear
- * what is to be sent (P2).
+ * An event gets its place, is judged, and becomes durable with what follows from it, without a hop between threads; only then does the main
+ * thread hear what is to be acknowledged (P1) and sent (P2).
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -24,6 +24,8 @@ import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 const marksWaitMs = 500;
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
+/** How long to wait before a journal that took nothing is tried again. */
+const retryMs = 1_000;
 
 export interface EngineOptions {
   state: string;
@@ -31,14 +33,11 @@ export interface EngineOptions {
   now: number;
 }
 
-/** What the engine says unasked. `perform`: durable by now. */
+/** What the engine says unasked. `perform`: durable by now. `committed`: for those who watch; in its place, and durable in a moment. */
 export type EngineNotice = { kind: "perform"; start: Execution[]; ended: string[] } | { kind: "committed"; events: Event[] } | LogNotice;
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
-
-/** How long to wait before a journal that took nothing is tried again. */
-const retryMs = 1_000;
 
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
@@ -96,7 +95,7 @@ export class Engine {
     this.#running = this.#react.run(this.#stop.signal);
   }
 
-  /** Resolves when the events are durable. Throws `DISK_FULL`, `QUEUE_FULL`: then none was taken. */
+  /** Resolves when the events are durable. Throws `DISK_FULL`, `QUEUE_FULL`: then they may come again, and none will be there twice. */
   append(events: IncomingEvent[]): Promise<void> {
     return this.#commit.append(events);
   }
@@ -126,7 +125,7 @@ export class Engine {
     for (const view of views) this.#agents.set(view.id, view);
   }
 
-  /** When commands were sent and confirmed: recorded with the next thing that happens. */
+  /** When commands were sent and confirmed: recorded with the next thing that happens, or by themselves soon. */
   mark(marks: Mark[]): void {
     this.#marks.push(...marks);
     this.#marking ??= setTimeout(() => this.#keepMarks(), marksWaitMs);

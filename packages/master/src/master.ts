@@ -6,28 +6,25 @@ import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { loadBeacons, type LoadedBeacon } from "@needfire/shared/beacon";
 import { systemClock } from "@needfire/shared/clock";
 import type { MasterConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
-import { ReactorIndex } from "@needfire/shared/match";
-import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { Agents } from "./agents.ts";
 import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
 import type { Commit } from "./commit.ts";
-import { Definitions, type Reloaded, watchDefinitions } from "./definitions.ts";
+import { watchDefinitions } from "./definitions.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Engine, EngineNotice, EngineOptions } from "./engine.ts";
-import { Files } from "./files.ts";
 import { Intake } from "./intake.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
 import { generateKeyPair, Link } from "./link.ts";
+import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { Sessions } from "./sessions.ts";
 import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
@@ -81,7 +78,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const feed = new Feed((wanted) => background(engine.watch(wanted)));
   const tell = (event: MasterEventDraft) => background(commit({ events: [event] }));
 
-  const definitions = loadDefinitions(config, log);
+  const definitions = masterDefinitions(config, log);
   const keys = new Keys(
     { enrolment: config.enrolment, pendingMax: config.pending_max, commit, clock, onChange: (key) => sessions.keyChanged(key) },
     known,
@@ -245,69 +242,6 @@ async function startThreads(
   const history = await startThread<History>({ module: module("./worker-history.ts"), options, onDeath: onFatal });
   teardown.push(history.stop);
   return { engine: engine.remote, history: history.remote };
-}
-
-interface Loaded {
-  beacons: Definitions<LoadedBeacon>;
-  files: Files;
-  /** What may change on disk. */
-  paths: string[];
-  index(): ReactorIndex;
-  reactorSources(): { file: string; text: string }[];
-  reload(): { reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]; problems: Problem[] };
-  problems(): Problem[];
-}
-
-function loadDefinitions(config: MasterConfig, log: Logger): Loaded {
-  const reactors = new Definitions<Reactor>(
-    config.reactors,
-    (file, text) => {
-      const loaded = loadReactors(file, text);
-      return loaded.ok ? { ok: true, items: loaded.reactors } : loaded;
-    },
-    ({ name }) => name,
-  );
-  const beacons = new Definitions<LoadedBeacon>(
-    config.beacons,
-    (file, text) => {
-      const loaded = loadBeacons(file, text);
-      return loaded.ok ? { ok: true, items: loaded.beacons } : loaded;
-    },
-    ({ definition }) => definition.name,
-  );
-  const files = new Files({ map: config.files, root: config.files_root, blobs: join(config.state, "blobs") });
-  let index = new ReactorIndex([]);
-  let fileProblems: Problem[] = [];
-  return {
-    beacons,
-    files,
-    paths: [...config.reactors, ...config.beacons, ...(config.files === undefined ? [] : [config.files, config.files_root])],
-    index: () => index,
-    reactorSources: () => reactors.sources(),
-    reload: () => {
-      const reloaded = [
-        { kind: "reactor" as const, result: reactors.reload() },
-        { kind: "beacon" as const, result: beacons.reload() },
-      ];
-      fileProblems = files.load();
-      index = new ReactorIndex(reactors.all());
-      log.info({ reactors: index.reactors.length, beacons: beacons.all().length, files: files.all().length }, "definitions are loaded");
-      return { reloaded, problems: [...reactors.problems(), ...beacons.problems(), ...fileProblems] };
-    },
-    problems: () => [...reactors.problems(), ...beacons.problems(), ...fileProblems],
-  };
-}
-
-function reloadEvents(reloaded: { kind: "reactor" | "beacon"; result: Reloaded }[]) {
-  return reloaded.flatMap(({ kind, result }) => [
-    ...result.taken.map((file) => ({ type: `${kind}.loaded`, severity: "low" as const, subject: file, data: { file } })),
-    ...result.refused.map((problem) => ({
-      type: `${kind}.refused`,
-      severity: "high" as const,
-      subject: problem.file,
-      data: { ...problem },
-    })),
-  ]);
 }
 
 function advertisedHost(listen: string): string {

@@ -1,5 +1,5 @@
 /**
- * The loop around the pure engine: takes committed events in the journal's order, asks `match` and `task` what follows, makes that
+ * The loop around the pure engine: takes events in the journal's order, asks `match` and `task` what follows, makes that
  * durable together with the position reached (P2), and only then lets anything happen. After a crash it goes on from its position.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -62,7 +62,7 @@ export class React {
     for (const task of openTasks) this.#tasks.set(task.id, task);
   }
 
-  /** The journal committed these. */
+  /** The journal has these in their place. */
   feed(events: Event[]): void {
     if (this.#feed !== undefined && this.#feed.length + events.length <= feedEventsMax) this.#feed.push(...events);
     else this.#feed = undefined;
