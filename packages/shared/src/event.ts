@@ -21,26 +21,27 @@ export function isReservedType(type: string): boolean {
   return reservedPrefixes.some((prefix) => type.startsWith(prefix));
 }
 
-/** An event as an agent spools and sends it. `time`: ms since the epoch. `cause`: the execution whose effect it is. */
-export const agentEventSchema = {
-  type: "object",
-  properties: {
-    sequence: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
-    type: { type: "string", pattern: eventTypePattern, maxLength: 100 },
-    subject: { type: "string", maxLength: 4096 },
-    time: { type: "number", minimum: 0, maximum: 8.64e15 },
-    severity: { enum: severities },
-    beacon: { type: "string", pattern: namePattern },
-    cause: { type: "string", maxLength: 100 },
-    data: { type: "object" },
-  },
-  required: ["sequence", "type", "time", "severity", "data"],
-  additionalProperties: false,
-} as const satisfies JSONSchema;
-export type AgentEvent = FromSchema<typeof agentEventSchema>;
+/** What an agent says of an event. `time`: ms since the epoch. `cause`: the execution whose effect it is. */
+export const agentEventProperties = {
+  sequence: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+  type: { type: "string", pattern: eventTypePattern, maxLength: 100 },
+  subject: { type: "string", maxLength: 4096 },
+  time: { type: "number", minimum: 0, maximum: 8.64e15 },
+  severity: { enum: severities },
+  beacon: { type: "string", pattern: namePattern },
+  cause: { type: "string", maxLength: 100 },
+} as const satisfies Record<string, JSONSchema>;
 
 /** What a beacon or the executor hands to the spool, which numbers it. */
-export type EventDraft = Omit<AgentEvent, "sequence">;
+export interface EventDraft {
+  type: string;
+  subject?: string;
+  time: number;
+  severity: Severity;
+  beacon?: string;
+  cause?: string;
+  data: Record<string, unknown>;
+}
 
 /** An event as the journal holds it. `position`: its place in the journal's order. `time` and `received`: ms since the epoch. */
 export const eventSchema = {

@@ -30,6 +30,17 @@ const countBytes: Record<number, [bytes: number, values: number]> = { 0xdc: [2, 
 
 /** Why `frame` is not one value of plain MessagePack; undefined when it is. */
 export function frameFault(frame: Uint8Array): string | undefined {
+  return fault(frame, true);
+}
+
+/** Why `data` is not one map of plain MessagePack without anything binary in it: what JSON can say, too. */
+export function dataFault(data: Uint8Array): string | undefined {
+  const token = data[0] ?? 0;
+  const isMap = (token >= 0x80 && token < 0x90) || token === 0xde || token === 0xdf;
+  return isMap ? fault(data, false) : "it is not a map";
+}
+
+function fault(frame: Uint8Array, binaryAllowed: boolean): string | undefined {
   /** For each open list or map, how many values are still to come. */
   const open: number[] = [1];
   let at = 0;
@@ -41,6 +52,7 @@ export function frameFault(frame: Uint8Array): string | undefined {
     open[open.length - 1]! -= 1;
     const token = frame[at++];
     if (token === undefined) return "it ends too early";
+    if (!binaryAllowed && token >= 0xc4 && token <= 0xc6) return "it holds something binary";
     const inside = valuesInside(token, frame, at);
     if (inside === undefined) return `it holds an extension (0x${token.toString(16)})`;
     at = inside.at;

@@ -2,28 +2,31 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
+import type { EventDraft } from "./event.ts";
 import { frameFault } from "./frame-scan.ts";
+import { pack } from "./pack.ts";
+import { checkWireEvent, eventOfWire, wireEvent } from "./wire-event.ts";
 import {
   type AgentMessage,
-  checkEvent,
   decodeFromAgent,
   decodeFromMaster,
   encode,
   frameBytesMax,
+  glance,
   type MasterMessage,
   wireVersion,
 } from "./wire.ts";
 
 const digest = "0123456789abcdef".repeat(4);
 const execution = "t-3f9a1c0b27d40000.1";
-const event = {
-  sequence: 7,
+const draft = {
   type: "file.changed",
   time: 1.5e12,
-  severity: "high",
+  severity: "high" as const,
   subject: "/etc/motd",
   data: { path: "/etc/motd", n: null, list: [1, -2, 2.5, true] },
-};
+} satisfies EventDraft;
+const event = wireEvent(7, draft);
 
 const fromAgent: AgentMessage[] = [
   { kind: "knock", body: {} },
@@ -32,7 +35,7 @@ const fromAgent: AgentMessage[] = [
     kind: "facts",
     body: { facts: { os: "linux", cores: 4, nested: { deep: [1, { a: "b" }] } }, labels: { role: "web" }, beacons: "", files: "v1" },
   },
-  { kind: "events", body: { epoch: "mi4k2x", events: [event, { ...event, sequence: 8 }] } },
+  { kind: "events", body: { lane: "high", epoch: "mi4k2x", after: 3, events: [event, wireEvent(8, draft)] } },
   { kind: "accepted", body: { execution } },
   { kind: "blobGet", body: { digest, offset: 262_144 } },
   { kind: "ping", body: {} },
@@ -43,8 +46,9 @@ const fromMaster: MasterMessage[] = [
   { kind: "welcome", body: { session: "s", creditEvents: 2_000, heartbeatMs: 5_000 } },
   { kind: "pending", body: { fingerprint: "3f9a-1c0b" } },
   { kind: "refused", body: { reason: "revoked" } },
-  { kind: "ack", body: { epoch: "mi4k2x", sequence: 2 ** 40 } },
-  { kind: "execute", body: { execution, action: "file.restore", args: { path: "/etc/motd" } } },
+  { kind: "ack", body: { lane: "low", epoch: "mi4k2x", sequence: 2 ** 40, creditEvents: 500 } },
+  { kind: "rewind", body: {} },
+  { kind: "execute", body: { execution, action: "file.restore", args: { path: "/etc/motd" }, priority: "critical" } },
   { kind: "beacons", body: { version: "1", definitions: [{ name: "etc", type: "file" }] } },
   { kind: "files", body: { version: "1", files: [managed] } },
   { kind: "blob", body: { digest, offset: 0, total: 3, bytes: Buffer.from([1, 2, 3]) } },
@@ -169,25 +173,84 @@ test("kinds that objects have by birth are no kinds of message", () => {
 });
 
 test("an agent cannot say more of an event than is its to say", () => {
-  assert.ok(checkEvent(event).ok);
-  for (const extra of [{ agent: "web2" }, { id: "web2:1:1" }, { source: "/agents/web2" }, { position: 1 }, { received: 1 }]) {
-    assert.equal(checkEvent({ ...event, ...extra }).ok, false, JSON.stringify(extra));
+  assert.ok(checkWireEvent(event).ok);
+  assert.equal(checkWireEvent([...event, "web2:1:1"]).ok, false);
+  assert.equal(checkWireEvent(event.slice(0, 7)).ok, false);
+  assert.equal(checkWireEvent({ ...draft, sequence: 1 }).ok, false);
+  const bad: [index: number, value: unknown][] = [
+    [0, 0],
+    [0, 1.5],
+    [1, "changed"],
+    [2, Number.NaN],
+    [3, "fatal"],
+    [4, 5],
+    [4, "x".repeat(5_000)],
+    [5, "../beacon"],
+    [6, {}],
+    [7, { n: 1 }],
+    [7, null],
+    [7, pack([1])],
+    [7, pack("text")],
+    [7, pack({ binary: Buffer.from("x") })],
+    [7, pack({ n: 1 }).subarray(0, 2)],
+    [7, Buffer.from([0x81, 0xa1, 0x61, 0xd4, 0x01, 0x00])],
+  ];
+  for (const [index, value] of bad) assert.equal(checkWireEvent(event.with(index, value as never)).ok, false, `${index}: ${String(value)}`);
+});
+
+test("an event comes out of a frame as it was drafted", () => {
+  const arrival = { agent: "web1", epoch: "mi4k2x", received: 5 };
+  assert.deepEqual(eventOfWire(arrival, event, 9), {
+    ...draft,
+    position: 9,
+    id: "web1:mi4k2x:7",
+    source: "/agents/web1",
+    agent: "web1",
+    received: 5,
+  });
+  const whole = { ...draft, beacon: "etc", cause: execution };
+  const decoded = decodeFromAgent(encode({ kind: "events", body: { lane: "high", epoch: "e1", after: 0, events: [wireEvent(1, whole)] } }));
+  assert.ok(decoded.ok && decoded.message.kind === "events");
+  const checked = checkWireEvent(decoded.message.body.events[0]);
+  assert.ok(checked.ok);
+  assert.deepEqual(eventOfWire(arrival, checked.event, 1), {
+    ...whole,
+    position: 1,
+    id: "web1:mi4k2x:1",
+    source: "/agents/web1/beacons/etc",
+    agent: "web1",
+    received: 5,
+  });
+});
+
+test("a glance tells of a frame what decoding it would, of all that is ours, and never throws", () => {
+  for (const counter of [0, 1, 127, 128, 255, 256, 65_536, 2 ** 32, 2 ** 40]) {
+    for (const message of fromAgent) {
+      const lane = message.kind === "events" ? message.body.lane : undefined;
+      assert.deepEqual(glance(encode(message, { session: "s".repeat(40), counter })), {
+        ok: true,
+        kind: message.kind,
+        envelope: { session: "s".repeat(40), counter },
+        lane,
+      });
+    }
   }
-  for (const bad of [
-    { sequence: 0 },
-    { sequence: 1.5 },
-    { type: "changed" },
-    { time: Number.NaN },
-    { severity: "fatal" },
-    { data: [] },
-    { data: null },
-  ]) {
-    assert.equal(checkEvent({ ...event, ...bad }).ok, false, JSON.stringify(bad));
-  }
+  const frames = fromAgent.map((message) => encode(message, envelope));
+  fc.assert(
+    fc.property(fc.nat({ max: frames.length - 1 }), fc.nat({ max: 60 }), fc.uint8Array({ maxLength: 6 }), (index, at, bytes) => {
+      const frame = Buffer.from(frames[index]!);
+      Buffer.from(bytes).copy(frame, Math.min(at, frame.length));
+      const seen = glance(frame);
+      const decoded = decodeFromAgent(frame);
+      // What a glance sees is what decoding sees.
+      if (decoded.ok && seen.ok) assert.deepEqual([seen.kind, seen.envelope], [decoded.message.kind, decoded.envelope]);
+      glance(frame.subarray(0, at));
+    }),
+  );
 });
 
 test("a master's command names an action that exists, and a blob holds bytes", () => {
-  const unknown = decodeFromMaster(encode({ kind: "execute", body: { execution, action: "rm.everything", args: {} } }));
+  const unknown = decodeFromMaster(encode({ kind: "execute", body: { execution, action: "rm.everything", args: {}, priority: "low" } }));
   assert.deepEqual(unknown, { ok: false, reason: 'there is no action "rm.everything"' });
   assert.equal(decodeFromMaster(encode({ kind: "blob", body: { digest, offset: 0, total: 1, bytes: "x" } })).ok, false);
 });

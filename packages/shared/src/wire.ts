@@ -3,14 +3,14 @@
  * checked at the door. Decoding never throws and never trusts: a frame is a typed message or a reason why it is none.
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { Packr } from "msgpackr";
 import { isActionName } from "./action.ts";
 import { NeedfireError } from "./errors.ts";
-import { agentEventSchema } from "./event.ts";
+import { severities, type Severity } from "./event.ts";
 import { frameFault } from "./frame-scan.ts";
 import { agentIdPattern, digestPattern, epochPattern, executionIdPattern } from "./ids.ts";
 import { managedFileSchema } from "./managed-file.ts";
-import { type Checked, doorChecker, problemsText, untypedDoorChecker } from "./schema.ts";
+import { pack, unpack } from "./pack.ts";
+import { type Checked, problemsText, untypedDoorChecker } from "./schema.ts";
 
 export const wireVersion = 1;
 /** The largest frame that either side takes, in bytes. */
@@ -19,6 +19,8 @@ export const frameBytesMax = 1_048_576;
 export const wireBytesMax = frameBytesMax + 33;
 /** Events to a batch. */
 export const batchEventsMax = 500;
+/** Events of one agent that may be on their way unacknowledged take at most this many bytes, or are one. */
+export const inFlightBytesMax = 2_097_152;
 /** Bytes of content to a `blob` message. */
 export const blobChunkBytes = 262_144;
 
@@ -53,8 +55,17 @@ const fromAgent = {
     "beacons",
     "files",
   ]),
-  /** A batch in the spool's order. Events are checked one by one: a bad one must not hold up the rest. */
-  events: body({ epoch, events: { type: "array", minItems: 1, maxItems: batchEventsMax } }, ["epoch", "events"]),
+  /**
+   * A batch of one lane of the spool, in its order. `lane` comes first, so that it can be read without the rest. `after`: the number of
+   * the event that came before it in this lane, 0 for none: what the master last committed, or something was lost in between. Events
+   * (wire-event.ts) are checked one by one: a bad one must not hold up the rest.
+   */
+  events: body({ lane: { enum: severities }, epoch, after: offset, events: { type: "array", minItems: 1, maxItems: batchEventsMax } }, [
+    "lane",
+    "epoch",
+    "after",
+    "events",
+  ]),
   /** An `execute` has been written to the agent's execution journal (P3). */
   accepted: body({ execution }, ["execution"]),
   blobGet: body({ digest, offset }, ["digest", "offset"]),
@@ -75,9 +86,22 @@ const fromMaster = {
   /** The key waits for `needfire keys accept`. */
   pending: body({ fingerprint: text }, ["fingerprint"]),
   refused: body({ reason: text }, ["reason"]),
-  /** Everything of the epoch up to `sequence` is committed (P1). */
-  ack: body({ epoch, sequence: offset }, ["epoch", "sequence"]),
-  execute: body({ execution, action: text, args: { type: "object" } }, ["execution", "action", "args"]),
+  /** Everything of the epoch's lane up to `sequence` is committed (P1); `creditEvents` from now on. */
+  ack: body({ lane: { enum: severities }, epoch, sequence: offset, creditEvents: { type: "integer", minimum: 1 } }, [
+    "lane",
+    "epoch",
+    "sequence",
+    "creditEvents",
+  ]),
+  /** Something that was sent could not be taken: send everything that is not acknowledged anew. */
+  rewind: body({}, []),
+  /** `priority`: the lane in which its result comes back (P8). */
+  execute: body({ execution, action: text, args: { type: "object" }, priority: { enum: severities } }, [
+    "execution",
+    "action",
+    "args",
+    "priority",
+  ]),
   /** All beacon definitions, and all managed files, for this agent; `version` names the set. */
   beacons: body({ version: text, definitions: { type: "array", maxItems: 10_000, items: { type: "object" } } }, ["version", "definitions"]),
   files: body({ version: text, files: { type: "array", maxItems: 100_000, items: managedFileSchema } }, ["version", "files"]),
@@ -100,22 +124,16 @@ export interface Envelope {
 
 export type Decoded<M> = { ok: true; envelope: Envelope; message: M } | { ok: false; reason: string };
 
-// A key without a value is left out: MessagePack could only say `undefined` with an extension, and frames have none (frame-scan.ts).
-// The library's types do not know `skipValues`.
-const packing = { useRecords: false, moreTypes: false, mapsAsObjects: true, int64AsType: "number", skipValues: [undefined] } as const;
-const packr = new Packr(packing);
-
 /** Throws `FRAME_TOO_LARGE`: the sender must make its messages fit. */
 export function encode(message: AgentMessage | MasterMessage, envelope: Envelope = { session: "", counter: 0 }): Buffer {
-  const frame = packr.pack([wireVersion, message.kind, envelope.session, envelope.counter, message.body]);
+  const frame = pack([wireVersion, message.kind, envelope.session, envelope.counter, message.body]);
   if (frame.length > frameBytesMax) {
     throw new NeedfireError(
       "FRAME_TOO_LARGE",
       `a ${message.kind} message of ${frame.length} bytes does not fit a frame of ${frameBytesMax}`,
     );
   }
-  // msgpackr hands out slices of a buffer that it writes on into; libzmq keeps what it is given, so it gets a copy of its own.
-  return Buffer.from(frame);
+  return frame;
 }
 
 type Checkers = Record<string, (value: unknown) => Checked<unknown>>;
@@ -142,7 +160,7 @@ function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
   if (fault !== undefined) return { ok: false, reason: `not plain MessagePack: ${fault}` };
   let parts: unknown;
   try {
-    parts = packr.unpack(frame);
+    parts = unpack(frame);
   } catch (error) {
     return { ok: false, reason: `not MessagePack: ${error instanceof Error ? error.message : String(error)}` };
   }
@@ -158,8 +176,71 @@ function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
   return { ok: true, envelope: { session, counter }, message: { kind, body: checked.value } as M };
 }
 
-const checkAgentEvent = doorChecker(agentEventSchema);
-/** Checks one event of a batch. */
-export function checkEvent(value: unknown): ReturnType<typeof checkAgentEvent> {
-  return checkAgentEvent(value);
+export type Glance = { ok: true; kind: string; envelope: Envelope; lane: Severity | undefined } | { ok: false; reason: string };
+
+/**
+ * The envelope of an agent's frame, and the lane of a batch of events, without a look at the rest: what the gate needs to decide who goes
+ * on with it. Reads a few dozen bytes. Never throws.
+ */
+export function glance(frame: Uint8Array): Glance {
+  const reader = new GlanceReader(frame);
+  if (reader.byte() !== 0x95) return { ok: false, reason: "not an array of version, kind, session, counter and body" };
+  const version = reader.number();
+  if (version !== wireVersion) return { ok: false, reason: `wire version ${String(version)}, this side speaks ${wireVersion}` };
+  const kind = reader.text();
+  const session = reader.text();
+  const counter = reader.number();
+  if (kind === undefined || session === undefined || counter === undefined) return { ok: false, reason: "its envelope cannot be read" };
+  if (kind !== "events") return { ok: true, kind, envelope: { session, counter }, lane: undefined };
+  if (reader.byte() !== 0x84 || reader.text() !== "lane") return { ok: false, reason: "events: the lane does not come first" };
+  const lane = reader.text();
+  if (!isSeverity(lane)) return { ok: false, reason: "events: there is no such lane" };
+  return { ok: true, kind, envelope: { session, counter }, lane };
 }
+
+function isSeverity(value: string | undefined): value is Severity {
+  return (severities as readonly (string | undefined)[]).includes(value);
+}
+
+/** Short texts and whole numbers from the beginning of a frame; undefined where there is something else. */
+class GlanceReader {
+  readonly #frame: Uint8Array;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(frame: Uint8Array) {
+    this.#frame = frame;
+    this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  }
+
+  byte(): number | undefined {
+    return this.#frame[this.#at++];
+  }
+
+  number(): number | undefined {
+    const token = this.byte();
+    if (token === undefined || token < 0x80) return token;
+    const [bytes, read] = numberTokens[token] ?? [];
+    if (bytes === undefined || read === undefined || this.#at + bytes > this.#frame.length) return undefined;
+    const value = read(this.#view, this.#at);
+    this.#at += bytes;
+    return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  }
+
+  text(): string | undefined {
+    const token = this.byte();
+    const length = token === 0xd9 ? this.byte() : token !== undefined && token >= 0xa0 && token < 0xc0 ? token & 0x1f : undefined;
+    if (length === undefined || this.#at + length > this.#frame.length) return undefined;
+    let text = "";
+    for (const end = this.#at + length; this.#at < end;) text += String.fromCharCode(this.#frame[this.#at++]!);
+    return text;
+  }
+}
+
+const numberTokens: Record<number, [bytes: number, read: (view: DataView, at: number) => number]> = {
+  0xcb: [8, (view, at) => view.getFloat64(at)],
+  0xcc: [1, (view, at) => view.getUint8(at)],
+  0xcd: [2, (view, at) => view.getUint16(at)],
+  0xce: [4, (view, at) => view.getUint32(at)],
+  0xcf: [8, (view, at) => Number(view.getBigUint64(at))],
+};

@@ -2,7 +2,8 @@
  * The journal: the master's durable, ordered log of events. An interface, because a second implementation is coming (JetStream); every
  * one runs the suite in `journal.conformance.ts`.
  */
-import type { Event, IncomingEvent } from "@needfire/shared/event";
+import type { Event, Severity } from "@needfire/shared/event";
+import type { Arrival, WireEvent } from "@needfire/shared/wire-event";
 
 export interface EventQuery {
   /** Globs. */
@@ -16,14 +17,27 @@ export interface EventQuery {
   limit: number;
 }
 
+/** Checked events of one agent, epoch and lane, their numbers rising. */
+export interface Batch extends Arrival {
+  lane: Severity;
+  events: readonly WireEvent[];
+}
+
+/** Of a batch, the first `skipped` were there already; the others stand at `position` and after it, without a gap. */
+export interface Placed {
+  skipped: number;
+  position: number;
+}
+
 /** An implementation may answer at once or with a promise. */
 export interface Journal {
+  /** The last number that the journal has of an agent's epoch and lane; 0 when it has none. */
+  last(agent: string, epoch: string, lane: Severity): number;
   /**
-   * Appends in order, all or none, and returns for each event its position, or null when the same (agent, epoch, sequence) is there
-   * already (P1). They are in their place then: whatever is made durable afterwards takes them along. Throws `DISK_FULL`; then none of
-   * them was taken.
+   * Appends in order, all or none. What is not above `last` is there already (P1). They are in their place then: whatever is made durable
+   * afterwards takes them along. Throws `DISK_FULL`; then none of them was taken.
    */
-  append(events: IncomingEvent[]): Promise<(number | null)[]> | (number | null)[];
+  append(batches: readonly Batch[]): Promise<Placed[]> | Placed[];
   /** Returns when everything that was appended is durable. Throws `DISK_FULL`. */
   sync(): Promise<void> | void;
   /** Events after a position, in order. */
