@@ -232,7 +232,11 @@ class GlanceReader {
     const length = token === 0xd9 ? this.byte() : token !== undefined && token >= 0xa0 && token < 0xc0 ? token & 0x1f : undefined;
     if (length === undefined || this.#at + length > this.#frame.length) return undefined;
     let text = "";
-    for (const end = this.#at + length; this.#at < end;) text += String.fromCharCode(this.#frame[this.#at++]!);
+    for (const end = this.#at + length; this.#at < end; this.#at++) {
+      const code = this.#frame[this.#at]!;
+      if (code >= 0x80) return undefined; // kinds, secrets and lanes are ASCII
+      text += String.fromCharCode(code);
+    }
     return text;
   }
 }
