@@ -57,15 +57,20 @@ const fromAgent = {
   ]),
   /**
    * A batch of one lane of the spool, in its order. `lane` comes first, so that it can be read without the rest. `after`: the number of
-   * the event that came before it in this lane, 0 for none: what the master last committed, or something was lost in between. Events
-   * (wire-event.ts) are checked one by one: a bad one must not hold up the rest.
+   * the event that came before it in this lane, 0 for none: when that is more than the master has, something in between is missing. `resumed`:
+   * the lane's first batch of a session, or after a `rewind`: it goes on from what was acknowledged, so what is missing will not come.
+   * Events (wire-event.ts) are checked one by one: a bad one must not hold up the rest.
    */
-  events: body({ lane: { enum: severities }, epoch, after: offset, events: { type: "array", minItems: 1, maxItems: batchEventsMax } }, [
-    "lane",
-    "epoch",
-    "after",
-    "events",
-  ]),
+  events: body(
+    {
+      lane: { enum: severities },
+      epoch,
+      after: offset,
+      resumed: { type: "boolean" },
+      events: { type: "array", minItems: 1, maxItems: batchEventsMax },
+    },
+    ["lane", "epoch", "after", "events"],
+  ),
   /** An `execute` has been written to the agent's execution journal (P3). */
   accepted: body({ execution }, ["execution"]),
   blobGet: body({ digest, offset }, ["digest", "offset"]),
@@ -192,7 +197,7 @@ export function glance(frame: Uint8Array): Glance {
   const counter = reader.number();
   if (kind === undefined || session === undefined || counter === undefined) return { ok: false, reason: "its envelope cannot be read" };
   if (kind !== "events") return { ok: true, kind, envelope: { session, counter }, lane: undefined };
-  if (reader.byte() !== 0x84 || reader.text() !== "lane") return { ok: false, reason: "events: the lane does not come first" };
+  if ((reader.byte() ?? 0) >> 4 !== 0x8 || reader.text() !== "lane") return { ok: false, reason: "events: the lane does not come first" };
   const lane = reader.text();
   if (!isSeverity(lane)) return { ok: false, reason: "events: there is no such lane" };
   return { ok: true, kind, envelope: { session, counter }, lane };
