@@ -4,9 +4,10 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 
-const benches = { latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
+const benches = { ingest, latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,13 +30,16 @@ if (flags.json === true) {
       .join(", ")}`,
   );
   for (const figure of figures) {
-    const verdict = figure.aim === undefined ? "" : `   aim < ${figure.aim} ${figure.unit}: ${met(figure) === true ? "met" : "not met"}`;
+    const sign = figure.better === "more" ? ">=" : "<";
+    const verdict =
+      figure.aim === undefined ? "" : `   aim ${sign} ${figure.aim} ${figure.unit}: ${met(figure) === true ? "met" : "not met"}`;
     console.log(`  ${figure.metric.padEnd(22)} ${String(rounded(figure.value)).padStart(9)} ${figure.unit}${verdict}`);
   }
 }
 
-function met({ aim, value }: Figure): boolean | null {
-  return aim === undefined ? null : value < aim;
+function met({ aim, value, better }: Figure): boolean | null {
+  if (aim === undefined) return null;
+  return better === "more" ? value >= aim : value < aim;
 }
 
 function rounded(value: number): number {

@@ -31,7 +31,6 @@ function setting(unfinished: Execution[] = []) {
         sent.push(`${session.agent} ${message.body.execution}`);
         return true;
       },
-      agentOfTask: async (id) => (id === taskId("tidy", "old") ? "db1" : undefined),
       mark: (some) => void marks.push(some),
       clock,
       expiresMs: 60_000,
@@ -112,13 +111,4 @@ test("a link that takes no more delays a command; a command that fits no frame i
     dispatch.tick(clock.time).map(({ execution, reason }) => [execution.id, reason]),
     [[command(2).id, "file.remove cannot be sent: too many bytes"]],
   );
-});
-
-test("whose a command is is known while it is open, after it ended, and from the store", async () => {
-  const { dispatch } = setting([command(1)]);
-  assert.equal(await dispatch.ownerOf(command(1).id), "web1");
-  dispatch.ended(command(1).id);
-  assert.equal(await dispatch.ownerOf(command(1).id), "web1");
-  assert.equal(await dispatch.ownerOf(executionId(taskId("tidy", "old"), 1)), "db1");
-  assert.equal(await dispatch.ownerOf(executionId(taskId("tidy", "none"), 1)), undefined);
 });

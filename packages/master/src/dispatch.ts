@@ -4,7 +4,6 @@
  */
 import type { ActionName } from "@needfire/shared/action";
 import { NeedfireError } from "@needfire/shared/errors";
-import { taskOfExecution } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
 import type { Expired } from "./react.ts";
@@ -13,9 +12,8 @@ import type { Mark } from "./store/store.ts";
 
 export interface DispatchOptions {
   sessionOf(agent: string): Session | undefined;
-  send(session: Session, message: MasterMessage): boolean;
-  /** The agent of a task, from the store. */
-  agentOfTask(task: string): Promise<string | undefined>;
+  /** `urgent` overtakes what is not (P8). */
+  send(session: Session, message: MasterMessage, urgent: boolean): boolean;
   /** When commands were sent and confirmed, for the record. */
   mark(marks: Mark[]): void;
   clock: { now(): number };
@@ -32,13 +30,10 @@ interface Open {
 
 /** A command that was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
-/** Ended executions whose agent is remembered, for effects that are told late. */
-const endedRememberedMax = 50_000;
 
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #open = new Map<string, Open>();
-  readonly #ended = new Map<string, string>();
 
   constructor(options: DispatchOptions, unfinished: Execution[]) {
     this.#options = options;
@@ -65,17 +60,7 @@ export class Dispatch {
   }
 
   ended(execution: string): void {
-    const open = this.#open.get(execution);
-    if (open === undefined) return;
     this.#open.delete(execution);
-    this.#ended.set(execution, open.execution.agent);
-    if (this.#ended.size > endedRememberedMax) this.#ended.delete(this.#ended.keys().next().value!);
-  }
-
-  /** The agent to which an execution was given; undefined when there is no such execution. */
-  async ownerOf(execution: string): Promise<string | undefined> {
-    const known = this.#open.get(execution)?.execution.agent ?? this.#ended.get(execution);
-    return known ?? (await this.#options.agentOfTask(taskOfExecution(execution)));
   }
 
   /** Sends again what nobody confirmed; returns what is given up, again at each call until it has ended. */
@@ -104,11 +89,12 @@ export class Dispatch {
   }
 
   #sendOne(open: Open): boolean {
-    const { id, agent, action, args } = open.execution;
+    const { id, agent, action, args, priority = "normal" } = open.execution;
     const session = this.#options.sessionOf(agent);
     if (session === undefined) return false;
     try {
-      return this.#options.send(session, { kind: "execute", body: { execution: id, action: action satisfies ActionName, args } });
+      const body = { execution: id, action: action satisfies ActionName, args, priority };
+      return this.#options.send(session, { kind: "execute", body }, priority === "critical");
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
       open.unsendable = `${action} cannot be sent: ${error.message}`;

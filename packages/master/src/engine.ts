@@ -1,31 +1,42 @@
 /**
- * The engine's thread: journal, store and the loop that judges events live side by side here, off the event loop that serves the socket.
- * An event gets its place, is judged, and becomes durable with what follows from it, without a hop between threads; only then does the main
- * thread hear what is to be acknowledged (P1) and sent (P2).
+ * The engine's thread: journal, store and judgement side by side, off the event loop that serves the socket. It works in turns. A turn
+ * takes what has come in, gives the events their places in the journal, judges them, and makes durable what follows together with the
+ * position reached; only then does the main thread hear what is to be acknowledged (P1) and performed (P2). What arrives meanwhile goes
+ * with the next turn, so the load sets the size of the transactions.
  */
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import type { Event, IncomingEvent } from "@needfire/shared/event";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
+import { systemClock } from "@needfire/shared/clock";
+import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { type Event, severities } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
-import { systemClock } from "@needfire/shared/clock";
 import type { Execution, MasterEventDraft } from "@needfire/shared/task";
-import { logTo, type LogNotice } from "./engine-log.ts";
-import { GroupCommit } from "./journal/group-commit.ts";
+import { eventOfWire } from "@needfire/shared/wire-event";
+import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
+import { isDiskTrouble } from "./disk-trouble.ts";
+import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
+import type { Batch, Placed } from "./journal/journal.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
-import { Ledger } from "./ledger.ts";
+import { Outbox } from "./outbox.ts";
 import { type Expired, React } from "./react.ts";
 import { Database } from "./store/database.ts";
 import { StoreWriter } from "./store/sqlite.ts";
-import type { Committed, Mark, Snapshot, Writes } from "./store/store.ts";
+import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 
 /** How long a mark waits for something to be recorded with. */
 const marksWaitMs = 500;
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
-/** How long to wait before a journal that took nothing is tried again. */
+/** How long to wait before a disk that took nothing is tried again. */
 const retryMs = 1_000;
+/** Events that are read at once from the journal, when there is something to catch up with. */
+const pageEventsMax = 500;
+/** What the master has to say waits here while the disk takes nothing. */
+const tellMax = 20_000;
+/** Committed events that are passed on for those who watch, a turn; the others are counted. */
+const watchedEventsMax = 1_000;
 
 export interface EngineOptions {
   state: string;
@@ -33,56 +44,77 @@ export interface EngineOptions {
   now: number;
 }
 
-/** What the engine says unasked. `perform`: durable by now. `committed`: for those who watch; in its place, and durable in a moment. */
-export type EngineNotice = { kind: "perform"; start: Execution[]; ended: string[] } | { kind: "committed"; events: Event[] } | LogNotice;
+/** What the engine says unasked. Everything is durable by then. `missed`: events that watchers are not shown, since there are too many. */
+export type EngineNotice =
+  | { kind: "perform"; start: Execution[]; ended: string[] }
+  | { kind: "committed"; events: Event[]; missed: number }
+  | { kind: "full"; error: string | undefined }
+  | LogNotice;
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
+type Asked = Omit<Writes, "now" | "outboxDone" | "cursor" | "changes">;
+
+interface Waiting<T, R> {
+  what: T;
+  resolve(result: R): void;
+  reject(error: unknown): void;
+}
 
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
+  readonly #notify: (notice: EngineNotice) => void;
+  readonly #log: EngineLog;
+  readonly #clock = systemClock();
   readonly #journal: JournalWriter;
   readonly #store: StoreWriter;
-  readonly #commit: GroupCommit;
-  readonly #ledger: Ledger;
+  readonly #admission: Admission;
   readonly #react: React;
+  readonly #outbox: Outbox;
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
   #reactors = new ReactorIndex([]);
+  #watched = false;
+  /** Up to here events have been judged. */
+  #position: number;
+  /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
+  #behind = true;
+  /** Reactors and agents are known. */
+  #started = false;
+  readonly #caughtUp = Promise.withResolvers<void>();
+
+  #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
+  #commits: Waiting<Asked, Committed>[] = [];
+  #tell: MasterEventDraft[] = [];
+  #untold = 0;
   #marks: Mark[] = [];
   #marking: NodeJS.Timeout | undefined;
-  #watched = false;
+  /** By execution: those that wait for the store are told of again and again. */
+  readonly #expired = new Map<string, Expired>();
   #running: Promise<void> | undefined;
+  /** Since when the disk takes nothing. */
+  #fullSince: number | undefined;
 
   constructor({ state, synchronous, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
-    const clock = systemClock();
-    const log = logTo(notify);
+    this.#notify = notify;
+    this.#log = logTo(notify);
     const database = new Database({ file: join(state, "master.db"), synchronous });
     this.#store = new StoreWriter(database, { now });
     this.#journal = new JournalWriter(database);
     this.#snapshot = this.#store.load();
-    this.#commit = new GroupCommit(this.#journal, (events) => {
-      this.#react.feed(events);
-      if (this.#watched) notify({ kind: "committed", events });
-    });
-    this.#ledger = new Ledger({ store: this.#store, journal: this.#commit, log, clock, retryMs });
+    this.#position = this.#snapshot.cursor;
+    this.#outbox = new Outbox(this.#snapshot.outbox);
     this.#react = new React(
       {
-        journal: this.#journal,
-        ledger: this.#ledger,
         store: this.#store,
         reactors: () => this.#reactors,
         agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
-        takeMarks: () => this.#marks.splice(0),
-        perform: (start, ended) => notify({ kind: "perform", start, ended }),
-        clock,
-        log,
+        clock: this.#clock,
       },
-      this.#snapshot,
+      this.#snapshot.openTasks,
     );
-    // Before anything else is committed: the journal has the outbox in its order, and what is told done covers all before it.
-    this.#ledger.forward(this.#snapshot.outbox);
+    this.#admission = new Admission({ journal: this.#journal, ownerOf: (execution) => this.#react.ownerOf(execution) });
   }
 
   state(): EngineState {
@@ -90,26 +122,41 @@ export class Engine {
     return { keys, tokens, agents, openExecutions };
   }
 
-  /** Begins to judge, from the saved position on. Reactors and agents must be known by then. */
-  start(): void {
-    this.#running = this.#react.run(this.#stop.signal);
+  /** Judges what the last life left, then everything as it comes. Reactors and agents must be known by then. */
+  start(): Promise<void> {
+    this.#started = true;
+    this.#wake();
+    return this.#caughtUp.promise;
   }
 
-  /** Resolves when the events are durable. Throws `DISK_FULL`, `QUEUE_FULL`: then they may come again, and none will be there twice. */
-  append(events: IncomingEvent[]): Promise<void> {
-    return this.#commit.append(events);
+  /** Events from agents; resolves with a verdict for each frame when what was taken is durable. Rejects when the engine stops. */
+  take(frames: EventsFrame[]): Promise<Verdict[]> {
+    return this.#wait(this.#frames, frames);
   }
 
-  commit(writes: Omit<Writes, "now" | "outboxDone" | "cursor" | "changes">): Promise<Committed> {
-    return this.#ledger.commit(writes);
+  /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */
+  commit(writes: Asked): Promise<Committed> {
+    if (this.#fullSince !== undefined)
+      return Promise.reject(new NeedfireError("DISK_FULL", "the master's disk takes nothing at the moment: see its log"));
+    return this.#wait(this.#commits, writes);
+  }
+
+  /** Events of the master's own that nobody waits for. */
+  tell(events: MasterEventDraft[]): void {
+    for (const event of events) {
+      if (this.#tell.length < tellMax) this.#tell.push(event);
+      else this.#untold++;
+    }
+    this.#wake();
   }
 
   /** An event of an operator's: resolves with its id when the journal has it, so that it can be asked for. */
   async emit(event: MasterEventDraft): Promise<string> {
-    const { events } = await this.#ledger.commit({ events: [event] });
+    const { events } = await this.commit({ events: [event] });
+    const [made] = events;
     // The outbox has it: a journal that takes nothing at the moment loses nothing, and the operator need not wait for it.
-    await Promise.race([this.#ledger.forwarded(), delay(emitWaitMs, undefined, { ref: false })]);
-    return events[0]!.id;
+    await Promise.race([this.#outbox.inJournal(made!.sequence), delay(emitWaitMs, undefined, { ref: false })]);
+    return made!.id;
   }
 
   /** Files that have been checked already. */
@@ -127,17 +174,16 @@ export class Engine {
 
   /** When commands were sent and confirmed: recorded with the next thing that happens, or by themselves soon. */
   mark(marks: Mark[]): void {
-    this.#marks.push(...marks);
-    this.#marking ??= setTimeout(() => this.#keepMarks(), marksWaitMs);
+    for (const mark of marks) this.#marks.push(mark);
+    this.#marking ??= setTimeout(() => {
+      this.#marking = undefined;
+      this.#wake();
+    }, marksWaitMs);
   }
 
   expire(expired: Expired[]): void {
-    this.#react.expire(expired);
-  }
-
-  /** The agent that a task is for. */
-  agentOfTask(task: string): string | undefined {
-    return this.#store.task(task)?.agent;
+    for (const each of expired) this.#expired.set(each.execution.id, each);
+    this.#wake();
   }
 
   /** Whether committed events are wanted on the main thread. */
@@ -148,16 +194,202 @@ export class Engine {
   async close(): Promise<void> {
     clearTimeout(this.#marking);
     this.#stop.abort();
-    await this.#running;
-    await this.#ledger.stop();
-    await this.#commit.drained();
+    this.#wake();
+    while (this.#running !== undefined) await this.#running;
+    this.#caughtUp.resolve();
     this.#store.close();
   }
 
-  /** Nothing else happened that they could have been recorded with: a command that runs for long is to be seen as running. */
-  #keepMarks(): void {
-    this.#marking = undefined;
-    const marks = this.#marks.splice(0);
-    if (marks.length > 0) this.#ledger.commit({ marks }).catch(() => this.#marks.unshift(...marks));
+  #wait<T, R>(queue: Waiting<T, R>[], what: T): Promise<R> {
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    queue.push({ what, resolve, reject });
+    this.#wake();
+    return promise;
   }
+
+  #wake(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      // Something may have come between the last look and now.
+      if (this.#hasWork && !this.#stop.signal.aborted) this.#wake();
+    });
+  }
+
+  /** Events are judged as they come. */
+  get #live(): boolean {
+    return this.#started && !this.#behind;
+  }
+
+  get #hasWork(): boolean {
+    if (this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
+    const marks = this.#marks.length > 0 && this.#marking === undefined;
+    return marks || (this.#started && (this.#behind || this.#expired.size > 0));
+  }
+
+  async #run(): Promise<void> {
+    do {
+      // Messages from the main thread are heard between turns.
+      await nextTurn();
+      try {
+        if (this.#started && this.#behind) await this.#catchUp();
+        await this.#turn();
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        this.#log.error({ error: errorText(error) }, "a turn of the engine failed; what it was about is tried again");
+        this.#behind = true;
+        await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      }
+    } while (this.#hasWork);
+  }
+
+  async #turn(): Promise<void> {
+    const frames = this.#frames.splice(0);
+    const asked = this.#commits.splice(0);
+    try {
+      const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));
+      const own = this.#outbox.next();
+      if (own !== undefined) batches.push(own);
+      const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
+      if (own !== undefined) this.#outbox.appended(own);
+      const { heard, watched, position } = this.#look(batches, placed);
+      await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
+      if (this.#watched && watched.total > 0)
+        this.#notify({ kind: "committed", events: watched.events, missed: watched.total - watched.events.length });
+      let at = 0;
+      for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
+    } catch (error) {
+      // Agents send their events again, and the journal knows which it has.
+      for (const { reject } of [...frames, ...asked]) reject(error);
+      throw error;
+    }
+  }
+
+  /** Of what was appended, the events that have consequences, and those that are watched. */
+  #look(batches: readonly Batch[], placed: readonly Placed[]) {
+    const heard: Event[] = [];
+    const watched: { events: Event[]; total: number } = { events: [], total: 0 };
+    let position = this.#position;
+    for (const [index, batch] of batches.entries()) {
+      const { skipped, position: first } = placed[index]!;
+      const { events } = batch;
+      for (let at = skipped; at < events.length; at++) {
+        const hears = this.#live && this.#react.hears(events[at]![1]);
+        const shown = this.#watched && watched.events.length < watchedEventsMax;
+        if (!hears && !shown) continue;
+        const event = eventOfWire(batch, events[at]!, first + at - skipped);
+        if (hears) heard.push(event);
+        if (shown) watched.events.push(event);
+      }
+      watched.total += events.length - skipped;
+      if (events.length > skipped) position = first + events.length - skipped - 1;
+    }
+    return { heard, watched, position: this.#live ? position : this.#position };
+  }
+
+  /** Judges, and makes durable what follows with what was asked for; then lets it happen (P2). */
+  async #settle(
+    events: readonly Event[],
+    { asked, tell, position }: { asked: Waiting<Asked, Committed>[]; tell: MasterEventDraft[]; position: number },
+  ): Promise<void> {
+    const expired = this.#live ? [...this.#expired.values()] : [];
+    this.#expired.clear();
+    const changes = await this.#react.judge(events, expired);
+    const marks = this.#marks.splice(0);
+    clearTimeout(this.#marking);
+    this.#marking = undefined;
+    const own: Asked & { cursor: number; changes: Change[] } = { cursor: position, changes, marks, events: this.#withUntold(tell) };
+    const committed = await this.#commit(own, asked);
+    this.#journal.sync();
+    this.#position = position;
+    const taken = changes.filter((_change, index) => committed.taken[index]);
+    this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
+    this.#perform(taken);
+  }
+
+  /** What was asked for may fail, and its asker hears of it; the engine's own is tried until it is taken. */
+  async #commit(own: Omit<Writes, "now">, asked: Waiting<Asked, Committed>[]): Promise<Committed> {
+    const write = (writes: Omit<Writes, "now">[]) => {
+      const now = this.#clock.now();
+      const { reached } = this.#outbox;
+      const done = reached === undefined ? {} : { outboxDone: reached };
+      const committed = this.#store.commitAll(writes.map((each, index) => ({ ...each, now, ...(index === 0 ? done : {}) })));
+      for (const { events } of committed) this.#outbox.add(events);
+      return committed;
+    };
+    try {
+      const [first, ...others] = write([own, ...asked.map(({ what }) => what)]);
+      for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
+      return first!;
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+      return (await this.#untilTaken(() => write([own]), []))[0]!;
+    }
+  }
+
+  /**
+   * Tries until the disk takes it. Meanwhile nothing is acknowledged, so agents keep what they have (P1), and whoever asks for something
+   * to be kept is told that it cannot be. Throws when the engine stops, and when it is not the disk's fault.
+   */
+  async #untilTaken<T>(work: () => T, asked: Waiting<Asked, Committed>[]): Promise<T> {
+    for (;;) {
+      try {
+        const result = work();
+        this.#roomAgain();
+        return result;
+      } catch (error) {
+        if (!isDiskTrouble(error)) throw error;
+        if (this.#fullSince === undefined) {
+          this.#fullSince = this.#clock.now();
+          this.#log.error({ error: errorText(error) }, "the disk takes nothing: agents keep their events until there is room");
+          this.#notify({ kind: "full", error: errorText(error) });
+        }
+        for (const { reject } of [...asked.splice(0), ...this.#commits.splice(0)])
+          reject(new NeedfireError("DISK_FULL", `the master's disk takes nothing: ${errorText(error)}`));
+        if (this.#stop.signal.aborted) throw new NeedfireError("DISK_FULL", "the engine stopped while the disk was full", { cause: error });
+        await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      }
+    }
+  }
+
+  #roomAgain(): void {
+    if (this.#fullSince === undefined) return;
+    const now = this.#clock.now();
+    this.#log.warn({ from: this.#fullSince, to: now }, "the disk takes events again");
+    this.tell([{ type: "journal.full", severity: "critical", data: { from: this.#fullSince, to: now } }]);
+    this.#fullSince = undefined;
+    this.#notify({ kind: "full", error: undefined });
+  }
+
+  /** P4: what could not even wait is counted. */
+  #withUntold(tell: MasterEventDraft[]): MasterEventDraft[] {
+    if (this.#untold === 0) return tell;
+    const untold: MasterEventDraft = { type: "journal.dropped", severity: "high", data: { events: this.#untold, waiting_max: tellMax } };
+    this.#untold = 0;
+    return [...tell, untold];
+  }
+
+  #perform(changes: readonly Change[]): void {
+    const effects = inPriority(changes).flatMap((change) => change.effects);
+    const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+    const ended = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
+    if (start.length + ended.length > 0) this.#notify({ kind: "perform", start, ended });
+  }
+
+  async #catchUp(): Promise<void> {
+    for (;;) {
+      const page = this.#journal.read(this.#position, pageEventsMax);
+      const last = page.at(-1);
+      if (last === undefined) break;
+      if (this.#stop.signal.aborted) return;
+      const heard = page.filter(({ type }) => this.#react.hears(type));
+      await this.#settle(heard, { asked: [], tell: [], position: last.position });
+    }
+    this.#behind = false;
+    this.#caughtUp.resolve();
+  }
+}
+
+/** Of what is sent at once, the critical goes first (P8). */
+function inPriority(changes: readonly Change[]): Change[] {
+  return changes.toSorted((a, b) => severities.indexOf(a.task.priority) - severities.indexOf(b.task.priority));
 }

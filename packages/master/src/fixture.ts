@@ -7,9 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import pino from "pino";
-import { type IncomingEvent, eventSource } from "@needfire/shared/event";
+import { type EventDraft, type IncomingEvent, eventSource, type Severity } from "@needfire/shared/event";
 import { eventId } from "@needfire/shared/ids";
 import { z85Encode } from "@needfire/shared/identity";
+import { encode } from "@needfire/shared/wire";
+import { type WireEvent, wireEvent } from "@needfire/shared/wire-event";
+import type { EventsFrame } from "./admission.ts";
 import type { Committed, Writes } from "./store/store.ts";
 
 export const silent = pino({ level: "silent" });
@@ -54,6 +57,20 @@ export function incoming(sequence: number, given: Partial<IncomingEvent> = {}): 
     data: { n: sequence },
     ...given,
   };
+}
+
+/** The frame in which an agent sends these events; the gate has looked at its envelope. */
+export function eventsFrame(
+  events: readonly unknown[],
+  { agent = "web1", epoch = "e1", lane = "normal" as Severity, after = 0, resumed = false } = {},
+): EventsFrame {
+  const frame = encode({ kind: "events", body: { lane, epoch, after, ...(resumed ? { resumed } : {}), events: [...events] } });
+  return { agent, frame, received: 1_000_000 };
+}
+
+/** An event in such a frame. */
+export function wire(sequence: number, given: Partial<EventDraft> = {}): WireEvent {
+  return wireEvent(sequence, { type: "test.happened", time: sequence * 1_000, severity: "normal", data: { n: sequence }, ...given });
 }
 
 /** Takes everything that is to be made durable, and fails while it is told to. */

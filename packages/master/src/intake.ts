@@ -1,171 +1,165 @@
 /**
- * The one way in for events: each is checked, attributed to the agent whose session it came by (P6), made durable, then acknowledged
- * (P1). What fails a check is journalled as `event.rejected` under its own number and never holds up the rest.
+ * The one way in for events, on the main thread: frames wait here by lane and go to the engine a slice at a time, critical ones first
+ * (P8). What is durable is acknowledged (P1). What waits is bounded: a session that goes beyond its credit, or a fleet that brings more
+ * than there is room for, is told to send again later what was left out (P4).
  */
 import type { Logger } from "pino";
-import { executionReportSchema } from "@needfire/shared/action";
 import { errorText } from "@needfire/shared/errors";
-import { type AgentEvent, eventSource, type IncomingEvent, isReservedType, resultType } from "@needfire/shared/event";
-import { eventId, idKind } from "@needfire/shared/ids";
-import { doorChecker, problemsText } from "@needfire/shared/schema";
-import { type AgentBody, checkEvent } from "@needfire/shared/wire";
+import { severities, type Severity } from "@needfire/shared/event";
+import { inFlightBytesMax, type MasterMessage } from "@needfire/shared/wire";
+import type { EventsFrame, Verdict } from "./admission.ts";
+import { Queue } from "./queue.ts";
 import type { Session } from "./sessions.ts";
 
 export interface IntakeOptions {
-  /** Resolves when the events are durable. */
-  append(events: IncomingEvent[]): Promise<void>;
+  /** Resolves with a verdict for each when what was taken is durable. */
+  take(frames: EventsFrame[]): Promise<Verdict[]>;
+  send(session: Session, message: MasterMessage): void;
+  /** Whether a session is still the agent's own. */
+  isOpen(session: Session): boolean;
+  /** Sends away a session that breaks the rules. */
+  close(session: Session, reason: string): void;
+  sessions(): number;
   clock: { now(): number };
   log: Logger;
+  /** The most that one agent may have on its way, in events. */
   creditEvents: number;
-  /** The agent to which an execution was given. */
-  ownerOf(execution: string): Promise<string | undefined>;
-  acknowledge(session: Session, epoch: string, sequence: number): void;
 }
 
-const checkReport = doorChecker(executionReportSchema);
+/** Events of all agents together that may be on their way; each has its share of it as credit. */
+const fleetCreditEvents = 200_000;
+/** No agent's credit is less. */
+const creditEventsMin = 20;
+/** Frames of one session that wait here: what its credit allows twice over, since an agent that begins anew sends again what is on its way. */
+const sessionBytesMax = 3 * inFlightBytesMax;
+/** Frames that wait here in all. */
+const waitingBytesMax = 268_435_456;
+/** A slice for the engine: small enough that a critical event does not wait long for its turn, large enough to be worth a sync. */
+const sliceBytesMax = 393_216;
+/** Slices at the engine: one is worked on while the other is on its way. */
+const slicesMax = 2;
 
-interface Lane {
-  /** Batches of a session are taken in turn, so that an acknowledgement covers all that came before it. */
-  turn: Promise<void>;
-  inFlight: number;
-  /** The first event of a batch that could not be kept: until it comes again, nothing after it may be taken. */
-  missing: number | undefined;
-  /** The first event of what was dropped since the last batch came into the lane. */
-  dropped: number | undefined;
+interface Waiting {
+  session: Session;
+  lane: Severity;
+  frame: Buffer;
+  received: number;
+}
+
+interface SessionState {
+  bytes: number;
+  /** Lanes that were told to begin anew and have not done so yet: what comes in them is known to be too early. */
+  rewinding: Set<Severity>;
+  /** Something was left out, and is asked for when there is room. */
+  leftOut: boolean;
 }
 
 export class Intake {
   readonly #options: IntakeOptions;
-  readonly #lanes = new WeakMap<Session, Lane>();
+  readonly #lanes: Record<Severity, Queue<Waiting>> = { critical: new Queue(), high: new Queue(), normal: new Queue(), low: new Queue() };
+  readonly #states = new WeakMap<Session, SessionState>();
+  readonly #leftOut = new Set<Session>();
+  #bytes = 0;
+  #slices = 0;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
   }
 
-  take(session: Session, { epoch, events }: AgentBody<"events">): void {
-    const lane = this.#lanes.get(session) ?? { turn: Promise.resolve(), inFlight: 0, missing: undefined, dropped: undefined };
-    this.#lanes.set(session, lane);
-    // An honest agent keeps to its credit. What goes beyond it stays unacknowledged, so nothing is lost and nothing piles up here (P4).
-    if (lane.inFlight + events.length > this.#options.creditEvents * 2) {
-      this.#options.log.warn({ agent: session.agent, inFlight: lane.inFlight }, "a batch beyond the credit was dropped");
-      lane.dropped = earlier(lane.dropped, sequenceOf(events[0]));
+  /** What an agent may have on its way unacknowledged, in events. */
+  credit(): number {
+    const share = Math.floor(fleetCreditEvents / Math.max(1, this.#options.sessions()));
+    return Math.min(this.#options.creditEvents, Math.max(creditEventsMin, share));
+  }
+
+  take(session: Session, lane: Severity, frame: Buffer): void {
+    const state = this.#state(session);
+    if (state.bytes + frame.length > sessionBytesMax || this.#bytes + frame.length > waitingBytesMax) {
+      if (!state.leftOut) this.#options.log.warn({ agent: session.agent }, "events were left out: more came than there is room for");
+      state.leftOut = true;
+      this.#leftOut.add(session);
       return;
     }
-    const { dropped } = lane;
-    lane.dropped = undefined;
-    lane.inFlight += events.length;
-    lane.turn = lane.turn
-      .then(() => {
-        // In the order of arrival: what was dropped may come again only after what stood in the lane before it.
-        lane.missing = earlier(lane.missing, dropped);
-        return this.#commit(lane, session, { epoch, events });
-      })
-      .finally(() => {
-        lane.inFlight -= events.length;
-      });
+    state.bytes += frame.length;
+    this.#bytes += frame.length;
+    this.#lanes[lane].push({ session, lane, frame, received: this.#options.clock.now() });
+    if (this.#slices < slicesMax) void this.#work();
   }
 
-  async #commit(lane: Lane, session: Session, { epoch, events: values }: AgentBody<"events">): Promise<void> {
-    if (!continues(lane, values)) return;
-    try {
-      const incoming: IncomingEvent[] = [];
-      for (const value of values) {
-        const event = await this.#judge(session.agent, epoch, value);
-        if (event !== undefined) incoming.push(event);
+  async #work(): Promise<void> {
+    this.#slices++;
+    // What came in one go goes in one slice.
+    await Promise.resolve();
+    for (let slice = this.#slice(); slice.length > 0; slice = this.#slice()) await this.#hand(slice);
+    this.#slices--;
+    this.#askForWhatWasLeftOut();
+  }
+
+  #slice(): Waiting[] {
+    const slice: Waiting[] = [];
+    let bytes = 0;
+    for (const severity of severities) {
+      const lane = this.#lanes[severity];
+      for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
+        if (bytes > 0 && bytes + next.frame.length > sliceBytesMax) return slice;
+        lane.shift();
+        bytes += next.frame.length;
+        this.#bytes -= next.frame.length;
+        this.#state(next.session).bytes -= next.frame.length;
+        // Authority is checked when it is used: the key may have been revoked while this waited.
+        if (this.#options.isOpen(next.session)) slice.push(next);
       }
-      const last = incoming.at(-1);
-      if (last === undefined) return;
-      await this.#options.append(incoming);
-      this.#options.acknowledge(session, epoch, last.sequence);
+    }
+    return slice;
+  }
+
+  async #hand(slice: Waiting[]): Promise<void> {
+    const { take, log } = this.#options;
+    try {
+      const verdicts = await take(slice.map(({ session, frame, received }) => ({ agent: session.agent, frame, received })));
+      for (const [index, { session }] of slice.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
     } catch (error) {
-      // Not acknowledged, so the agent sends it again.
-      lane.missing = earlier(lane.missing, sequenceOf(values[0]));
-      this.#options.log.error({ agent: session.agent, error: errorText(error) }, "a batch of events could not be kept; the agent holds it");
+      log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");
+      for (const { session } of slice) {
+        this.#state(session).leftOut = true;
+        this.#leftOut.add(session);
+      }
     }
   }
 
-  async #judge(agent: string, epoch: string, value: unknown): Promise<IncomingEvent | undefined> {
-    const checked = checkEvent(value);
-    if (!checked.ok) return this.#rejected(agent, epoch, value, problemsText(checked.problems));
-    const event = checked.value;
-    const refusal = await this.#refusal(agent, event);
-    if (refusal !== undefined) return this.#rejected(agent, epoch, value, refusal);
-    const cause = event.cause !== undefined && (await this.#mayCause(agent, event.cause)) ? event.cause : undefined;
-    return incomingOf(agent, epoch, { ...event, cause }, this.#options.clock.now());
+  #answer(session: Session, verdict: Verdict): void {
+    const { send, close } = this.#options;
+    if (verdict.kind === "refused") return close(session, `it broke the rules: ${verdict.reason}`);
+    const { rewinding } = this.#state(session);
+    const { lane, resumed } = verdict;
+    if (resumed) rewinding.delete(lane);
+    if (verdict.kind === "rewind") return this.#rewind(session, lane);
+    const { epoch, sequence } = verdict;
+    send(session, { kind: "ack", body: { lane, epoch, sequence, creditEvents: this.credit() } });
   }
 
-  /** Why an event is not taken as what it claims to be, or undefined. */
-  async #refusal(agent: string, event: AgentEvent): Promise<string | undefined> {
-    if (event.type !== resultType) return isReservedType(event.type) ? `the type ${event.type} is the master's own` : undefined;
-    const report = checkReport(event.data);
-    if (!report.ok) return problemsText(report.problems);
-    if (event.cause !== report.value.execution) return "a result whose cause is not its execution";
-    const owner = await this.#options.ownerOf(report.value.execution);
-    return owner === agent ? undefined : `the execution ${report.value.execution} was not given to this agent`;
+  /** Once: of what is on its way behind the gap, everything is too early. */
+  #rewind(session: Session, lane: Severity): void {
+    const state = this.#state(session);
+    // It comes when there is room again.
+    if (state.rewinding.has(lane) || state.leftOut) return;
+    for (const each of severities) state.rewinding.add(each);
+    this.#options.send(session, { kind: "rewind", body: {} });
   }
 
-  /** Only what an execution on the same agent did may be said to be its effect. */
-  async #mayCause(agent: string, cause: string): Promise<boolean> {
-    return idKind(cause) === "execution" && (await this.#options.ownerOf(cause)) === agent;
+  #askForWhatWasLeftOut(): void {
+    for (const session of this.#leftOut) {
+      const state = this.#state(session);
+      state.leftOut = false;
+      state.rewinding.clear();
+      if (this.#options.isOpen(session)) this.#rewind(session, "low");
+    }
+    this.#leftOut.clear();
   }
 
-  #rejected(agent: string, epoch: string, value: unknown, reason: string): IncomingEvent | undefined {
-    this.#options.log.warn({ agent, reason }, "an event was rejected");
-    const sequence = sequenceOf(value);
-    // Without a number of its own it cannot be kept, nor told from its repetition.
-    if (sequence === undefined) return undefined;
-    const now = this.#options.clock.now();
-    return incomingOf(
-      agent,
-      epoch,
-      { sequence, type: "event.rejected", time: now, severity: "normal", data: { reason: reason.slice(0, 2_000) } },
-      now,
-    );
+  #state(session: Session): SessionState {
+    let state = this.#states.get(session);
+    if (state === undefined) this.#states.set(session, (state = { bytes: 0, rewinding: new Set(), leftOut: false }));
+    return state;
   }
-}
-
-/**
- * P1: an acknowledgement covers all that came before it, so after a batch that was lost nothing is taken until its first event comes
- * again. An agent sends in order and, when it begins anew, all from the first unacknowledged one on.
- */
-function continues(lane: Lane, values: unknown[]): boolean {
-  if (lane.missing === undefined) return true;
-  const first = sequenceOf(values[0]);
-  if (first === undefined || first > lane.missing) return false;
-  const last = sequenceOf(values.at(-1));
-  if (last !== undefined && last >= lane.missing) lane.missing = undefined;
-  return true;
-}
-
-function earlier(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
-}
-
-function sequenceOf(value: unknown): number | undefined {
-  const sequence = typeof value === "object" && value !== null && "sequence" in value ? value.sequence : undefined;
-  return typeof sequence === "number" && Number.isSafeInteger(sequence) && sequence >= 1 ? sequence : undefined;
-}
-
-function incomingOf(
-  agent: string,
-  epoch: string,
-  event: Omit<AgentEvent, "cause"> & { cause?: string | undefined },
-  now: number,
-): IncomingEvent {
-  const { sequence, type, subject, time, severity, beacon, cause, data } = event;
-  return {
-    id: eventId(agent, epoch, sequence),
-    type,
-    source: eventSource(agent, beacon),
-    agent,
-    time,
-    received: now,
-    severity,
-    data: data as Record<string, unknown>,
-    epoch,
-    sequence,
-    ...(subject === undefined ? {} : { subject }),
-    ...(beacon === undefined ? {} : { beacon }),
-    ...(cause === undefined ? {} : { cause }),
-  };
 }

@@ -7,6 +7,7 @@ import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { KeyPair } from "@needfire/shared/identity";
 import { wireBytesMax } from "@needfire/shared/wire";
 import { curveKeyPair, Router } from "zeromq";
+import { Queue } from "./queue.ts";
 import { zapDomain } from "./zap.ts";
 
 export interface LinkOptions {
@@ -27,7 +28,9 @@ const peerFramesMax = 1_000;
 export class Link {
   readonly #options: LinkOptions;
   readonly #socket: Router;
-  readonly #outbox: [Buffer, Buffer][] = [];
+  /** What is urgent overtakes what is not (P8). */
+  readonly #urgent = new Queue<[Buffer, Buffer]>();
+  readonly #outbox = new Queue<[Buffer, Buffer]>();
   #writing = false;
 
   constructor(options: LinkOptions) {
@@ -66,9 +69,10 @@ export class Link {
   }
 
   /** Queues a frame. False when too many wait: the caller keeps what must not be lost. */
-  send(routingId: Buffer, frame: Buffer): boolean {
-    if (this.#outbox.length >= outboxFramesMax) return false;
-    this.#outbox.push([routingId, frame]);
+  send(routingId: Buffer, frame: Buffer, urgent = false): boolean {
+    const queue = urgent ? this.#urgent : this.#outbox;
+    if (queue.length >= outboxFramesMax) return false;
+    queue.push([routingId, frame]);
     if (!this.#writing) void this.#drain();
     return true;
   }
@@ -87,7 +91,8 @@ export class Link {
   /** One writer: zeromq.js refuses a second send while one waits. */
   async #drain(): Promise<void> {
     this.#writing = true;
-    for (let next = this.#outbox.shift(); next !== undefined && !this.#socket.closed; next = this.#outbox.shift()) {
+    const take = () => this.#urgent.shift() ?? this.#outbox.shift();
+    for (let next = take(); next !== undefined && !this.#socket.closed; next = take()) {
       try {
         await this.#socket.send(next);
       } catch (error) {

@@ -75,8 +75,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const background = (work: Promise<unknown>) => {
     work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
   };
+  /** Why the disk takes nothing at the moment. */
+  let full: string | undefined;
   const feed = new Feed((wanted) => background(engine.watch(wanted)));
-  const tell = (event: MasterEventDraft) => background(commit({ events: [event] }));
+  const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
   const definitions = masterDefinitions(config, log);
   const keys = new Keys(
@@ -102,8 +104,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const dispatch = new Dispatch(
     {
       sessionOf: (agent) => sessions.of(agent),
-      send: (session, message) => sessions.send(session, message),
-      agentOfTask: (task) => engine.agentOfTask(task),
+      send: (session, message, urgent) => sessions.send(session, message, urgent),
       mark: (marks) => background(engine.mark(marks)),
       clock,
       expiresMs: durationMs(config.execution_expires),
@@ -111,27 +112,29 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     known.openExecutions,
   );
   const intake = new Intake({
-    append: (events) => engine.append(events),
+    take: (frames) => engine.take(frames),
+    send: (session, message) => void sessions.send(session, message),
+    isOpen: (session) => sessions.of(session.agent) === session,
+    close: (session, reason) => sessions.close(session, reason),
+    sessions: () => sessions.count,
     clock,
     log,
     creditEvents: config.credit_events,
-    ownerOf: (execution) => dispatch.ownerOf(execution),
-    acknowledge: (session, epoch, sequence) => void sessions.send(session, { kind: "ack", body: { epoch, sequence } }),
   });
   const sessions: Sessions = new Sessions({
     keys,
     own,
     link: () => link,
     heartbeatMs: durationMs(config.heartbeat),
-    creditEvents: config.credit_events,
+    creditEvents: () => intake.credit(),
     clock,
     log,
+    onEvents: (session, lane, frame) => intake.take(session, lane, frame),
     handlers: {
       facts: (session, body) => {
         background(agents.reported(session, body));
         dispatch.resume(session.agent);
       },
-      events: (session, body) => intake.take(session, body),
       accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
       blobGet: (session, { digest, offset }) => {
         // Only what is meant for this agent is given to it: the content of another host's file is none of its business.
@@ -151,7 +154,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   });
   const hear = (notice: EngineNotice) => {
     if (notice.kind === "log") return log[notice.level](notice.facts, notice.message);
-    if (notice.kind === "committed") return feed.publish(notice.events);
+    if (notice.kind === "committed") return feed.publish(notice.events, notice.missed);
+    if (notice.kind === "full") return void (full = notice.error);
     for (const execution of notice.ended) dispatch.ended(execution);
     for (const execution of notice.start) dispatch.start(execution);
   };
@@ -215,7 +219,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     clock,
     reactors: () => definitions.index(),
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
-    problems: () => definitions.problems(),
+    problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,
   });
   teardown.push(() => api.stop());
@@ -242,6 +246,10 @@ async function startThreads(
   const history = await startThread<History>({ module: module("./worker-history.ts"), options, onDeath: onFatal });
   teardown.push(history.stop);
   return { engine: engine.remote, history: history.remote };
+}
+
+function diskProblem(state: string, error: string): Problem {
+  return { file: join(state, "master.db"), line: 1, column: 1, message: `the disk takes nothing (${error}): agents keep their events` };
 }
 
 function advertisedHost(listen: string): string {

@@ -34,10 +34,11 @@ function setting({ pendingMax = 10 } = {}) {
       },
     }),
     heartbeatMs: 1_000,
-    creditEvents: 100,
+    creditEvents: () => 100,
     clock,
     log: silent,
-    handlers: { facts: handle("facts"), events: handle("events"), accepted: handle("accepted"), blobGet: handle("blobGet") },
+    onEvents: handle("events"),
+    handlers: { facts: handle("facts"), accepted: handle("accepted"), blobGet: handle("blobGet") },
     onOpen: (session) => opened.push(session),
     onClose: (session, reason) => closed.push(`${session.agent}: ${reason}`),
   });
@@ -116,7 +117,7 @@ const execution = "t-0123456789abcdef.1";
 const digest = "a".repeat(64);
 const verbs: AgentMessage[] = [
   { kind: "facts", body: { facts: {}, labels: {}, beacons: "", files: "" } },
-  { kind: "events", body: { epoch: "e1", events: [{}] } },
+  { kind: "events", body: { lane: "low", epoch: "e1", after: 0, events: [{}] } },
   { kind: "accepted", body: { execution } },
   { kind: "blobGet", body: { digest, offset: 0 } },
   { kind: "ping", body: {} },

@@ -6,8 +6,9 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { errorText } from "@needfire/shared/errors";
+import type { Severity } from "@needfire/shared/event";
 import { challengeBytes, fingerprint, type KeyPair, proofHolds, sharedSecret } from "@needfire/shared/identity";
-import { type AgentBody, type AgentMessage, decodeFromAgent, encode, type MasterMessage } from "@needfire/shared/wire";
+import { type AgentBody, type AgentMessage, decodeFromAgent, encode, glance, type MasterMessage } from "@needfire/shared/wire";
 import type { Keys } from "./keys.ts";
 import type { Link } from "./link.ts";
 import type { KeyRecord } from "./store/store.ts";
@@ -33,17 +34,24 @@ export interface SessionsOptions {
   own: KeyPair;
   link: () => Pick<Link, "send">;
   heartbeatMs: number;
-  creditEvents: number;
+  /** What an agent may have on its way, in events. */
+  creditEvents(): number;
   clock: { now(): number };
   log: Logger;
   /** What a bound session may say, verb by verb. */
-  handlers: { [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping" | "bye">]: (session: Session, body: AgentBody<K>) => void };
+  handlers: {
+    [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping" | "bye" | "events">]: (session: Session, body: AgentBody<K>) => void;
+  };
+  /** A batch of events, unread but for its lane. */
+  onEvents(session: Session, lane: Severity, frame: Buffer): void;
   onOpen(session: Session): void;
   onClose(session: Session, reason: string): void;
 }
 
 /** Peers that have knocked and not yet proven anything; the oldest are forgotten first. */
 const challengedMax = 20_000;
+/** The longest frame that is read of a peer that has not said a good `hello`. */
+const strangerFrameBytesMax = 4_096;
 /** So many heartbeats without a word, and an agent is lost. */
 const silentHeartbeats = 3;
 
@@ -65,26 +73,31 @@ export class Sessions {
     return this.#byAgent.get(agent);
   }
 
+  get count(): number {
+    return this.#byAgent.size;
+  }
+
   all(): Session[] {
     return [...this.#byAgent.values()];
   }
 
   /** False when it cannot even be queued. Delivery is never certain: what must arrive is persisted and sent again. */
-  send(session: Session, message: MasterMessage): boolean {
-    return this.#options.link().send(session.routingId, encode(message));
+  send(session: Session, message: MasterMessage, urgent = false): boolean {
+    return this.#options.link().send(session.routingId, encode(message), urgent);
   }
 
   /** The one way in for every frame. Never throws. */
   hear(routingId: Buffer, frame: Buffer): void {
     const id = routingId.toString("hex");
-    const decoded = decodeFromAgent(frame);
-    if (!decoded.ok) return this.#drop(id, decoded.reason);
-    const { envelope, message } = decoded;
     const peer = this.#peers.get(id);
-    if (message.kind === "knock") return this.#challenge(id, routingId);
-    if (message.kind === "hello") return this.#hello(id, peer, message.body);
+    // Who has not proven anything gets no long frame read.
+    if (peer?.state !== "bound" && frame.length > strangerFrameBytesMax) return this.#drop(id, `${frame.length} bytes before hello`);
+    const seen = glance(frame);
+    if (!seen.ok) return this.#drop(id, seen.reason);
+    const { kind, envelope, lane } = seen;
+    if (kind === "knock" || kind === "hello") return this.#greeted(id, routingId, peer, frame);
     if (peer?.state !== "bound" || !sameSecret(peer.session, envelope.session)) {
-      this.#drop(id, `${message.kind} before hello`);
+      this.#drop(id, `${kind} before hello`);
       // A bound session is not disturbed by somebody who guessed its routing id; an agent whom a restarted master forgot is helped.
       return peer === undefined ? this.#challenge(id, routingId) : undefined;
     }
@@ -92,7 +105,18 @@ export class Sessions {
     if (envelope.counter <= session.counter) return this.#drop(id, `a replay: frame ${envelope.counter} after ${session.counter}`);
     session.counter = envelope.counter;
     session.lastHeard = this.#options.clock.now();
-    this.#dispatch(session, message);
+    // Events are read on the engine's thread.
+    if (lane !== undefined) return this.#options.onEvents(session, lane, frame);
+    const decoded = decodeFromAgent(frame);
+    if (!decoded.ok) return this.#drop(id, decoded.reason);
+    this.#dispatch(session, decoded.message);
+  }
+
+  #greeted(id: string, routingId: Buffer, peer: Peer | undefined, frame: Buffer): void {
+    const decoded = decodeFromAgent(frame);
+    if (!decoded.ok) return this.#drop(id, decoded.reason);
+    if (decoded.message.kind === "knock") return this.#challenge(id, routingId);
+    if (decoded.message.kind === "hello") return this.#hello(id, peer, decoded.message.body);
   }
 
   /** The peer behind a routing id is gone. */
@@ -197,11 +221,11 @@ export class Sessions {
     this.#peers.set(id, { state: "bound", session });
     this.#byAgent.set(agent, session);
     this.#options.log.info({ agent }, "a session began");
-    this.#say(routingId, { kind: "welcome", body: { session: secret, creditEvents, heartbeatMs } });
+    this.#say(routingId, { kind: "welcome", body: { session: secret, creditEvents: creditEvents(), heartbeatMs } });
     this.#options.onOpen(session);
   }
 
-  #dispatch(session: Session, message: Exclude<AgentMessage, { kind: "knock" | "hello" }>): void {
+  #dispatch(session: Session, message: AgentMessage): void {
     const { handlers } = this.#options;
     switch (message.kind) {
       case "ping":
@@ -210,12 +234,14 @@ export class Sessions {
         return this.close(session, "the agent stopped");
       case "facts":
         return handlers.facts(session, message.body);
-      case "events":
-        return handlers.events(session, message.body);
       case "accepted":
         return handlers.accepted(session, message.body);
       case "blobGet":
         return handlers.blobGet(session, message.body);
+      case "knock":
+      case "hello":
+      case "events":
+        return; // heard before
     }
   }
 

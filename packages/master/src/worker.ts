@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { isDiskTrouble } from "./disk-trouble.ts";
 import type { Answer, Call } from "./thread.ts";
 
 type Methods = Record<string, ((...args: unknown[]) => unknown) | undefined>;
@@ -43,10 +44,8 @@ function answer(message: Answer): void {
   parentPort!.postMessage(message);
 }
 
-const sqliteFull = 13;
-
 function codeOf(error: unknown): string | undefined {
   if (error instanceof NeedfireError) return error.code;
-  if (error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull) return "DISK_FULL";
+  if (isDiskTrouble(error)) return "DISK_FULL";
   return undefined;
 }

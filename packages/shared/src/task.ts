@@ -39,6 +39,8 @@ export interface Execution {
   action: ActionName;
   args: Record<string, unknown>;
   purpose: "do" | "verify";
+  /** Of its task. Those made before there was one have none. */
+  priority?: Severity;
   created: number;
 }
 
@@ -144,6 +146,7 @@ function next(task: Task, now: number): Step {
     action: planned.action,
     args: planned.args,
     purpose,
+    priority: task.priority,
     created: now,
   };
   const started: Task = { ...task, started: number + 1, updated: now };

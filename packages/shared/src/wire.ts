@@ -196,6 +196,7 @@ export function glance(frame: Uint8Array): Glance {
   const session = reader.text();
   const counter = reader.number();
   if (kind === undefined || session === undefined || counter === undefined) return { ok: false, reason: "its envelope cannot be read" };
+  if (!Object.hasOwn(agentCheckers, kind)) return { ok: false, reason: "there is no such kind of message" };
   if (kind !== "events") return { ok: true, kind, envelope: { session, counter }, lane: undefined };
   if ((reader.byte() ?? 0) >> 4 !== 0x8 || reader.text() !== "lane") return { ok: false, reason: "events: the lane does not come first" };
   const lane = reader.text();

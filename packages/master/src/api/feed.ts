@@ -53,8 +53,9 @@ export class Feed {
     return watcher.stream;
   }
 
-  publish(events: readonly Event[]): void {
-    if (this.#watchers.size === 0) return;
+  /** `missed`: events of that moment that are not shown, since there were too many. */
+  publish(events: readonly Event[], missed = 0): void {
+    for (const watcher of this.#watchers) watcher.dropped += missed;
     for (const event of events) {
       for (const watcher of this.#watchers) if (watcher.accepts(event)) this.#write(watcher, event);
     }

@@ -36,7 +36,7 @@ test("history lists tasks newest first, by agent, reactor and state, and an even
     { ...someTask("db1:e1:1"), agent: "db1", created: 2 },
   ];
   const effects = [1, 2, 10].map((number) => ({ kind: "execute" as const, execution: someExecution(tasks[0]!, number) }));
-  writer.commit({ now: 1, changes: tasks.map((task, index) => ({ isNew: true, task, effects: index === 0 ? effects : [] })) });
+  writer.commitAll([{ now: 1, changes: tasks.map((task, index) => ({ isNew: true, task, effects: index === 0 ? effects : [] })) }]);
   const ids = (query: Parameters<typeof reader.tasks>[0]) => reader.tasks(query).map(({ event }) => event);
   assert.deepEqual(ids({ limit: 10 }), ["web1:e1:2", "db1:e1:1", "web1:e1:1"]);
   assert.deepEqual(ids({ limit: 1 }), ["web1:e1:2"]);

@@ -69,8 +69,8 @@ export class StoreWriter {
     };
   }
 
-  commit(writes: Writes): Committed {
-    return this.#database.transaction(() => this.#write(writes), { durable: true });
+  commitAll(writes: Writes[]): Committed[] {
+    return this.#database.transaction(() => writes.map((each) => this.#write(each)), { durable: true });
   }
 
   task(id: string): Task | undefined {

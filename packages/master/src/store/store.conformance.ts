@@ -7,7 +7,7 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Effect, Execution, Task } from "@needfire/shared/task";
 import { somePublicKey, temporaryDirectory } from "../fixture.ts";
-import type { Change, ExecutionRecord, Store } from "./store.ts";
+import type { Change, ExecutionRecord, Store, Writes } from "./store.ts";
 
 type Opened = Store & { close(): void };
 
@@ -54,9 +54,11 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
     const directory = temporaryDirectory(t);
     let store = open(directory);
     t.after(() => store.close());
+    const write = async (writes: Writes) => (await store.commitAll([writes]))[0]!;
     return {
       directory,
-      commit: (changes: Change[], cursor?: number) => store.commit({ now, changes, ...(cursor === undefined ? {} : { cursor }) }),
+      write,
+      commit: (changes: Change[], cursor?: number) => write({ now, changes, ...(cursor === undefined ? {} : { cursor }) }),
       get store() {
         return store;
       },
@@ -124,16 +126,16 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
     test("an event stays in the outbox until the journal is said to have it, and numbers are never used again", async (t) => {
       const s = setting(t);
       const event = { type: "agent.connected", severity: "low" as const, data: {} };
-      const first = await s.store.commit({ now, events: [event, event, event] });
+      const first = await s.write({ now, events: [event, event, event] });
       const [one, two, three] = first.events.map(({ sequence }) => sequence);
       assert.ok(one! < two! && two! < three!);
-      await s.store.commit({ now, outboxDone: two! });
+      await s.write({ now, outboxDone: two! });
       const { outbox } = await s.reopened();
       assert.deepEqual(outbox, [first.events[2]]);
-      await s.store.commit({ now, outboxDone: three! });
+      await s.write({ now, outboxDone: three! });
       const snapshot = await s.reopened();
       assert.deepEqual(snapshot.outbox, []);
-      const second = await s.store.commit({ now, events: [event] });
+      const second = await s.write({ now, events: [event] });
       assert.ok(second.events[0]!.sequence > three!);
       assert.equal(second.events[0]!.epoch, first.events[0]!.epoch);
     });
@@ -160,8 +162,8 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       const key = { publicKey: somePublicKey(), id: "web1", state: "pending" as const, labels: {}, firstSeen: 1, changed: 1, by: "hello" };
       const tokens = ["a", "b"].map((hash) => ({ hash, usesLeft: 2, expires: 9, labels: { role: "web" } }));
       const agent = { id: "web1", facts: { cpus: 2 }, labels: {}, lastSeen: 1 };
-      await s.store.commit({ now, keys: [key], tokens, agents: [agent] });
-      await s.store.commit({
+      await s.write({ now, keys: [key], tokens, agents: [agent] });
+      await s.write({
         now,
         keys: [{ ...key, state: "accepted" }],
         tokens: [
@@ -169,7 +171,7 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
           { ...tokens[1]!, usesLeft: 1 },
         ],
       });
-      await s.store.commit({ now, agents: [{ ...agent, lastSeen: 2 }] });
+      await s.write({ now, agents: [{ ...agent, lastSeen: 2 }] });
       const snapshot = await s.reopened();
       assert.deepEqual(snapshot.keys, [{ ...key, state: "accepted" }]);
       assert.deepEqual(snapshot.tokens, [{ ...tokens[1]!, usesLeft: 1 }]);
@@ -186,11 +188,11 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       };
       await s.commit([{ isNew: true, task, effects: [{ kind: "execute", execution }] }]);
       assert.deepEqual(recorded(), { state: "queued", sent: undefined });
-      await s.store.commit({ now, marks: [{ execution: execution.id, state: "accepted", at: 2 }] });
-      await s.store.commit({ now, marks: [{ execution: execution.id, state: "sent", at: 1 }] });
+      await s.write({ now, marks: [{ execution: execution.id, state: "accepted", at: 2 }] });
+      await s.write({ now, marks: [{ execution: execution.id, state: "sent", at: 1 }] });
       assert.deepEqual(recorded(), { state: "accepted", sent: 1 });
-      await s.store.commit({ now, changes: [{ isNew: false, task, effects: [{ kind: "record", report: reportOf(execution) }] }] });
-      await s.store.commit({
+      await s.write({ now, changes: [{ isNew: false, task, effects: [{ kind: "record", report: reportOf(execution) }] }] });
+      await s.write({
         now,
         marks: [
           { execution: execution.id, state: "sent", at: 9 },

@@ -47,7 +47,7 @@ export interface Mark {
   at: number;
 }
 
-/** Everything in it becomes durable together or not at all (P2). */
+/** What belongs together: it becomes durable as a whole or not at all (P2). */
 export interface Writes {
   now: number;
   cursor?: number;
@@ -83,7 +83,8 @@ export interface Snapshot {
 /** An implementation may answer at once or with a promise. */
 export interface Store {
   load(): Promise<Snapshot> | Snapshot;
-  commit(writes: Writes): Promise<Committed> | Committed;
+  /** All of them in one transaction, or none. Throws `DISK_FULL`. */
+  commitAll(writes: Writes[]): Promise<Committed[]> | Committed[];
   task(id: string): Promise<Task | undefined> | Task | undefined;
 }
 
