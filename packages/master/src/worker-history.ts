@@ -1,17 +1,22 @@
 /** The thread that answers questions about the past, with read-only connections of its own to journal and store. */
+import { logTo, type LogNotice } from "./engine-log.ts";
 import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
 export type History = Omit<SqliteJournalReader, "close"> & Omit<SqliteStoreReader, "close">;
 
-export function open({ file }: { file: string }): History & { close(): void } {
-  const journal = new SqliteJournalReader({ file });
+export function open({ file }: { file: string }, notify: (notice: LogNotice) => void): History & { close(): void } {
+  const log = logTo(notify);
+  const onDamaged = (partition: number, reason: string) =>
+    log.error({ partition, reason }, "a sealed partition of the journal cannot be read: answers are without its events");
+  const journal = new SqliteJournalReader({ file, onDamaged });
   const store = new SqliteStoreReader({ file });
   return {
     query: (query) => journal.query(query),
     get: (id) => journal.get(id),
-    causedBy: (cause, limit) => journal.causedBy(cause, limit),
+    causedBy: (cause, limit, since) => journal.causedBy(cause, limit, since),
     count: () => journal.count(),
+    tally: (query) => journal.tally(query),
     tasks: (query) => store.tasks(query),
     readTask: (id) => store.readTask(id),
     tasksOfEvent: (event) => store.tasksOfEvent(event),

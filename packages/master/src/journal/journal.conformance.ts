@@ -4,33 +4,55 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { incoming, temporaryDirectory } from "../fixture.ts";
+import { severities } from "@needfire/shared/event";
+import type { WireEvent } from "@needfire/shared/wire-event";
+import { temporaryDirectory } from "../fixture.ts";
+import { batch, numbered } from "./journal-fixture.ts";
 import type { Journal } from "./journal.ts";
 
 export interface JournalFactory {
   /** Opens the journal in a directory, which may hold one from before. */
   open(directory: string): Journal & { close(): void };
-  /** An event that this implementation cannot take, whatever the reason. */
-  impossible: Parameters<Journal["append"]>[0][number];
+  /** An event of number 9 that this implementation cannot take, whatever the reason. */
+  impossible: WireEvent;
 }
 
+const eventsMax = 1_000;
+
 export function journalConformance(name: string, { open, impossible }: JournalFactory): void {
+  const ids = async (journal: Journal) => (await journal.read(0, eventsMax)).map(({ id }) => id);
+
   describe(`the journal in ${name}`, () => {
-    test("gives events back whole, in the order in which they came, each with a later position", async (t) => {
+    test("gives events back whole, in the order in which they came, each one position further", async (t) => {
       const journal = open(temporaryDirectory(t));
-      const full = incoming(2, { subject: "/etc/motd", beacon: "etc", cause: "t-0123456789ab0000.1", severity: "high", time: 5.25 });
-      const positions = [...(await journal.append([incoming(7), full])), ...(await journal.append([incoming(1, { agent: "db1" })]))];
+      const full = numbered(7, { subject: "/etc/motd", beacon: "etc", cause: "t-0123456789ab0000.1", severity: "high", time: 5.25 });
+      const placed = await journal.append([batch([2, full], { received: 8.125 }), batch([1], { agent: "db1" })]);
+      assert.deepEqual(placed, [
+        { skipped: 0, position: 1 },
+        { skipped: 0, position: 3 },
+      ]);
       const events = await journal.read(0, 10);
+      assert.deepEqual(events[1], {
+        position: 2,
+        id: "web1:e1:7",
+        type: "test.happened",
+        source: "/agents/web1/beacons/etc",
+        agent: "web1",
+        subject: "/etc/motd",
+        time: 5.25,
+        received: 8.125,
+        severity: "high",
+        beacon: "etc",
+        cause: "t-0123456789ab0000.1",
+        data: { n: 7 },
+      });
       assert.deepEqual(
-        events.map(({ position }) => position),
-        positions,
-      );
-      assert.ok(positions[0]! < positions[1]! && positions[1]! < positions[2]!);
-      const { epoch: _epoch, sequence: _sequence, ...expected } = full;
-      assert.deepEqual(events[1], { ...expected, position: positions[1] });
-      assert.deepEqual(
-        events.map(({ id }) => id),
-        ["web1:e1:7", "web1:e1:2", "db1:e1:1"],
+        events.map(({ position, id }) => [position, id]),
+        [
+          [1, "web1:e1:2"],
+          [2, "web1:e1:7"],
+          [3, "db1:e1:1"],
+        ],
       );
       journal.close();
     });
@@ -38,53 +60,108 @@ export function journalConformance(name: string, { open, impossible }: JournalFa
     test("text from a host comes back as it was, whatever it holds", async (t) => {
       const journal = open(temporaryDirectory(t));
       const hostile = `a\u0000b\n"'; DROP TABLE event; -- \u{1F525}\u202e`;
-      await journal.append([incoming(1, { subject: hostile, data: { [hostile]: hostile } })]);
+      await journal.append([batch([numbered(1, { subject: hostile, data: { [hostile]: hostile } })])]);
       const [event] = await journal.read(0, 1);
       assert.equal(event?.subject, hostile);
       assert.deepEqual(event.data, { [hostile]: hostile });
       journal.close();
     });
 
-    test("P1: the same agent, epoch and number is there once; another agent, epoch or number is another event", async (t) => {
+    test("P1: what is not above the lane's last number is there already, and is skipped", async (t) => {
       const journal = open(temporaryDirectory(t));
-      assert.deepEqual(await journal.append([incoming(1), incoming(1, { data: { second: true } })]), [1, null]);
-      assert.deepEqual(await journal.append([incoming(1), incoming(2)]), [null, 2]);
-      assert.deepEqual(await journal.append([incoming(1, { agent: "db1" }), incoming(1, { epoch: "e2" })]), [3, 4]);
+      await journal.append([batch([1, 4])]);
+      assert.equal(await journal.last("web1", "e1", "normal"), 4);
+      assert.deepEqual(await journal.append([batch([1, 4, numbered(6, { data: { new: true } })])]), [{ skipped: 2, position: 3 }]);
+      assert.deepEqual(await journal.append([batch([4, 6])]), [{ skipped: 2, position: 4 }]);
       assert.deepEqual(
         (await journal.read(0, 10)).map(({ data }) => data),
-        [{ n: 1 }, { n: 2 }, { n: 1 }, { n: 1 }],
+        [{ n: 1 }, { n: 4 }, { new: true }],
       );
       journal.close();
     });
 
-    test("of a batch with an event that cannot be taken none is taken, and the next one is", async (t) => {
+    test("P1: each lane, epoch and agent has numbers of its own", async (t) => {
       const journal = open(temporaryDirectory(t));
-      await assert.rejects(async () => journal.append([incoming(1), impossible, incoming(2)]));
-      assert.deepEqual(await journal.read(0, 10), []);
-      await journal.append([incoming(1)]);
-      assert.equal((await journal.read(0, 10)).length, 1);
+      await journal.append([batch([5])]);
+      await journal.append([batch([3], { lane: "critical" }), batch([4], { epoch: "e2" }), batch([2], { agent: "db1" })]);
+      assert.deepEqual(await ids(journal), ["web1:e1:5", "web1:e1:3", "web1:e2:4", "db1:e1:2"]);
+      const last = (agent: string, epoch: string) => severities.map((lane) => journal.last(agent, epoch, lane));
+      assert.deepEqual(last("web1", "e1"), [3, 0, 5, 0]);
+      assert.deepEqual(last("web1", "e2"), [0, 0, 4, 0]);
+      assert.deepEqual(last("web2", "e1"), [0, 0, 0, 0]);
+      journal.close();
+    });
+
+    test("the same batch twice in one call is taken once", async (t) => {
+      const journal = open(temporaryDirectory(t));
+      assert.deepEqual(await journal.append([batch([1, 2]), batch([1, 2, 3])]), [
+        { skipped: 0, position: 1 },
+        { skipped: 2, position: 3 },
+      ]);
+      assert.equal((await journal.read(0, 10)).length, 3);
+      journal.close();
+    });
+
+    test("when one event cannot be taken none of the call is, and what is known of numbers is as before", async (t) => {
+      const journal = open(temporaryDirectory(t));
+      await journal.append([batch([1])]);
+      await assert.rejects(async () => journal.append([batch([2]), batch([3], { agent: "db1" }), batch([4, impossible, 10])]));
+      assert.deepEqual(await ids(journal), ["web1:e1:1"]);
+      assert.equal(journal.last("web1", "e1", "normal"), 1);
+      assert.equal(journal.last("db1", "e1", "normal"), 0);
+      assert.deepEqual(await journal.append([batch([2]), batch([3], { agent: "db1" }), batch([4, 10])]), [
+        { skipped: 0, position: 2 },
+        { skipped: 0, position: 3 },
+        { skipped: 0, position: 4 },
+      ]);
       journal.close();
     });
 
     test("what was appended is there after it is opened again, and still counts once", async (t) => {
       const directory = temporaryDirectory(t);
       const before = open(directory);
-      await before.append([incoming(1), incoming(2)]);
+      await before.append([batch([1, 2]), batch([7], { lane: "high" })]);
       before.close();
       const after = open(directory);
-      assert.equal((await after.read(0, 10)).length, 2);
-      assert.deepEqual(await after.append([incoming(2), incoming(3)]), [null, 3]);
+      assert.equal((await after.read(0, 10)).length, 3);
+      assert.deepEqual(await after.append([batch([2, 3]), batch([7], { lane: "high" })]), [
+        { skipped: 1, position: 4 },
+        { skipped: 1, position: 5 },
+      ]);
       after.close();
     });
 
-    test("whatever comes and comes again, reading page by page gives each once, in order of first arrival", async (t) => {
-      const batches = fc.array(fc.array(fc.tuple(fc.constantFrom("a", "b"), fc.integer({ min: 1, max: 12 })), { maxLength: 6 }), {
+    test("whatever comes, comes again or fails, reading page by page gives each once, in order of first arrival", async (t) => {
+      const arrival = fc.record({
+        agent: fc.constantFrom("a", "b"),
+        lane: fc.constantFrom(...severities),
+        numbers: fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 6 }).map((numbers) => numbers.toSorted((a, b) => a - b)),
+      });
+      const calls = fc.array(fc.record({ arrivals: fc.array(arrival, { maxLength: 4 }), fails: fc.boolean(), reopened: fc.boolean() }), {
         maxLength: 8,
       });
       await fc.assert(
-        fc.asyncProperty(batches, fc.integer({ min: 1, max: 5 }), async (arrivals, page) => {
-          const journal = open(temporaryDirectory(t));
-          for (const batch of arrivals) await journal.append(batch.map(([agent, sequence]) => incoming(sequence, { agent })));
+        fc.asyncProperty(calls, fc.integer({ min: 1, max: 5 }), async (made, page) => {
+          const directory = temporaryDirectory(t);
+          let journal = open(directory);
+          const expected: string[] = [];
+          const marks = new Map<string, number>();
+          for (const { arrivals, fails, reopened } of made) {
+            const batches = arrivals.map(({ agent, lane, numbers }) => batch(numbers, { agent, lane }));
+            if (fails) await assert.rejects(async () => journal.append([...batches, batch([impossible], { agent: "c" })]));
+            else {
+              await journal.append(batches);
+              for (const { agent, lane, numbers } of arrivals) {
+                const mark = marks.get(agent + lane) ?? 0;
+                expected.push(...numbers.filter((number) => number > mark).map((number) => `${agent}:e1:${number}`));
+                marks.set(agent + lane, Math.max(mark, numbers.at(-1) ?? 0));
+              }
+            }
+            if (reopened) {
+              journal.close();
+              journal = open(directory);
+            }
+          }
           const read: { id: string; position: number }[] = [];
           for (let found = await journal.read(0, page); found.length > 0; found = await journal.read(read.at(-1)!.position, page)) {
             assert.ok(found.length <= page);
@@ -92,7 +169,11 @@ export function journalConformance(name: string, { open, impossible }: JournalFa
           }
           assert.deepEqual(
             read.map(({ id }) => id),
-            [...new Set(arrivals.flat().map(([agent, sequence]) => `${agent}:e1:${sequence}`))],
+            expected,
+          );
+          assert.deepEqual(
+            read.map(({ position }) => position),
+            expected.map((_id, index) => index + 1),
           );
           journal.close();
         }),

@@ -17,6 +17,19 @@ export interface EventQuery {
   limit: number;
 }
 
+export const tallyKeys = ["type", "agent", "severity", "hour"] as const;
+export type TallyKey = (typeof tallyKeys)[number];
+
+export interface TallyQuery extends Pick<EventQuery, "agent" | "type" | "since" | "until"> {
+  by: TallyKey;
+}
+
+/** How many events there are of a key. `key`: a type, an agent, a severity; of an hour its beginning, RFC 3339. */
+export interface Tally {
+  key: string;
+  events: number;
+}
+
 /** Checked events of one agent, epoch and lane, their numbers rising. */
 export interface Batch extends Arrival {
   lane: Severity;

@@ -1,90 +1,185 @@
 /**
- * Questions about the past of the journal in SQLite, over a read-only connection of its own.
+ * Questions about the past of the journal in SQLite, over read-only connections of its own. What is still a table is read within one
+ * transaction, so that sealing cannot take it away between two statements; sealed partitions are older than those, and never change. One
+ * that retention has removed is no longer part of the journal; one that is damaged is told of and left out.
  */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { NeedfireError } from "@needfire/shared/errors";
+import { existsSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { errorText, NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
-import { globMatcher } from "@needfire/shared/glob";
 import { parseEventId } from "@needfire/shared/ids";
-import { conditionOf } from "./condition.ts";
-import type { EventQuery } from "./journal.ts";
-import { eventOf } from "./sqlite.ts";
+import type { EventQuery, Tally, TallyQuery } from "./journal.ts";
+import { type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
+import { Question } from "./question.ts";
+import { Sealed } from "./sealed.ts";
+import { type Counts, Tables } from "./tables.ts";
 
-/** Rows that one question may look at; a narrower question reaches further back. */
-const rowsScannedMax = 2_000_000;
+/** Sealed files that are held open: each costs a descriptor and a small cache. */
+const openMax = 100;
+
+export interface ReaderOptions {
+  file: string;
+  /** A sealed partition cannot be read; told once. */
+  onDamaged?: (partition: number, reason: string) => void;
+}
 
 export class SqliteJournalReader {
-  readonly #database: DatabaseSync;
+  readonly #connection: DatabaseSync;
+  readonly #directory: string;
+  readonly #onDamaged: (partition: number, reason: string) => void;
+  readonly #tables: Tables;
+  /** The one that was used last is last. */
+  readonly #open = new Map<number, Sealed>();
+  readonly #damaged = new Set<number>();
 
-  constructor({ file }: { file: string }) {
-    this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+  constructor({ file, onDamaged = () => {} }: ReaderOptions) {
+    this.#connection = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+    this.#directory = sealedDirectory(file);
+    this.#onDamaged = onDamaged;
+    this.#tables = new Tables(this.#connection);
   }
 
   query(query: EventQuery): Event[] {
-    const { sql, values } = selection(query);
-    const accepts = filter(query);
+    const question = new Question(query);
     const found: Event[] = [];
-    let scanned = 0;
-    for (const row of this.#database.prepare(sql).iterate(...values)) {
-      if (++scanned > rowsScannedMax) {
-        throw new NeedfireError(
-          "BAD_REQUEST",
-          `after ${rowsScannedMax} events without enough hits the search was stopped: narrow it with --since, --type or --agent`,
-        );
+    const take = (events: Iterable<Event>) => {
+      for (const event of events) {
+        if (question.holds(event)) found.push(event);
+        if (found.length >= query.limit) return true;
       }
-      const event = eventOf(row);
-      if (accepts(event)) found.push(event);
-      if (found.length === query.limit) break;
-    }
+      return false;
+    };
+    this.#newestFirst({
+      wants: (partition) => mayHave(partition, question),
+      table: (partition) => take(this.#tables.select(partition, question)),
+      sealed: (sealed) => take(sealed.select(question)),
+    });
     return found;
   }
 
   get(id: string): Event | undefined {
     const parts = parseEventId(id);
     if (parts === undefined) return undefined;
-    const row = this.#database
-      .prepare("SELECT * FROM event WHERE agent = ? AND epoch = ? AND sequence = ?")
-      .get(parts.agent, parts.epoch, parts.sequence);
-    return row === undefined ? undefined : eventOf(row);
+    let found: Event | undefined;
+    this.#newestFirst({
+      wants: () => true,
+      table: (partition) => (found = this.#tables.find(partition, parts)) !== undefined,
+      sealed: (sealed) => (found = sealed.find(parts)) !== undefined,
+    });
+    return found;
   }
 
-  causedBy(cause: string, limit: number): Event[] {
-    return this.#database.prepare("SELECT * FROM event WHERE cause = ? ORDER BY position LIMIT ?").all(cause, limit).map(eventOf);
+  /** The first effects of a cause, in order. `since`: when it came to the master; effects come later. */
+  causedBy(cause: string, limit: number, since = Number.NEGATIVE_INFINITY): Event[] {
+    const found: Event[][] = [];
+    this.#newestFirst({
+      wants: ({ state, receivedMax }) => state === "live" || receivedMax >= since,
+      table: (partition) => {
+        found.push(this.#tables.causedBy(partition, cause, limit));
+        return false;
+      },
+      sealed: (sealed) => {
+        found.push(sealed.causedBy(cause, limit));
+        return false;
+      },
+    });
+    return found.toReversed().flat().slice(0, limit);
   }
 
-  /** Positions have no gaps, so the last one is the count; nothing is deleted yet. */
+  /** Most first; hours in their order. */
+  tally({ by, ...query }: TallyQuery): Tally[] {
+    const question = new Question(query);
+    const counts: Counts = new Map();
+    this.#newestFirst({
+      wants: (partition) => mayHave(partition, question),
+      table: (partition) => {
+        this.#tables.count(partition, question, by, counts);
+        return false;
+      },
+      sealed: (sealed) => {
+        sealed.count(question, by, counts);
+        return false;
+      },
+    });
+    const tallies = [...counts].map(([key, events]) => ({ key, events }));
+    const inOrder = (a: Tally, b: Tally) => (a.key < b.key ? -1 : 1);
+    return tallies.toSorted((a, b) => (by === "hour" ? 0 : b.events - a.events) || inOrder(a, b));
+  }
+
+  /** Of the events that the journal still has. Positions have no gaps. */
   count(): number {
-    return Number(this.#database.prepare("SELECT max(position) AS events FROM event").get()?.["events"] ?? 0);
+    return this.#snapshot((partitions) => {
+      const live = partitions.at(-1);
+      if (live === undefined) return 0;
+      return (this.#tables.last(live) ?? live.first - 1) - partitions[0]!.first + 1;
+    });
   }
 
   close(): void {
-    this.#database.close();
+    for (const sealed of this.#open.values()) sealed.close();
+    this.#open.clear();
+    this.#connection.close();
+  }
+
+  /** Each visit says whether that was enough. */
+  #newestFirst({ wants, table, sealed }: Visits): void {
+    const rest = this.#snapshot((partitions) => {
+      const wanted = partitions.filter(wants).toReversed();
+      for (const partition of wanted) if (partition.state !== "sealed" && table(partition)) return [];
+      return wanted.filter(({ state }) => state === "sealed");
+    });
+    for (const partition of rest) if (this.#visit(partition, sealed)) return;
+  }
+
+  #snapshot<T>(read: (partitions: Partition[]) => T): T {
+    this.#connection.exec("BEGIN");
+    try {
+      return read(readCatalogue(this.#connection));
+    } finally {
+      this.#connection.exec("COMMIT");
+    }
+  }
+
+  #visit({ number }: Partition, visit: (sealed: Sealed) => boolean): boolean {
+    if (this.#damaged.has(number)) return false;
+    const file = sealedFile(this.#directory, number);
+    try {
+      return visit(this.#sealed(number, file));
+    } catch (error) {
+      if (error instanceof NeedfireError) throw error;
+      this.#open.get(number)?.close();
+      this.#open.delete(number);
+      if (!existsSync(file) && !this.#isInCatalogue(number)) return false;
+      this.#damaged.add(number);
+      this.#onDamaged(number, errorText(error));
+      return false;
+    }
+  }
+
+  #sealed(number: number, file: string): Sealed {
+    const sealed = this.#open.get(number) ?? new Sealed(file);
+    this.#open.delete(number);
+    this.#open.set(number, sealed);
+    if (this.#open.size > openMax) {
+      const [oldest, unused] = this.#open.entries().next().value!;
+      unused.close();
+      this.#open.delete(oldest);
+    }
+    return sealed;
+  }
+
+  #isInCatalogue(number: number): boolean {
+    return this.#connection.prepare("SELECT 1 FROM partition WHERE number = ?").get(number) !== undefined;
   }
 }
 
-/** What SQL can decide: exact names and times. Globs and CEL are left to `filter`. */
-function selection({ agent, type, since, until }: EventQuery): { sql: string; values: SQLInputValue[] } {
-  const conditions: string[] = [];
-  const values: SQLInputValue[] = [];
-  const add = (condition: string, value: SQLInputValue) => {
-    conditions.push(condition);
-    values.push(value);
-  };
-  if (agent !== undefined && isExact(agent)) add("agent = ?", agent);
-  if (type !== undefined && isExact(type)) add("type = ?", type);
-  if (since !== undefined) add("time >= ?", since);
-  if (until !== undefined) add("time <= ?", until);
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : "";
-  return { sql: `SELECT * FROM event ${where} ORDER BY position DESC`, values };
+interface Visits {
+  wants(partition: Partition): boolean;
+  table(partition: Partition): boolean;
+  sealed(sealed: Sealed): boolean;
 }
 
-function filter({ agent, type, where }: EventQuery): (event: Event) => boolean {
-  const agentMatches = agent === undefined || isExact(agent) ? () => true : globMatcher(agent);
-  const typeMatches = type === undefined || isExact(type) ? () => true : globMatcher(type);
-  const holds = where === undefined ? () => true : conditionOf(where);
-  return (event) => agentMatches(event.agent) && typeMatches(event.type) && holds(event);
-}
-
-function isExact(pattern: string): boolean {
-  return /^[A-Za-z0-9._-]+$/.test(pattern);
+/** What the catalogue rules out. The live partition's times are not in it. */
+function mayHave({ state, timeMin, timeMax }: Partition, question: Question): boolean {
+  return state === "live" || question.meets(timeMin, timeMax);
 }

@@ -1,85 +1,103 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { test, type TestContext } from "node:test";
-import { Database } from "../store/database.ts";
-import type { IncomingEvent } from "@needfire/shared/event";
-import { incoming, temporaryDirectory } from "../fixture.ts";
+import { test } from "node:test";
+import { temporaryDirectory } from "../fixture.ts";
 import { journalConformance } from "./journal.conformance.ts";
-import type { EventQuery } from "./journal.ts";
-import { JournalWriter } from "./sqlite.ts";
-import { SqliteJournalReader } from "./sqlite-reader.ts";
+import { Database } from "../store/database.ts";
+import { batch, databaseFile, numbered, openWriter } from "./journal-fixture.ts";
 
-const open = (directory: string) => new JournalWriter(new Database({ file: join(directory, "journal.db"), synchronous: "NORMAL" }));
+const impossible = numbered(9, { type: undefined as unknown as string });
 
-journalConformance("SQLite", { open, impossible: incoming(9, { type: undefined as unknown as string }) });
+journalConformance("SQLite", { open: (directory) => openWriter(directory), impossible });
+// A partition for every three events: whatever happens, happens across partitions.
+journalConformance("SQLite, in small partitions", { open: (directory) => openWriter(directory, { partitionEventsMax: 3 }), impossible });
 
-function history(t: TestContext, events: IncomingEvent[]) {
-  const directory = temporaryDirectory(t);
-  const writer = open(directory);
-  writer.append(events);
-  const reader = new SqliteJournalReader({ file: join(directory, "journal.db") });
-  t.after(() => {
-    reader.close();
-    writer.close();
-  });
-  const asked = (query: Partial<EventQuery>) => reader.query({ limit: 100, ...query }).map(({ id }) => id);
-  return { writer, reader, asked };
-}
-
-const some = [
-  incoming(1, { agent: "web1", type: "file.changed" }),
-  incoming(2, { agent: "web2", type: "file.created" }),
-  incoming(3, { agent: "db1", type: "cpu.high", data: { percent: 91 } }),
-  incoming(4, { agent: "db1", type: "cpu.high", data: { percent: 99 } }),
-  incoming(5, { agent: "db1", type: "cpu.normal", data: {} }),
-];
-
-test("a question gets the newest first, and no more than it wants", (t) => {
-  const { asked } = history(t, some);
-  assert.deepEqual(asked({}), ["db1:e1:5", "db1:e1:4", "db1:e1:3", "web2:e1:2", "web1:e1:1"]);
-  assert.deepEqual(asked({ limit: 2 }), ["db1:e1:5", "db1:e1:4"]);
+test("a full partition is closed, and the catalogue knows its positions and times", (t) => {
+  const writer = openWriter(temporaryDirectory(t), { partitionEventsMax: 2 });
+  writer.append([batch([numbered(1, { time: 50 }), numbered(2, { time: 20 })], { received: 70 })]);
+  writer.append([batch([3], { received: 80 })]);
+  const [closed, live] = writer.partitions();
+  const { bytes, ...rest } = closed!;
+  assert.deepEqual(rest, { number: 1, state: "closed", first: 1, last: 2, timeMin: 20, timeMax: 50, receivedMin: 70, receivedMax: 70 });
+  assert.ok(bytes > 0);
+  assert.deepEqual([live?.number, live?.state, live?.first, live?.last], [2, "live", 3, 3]);
+  writer.close();
 });
 
-test("names and globs choose agents and types", (t) => {
-  const { asked } = history(t, some);
-  assert.deepEqual(asked({ agent: "web1" }), ["web1:e1:1"]);
-  assert.deepEqual(asked({ agent: "web*" }), ["web2:e1:2", "web1:e1:1"]);
-  assert.deepEqual(asked({ type: "file.*" }), ["web2:e1:2", "web1:e1:1"]);
-  assert.deepEqual(asked({ type: "cpu.high", agent: "{db1,db2}", limit: 1 }), ["db1:e1:4"]);
-  assert.deepEqual(asked({ agent: "web" }), []);
-});
-
-test("times are of the event, and both ends belong to the range", (t) => {
-  const { asked } = history(t, some);
-  assert.deepEqual(asked({ since: 2_000, until: 3_000 }), ["db1:e1:3", "web2:e1:2"]);
-  assert.deepEqual(asked({ since: 4_001 }), ["db1:e1:5"]);
-  assert.deepEqual(asked({ until: 1_000 }), ["web1:e1:1"]);
-});
-
-test("a condition chooses by data; where the field is missing it is false; a broken one is refused", (t) => {
-  const { asked } = history(t, some);
-  assert.deepEqual(asked({ where: "event.data.percent > 95" }), ["db1:e1:4"]);
-  assert.deepEqual(asked({ where: 'event.agent == "web1" || event.data.percent > 95' }), ["db1:e1:4", "web1:e1:1"]);
-  assert.throws(() => asked({ where: "event.data.percent >" }), { code: "EXPRESSION_INVALID", message: /column/ });
-});
-
-test("an event is found by its id, and by what it was caused by, in order; what is no id finds nothing", (t) => {
-  const cause = "t-0123456789ab0000.1";
-  const { reader } = history(t, [...some, incoming(6, { cause }), incoming(7, { cause }), incoming(8, { cause: `${cause}0` })]);
-  assert.equal(reader.get("db1:e1:3")?.type, "cpu.high");
-  assert.equal(reader.get("db1:e1:1"), undefined);
-  assert.equal(reader.get("' OR 1=1"), undefined);
+test("a partition is closed after a day, however few events it has; an empty one is not", (t) => {
+  const writer = openWriter(temporaryDirectory(t));
+  const day = 86_400_000;
+  writer.append([batch([1], { received: 10 * day })]);
+  writer.append([batch([2], { received: 11 * day })]);
+  assert.equal(writer.partitions().length, 1);
+  writer.append([batch([3], { received: 11 * day + 1 })]);
   assert.deepEqual(
-    reader.causedBy(cause, 10).map(({ id }) => id),
-    ["web1:e1:6", "web1:e1:7"],
+    writer.partitions().map(({ first, last }) => [first, last]),
+    [
+      [1, 2],
+      [3, 3],
+    ],
   );
-  assert.equal(reader.causedBy(cause, 1).length, 1);
+  writer.close();
 });
 
-test("the reader sees what the writer has committed, without being opened again", (t) => {
-  const { writer, reader, asked } = history(t, []);
-  assert.equal(reader.count(), 0);
-  writer.append(some);
-  assert.equal(reader.count(), 5);
-  assert.equal(asked({}).length, 5);
+test("what is known of the live partition is the same after it is opened again", (t) => {
+  const directory = temporaryDirectory(t);
+  const before = openWriter(directory, { partitionEventsMax: 2 });
+  before.append([batch([1, 2, 3], { received: 70 }), batch([4], { received: 90 })]);
+  const partitions = structuredClone(before.partitions());
+  before.close();
+  const after = openWriter(directory);
+  assert.deepEqual(after.partitions(), partitions);
+  after.close();
+});
+
+test("a journal of before partitions keeps its events, their positions and what it knew of repetitions", (t) => {
+  const directory = temporaryDirectory(t);
+  const database = new Database({ file: databaseFile(directory), synchronous: "NORMAL" });
+  const before = `CREATE TABLE event (
+    position INTEGER PRIMARY KEY,
+    agent TEXT NOT NULL, epoch TEXT NOT NULL, sequence INTEGER NOT NULL,
+    type TEXT NOT NULL, source TEXT NOT NULL, subject TEXT, time REAL NOT NULL, received REAL NOT NULL,
+    severity TEXT NOT NULL, beacon TEXT, cause TEXT, data TEXT NOT NULL
+  ) STRICT`;
+  database.migrate("journal", [before]);
+  const insert = database.connection.prepare("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const source = "/agents/web1/beacons/etc";
+  insert.run(3, "web1", "e1", 7, "file.changed", source, "/etc/motd", 5.5, 6.25, "high", "etc", null, '{"n":7,"text":"ä"}');
+  insert.run(4, "db1", "e2", 2, "cpu.high", "/agents/db1", null, 7, 8, "low", null, "t-0123456789ab0000.1", "{}");
+  database.close();
+
+  const writer = openWriter(directory);
+  assert.deepEqual(writer.read(0, 10), [
+    {
+      position: 3,
+      id: "web1:e1:7",
+      type: "file.changed",
+      source,
+      agent: "web1",
+      subject: "/etc/motd",
+      time: 5.5,
+      received: 6.25,
+      severity: "high",
+      beacon: "etc",
+      data: { n: 7, text: "ä" },
+    },
+    {
+      position: 4,
+      id: "db1:e2:2",
+      type: "cpu.high",
+      source: "/agents/db1",
+      agent: "db1",
+      time: 7,
+      received: 8,
+      severity: "low",
+      cause: "t-0123456789ab0000.1",
+      data: {},
+    },
+  ]);
+  assert.deepEqual(writer.append([batch([7, 8]), batch([1, 2], { agent: "db1", epoch: "e2", lane: "critical" })]), [
+    { skipped: 1, position: 5 },
+    { skipped: 2, position: 6 },
+  ]);
+  writer.close();
 });

@@ -1,44 +1,100 @@
 /**
- * The journal in SQLite (WAL): the writer, its table, and a row as an event. The reader is in `sqlite-reader.ts`, since it runs in
- * another thread.
+ * The journal's writer in SQLite. It appends to the live partition, a table without any secondary index, many rows to a statement; a
+ * full one is closed and the next one begun in the same transaction. Sealing and retention (upkeep.ts) call the methods that move a
+ * partition on. The reader is in `sqlite-reader.ts`, since it runs in another thread.
+ *
+ * Keeps P1: an event and the mark that tells it from its repetition (origins.ts) are one transaction.
  */
-import type { StatementSync } from "node:sqlite";
-import type { Event, IncomingEvent } from "@needfire/shared/event";
-import { eventId } from "@needfire/shared/ids";
+import type { SQLInputValue, StatementSync } from "node:sqlite";
+import { type Event, severities, type Severity } from "@needfire/shared/event";
 import type { Database } from "../store/database.ts";
+import type { Batch, Journal, Placed } from "./journal.ts";
+import { Origins } from "./origins.ts";
+import {
+  createTable,
+  eventColumnCount,
+  eventColumns,
+  eventOfRow,
+  type EventRow,
+  measure,
+  migrateJournal,
+  type Partition,
+  readCatalogue,
+  sealedDirectory,
+  sealedFile,
+  tableOf,
+} from "./partition.ts";
+import { Sealed } from "./sealed.ts";
 
-const migrations = [
-  `CREATE TABLE event (
-     position INTEGER PRIMARY KEY,
-     agent TEXT NOT NULL, epoch TEXT NOT NULL, sequence INTEGER NOT NULL,
-     type TEXT NOT NULL, source TEXT NOT NULL, subject TEXT, time REAL NOT NULL, received REAL NOT NULL,
-     severity TEXT NOT NULL, beacon TEXT, cause TEXT, data TEXT NOT NULL
-   ) STRICT;
-   CREATE UNIQUE INDEX event_number ON event (agent, epoch, sequence);
-   CREATE INDEX event_type ON event (type);
-   CREATE INDEX event_time ON event (time);
-   CREATE INDEX event_cause ON event (cause) WHERE cause IS NOT NULL;`,
-] as const;
+/** A live partition with more events than this is closed before the next batch. */
+const partitionEventsMax = 250_000;
+/** A live partition whose first event came longer ago than this is closed before the next batch. */
+const partitionAgeMaxMs = 86_400_000;
+/** Rows to an `INSERT`; what is left over goes in powers of two. */
+const rowsPerInsert = 32;
 
-type Row = Record<string, unknown>;
+const rowText = `(${Array(eventColumnCount).fill("?").join(", ")})`;
+const severityCodes = Object.fromEntries(severities.map((severity, code) => [severity, code])) as Record<Severity, number>;
 
-export class JournalWriter {
+export interface JournalOptions {
+  partitionEventsMax?: number;
+}
+
+export class JournalWriter implements Journal {
   readonly #database: Database;
-  readonly #insert: StatementSync;
-  readonly #read: StatementSync;
+  readonly #directory: string;
+  readonly #eventsMax: number;
+  readonly #origins: Origins;
+  /** The live one is last. */
+  #partitions: Partition[];
+  #live: Partition;
+  /** Of the live table, by their number of rows. */
+  #inserts = new Map<number, StatementSync>();
+  readonly #values: SQLInputValue[] = [];
 
-  constructor(database: Database) {
+  constructor(database: Database, { partitionEventsMax: eventsMax = partitionEventsMax }: JournalOptions = {}) {
     this.#database = database;
-    database.migrate("journal", migrations);
-    this.#insert = database.connection.prepare(
-      `INSERT INTO event (agent, epoch, sequence, type, source, subject, time, received, severity, beacon, cause, data)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING position`,
-    );
-    this.#read = database.connection.prepare("SELECT * FROM event WHERE position > ? ORDER BY position LIMIT ?");
+    this.#directory = sealedDirectory(database.file);
+    this.#eventsMax = eventsMax;
+    migrateJournal(database);
+    this.#origins = new Origins(database.connection);
+    this.#partitions = readCatalogue(database.connection);
+    this.#live = measure(database.connection, this.#partitions.at(-1)!);
+    this.#partitions[this.#partitions.length - 1] = this.#live;
   }
 
-  append(events: IncomingEvent[]): (number | null)[] {
-    return this.#database.transaction(() => events.map((event) => this.#append(event)), { durable: false });
+  /** The sealed, closed and live partitions as they are now, in order. */
+  partitions(): readonly Readonly<Partition>[] {
+    return this.#partitions;
+  }
+
+  last(agent: string, epoch: string, lane: Severity): number {
+    return this.#origins.last(agent, epoch, lane);
+  }
+
+  append(batches: readonly Batch[]): Placed[] {
+    const partitions = [...this.#partitions];
+    const live = { ...this.#live };
+    try {
+      const placed = this.#database.transaction(
+        () => {
+          const done = batches.map((batch) => this.#place(batch));
+          this.#insertRows();
+          this.#origins.write();
+          return done;
+        },
+        { durable: false },
+      );
+      this.#origins.committed();
+      return placed;
+    } catch (error) {
+      this.#origins.rolledBack();
+      this.#values.length = 0;
+      this.#partitions = [...partitions.slice(0, -1), live];
+      if (this.#live.number !== live.number) this.#inserts.clear();
+      this.#live = live;
+      throw error;
+    }
   }
 
   sync(): void {
@@ -46,48 +102,143 @@ export class JournalWriter {
   }
 
   read(after: number, limit: number): Event[] {
-    return this.#read.all(after, limit).map(eventOf);
+    const found: Event[] = [];
+    for (const partition of this.#partitions) {
+      if (partition.last <= after) continue;
+      if (found.length === limit) break;
+      for (const event of this.#readPartition(partition, after, limit - found.length)) found.push(event);
+    }
+    return found;
+  }
+
+  /** A closed partition has become a file: its table goes, and the pages that it took are free for the next one. */
+  markSealed(number: number, bytes: number): void {
+    this.#database.transaction(
+      () => {
+        const { connection } = this.#database;
+        connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
+        connection.exec(`DROP TABLE ${tableOf(number)}`);
+      },
+      { durable: false },
+    );
+    this.#partitions = this.#partitions.map((partition) =>
+      partition.number === number ? { ...partition, state: "sealed", bytes } : partition,
+    );
+  }
+
+  /** Takes the oldest partitions, which must be sealed, out of the journal. Durable when it returns: their files may go then. */
+  forget(numbers: readonly number[]): void {
+    this.#database.transaction(
+      () => {
+        for (const number of numbers) this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+      },
+      { durable: true },
+    );
+    this.#partitions = this.#partitions.filter(({ number }) => !numbers.includes(number));
   }
 
   close(): void {
     this.#database.close();
   }
 
-  #append(event: IncomingEvent): number | null {
-    const { agent, epoch, sequence, type, source, subject, time, received, severity, beacon, cause, data } = event;
-    const row = this.#insert.get(
-      agent,
-      epoch,
-      sequence,
-      type,
-      source,
-      subject ?? null,
-      time,
-      received,
-      severity,
-      beacon ?? null,
-      cause ?? null,
-      JSON.stringify(data),
+  #place(batch: Batch): Placed {
+    const { events, lane, agent, epoch, received } = batch;
+    const origin = this.#origins.of(agent, epoch);
+    const mark = origin.marks[lane];
+    let skipped = 0;
+    while (skipped < events.length && events[skipped]![0] <= mark) skipped++;
+    if (skipped === events.length) return { skipped, position: this.#live.last + 1 };
+    if (this.#isOver(received)) this.#rotate();
+    const live = this.#live;
+    const position = live.last + 1;
+    const values = this.#values;
+    for (let index = skipped; index < events.length; index++) {
+      const [sequence, type, time, severity, subject, beacon, cause, data] = events[index]!;
+      values.push(++live.last, origin.id, sequence, type, time, received, severityCodes[severity], subject, beacon, cause, data);
+      if (time < live.timeMin) live.timeMin = time;
+      if (time > live.timeMax) live.timeMax = time;
+      live.bytes += data.length;
+      if (values.length === rowsPerInsert * eventColumnCount) this.#insertRows();
+    }
+    if (received < live.receivedMin) live.receivedMin = received;
+    if (received > live.receivedMax) live.receivedMax = received;
+    this.#origins.move(origin, lane, events.at(-1)![0]);
+    return { skipped, position };
+  }
+
+  #insertRows(): void {
+    const values = this.#values;
+    let from = 0;
+    for (let rows = rowsPerInsert; from < values.length; rows >>= 1) {
+      const width = rows * eventColumnCount;
+      if (values.length - from < width) continue;
+      this.#insert(rows).run(...(values.length === width ? values : values.slice(from, from + width)));
+      from += width;
+    }
+    values.length = 0;
+  }
+
+  #insert(rows: number): StatementSync {
+    let statement = this.#inserts.get(rows);
+    if (statement === undefined) {
+      const sql = `INSERT INTO ${tableOf(this.#live.number)} (${eventColumns}) VALUES ${Array(rows).fill(rowText).join(", ")}`;
+      this.#inserts.set(rows, (statement = this.#database.connection.prepare(sql)));
+    }
+    return statement;
+  }
+
+  #isOver(now: number): boolean {
+    const { first, last, receivedMin } = this.#live;
+    return last - first + 1 >= this.#eventsMax || (last >= first && now - receivedMin > partitionAgeMaxMs);
+  }
+
+  /** Closes the live partition and begins the next one. */
+  #rotate(): void {
+    this.#insertRows();
+    const { connection } = this.#database;
+    const closed = this.#live;
+    closed.state = "closed";
+    connection
+      .prepare(
+        `UPDATE partition SET state = 'closed', last = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
+         WHERE number = ?`,
+      )
+      .run(closed.last, closed.timeMin, closed.timeMax, closed.receivedMin, closed.receivedMax, closed.bytes, closed.number);
+    this.#live = emptyPartition(closed.number + 1, closed.last + 1);
+    this.#partitions.push(this.#live);
+    this.#inserts.clear();
+    connection.exec(createTable(this.#live.number));
+    connection.prepare("INSERT INTO partition (number, state, first) VALUES (?, 'live', ?)").run(this.#live.number, this.#live.first);
+  }
+
+  #readPartition({ number, state }: Partition, after: number, limit: number): Event[] {
+    if (state === "sealed") {
+      const sealed = new Sealed(sealedFile(this.#directory, number));
+      try {
+        return sealed.read(after, limit);
+      } finally {
+        sealed.close();
+      }
+    }
+    const statement = this.#database.connection.prepare(
+      `SELECT ${eventColumns} FROM ${tableOf(number)} WHERE position > ? ORDER BY position LIMIT ?`,
     );
-    return row === undefined ? null : Number(row["position"]);
+    statement.setReturnArrays(true);
+    const rows = statement.all(after, limit) as unknown as EventRow[];
+    return rows.map((row) => eventOfRow(row, this.#origins.get(row[1] as number)));
   }
 }
 
-/** A row of `event`, whole. */
-export function eventOf(row: Row): Event {
-  const agent = String(row["agent"]);
+function emptyPartition(number: number, first: number): Partition {
   return {
-    position: Number(row["position"]),
-    id: eventId(agent, String(row["epoch"]), Number(row["sequence"])),
-    type: String(row["type"]),
-    source: String(row["source"]),
-    agent,
-    ...(row["subject"] === null ? {} : { subject: String(row["subject"]) }),
-    time: Number(row["time"]),
-    received: Number(row["received"]),
-    severity: row["severity"] as Event["severity"],
-    ...(row["beacon"] === null ? {} : { beacon: String(row["beacon"]) }),
-    ...(row["cause"] === null ? {} : { cause: String(row["cause"]) }),
-    data: JSON.parse(String(row["data"])) as Record<string, unknown>,
+    number,
+    state: "live",
+    first,
+    last: first - 1,
+    timeMin: Number.POSITIVE_INFINITY,
+    timeMax: Number.NEGATIVE_INFINITY,
+    receivedMin: Number.POSITIVE_INFINITY,
+    receivedMax: Number.NEGATIVE_INFINITY,
+    bytes: 0,
   };
 }

@@ -14,6 +14,7 @@ export interface DatabaseOptions {
 
 export class Database {
   readonly connection: DatabaseSync;
+  readonly file: string;
   readonly #lock: DatabaseSync;
   readonly #full: boolean;
   #synchronous: "FULL" | "NORMAL" = "NORMAL";
@@ -22,6 +23,7 @@ export class Database {
 
   /** Throws `STATE_LOCKED` when another process has it. */
   constructor({ file, synchronous }: DatabaseOptions) {
+    this.file = file;
     this.#full = synchronous === "FULL";
     this.#lock = lockState(`${file}.lock`);
     this.connection = new DatabaseSync(file, { timeout: 5_000 });
@@ -33,7 +35,10 @@ export class Database {
     );
   }
 
-  /** All of `work` or nothing. Not `durable`: it is in its place, and on the disk with the next durable transaction or `sync`. */
+  /**
+   * All of `work` or nothing. Not `durable`: it is in its place, and on the disk with the next durable transaction or `sync`. Throws what
+   * `work` throws, and `DISK_FULL`.
+   */
   transaction<T>(work: () => T, { durable }: { durable: boolean }): T {
     this.#set(durable && this.#full ? "FULL" : "NORMAL");
     this.connection.exec("BEGIN IMMEDIATE");
@@ -44,7 +49,7 @@ export class Database {
       return result;
     } catch (error) {
       if (this.connection.isTransaction) this.connection.exec("ROLLBACK");
-      throw error;
+      throw isFull(error) ? new NeedfireError("DISK_FULL", `there is no room for ${this.file}`, { cause: error }) : error;
     }
   }
 
@@ -95,4 +100,10 @@ function lockState(file: string): DatabaseSync {
     lock.close();
     throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
+}
+
+const sqliteFull = 13;
+
+function isFull(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull;
 }
