@@ -75,7 +75,9 @@ export class Admission {
     const events: WireEvent[] = [];
     let sequence = after;
     for (const value of values) {
-      const event = await this.#event(agent, value, tell);
+      const checked = checkWireEvent(value);
+      const attributed = checked.ok ? this.#attributed(agent, checked.event, tell) : rejected(agent, value, checked.reason, tell);
+      const event = attributed instanceof Promise ? await attributed : attributed;
       if (event === undefined) continue;
       if (event[0] <= sequence) return { kind: "refused", reason: `event ${event[0]} after ${sequence}: numbers rise within a lane` };
       sequence = event[0];
@@ -86,17 +88,20 @@ export class Admission {
     return { kind: "taken", lane, epoch, sequence, resumed };
   }
 
-  /** The event, or what stands for it when it fails; undefined when it has no number of its own. */
-  async #event(agent: string, value: unknown, tell: MasterEventDraft[]): Promise<WireEvent | undefined> {
-    const checked = checkWireEvent(value);
-    if (!checked.ok) return rejected(agent, value, checked.reason, tell);
-    const { event } = checked;
+  /** The event, or what stands for it when it is not this agent's to say; at once for nearly all. */
+  #attributed(agent: string, event: WireEvent, tell: MasterEventDraft[]): Promise<WireEvent | undefined> | WireEvent {
     const [, type, , , , , cause] = event;
-    if (type === resultType || isReservedType(type)) {
-      const refusal = await this.#refusal(agent, event);
-      return refusal === undefined ? event : rejected(agent, value, refusal, tell);
-    }
-    if (cause !== null && !(await this.#mayCause(agent, cause))) event[6] = null;
+    if (isReservedType(type)) return this.#reserved(agent, event, tell);
+    return cause === null ? event : this.#caused(agent, event, cause);
+  }
+
+  async #reserved(agent: string, event: WireEvent, tell: MasterEventDraft[]): Promise<WireEvent | undefined> {
+    const refusal = await this.#refusal(agent, event);
+    return refusal === undefined ? event : rejected(agent, event, refusal, tell);
+  }
+
+  async #caused(agent: string, event: WireEvent, cause: string): Promise<WireEvent> {
+    if (!(await this.#mayCause(agent, cause))) event[6] = null;
     return event;
   }
 

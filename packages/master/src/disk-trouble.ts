@@ -1,6 +1,7 @@
 /**
  * What a disk's refusal looks like when it comes through SQLite: there is no room, or the device fails. It may pass; the data is not wrong.
  */
+import { NeedfireError } from "@needfire/shared/errors";
 
 // https://sqlite.org/rescode.html
 const sqliteReadonly = 8;
@@ -14,6 +15,7 @@ function sqliteCode(error: unknown): number | undefined {
 }
 
 export function isDiskTrouble(error: unknown): boolean {
+  if (error instanceof NeedfireError) return error.code === "DISK_FULL";
   const code = sqliteCode(error);
   return code === sqliteFull || code === sqliteIoError || code === sqliteCannotOpen || code === sqliteReadonly;
 }

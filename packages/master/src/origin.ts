@@ -11,6 +11,13 @@ export interface Origin {
   ancestry: readonly string[];
 }
 
+const nobody: readonly string[] = [];
+
+/** The origin of an event without a cause. */
+export function fromNowhere({ agent }: Event): Origin {
+  return { agent, ancestry: nobody };
+}
+
 export async function originOf({ agent, cause }: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
   const kind = cause === undefined ? undefined : idKind(cause);
   if (cause === undefined || kind === undefined || kind === "event") return { agent, ancestry: [] };

@@ -8,7 +8,7 @@ import { taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
-import { originOf } from "./origin.ts";
+import { fromNowhere, type Origin, originOf } from "./origin.ts";
 import type { Change, Store } from "./store/store.ts";
 
 /** A command that will have no result, and why. */
@@ -43,7 +43,12 @@ export class React {
 
   async judge(events: readonly Event[], expired: readonly Expired[]): Promise<Change[]> {
     const changes: Change[] = [];
-    for (const event of events) await this.#judgeEvent(event, changes);
+    for (const event of events) {
+      if (event.type === resultType) await this.#takeReport(event, changes);
+      // Hardly any event has a cause: the others are judged without a wait.
+      const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
+      this.#judgeEvent(event, origin, changes);
+    }
     for (const { execution, reason } of expired) {
       const task = await this.#task(execution.task);
       const input = { kind: "expired", execution: execution.id, reason } as const;
@@ -62,13 +67,11 @@ export class React {
     return (await this.#task(taskOfExecution(execution)))?.agent;
   }
 
-  async #judgeEvent(event: Event, changes: Change[]): Promise<void> {
+  #judgeEvent(event: Event, from: Origin, changes: Change[]): void {
     const { clock, reactors, agentView } = this.#options;
-    if (event.type === resultType) await this.#takeReport(event, changes);
-    const from = event.cause === undefined ? { agent: event.agent, ancestry: [] } : await originOf(event, (id) => this.#task(id));
-    const origin = { event, ...from };
+    const origin = { event, agent: from.agent, ancestry: from.ancestry };
     // Why the others did not fire is asked of history (api/decisions.ts), not of the log: a line an event and reactor would drown it.
-    for (const decision of match(reactors(), { ...origin, agent: agentView(origin.agent) }))
+    for (const decision of match(reactors(), { ...origin, agent: agentView(from.agent) }))
       if (decision.kind === "fire") this.#change(startTask(decision, origin, clock.now()), true, changes);
   }
 

@@ -18,7 +18,8 @@ export const resultType = "execution.finished";
 export const customTypePattern = `^(?!(${reservedPrefixes.map((prefix) => prefix.slice(0, -1)).join("|")})\\.)${eventTypePattern.slice(1)}`;
 
 export function isReservedType(type: string): boolean {
-  return reservedPrefixes.some((prefix) => type.startsWith(prefix));
+  const first = type.slice(0, type.indexOf(".") + 1);
+  return (reservedPrefixes as readonly string[]).includes(first);
 }
 
 /** What an agent says of an event. `time`: ms since the epoch. `cause`: the execution whose effect it is. */

@@ -72,18 +72,19 @@ export interface Arrival {
 /** A checked event as the rest of the program sees it. */
 export function eventOfWire({ agent, epoch, received }: Arrival, event: WireEvent, position: number): Event {
   const [number, eventType, eventTime, eventSeverity, eventSubject, eventBeacon, eventCause, data] = event;
-  return {
+  const made: Event = {
     position,
     id: eventId(agent, epoch, number),
     type: eventType,
     source: eventSource(agent, eventBeacon ?? undefined),
     agent,
-    ...(eventSubject === null ? {} : { subject: eventSubject }),
     time: eventTime,
     received,
     severity: eventSeverity,
-    ...(eventBeacon === null ? {} : { beacon: eventBeacon }),
-    ...(eventCause === null ? {} : { cause: eventCause }),
     data: eventData(data),
   };
+  if (eventSubject !== null) made.subject = eventSubject;
+  if (eventBeacon !== null) made.beacon = eventBeacon;
+  if (eventCause !== null) made.cause = eventCause;
+  return made;
 }
