@@ -2,8 +2,10 @@
  * A peer on the bus that does what it is told, honest or not: for tests of the gate. Speaks frames directly, without the agent.
  */
 import { randomBytes } from "node:crypto";
+import type { EventDraft, Severity } from "@needfire/shared/event";
 import { helloProof, type KeyPair, sharedSecret } from "@needfire/shared/identity";
 import { type AgentMessage, decodeFromMaster, encode, type MasterMessage } from "@needfire/shared/wire";
+import { type WireEvent, wireEvent } from "@needfire/shared/wire-event";
 import { curveKeyPair, Dealer } from "zeromq";
 
 export interface PeerOptions {
@@ -128,6 +130,19 @@ export class BusPeer {
       this.#wake.resolve();
     }
   }
+}
+
+/** A batch of events as an agent sends it; `events` may be anything. */
+export function eventsMessage(
+  events: unknown[],
+  { lane = "low" as Severity, epoch = "e1", after = 0, resumed = false } = {},
+): Extract<AgentMessage, { kind: "events" }> {
+  return { kind: "events", body: { lane, epoch, after, ...(resumed ? { resumed } : {}), events } };
+}
+
+/** A plain event with a number. */
+export function plainEvent(sequence: number, given: Partial<EventDraft> = {}): WireEvent {
+  return wireEvent(sequence, { type: "x.y", time: 1, severity: "low", data: {}, ...given });
 }
 
 export function freshRoutingId(): Buffer {

@@ -12,7 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseJoinString } from "@needfire/shared/identity";
 import { encode, frameBytesMax } from "@needfire/shared/wire";
 import { curveKeyPair, Dealer } from "zeromq";
-import { BusPeer } from "./bus-peer.ts";
+import { BusPeer, eventsMessage } from "./bus-peer.ts";
 import { type Process, Testbed, until } from "./testbed.ts";
 
 /** From the first byte of a connection to its end when it does not say who it is; the master's default is 5 s. */
@@ -167,10 +167,7 @@ describe("hostile bytes on the port", () => {
       Buffer.from("c70a01414141", "hex"), // an extension, cut short
       Buffer.from("dfffffffff", "hex"), // a map of 2^32 entries
       Buffer.from('{"kind":"hello"}'),
-      encode(
-        { kind: "events", body: { epoch: "e1", events: [null, 1, "x", [], { sequence: -1 }, { __proto__: null }] } },
-        { session: peer.session, counter: 0 },
-      ),
+      encode(eventsMessage([null, 1, "x", [], [-1], { __proto__: null }]), { session: peer.session, counter: 0 }),
     ];
     const rounds = 2_000;
     for (let round = 0; round < rounds; round++) {

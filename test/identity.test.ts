@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseJoinString } from "@needfire/shared/identity";
 import { decodeFromAgent } from "@needfire/shared/wire";
-import { BusPeer, freshRoutingId } from "./bus-peer.ts";
+import { BusPeer, eventsMessage, freshRoutingId, plainEvent } from "./bus-peer.ts";
 import { Testbed, until } from "./testbed.ts";
 
 /** Long enough for an answer that must not come: ten times what an honest one takes here. */
@@ -50,10 +50,7 @@ describe("with manual enrolment", () => {
   test("a pending peer's events are not heard", async () => {
     const peer = new BusPeer(await doorOf(bed));
     assert.equal(await peer.join("silent1"), "pending");
-    await peer.send(
-      { kind: "events", body: { epoch: "e1", events: [{ sequence: 1, type: "x.y", time: 1, severity: "low", data: {} }] } },
-      { session: "guess", counter: 1 },
-    );
+    await peer.send(eventsMessage([plainEvent(1)]), { session: "guess", counter: 1 });
     await peer.send({ kind: "facts", body: { facts: {}, labels: {}, beacons: "", files: "" } }, { session: "", counter: 0 });
     assert.equal(await peer.expect("ack", silenceMs), undefined);
     assert.equal(await peer.expect("files", 0), undefined);
@@ -77,11 +74,11 @@ describe("with manual enrolment", () => {
     await peer.join("gone1");
     await bed.client.decideKey("gone1", "accept");
     peer.session = (await peer.expect("welcome"))!.body.session;
-    await peer.send({ kind: "events", body: { epoch: "e1", events: [{ sequence: 1, type: "x.y", time: 1, severity: "low", data: {} }] } });
+    await peer.send(eventsMessage([plainEvent(1)]));
     assert.equal((await peer.expect("ack"))?.body.sequence, 1);
     await bed.client.decideKey("gone1", "revoke");
     await peer.expect("refused");
-    await peer.send({ kind: "events", body: { epoch: "e1", events: [{ sequence: 2, type: "x.y", time: 1, severity: "low", data: {} }] } });
+    await peer.send(eventsMessage([plainEvent(2)], { after: 1 }));
     assert.equal(await peer.expect("ack", silenceMs), undefined);
     assert.equal((await bed.client.events({ agent: "gone1" })).events.length, 1);
     peer.close();
@@ -143,7 +140,6 @@ describe("with tokens", () => {
     let victim: BusPeer;
     let attacker: BusPeer;
     let door: { address: string; masterKey: string };
-    const event = (sequence: number) => ({ sequence, type: "x.y", time: 1, severity: "low" as const, data: {} });
     const victimEvents = async () => (await bed.client.events({ agent: "victim", limit: 1_000 })).events.length;
 
     before(async () => {
@@ -153,7 +149,7 @@ describe("with tokens", () => {
       attacker = new BusPeer(door);
       assert.equal(await victim.join("victim", token), "welcome");
       assert.equal(await attacker.join("attacker", token), "welcome");
-      await victim.send({ kind: "events", body: { epoch: "e1", events: [event(1)] } });
+      await victim.send(eventsMessage([plainEvent(1)]));
       assert.equal((await victim.expect("ack"))?.body.sequence, 1);
     });
     after(() => {
@@ -196,7 +192,7 @@ describe("with tokens", () => {
 
     test("by naming the victim's session in its own connection", async () => {
       const before = await victimEvents();
-      await attacker.send({ kind: "events", body: { epoch: "e1", events: [event(50)] } }, { session: victim.session, counter: 1_000 });
+      await attacker.send(eventsMessage([plainEvent(50)]), { session: victim.session, counter: 1_000 });
       assert.equal(await attacker.expect("ack", silenceMs), undefined);
       assert.equal(await victimEvents(), before);
     });
@@ -213,7 +209,7 @@ describe("with tokens", () => {
       const thief = new BusPeer({ ...door, keys: attacker.keys, routingId: victim.routingId });
       const before = await victimEvents();
       // Whatever is known of the session but its secret; then with everything that went over it, byte for byte.
-      await thief.send({ kind: "events", body: { epoch: "e1", events: [event(60)] } }, { session: "", counter: 999 });
+      await thief.send(eventsMessage([plainEvent(60)]), { session: "", counter: 999 });
       for (const frame of recorded) await thief.sendRaw(frame);
       assert.equal(await thief.expect("ack", silenceMs), undefined);
       assert.equal(await victimEvents(), before);
@@ -222,16 +218,15 @@ describe("with tokens", () => {
 
     test("by an event that claims another agent, a reserved type or an execution that is not its own", async () => {
       const forged = [
-        { ...event(70), agent: "victim" },
-        { ...event(71), type: "task.resolved" },
-        {
-          ...event(72),
+        [...plainEvent(70), "victim"],
+        plainEvent(71, { type: "task.resolved" }),
+        plainEvent(72, {
           type: "execution.finished",
           cause: "t-0123456789ab0000.1",
           data: { execution: "t-0123456789ab0000.1", action: "file.restore", outcome: "succeeded", changed: true, started: 1, ended: 2 },
-        },
+        }),
       ];
-      await attacker.send({ kind: "events", body: { epoch: "e1", events: forged } });
+      await attacker.send(eventsMessage(forged));
       assert.equal((await attacker.expect("ack"))?.body.sequence, 72);
       const taken = (await bed.client.events({ agent: "attacker", limit: 1_000 })).events.filter(({ id }) => /:7[0-2]$/.test(id));
       assert.deepEqual(new Set(taken.map(({ type }) => type)), new Set(["event.rejected"]));

@@ -37,7 +37,11 @@ export class Process {
     this.name = name;
     this.log = log;
     const output = openSync(log, "a");
-    this.#child = spawn(process.execPath, [...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []), program, ...args], { stdio: ["ignore", output, output] });
+    this.#child = spawn(
+      process.execPath,
+      [...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []), program, ...args],
+      { stdio: ["ignore", output, output] },
+    );
     closeSync(output);
   }
 

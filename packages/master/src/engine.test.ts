@@ -12,7 +12,7 @@ import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import { Engine, type EngineNotice } from "./engine.ts";
-import { incoming, settled, temporaryDirectory } from "./fixture.ts";
+import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixture.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
@@ -26,6 +26,9 @@ const reactors = [
 
 const drift = (sequence: number, given: Partial<IncomingEvent> = {}) =>
   incoming(sequence, { type: "file.drifted", subject: `/etc/${sequence}`, ...given });
+
+const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epoch, received: _received, ...given }: IncomingEvent) =>
+  wire(sequence, given);
 
 /** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
 class Host {
@@ -47,8 +50,10 @@ class Host {
   /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
   async send(engine: Engine, { batch, heard }: { batch: number; heard(): boolean }): Promise<void> {
     const events = this.spool.slice(0, batch);
-    await engine.append(events);
-    if (!heard()) return;
+    if (events.length === 0) return;
+    const after = events[0]!.sequence - 1;
+    const [verdict] = await engine.take([eventsFrame(events.map(wireOf), { after })]);
+    if (!heard() || verdict?.kind !== "taken") return;
     for (const event of events) if (this.spool.includes(event)) this.spool.splice(this.spool.indexOf(event), 1);
   }
 }
@@ -63,9 +68,9 @@ class World {
   readonly #old: Engine[] = [];
   #lives = 0;
 
-  constructor(t: TestContext) {
+  constructor(t: TestContext, { start = true } = {}) {
     this.#parent = temporaryDirectory(t);
-    this.#begin(true);
+    this.#begin(start);
   }
 
   #begin(start: boolean): void {
@@ -80,7 +85,7 @@ class World {
     this.engine.setReactors(reactors);
     this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
     for (const execution of this.engine.state().openExecutions) this.host.take(execution);
-    if (start) this.engine.start();
+    if (start) void this.engine.start();
   }
 
   /** Between two steps of the program no write is half done: the files are what the kernel would keep. */
@@ -202,27 +207,50 @@ test("P7: a reactor does not fire on what its own remedy did; another one may", 
   );
 });
 
-test("more events than may wait in memory are read from the journal, and each is judged once and in order", async (t) => {
-  const world = new World(t);
-  world.engine.setReactors([
-    {
-      file: "every.yaml",
-      text: "name: every\non: test.wanted\ndo:\n  - event.emit: { type: was.wanted, data: { n: '${{ event.data.n }}' } }\n",
-    },
-  ]);
+test("what a life before has left is judged at the start, page by page, each once and in order", async (t) => {
+  const world = new World(t, { start: false });
+  const every = "name: every\non: test.wanted\ndo:\n  - event.emit: { type: was.wanted, data: { n: '${{ event.data.n }}' } }\n";
+  world.engine.setReactors([{ file: "every.yaml", text: every }]);
   const total = 25_000;
+  const size = 500;
   const wanted: number[] = [];
-  const all = Array.from({ length: total }, (_value, index) => {
-    const isWanted = index % 500 === 0;
-    if (isWanted) wanted.push(index + 1);
-    return incoming(index + 1, { type: isWanted ? "test.wanted" : "test.other" });
-  });
-  await Promise.all([all.slice(0, 10), all.slice(10, 22_000), all.slice(22_000)].map((events) => world.engine.append(events)));
+  for (let after = 0; after < total; after += size) {
+    const events = Array.from({ length: size }, (_value, index) => {
+      const sequence = after + index + 1;
+      const isWanted = sequence % 499 === 0;
+      if (isWanted) wanted.push(sequence);
+      return wire(sequence, { type: isWanted ? "test.wanted" : "test.other" });
+    });
+    assert.equal((await world.engine.take([eventsFrame(events, { after })]))[0]?.kind, "taken");
+  }
+  await world.engine.start();
   await world.quiet();
   const journal = await world.end();
   assert.deepEqual(
     ofType(journal, "was.wanted").map(({ data }) => data["n"]),
     wanted,
+  );
+});
+
+test("frames of one go are one turn: the verdicts come in their order, and what came twice is there once", async (t) => {
+  const world = new World(t);
+  const frames = [
+    eventsFrame([wire(1), wire(2)]),
+    eventsFrame([wire(3)], { after: 2 }),
+    eventsFrame([wire(1), wire(2)], { resumed: true }),
+    eventsFrame([wire(9)], { after: 7 }),
+    eventsFrame([wire(1)], { lane: "critical" }),
+    { ...eventsFrame([wire(1)]), agent: "db1" },
+  ];
+  const verdicts = await world.engine.take(frames);
+  assert.deepEqual(
+    verdicts.map((verdict) => (verdict.kind === "taken" ? verdict.sequence : verdict.kind)),
+    [2, 3, 2, "rewind", 1, 1],
+  );
+  const journal = await world.end();
+  assert.deepEqual(
+    journal.map(({ id }) => id),
+    ["web1:e1:1", "web1:e1:2", "web1:e1:3", "web1:e1:1", "db1:e1:1"],
   );
 });
 
@@ -257,7 +285,7 @@ test("what the master says before the engine starts comes after what it had said
   world.crash({ start: false });
   await world.engine.commit({ events: [{ type: "master.after", severity: "low", data: {} }] });
   await settled();
-  world.engine.start();
+  await world.engine.start();
   await world.quiet();
   const journal = await world.end();
   assert.deepEqual(

@@ -6,7 +6,7 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import type { IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Task } from "@needfire/shared/task";
-import { incoming, temporaryDirectory } from "../fixture.ts";
+import { batchesOf, incoming, temporaryDirectory } from "../fixture.ts";
 import { JournalWriter } from "../journal/sqlite.ts";
 import { StoreWriter } from "../store/sqlite.ts";
 import { someExecution, someTask } from "../store/store.conformance.ts";
@@ -21,7 +21,7 @@ function setting(t: TestContext) {
   const database = new Database({ ...files, synchronous: "NORMAL" });
   const journal = new JournalWriter(database);
   const store = new StoreWriter(database, { now: 1 });
-  const history = open(files);
+  const history = open(files, () => {});
   t.after(() => {
     history.close();
     journal.close();
@@ -56,14 +56,16 @@ const story: IncomingEvent[] = [
 ];
 
 function told(s: ReturnType<typeof setting>) {
-  s.journal.append(story);
-  s.store.commit({
-    now: 1,
-    changes: [
-      { isNew: true, task, effects: [{ kind: "execute", execution }] },
-      { isNew: false, task, effects: [{ kind: "record", report }] },
-    ],
-  });
+  s.journal.append(batchesOf(story));
+  s.store.commitAll([
+    {
+      now: 1,
+      changes: [
+        { isNew: true, task, effects: [{ kind: "execute", execution }] },
+        { isNew: false, task, effects: [{ kind: "record", report }] },
+      ],
+    },
+  ]);
 }
 
 test("a chain goes from the first cause through task, execution and result, whichever link was asked for", async (t) => {
@@ -103,7 +105,8 @@ test("an event of which nothing came and that came of nothing is a chain of itse
 test("a chain ends where a cause is not known, and says when it is cut", async (t) => {
   const s = setting(t);
   const gone = executionId(taskId("gone", "x"), 1);
-  s.journal.append([incoming(1, { cause: gone }), ...Array.from({ length: 150 }, (_value, index) => incoming(index + 2, { cause: root }))]);
+  const effects = Array.from({ length: 150 }, (_value, index) => incoming(index + 2, { cause: root }));
+  s.journal.append(batchesOf([incoming(1, { cause: gone }), ...effects]));
   const { chain, cut } = await s.chain(root);
   assert.equal(chain[0]?.id, root);
   assert.equal(cut, true);
