@@ -46,11 +46,12 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
     file: join(config.state, "spool.db"),
     synchronous: config.synchronous,
     bytesMax: config.spool_bytes_max,
-    now: clock.now(),
-    onTrouble: (error) => log.error({ error: errorText(error) }, "the spool takes nothing; what waits is kept and tried again"),
+    ageMaxMs: durationMs(config.spool_age_max),
+    clock,
+    onTrouble: (error) => log.error({ error: errorText(error) }, "the spool has trouble; what waits is kept and tried again"),
   });
   log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
-  const interrupted = spool.reportInterrupted(clock.now());
+  const interrupted = spool.reportInterrupted();
   if (interrupted.length > 0) log.warn({ interrupted }, "commands were under way when the agent stopped");
   return new Wiring({ config, id, keys, spool, clock, log }).start();
 }
@@ -87,7 +88,7 @@ class Wiring {
       masterKey: z85Encode(Buffer.from(config.master.key, "base64url")),
       keys,
       agent: id,
-      epoch: spool.epoch,
+      epoch: () => spool.epoch,
       token: readJoinToken(config.state),
       reconnectMinMs: durationMs(config.reconnect_min),
       reconnectMaxMs: durationMs(config.reconnect_max),
@@ -97,6 +98,8 @@ class Wiring {
     });
     const send = this.#link.send.bind(this.#link);
     this.#pump = new Pump(spool, send);
+    // A session is of one numbering.
+    spool.onNewEpoch(() => this.#link.reconnect("the spool began a new numbering"));
     this.#blobs = new BlobFetch(send);
     this.#managed = new ManagedFiles({
       blobs: new BlobStore(join(config.state, "blobs")),
@@ -172,6 +175,8 @@ class Wiring {
     switch (message.kind) {
       case "ack":
         return this.#pump.acknowledge(message.body);
+      case "rewind":
+        return this.#pump.rewind();
       case "execute":
         return this.#executor.take(message.body);
       case "blob":

@@ -3,12 +3,12 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pino from "pino";
-import type { AgentEvent } from "@needfire/shared/event";
+import type { Severity } from "@needfire/shared/event";
 import { BlobStore } from "./blobs.ts";
 import { Executor } from "./execute.ts";
 import { ManagedFiles } from "./managed-files.ts";
 import { Remedies } from "./remedies.ts";
-import { openSpool, temporaryDirectory } from "./spool-fixture.ts";
+import { all, openSpool, start, temporaryDirectory } from "./spool-fixture.ts";
 
 const log = pino({ level: "silent" });
 const id = (number: number) => `t-0123456789abcdef.${number}`;
@@ -17,11 +17,11 @@ const id = (number: number) => `t-0123456789abcdef.${number}`;
 function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const directory = temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
-  const opened = openSpool(directory);
+  let opened = openSpool(directory);
   const remedies = new Remedies();
   const managed = new ManagedFiles({ blobs: new BlobStore(path("blobs")), listFile: path("files.json"), log });
   const accepted: string[] = [];
-  const clock = { now: () => 1_700_000_000_000 };
+  const clock = { now: () => start };
   const executor = new Executor({
     spool: opened,
     managed,
@@ -35,10 +35,10 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     await executor.stop();
     opened.close();
   });
-  const results = () => opened.read(0, 1_000, 10_000_000).filter(({ type }) => type === "execution.finished");
+  const results = () => all(opened).filter(({ type }) => type === "execution.finished");
   const wake = new Set<() => void>();
   opened.onAppend(() => wake.forEach((ask) => ask()));
-  const ended = async (count: number): Promise<AgentEvent[]> => {
+  const ended = async (count: number): Promise<ReturnType<typeof results>> => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const ask = () => (results().length >= count ? resolve() : undefined);
     wake.add(ask);
@@ -46,12 +46,18 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     await promise;
     return results();
   };
-  const take = (number: number, action: string, args: Record<string, unknown>) => executor.take({ execution: id(number), action, args });
+  const take = (number: number, action: string, args: Record<string, unknown>, priority: Severity = "normal") =>
+    executor.take({ execution: id(number), action, args, priority });
   const shell = (number: number, script: string) => take(number, "command.run", { argv: [script], shell: true, cwd: directory });
-  return { path, opened, remedies, accepted, executor, results, ended, take, shell };
+  const reopened = () => {
+    opened.close();
+    return (opened = openSpool(directory));
+  };
+  return { path, reopened, remedies, accepted, executor, results, ended, take, shell };
 }
 
-const outcome = ({ cause, data }: AgentEvent) => `${cause?.split(".")[1]} ${String(data["outcome"])}`;
+const outcome = ({ cause, data }: { cause: string | null; data: Record<string, unknown> }) =>
+  `${cause?.split(".")[1]} ${String(data["outcome"])}`;
 
 test("P3: a command runs once and its result is spooled once, however often it is delivered", async (t) => {
   const { path, accepted, ended, shell, results } = setting(t);
@@ -131,11 +137,19 @@ test("P7: while a remedy runs the beacons know what it may change, and afterward
 });
 
 test("stopping interrupts what runs and leaves what waits to be reported at the next start", async (t) => {
-  const { opened, executor, shell, results } = setting(t, { concurrencyMax: 1 });
+  const { reopened, executor, shell, results } = setting(t, { concurrencyMax: 1 });
   shell(1, "sleep 60");
   shell(2, "true");
   await executor.stop();
   assert.deepEqual(results().map(outcome), ["1 interrupted"]);
-  assert.deepEqual(opened.reportInterrupted(1_700_000_000_001), [id(2)]);
+  assert.deepEqual(reopened().reportInterrupted(), [id(2)]);
   assert.deepEqual(results().map(outcome), ["1 interrupted", "2 interrupted"]);
+});
+
+test("P8: a result comes back in the lane that its command names, also one that was refused", async (t) => {
+  const { ended, take } = setting(t);
+  take(1, "command.run", { argv: ["true"] }, "critical");
+  take(2, "event.emit", {}, "low");
+  const results = await ended(2);
+  assert.deepEqual(results.map(({ lane, cause }) => `${lane} ${cause}`).toSorted(), [`critical ${id(1)}`, `low ${id(2)}`]);
 });

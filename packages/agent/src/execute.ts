@@ -51,7 +51,7 @@ export class Executor {
     const { spool, clock, accepted } = this.#options;
     let isNew: boolean;
     try {
-      isNew = spool.begin(command.execution, command.action, clock.now()); // P3
+      isNew = spool.begin(command); // P3
     } catch (error) {
       // Not accepted, so the master sends it again.
       return this.#options.log.error({ execution: command.execution, error: errorText(error) }, "a command could not be noted and waits");
@@ -116,10 +116,10 @@ export class Executor {
   }
 
   #finish(command: MasterBody<"execute">, started: number, ending: Ending): void {
-    const { execution, action, args } = command;
+    const { execution, action, args, priority } = command;
     const report: ExecutionReport = { execution, action, ...ending, started, ended: this.#options.clock.now() };
     const subject = typeof args["path"] === "string" ? args["path"] : undefined;
     this.#options.log.info({ execution, action, outcome: ending.outcome, message: ending.message }, "a command ended");
-    this.#options.spool.finish(report, subject);
+    this.#options.spool.finish(report, { priority, ...(subject === undefined ? {} : { subject }) });
   }
 }

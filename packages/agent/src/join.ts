@@ -5,7 +5,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import pino from "pino";
+import { systemClock } from "@needfire/shared/clock";
 import type { AgentConfig } from "@needfire/shared/config";
+import { durationMs } from "@needfire/shared/duration";
 import { fingerprint, type KeyPair, parseJoinString, rawKey, z85Encode } from "@needfire/shared/identity";
 import { setYamlKeys } from "@needfire/shared/yaml-edit";
 import { agentId, agentKeys } from "./agent.ts";
@@ -74,14 +76,15 @@ async function greet(config: AgentConfig, keys: KeyPair, waitMs: number): Promis
     file: join(config.state, "spool.db"),
     synchronous: config.synchronous,
     bytesMax: config.spool_bytes_max,
-    now: Date.now(),
+    ageMaxMs: durationMs(config.spool_age_max),
+    clock: systemClock(),
   });
   const link = new Link({
     address: config.master.address,
     masterKey: z85Encode(Buffer.from(config.master.key, "base64url")),
     keys,
     agent: agentId(config),
-    epoch: spool.epoch,
+    epoch: () => spool.epoch,
     token: readJoinToken(config.state),
     reconnectMinMs: 100,
     reconnectMaxMs: 1_000,

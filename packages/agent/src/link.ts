@@ -23,7 +23,8 @@ export interface LinkOptions {
   masterKey: string;
   keys: KeyPair;
   agent: string;
-  epoch: string;
+  /** Of the spool's numbering, as it is when it is asked for. */
+  epoch(): string;
   token: string | undefined;
   reconnectMinMs: number;
   reconnectMaxMs: number;
@@ -58,6 +59,11 @@ export class Link {
     return this.#connection?.send(message) ?? false;
   }
 
+  /** Gives the present connection up and makes another. */
+  reconnect(reason: string): void {
+    this.#connection?.end(reason);
+  }
+
   /** Connects again and again until `signal` says to stop. */
   async run(signal: AbortSignal): Promise<void> {
     const { reconnectMinMs, reconnectMaxMs, onState, log } = this.#options;
@@ -87,7 +93,7 @@ class Connection {
   readonly #secret: Buffer;
   readonly #routingId = freshRoutingId();
   readonly #socket: Dealer;
-  readonly #outbox: Buffer[] = [];
+  readonly #outbox = new Outbox();
   readonly #end = Promise.withResolvers<Ended>();
   #writing = false;
   #session = "";
@@ -116,6 +122,10 @@ class Connection {
   send(message: AgentMessage): boolean {
     if (this.#session === "") return false;
     return this.#write(message);
+  }
+
+  end(reason: string): void {
+    this.#end.resolve({ reason });
   }
 
   async converse(signal: AbortSignal): Promise<Ended> {
@@ -193,7 +203,9 @@ class Connection {
   #hello(challenge: string): void {
     // A challenge within a session means that the master does not know it any more: say hello anew, nothing is lost.
     this.#session = "";
-    const { agent, keys, epoch, token } = this.#options;
+    this.#outbox.clear();
+    const { agent, keys, token } = this.#options;
+    const epoch = this.#options.epoch();
     const claim = { routingId: this.#routingId, challenge: Buffer.from(challenge, "base64url"), agent, publicKey: keys.publicKey };
     const proof = helloProof(this.#secret, claim).toString("base64url");
     this.#write({ kind: "hello", body: { agent, publicKey: keys.publicKey, proof, epoch, ...(token === undefined ? {} : { token }) } });
@@ -214,9 +226,7 @@ class Connection {
   }
 
   #write(message: AgentMessage): boolean {
-    if (this.#outbox.length >= outboxFramesMax) return false;
-    const counter = this.#session === "" ? 0 : ++this.#counter;
-    this.#outbox.push(encode(message, { session: this.#session, counter }));
+    if (!this.#outbox.add(message)) return false;
     if (!this.#writing) void this.#drain();
     return true;
   }
@@ -225,12 +235,52 @@ class Connection {
   async #drain(): Promise<void> {
     this.#writing = true;
     try {
-      for (let frame = this.#outbox.shift(); frame !== undefined; frame = this.#outbox.shift()) await this.#socket.send(frame);
+      for (let message = this.#outbox.take(); message !== undefined; message = this.#outbox.take()) {
+        const frame = this.#frame(message);
+        if (frame !== undefined) await this.#socket.send(frame);
+      }
     } catch (error) {
       this.#end.resolve({ reason: errorText(error) });
     } finally {
       this.#writing = false;
     }
+  }
+
+  /** Made when it leaves, not before: the counter rises in the order of sending. */
+  #frame(message: AgentMessage): Buffer | undefined {
+    const counter = this.#session === "" ? 0 : this.#counter + 1;
+    try {
+      const frame = encode(message, { session: this.#session, counter });
+      this.#counter = counter;
+      return frame;
+    } catch (error) {
+      // Events are cut to fit when they are spooled; what else does not fit would not the next time either.
+      this.#options.log.error({ kind: message.kind, error: errorText(error) }, "a message cannot be sent");
+      return undefined;
+    }
+  }
+}
+
+/** What waits to be written. Batches of the lower lanes let everything else pass (P8). */
+class Outbox {
+  readonly #urgent: AgentMessage[] = [];
+  readonly #other: AgentMessage[] = [];
+
+  /** False when too much waits. */
+  add(message: AgentMessage): boolean {
+    if (this.#urgent.length + this.#other.length >= outboxFramesMax) return false;
+    const last = message.kind === "bye" || (message.kind === "events" && message.body.lane !== "critical");
+    (last ? this.#other : this.#urgent).push(message);
+    return true;
+  }
+
+  take(): AgentMessage | undefined {
+    return this.#urgent.shift() ?? this.#other.shift();
+  }
+
+  clear(): void {
+    this.#urgent.length = 0;
+    this.#other.length = 0;
   }
 }
 

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
+import { severities } from "@needfire/shared/event";
+import { frameBytesMax } from "@needfire/shared/wire";
 import type { Spool, SpoolOptions } from "./spool.ts";
-import { draft, openSpool, spool, temporaryDirectory } from "./spool-fixture.ts";
+import { all, day, draft, inLane, openSpool, spool, start, temporaryDirectory } from "./spool-fixture.ts";
 
 function setting(t: TestContext, options: Partial<SpoolOptions> = {}) {
   const directory = temporaryDirectory(t);
@@ -22,33 +22,39 @@ function setting(t: TestContext, options: Partial<SpoolOptions> = {}) {
   };
 }
 
-const all = (from: Spool, after = 0) => from.read(after, 1_000, 1_000_000);
 const numbers = (from: Spool) => all(from).map(({ sequence }) => sequence);
+const acknowledge = (at: Spool, lane: "critical" | "high" | "normal" | "low", sequence: number, epoch = at.epoch) =>
+  at.acknowledge({ epoch, lane, sequence });
+const begin = (at: Spool, execution: string) => at.begin({ execution, action: "command.run", priority: "normal" });
+const large = (n: number, given = {}) => draft(n, { data: { text: "x".repeat(700) }, ...given });
 
 function report(execution: string): ExecutionReport {
-  return { execution, action: "command.run", outcome: "succeeded", changed: true, started: 1_700_000_000_001, ended: 1_700_000_000_002 };
+  return { execution, action: "command.run", outcome: "succeeded", changed: true, started: start + 1, ended: start + 2 };
 }
 
 const one = "t-0123456789abcdef.1";
 const two = "t-0123456789abcdef.2";
 
-test("events are numbered from one on without a gap, in the order in which they came, and come back as they were", (t) => {
+test("events are numbered from one on without a gap, whatever their lanes, and come back as they were", (t) => {
   const s = setting(t);
-  spool(s.spool, draft(1, { subject: "/etc/motd", beacon: "etc" }), draft(2));
-  spool(s.spool, draft(3));
-  assert.deepEqual(all(s.spool)[0], { ...draft(1, { subject: "/etc/motd", beacon: "etc" }), sequence: 1 });
+  spool(s.spool, draft(1, { subject: "/etc/motd", beacon: "etc" }));
+  spool(s.spool, draft(2, { severity: "low" }));
+  spool(s.spool, draft(3, { severity: "critical" }));
+  const { subject, beacon, ...plain } = { ...draft(1, { subject: "/etc/motd", beacon: "etc" }), sequence: 1, cause: null };
+  assert.deepEqual(inLane(s.spool, "normal"), [{ ...plain, subject, beacon }]);
   assert.deepEqual(numbers(s.spool), [1, 2, 3]);
   assert.deepEqual(
-    s.spool.read(1, 1, 1_000).map(({ sequence }) => sequence),
-    [2],
+    severities.map((lane) => inLane(s.spool, lane).map(({ sequence }) => sequence)),
+    [[3], [], [1], [2]],
   );
+  assert.deepEqual(inLane(s.spool, "normal", 1), []);
 });
 
-test("a page is of about so many bytes, but of one event at least", (t) => {
+test("a page is of at most so many bytes, but of one event at least", (t) => {
   const s = setting(t);
   spool(s.spool, ...[1, 2, 3].map((n) => draft(n, { data: { text: "x".repeat(1_000) } })));
-  assert.equal(s.spool.read(0, 10, 2_500).length, 2);
-  assert.equal(s.spool.read(0, 10, 10).length, 1);
+  assert.equal(s.spool.read("normal", { after: 0, limit: 10, bytesMax: 2_500 }).length, 2);
+  assert.equal(s.spool.read("normal", { after: 0, limit: 10, bytesMax: 10 }).length, 1);
 });
 
 test("listeners hear of events only when they are on the disk: what they read then is there", async (t) => {
@@ -58,50 +64,93 @@ test("listeners hear of events only when they are on the disk: what they read th
   s.spool.append(draft(1));
   s.spool.append(draft(2));
   assert.deepEqual(numbers(s.spool), []);
+  assert.equal(s.spool.count(), 2);
   assert.deepEqual(await heard.promise, [1, 2]);
+  assert.equal(s.spool.count(), 2);
 });
 
-test("P1: what is acknowledged is forgotten, the rest is kept, and no number is given twice, also after a restart", (t) => {
+test("P1: what is acknowledged in its lane is forgotten, the rest is kept, and no number is given twice, also after a restart", (t) => {
   const s = setting(t);
   spool(s.spool, draft(1), draft(2), draft(3));
-  s.spool.acknowledge("another", 3);
-  s.spool.acknowledge(s.spool.epoch, 2);
+  spool(s.spool, draft(4, { severity: "low" }));
+  acknowledge(s.spool, "normal", 3, "another");
+  acknowledge(s.spool, "normal", 2);
   const { epoch } = s.spool;
-  assert.deepEqual(numbers(s.reopened()), [3]);
+  assert.deepEqual(numbers(s.reopened()), [3, 4]);
   assert.equal(s.spool.epoch, epoch);
-  s.spool.acknowledge(epoch, 3);
+  acknowledge(s.spool, "normal", 3);
+  acknowledge(s.spool, "low", 4);
   s.reopened();
-  spool(s.spool, draft(4));
-  assert.deepEqual(numbers(s.spool), [4]);
+  spool(s.spool, draft(5));
+  assert.deepEqual(numbers(s.spool), [5]);
+  assert.deepEqual(
+    severities.map((lane) => s.spool.acknowledged(lane)),
+    [0, 0, 3, 4],
+  );
 });
 
 test("what an acknowledgement frees can be used again", (t) => {
   const s = setting(t, { bytesMax: 1_000 });
-  const large = (n: number) => draft(n, { data: { text: "x".repeat(700) } });
   spool(s.spool, large(1));
-  s.spool.acknowledge(s.spool.epoch, 1);
+  acknowledge(s.spool, "normal", 1);
   spool(s.spool, large(2));
   assert.deepEqual(numbers(s.spool), [2]);
+  s.reopened();
+  assert.deepEqual(
+    all(s.spool).map(({ type }) => type),
+    ["test.happened"],
+  );
 });
 
-test("P4: what does not fit is shed and counted; the first that fits again comes after an event that says how many and when", (t) => {
-  const s = setting(t, { bytesMax: 1_000 });
-  const large = (n: number) => draft(n, { data: { text: "x".repeat(700) } });
-  spool(s.spool, large(1), large(2), large(3), large(4));
-  assert.deepEqual(numbers(s.spool), [1]);
-  s.spool.acknowledge(s.spool.epoch, 1);
+test("P4: at its limit the oldest of the lowest lane goes, and an event says how many, of which lanes and from when to when", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const s = setting(t, { bytesMax: 2_500 });
+  spool(s.spool, large(1, { severity: "low" }), large(2, { severity: "low" }), large(3, { severity: "low" }));
+  spool(s.spool, large(4, { severity: "critical" }));
   spool(s.spool, large(5));
   assert.deepEqual(
-    all(s.spool).map(({ type, time, data }) => ({ type, time, shed: data["events"] })),
-    [
-      { type: "spool.shed", time: 4, shed: 3 },
-      { type: "test.happened", time: 5, shed: undefined },
-    ],
+    all(s.spool).map(({ severity, time }) => `${severity} ${time - start}`),
+    ["low 3", "critical 4", "normal 5"],
   );
-  assert.deepEqual(all(s.spool)[0]?.data, { events: 3, from: 2, to: 4, bytes_max: 1_000 });
+  spool(s.spool, large(6), large(7));
+  t.mock.timers.tick(10_000);
+  const told = all(s.spool).at(-1)!;
+  assert.deepEqual([told.type, told.severity], ["spool.shed", "high"]);
+  assert.deepEqual(told.data, {
+    cause: "bytes",
+    limit: "2500 bytes",
+    events: 4,
+    lanes: { low: 3, normal: 1 },
+    from: start + 1,
+    to: start + 5,
+  });
 });
 
-test("P4: what was shed is told also when nothing fits any more before the agent stops", (t) => {
+test("P8: a lower event never takes the place of a higher one: it is the one that is shed", (t) => {
+  const s = setting(t, { bytesMax: 1_700 });
+  spool(s.spool, large(1, { severity: "high" }), large(2, { severity: "critical" }));
+  spool(s.spool, large(3, { severity: "normal" }));
+  assert.deepEqual(numbers(s.spool), [1, 2]);
+  // One that would not fit if all below it went takes nothing with it.
+  spool(s.spool, draft(4, { severity: "critical", data: { text: "x".repeat(2_000) } }));
+  assert.deepEqual(numbers(s.spool), [1, 2]);
+  s.reopened();
+  const { data } = all(s.spool).at(-1)!;
+  assert.deepEqual([data["events"], data["lanes"]], [2, { normal: 1, critical: 1 }]);
+});
+
+test("what is on its way is shed last", (t) => {
+  const s = setting(t, { bytesMax: 2_500 });
+  spool(s.spool, large(1), large(2), large(3));
+  s.spool.noteSent("normal", 2);
+  spool(s.spool, large(4));
+  assert.deepEqual(numbers(s.spool), [1, 2, 4]);
+  s.spool.noteSent("normal", 4);
+  spool(s.spool, large(5));
+  assert.deepEqual(numbers(s.spool), [2, 4, 5]);
+});
+
+test("P4: what was shed is told also after a restart, and also when nothing fits any more", (t) => {
   const s = setting(t, { bytesMax: 300 });
   spool(s.spool, draft(1, { data: { text: "x".repeat(200) } }), draft(2, { data: { text: "x".repeat(200) } }));
   assert.deepEqual(
@@ -110,46 +159,88 @@ test("P4: what was shed is told also when nothing fits any more before the agent
   );
 });
 
-test("a result is always taken, however full it is", (t) => {
-  const s = setting(t, { bytesMax: 100 });
-  spool(s.spool, draft(1, { data: { text: "x".repeat(200) } }));
-  assert.ok(s.spool.begin(one, "command.run", 1));
-  s.spool.finish(report(one), "/etc/motd");
-  const [, result] = all(s.spool);
+test("P4: what waits for too long is shed, and told with the cause", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  let now = start;
+  const s = setting(t, { clock: { now: () => now }, ageMaxMs: day });
+  spool(s.spool, draft(1), draft(2, { severity: "critical" }), draft(day));
+  now = start + day + 1_000;
+  t.mock.timers.tick(60_000);
   assert.deepEqual(
-    { type: result?.type, cause: result?.cause, subject: result?.subject, data: result?.data },
-    { type: "execution.finished", cause: one, subject: "/etc/motd", data: report(one) },
+    all(s.spool).map(({ time }) => time),
+    [start + day],
+  );
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(all(s.spool).at(-1)?.data, {
+    cause: "age",
+    limit: `${day} ms`,
+    events: 2,
+    lanes: { normal: 1, critical: 1 },
+    from: start + 1,
+    to: start + 2,
+  });
+});
+
+test("P4: an event that fits no frame is kept without what is large in it; a result stays a result", (t) => {
+  const s = setting(t, { bytesMax: 10 * frameBytesMax });
+  const text = "x".repeat(frameBytesMax);
+  begin(s.spool, one);
+  spool(s.spool, draft(1, { data: { text } }));
+  s.spool.finish({ ...report(one), result: { text } }, { priority: "high" });
+  const [event, result] = all(s.spool);
+  assert.match(String(event!.data["message"]), /left out: .* do not fit a frame/);
+  assert.equal(event!.data["text"], undefined);
+  assert.deepEqual([result!.type, result!.data["result"], result!.data["outcome"]], ["execution.finished", undefined, "succeeded"]);
+});
+
+test("a result is always taken, however full it is, and is not shed for anything", (t) => {
+  const s = setting(t, { bytesMax: 900 });
+  assert.ok(begin(s.spool, one));
+  spool(s.spool, large(1));
+  s.spool.finish({ ...report(one), message: "y".repeat(700) }, { priority: "low", subject: "/etc/motd" });
+  spool(s.spool, large(2, { severity: "critical" }));
+  const [result] = inLane(s.spool, "low");
+  assert.deepEqual(
+    { type: result?.type, cause: result?.cause, subject: result?.subject, severity: result?.severity, data: result?.data },
+    {
+      type: "execution.finished",
+      cause: one,
+      subject: "/etc/motd",
+      severity: "normal",
+      data: { ...report(one), message: "y".repeat(700) },
+    },
   );
 });
 
 test("P3: a command begins once, also after a restart and after its end", (t) => {
   const s = setting(t);
-  assert.equal(s.spool.begin(one, "command.run", 1), true);
-  assert.equal(s.spool.begin(one, "command.run", 2), false);
-  assert.equal(s.reopened().begin(one, "command.run", 3), false);
-  s.spool.finish(report(one));
-  assert.equal(s.reopened().begin(one, "command.run", 4), false);
-  assert.equal(s.spool.begin(two, "command.run", 5), true);
+  assert.equal(begin(s.spool, one), true);
+  assert.equal(begin(s.spool, one), false);
+  assert.equal(begin(s.reopened(), one), false);
+  s.spool.finish(report(one), { priority: "normal" });
+  assert.equal(begin(s.reopened(), one), false);
+  assert.equal(begin(s.spool, two), true);
 });
 
-test("P3: what was under way when the agent died is reported as interrupted, once; what had ended is not", (t) => {
-  const s = setting(t);
-  s.spool.begin(one, "command.run", 1);
-  s.spool.begin(two, "file.restore", 7);
-  s.spool.finish(report(one));
-  s.spool.acknowledge(s.spool.epoch, 1);
-  s.reopened();
-  assert.deepEqual(s.spool.reportInterrupted(9), [two]);
-  const [interrupted, ...more] = all(s.spool);
+test("P3: what was under way when the agent died is reported as interrupted, once and in its lane; what had ended is not", (t) => {
+  const s = setting(t, { clock: { now: () => start + 7 } });
+  s.spool.begin({ execution: one, action: "command.run", priority: "low" });
+  s.spool.begin({ execution: two, action: "file.restore", priority: "critical" });
+  s.spool.finish(report(one), { priority: "low" });
+  acknowledge(s.spool, "low", 1);
+  assert.deepEqual(s.spool.reportInterrupted(), []);
+  s.reopened({ clock: { now: () => start + 9 } });
+  assert.deepEqual(s.spool.reportInterrupted(), [two]);
+  const [interrupted, ...more] = inLane(s.spool, "critical");
   assert.ok(interrupted);
   const { cause, data } = interrupted;
   assert.equal(cause, two);
   assert.deepEqual(
     { outcome: data["outcome"], action: data["action"], started: data["started"], ended: data["ended"] },
-    { outcome: "interrupted", action: "file.restore", started: 7, ended: 9 },
+    { outcome: "interrupted", action: "file.restore", started: start + 7, ended: start + 9 },
   );
   assert.deepEqual(more, []);
-  assert.deepEqual(s.reopened().reportInterrupted(10), []);
+  assert.deepEqual(s.reopened().reportInterrupted(), []);
 });
 
 test("a second agent on the same file is refused, and the first goes on", (t) => {
@@ -157,17 +248,4 @@ test("a second agent on the same file is refused, and the first goes on", (t) =>
   assert.throws(() => openSpool(s.directory), { code: "STATE_LOCKED" });
   spool(s.spool, draft(1));
   assert.deepEqual(numbers(s.spool), [1]);
-});
-
-test("a damaged file is set aside, a new numbering begins, and an event says where the old one lies", (t) => {
-  const directory = temporaryDirectory(t);
-  writeFileSync(join(directory, "spool.db"), "this is not a database, but it is long enough to be read as one, I should think");
-  const s = openSpool(directory);
-  s.flush();
-  const [event] = all(s);
-  assert.equal(event?.type, "spool.damaged");
-  const kept = String(event.data["kept_as"]);
-  assert.ok(readdirSync(directory).some((name) => join(directory, name) === kept));
-  assert.equal(event.subject, kept);
-  s.close();
 });

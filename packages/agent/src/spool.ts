@@ -1,21 +1,29 @@
 /**
- * What the agent must not lose: events that the master has not yet committed (P1 append, then ack), and the journal of commands that
- * were begun here (P3 at most once on the host). One SQLite file, one owner; a second agent on the same file is refused.
+ * What the agent must not lose: events that the master has not yet committed (P1 append, then ack), in four lanes by severity (P8), and
+ * the journal of commands that were begun here (P3 at most once on the host). Numbers come from one counter for all lanes; what a limit
+ * takes away is counted and told (P4). A file that is damaged, at the start or while it is in use, is set aside, and a new numbering
+ * begins in a new one.
  */
-import { renameSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { type AgentEvent, type EventDraft, resultType } from "@needfire/shared/event";
-import { epochAt } from "@needfire/shared/ids";
+import { type EventDraft, resultType, severities, type Severity } from "@needfire/shared/event";
+import { pack } from "@needfire/shared/pack";
+import { packDraft, type Spooled } from "./packed-event.ts";
+import { type Entry, Pending } from "./pending.ts";
+import { countShed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
+import { eachLane, isDamaged, isLocked, type LaneContent, SpoolFile } from "./spool-file.ts";
+import { setAside } from "./spool-salvage.ts";
 
 export interface SpoolOptions {
   file: string;
   synchronous: "FULL" | "NORMAL";
-  /** Events beyond this many bytes are shed and counted (P4). Results of commands are always taken. */
+  /** Over this the oldest events of the lowest lane are shed (P4). Results of commands are always taken. */
   bytesMax: number;
-  now: number;
-  /** The disk took nothing; what waits is tried again. */
+  /** Events that wait for longer are shed. */
+  ageMaxMs: number;
+  clock: { now(): number };
+  /** The disk took nothing, and what waits is tried again; or the file is damaged, and a new one is begun. */
   onTrouble?: (error: unknown) => void;
 }
 
@@ -26,58 +34,64 @@ const executionsKeptMax = 10_000;
 const pruneEvery = 1_000;
 /** What was acknowledged leaves the disk with the next write, or after this time. */
 const forgetAfterMs = 1_000;
-
-const schema = `
-  CREATE TABLE IF NOT EXISTS spool (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS event (sequence INTEGER PRIMARY KEY AUTOINCREMENT, bytes INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
-  CREATE TABLE IF NOT EXISTS execution (id TEXT PRIMARY KEY, action TEXT NOT NULL, begun REAL NOT NULL, finished REAL) STRICT;
-`;
-
-/** Events that wait in memory while the disk takes none; beyond it they are shed. */
-const pendingMax = 10_000;
 /** How long to wait before a disk that took nothing is tried again. */
 const retryMs = 1_000;
+/** How long what is shed is counted before an event says so: shedding must not fill the spool with reports of it. */
+const tellShedAfterMs = 10_000;
+/** How often the oldest events are looked at, and at how many of a lane at a time. */
+const ageCheckMs = 60_000;
+const agedAtOnceMax = 10_000;
 
-/** What one transaction put into the spool, in order. */
-export interface Fresh {
-  events: AgentEvent[];
-  bytes: number;
+/** What one transaction put into the spool, by lane and in order. `after`: the number of the lane's event before them. */
+export type Fresh = Record<Severity, { after: number; events: Spooled[] }>;
+
+/** `forgotten`: up to where the file has let go of what is acknowledged. `sent`: the highest that was ever on its way. */
+type Lane = LaneContent & { forgotten: number; sent: number };
+
+/** All that a transaction that fails must give back. */
+interface State {
+  last: number;
+  stored: number;
+  lanes: Record<Severity, Lane>;
+  shed: Tally;
+  shedStored: Tally;
 }
 
-interface Shed {
-  events: number;
-  from: number;
-  to: number;
+/** A file that was set aside. `events`: how many were in it and not acknowledged, where that is known. */
+interface Lost {
+  error: unknown;
+  keptAs: string;
+  epoch?: string;
+  events?: number;
 }
-
-/** What is to be written: an event, or the end of a command with its result. */
-type Entry = { draft: EventDraft; finished?: ExecutionReport };
 
 export class Spool {
-  readonly epoch: string;
-  readonly #database: DatabaseSync;
-  readonly #bytesMax: number;
-  readonly #onTrouble: (error: unknown) => void;
-  readonly #statements: ReturnType<typeof prepareAll>;
-  readonly #listeners = new Set<(fresh: Fresh) => void>();
-  #bytes: number;
-  #pending: Entry[] = [];
+  readonly #options: SpoolOptions;
+  readonly #pending = new Pending();
+  readonly #appendListeners = new Set<(fresh: Fresh) => void>();
+  readonly #epochListeners = new Set<() => void>();
+  /** Commands that this process began and has not finished. */
+  readonly #running = new Set<string>();
+  /** Undefined while a damaged file was set aside and the disk does not let a new one begin. */
+  #file: SpoolFile | undefined;
+  #epoch: string;
+  #state: State;
+  #lost: Lost | undefined;
+  #closed = false;
   #flushing = false;
-  #retry: NodeJS.Timeout | undefined;
-  #acknowledged = 0;
-  #forgetting: NodeJS.Timeout | undefined;
+  #tellShedNow = false;
   #finished = 0;
-  #shed: Shed | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #forgetting: NodeJS.Timeout | undefined;
+  #telling: NodeJS.Timeout | undefined;
+  #aging: NodeJS.Timeout | undefined;
 
-  private constructor(database: DatabaseSync, options: SpoolOptions) {
-    this.#database = database;
-    this.#bytesMax = options.bytesMax;
-    this.#onTrouble = options.onTrouble ?? (() => {});
-    this.#statements = prepareAll(database);
-    this.#bytes = Number(database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM event").get()?.["bytes"]);
-    database.prepare("INSERT OR IGNORE INTO spool (name, value) VALUES ('epoch', ?)").run(epochAt(options.now));
-    this.epoch = String(database.prepare("SELECT value FROM spool WHERE name = 'epoch'").get()?.["value"]);
-    database.prepare("DELETE FROM execution WHERE finished < ?").run(options.now - executionsKeptMs);
+  private constructor(options: SpoolOptions, file: SpoolFile, lost: Lost | undefined) {
+    this.#options = options;
+    this.#file = file;
+    this.#epoch = file.epoch;
+    this.#state = stateOf(file);
+    this.#lost = lost;
   }
 
   /**
@@ -85,36 +99,51 @@ export class Spool {
    * Throws `STATE_LOCKED` when another agent has it.
    */
   static open(options: SpoolOptions): Spool {
+    let file: SpoolFile;
+    let lost: Lost | undefined;
     try {
-      return new Spool(openDatabase(options), options);
+      file = openFile(options);
     } catch (error) {
-      if (isLocked(error)) throw new NeedfireError("STATE_LOCKED", `another agent uses ${options.file}: stop it first`, { cause: error });
       if (!isDamaged(error)) throw error;
-      const aside = `${options.file}.damaged-${epochAt(options.now)}`;
-      renameSync(options.file, aside);
-      for (const suffix of ["-wal", "-shm"]) renameIfThere(options.file + suffix, aside + suffix);
-      const spool = new Spool(openDatabase(options), options);
-      spool.append({
-        type: "spool.damaged",
-        time: options.now,
-        severity: "high",
-        subject: aside,
-        data: { message: errorText(error), kept_as: aside },
-      });
-      return spool;
+      options.onTrouble?.(error);
+      lost = { error, keptAs: setAside(options.file, options.clock.now()) };
+      file = openFile(options);
     }
+    const spool = new Spool(options, file, lost);
+    spool.#begin();
+    return spool;
+  }
+
+  /** Of the numbering in use; another one after the file was set aside. */
+  get epoch(): string {
+    return this.#epoch;
   }
 
   /** Calls `listener` with what is on the disk from now on, so that it need not be read back. */
   onAppend(listener: (fresh: Fresh) => void): void {
-    this.#listeners.add(listener);
+    this.#appendListeners.add(listener);
+  }
+
+  /** Calls `listener` when a new numbering has begun: what was on its way is gone from here, and every lane begins anew. */
+  onNewEpoch(listener: () => void): void {
+    this.#epochListeners.add(listener);
+  }
+
+  /** Events that are here: not acknowledged, or acknowledged within the last second. */
+  count(): number {
+    return severities.reduce((sum, lane) => sum + this.#state.lanes[lane].events, this.#pending.count);
+  }
+
+  /** The number up to which the master has a lane, from before a restart too. */
+  acknowledged(lane: Severity): number {
+    return this.#state.lanes[lane].acknowledged;
   }
 
   /** Takes an event. All of one turn go to disk in one transaction, before anybody is told of them. */
   append(draft: EventDraft): void {
-    if (this.#pending.length >= pendingMax) return this.#countShed(draft.time);
-    this.#pending.push({ draft });
-    if (this.#flushing) return;
+    this.#take({ lane: draft.severity, event: packDraft(draft), always: false });
+    // A disk that took nothing is not tried again with each event.
+    if (this.#flushing || this.#retry !== undefined) return;
     this.#flushing = true;
     queueMicrotask(() => this.flush());
   }
@@ -122,168 +151,386 @@ export class Spool {
   /** Writes what waits. What the disk does not take (it is full, say) is kept and tried again. */
   flush(): void {
     this.#flushing = false;
-    const entries = this.#pending.splice(0);
-    if (entries.length === 0) return;
-    const fresh: Fresh = { events: [], bytes: 0 };
+    if (this.#pending.count === 0) return;
+    const entries = this.#pending.take();
+    let fresh: Fresh;
     try {
-      this.#transaction(() => {
-        for (const entry of entries) this.#writeEntry(entry, fresh);
-      });
+      fresh = this.#whole(() => this.#transaction(() => this.#writeAll(entries)));
     } catch (error) {
-      this.#pending.unshift(...entries);
-      this.#onTrouble(error);
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => this.flush(), retryMs);
-      return;
+      for (const entry of entries) this.#pending.add(entry);
+      return this.#tryAgain(error);
     }
-    for (const listener of this.#listeners) listener(fresh);
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    for (const listener of this.#appendListeners) listener(fresh);
   }
 
-  /** Events after `after`, in order, at most `limit` of them and about `bytesMax` bytes (but one at least). */
-  read(after: number, limit: number, bytesMax: number): AgentEvent[] {
-    const found: AgentEvent[] = [];
-    let bytes = 0;
-    for (const row of this.#statements.read.iterate(after, limit)) {
-      bytes += Number(row["bytes"]);
-      if (found.length > 0 && bytes > bytesMax) break;
-      found.push({ ...(JSON.parse(String(row["body"])) as EventDraft), sequence: Number(row["sequence"]) });
+  /** Events of a lane after the number `after`, in order, at most `limit` of them and `bytesMax` bytes (but one at least). */
+  read(lane: Severity, page: { after: number; limit: number; bytesMax: number }): Spooled[] {
+    const { epoch } = this;
+    try {
+      // Numbers of a file that was set aside meanwhile say nothing in the new one.
+      return this.#whole(() => (this.#epoch === epoch ? this.#open().read(lane, page) : []));
+    } catch (error) {
+      this.#tryAgain(error);
+      return [];
     }
-    return found;
+  }
+
+  /** Events of the lane up to `sequence` are on their way: they are shed after those that are not. */
+  noteSent(lane: Severity, sequence: number): void {
+    const at = this.#state.lanes[lane];
+    at.sent = Math.max(at.sent, sequence);
   }
 
   /**
-   * The master has committed everything up to `sequence`. P1: only now is it forgotten, and without a transaction of its own: an
-   * acknowledgement that a crash loses costs a repetition, which the master drops, while a sync to the disk would hold up a command.
+   * The master has committed everything of the lane up to `sequence`. P1: only now is it forgotten, and without a transaction of its own:
+   * an acknowledgement that a crash loses costs a repetition, which the master drops, while a sync to the disk would hold up a command.
    */
-  acknowledge(epoch: string, sequence: number): void {
-    if (epoch !== this.epoch || sequence <= this.#acknowledged) return;
-    this.#acknowledged = sequence;
+  acknowledge({ epoch, lane, sequence }: { epoch: string; lane: Severity; sequence: number }): void {
+    const at = this.#state.lanes[lane];
+    if (epoch !== this.#epoch || sequence <= at.acknowledged) return;
+    at.acknowledged = sequence;
     this.#forgetLater();
   }
 
-  /** P3: notes that a command is about to run. False when it was begun before: it must not run again. Throws when the disk takes nothing. */
-  begin(execution: string, action: string, now: number): boolean {
-    return this.#statements.begin.run(execution, action, now).changes === 1;
+  /**
+   * P3: notes that a command is about to run, and the lane of its result. False when it was begun before: it must not run again. Throws
+   * when the disk takes nothing.
+   */
+  begin({ execution, action, priority }: { execution: string; action: string; priority: Severity }): boolean {
+    const now = this.#options.clock.now();
+    const isNew = this.#whole(() => this.#open().statements.begin.run(execution, action, priority, now).changes === 1);
+    if (isNew) this.#running.add(execution);
+    return isNew;
   }
 
   /** Notes the end of a command and spools its result, both or neither. */
-  finish(report: ExecutionReport, subject?: string): void {
-    this.#pending.push({ draft: resultEvent(report, subject), finished: report });
+  finish(report: ExecutionReport, { priority, subject }: { priority: Severity; subject?: string }): void {
+    this.#running.delete(report.execution);
+    this.#take({ lane: priority, event: packDraft(resultEvent(report, subject)), always: true, finished: report });
     this.flush();
   }
 
-  /** Reports every command that was under way when the agent died. Call once, at start. */
-  reportInterrupted(now: number): string[] {
-    const rows = this.#database.prepare("SELECT id, action, begun FROM execution WHERE finished IS NULL").all();
-    for (const row of rows) {
+  /** Reports every command that was under way when the agent died, or whose end was lost with a damaged file. */
+  reportInterrupted(): string[] {
+    const ended = this.#options.clock.now();
+    const rows = this.#whole(() => this.#open().unfinished());
+    const interrupted: string[] = [];
+    for (const { execution, action, lane, begun } of rows) {
+      if (this.#running.has(execution)) continue;
+      interrupted.push(execution);
       const report: ExecutionReport = {
-        execution: String(row["id"]),
-        action: String(row["action"]),
+        execution,
+        action,
         outcome: "interrupted",
         changed: true,
-        message: "the agent stopped while this ran; how far it came is not known",
-        started: Number(row["begun"]),
-        ended: now,
+        message: "the agent stopped while this ran, or lost the record of its end; how far it came is not known",
+        started: begun,
+        ended,
       };
-      this.finish(report);
+      this.#take({ lane, event: packDraft(resultEvent(report, undefined)), always: true, finished: report });
     }
-    return rows.map((row) => String(row["id"]));
+    this.flush();
+    return interrupted;
+  }
+
+  /** Sheds what has waited for too long. */
+  shedAged(): void {
+    this.#tidy(() => {
+      const before = this.#options.clock.now() - this.#options.ageMaxMs;
+      for (const lane of severities) {
+        for (const row of this.#open().lanes[lane].oldest.all(agedAtOnceMax)) {
+          if (Number(row["time"]) >= before) break;
+          this.#shedRow(lane, row, "age");
+        }
+      }
+    });
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#tellShedNow = true;
     this.flush();
-    this.#settle();
-    clearTimeout(this.#retry);
-    clearTimeout(this.#forgetting);
-    this.#database.close();
+    this.#tidy(() => {});
+    for (const timer of [this.#retry, this.#forgetting, this.#telling]) clearTimeout(timer);
+    clearInterval(this.#aging);
+    // With something left in memory, or no file to leave it to, the end is not a clean one.
+    this.#file?.close(this.#pending.count === 0 ? this.#state.stored : undefined);
+    this.#file = undefined;
   }
 
-  /** The last transaction: what was acknowledged is forgotten, what was shed is told. */
-  #settle(): void {
-    try {
-      this.#transaction(() => this.#tellShed({ events: [], bytes: 0 }));
-    } catch (error) {
-      this.#onTrouble(error);
+  #begin(): void {
+    this.#aging = setInterval(() => this.shedAged(), ageCheckMs).unref();
+    this.#sayWhatIsLost();
+    this.#tellShedNow = true;
+    this.#tidy(() => this.#open().statements.forgetBefore.run(this.#options.clock.now() - executionsKeptMs));
+    this.flush();
+    this.shedAged();
+  }
+
+  #reportEntry(draft: EventDraft): Entry {
+    return { lane: draft.severity, event: packDraft(draft), always: true };
+  }
+
+  #take(entry: Entry): void {
+    // A burst within one turn is no trouble of the disk.
+    if (this.#pending.full && this.#retry === undefined) this.flush();
+    if (this.#pending.full && !entry.always) {
+      const shed = this.#pending.shed(entry.lane) ?? entry;
+      this.#countShed("memory", shed.lane, shed.event[2]);
+      if (shed === entry) return;
     }
+    this.#pending.add(entry);
   }
 
-  #writeEntry({ draft, finished }: Entry, fresh: Fresh): void {
-    if (finished !== undefined) {
-      this.#statements.finish.run(finished.ended, finished.execution);
-      if (++this.#finished % pruneEvery === 0) this.#statements.prune.run(executionsKeptMax);
+  #writeAll(entries: Entry[]): Fresh {
+    const { lanes } = this.#state;
+    const fresh: Fresh = eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
+    const tally = this.#state.shed;
+    for (const entry of entries) {
+      if (entry.finished !== undefined) this.#writeEnd(entry.finished);
+      this.#writeEvent(entry, fresh);
     }
-    this.#writeEvent(draft, { always: finished !== undefined, fresh });
+    // What was shed may be among them: then they are read from the disk.
+    return this.#state.shed === tally ? fresh : eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
   }
 
-  #writeEvent(draft: EventDraft, { always, fresh }: { always: boolean; fresh: Fresh }): void {
-    const body = JSON.stringify(draft);
-    const bytes = Buffer.byteLength(body);
-    if (!always && this.#bytes + bytes > this.#bytesMax) return this.#countShed(draft.time);
-    this.#tellShed(fresh);
-    const { lastInsertRowid } = this.#statements.insert.run(bytes, body);
-    this.#bytes += bytes;
-    fresh.bytes += bytes;
-    fresh.events.push({ ...draft, sequence: Number(lastInsertRowid) });
+  /** The number is that of its result, which is never shed and so comes next. */
+  #writeEnd({ ended, execution }: ExecutionReport): void {
+    const { statements } = this.#open();
+    statements.finish.run(ended, this.#state.last + 1, execution);
+    if (++this.#finished % pruneEvery === 0) statements.prune.run(executionsKeptMax);
   }
 
-  #tellShed(fresh: Fresh): void {
-    if (this.#shed === undefined) return;
-    const { events, from, to } = this.#shed;
-    this.#shed = undefined;
-    this.#writeEvent(
-      { type: "spool.shed", time: to, severity: "high", data: { events, from, to, bytes_max: this.#bytesMax } },
-      { always: true, fresh },
-    );
+  #writeEvent({ lane, event, always }: Entry, fresh: Fresh): void {
+    event[0] = this.#state.last + 1;
+    const packed = pack(event);
+    if (!always && !this.#makeRoom(lane, packed.length)) return this.#countShed("bytes", lane, event[2]);
+    this.#state.last = event[0];
+    this.#open().lanes[lane].insert.run(event[0], event[2], always ? 1 : 0, crc32(packed), packed);
+    const at = this.#state.lanes[lane];
+    at.last = event[0];
+    at.events += 1;
+    at.bytes += packed.length;
+    if (always) at.alwaysBytes += packed.length;
+    fresh[lane].events.push({ event, bytes: packed.length });
   }
 
-  #countShed(time: number): void {
-    this.#shed = { events: (this.#shed?.events ?? 0) + 1, from: this.#shed?.from ?? time, to: time };
+  /** False: there is none to be had, or only in higher lanes. */
+  #makeRoom(lane: Severity, bytes: number): boolean {
+    const { lanes } = this.#state;
+    let excess = severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
+    if (excess <= 0) return true;
+    const lower = severities.slice(severities.indexOf(lane)).toReversed();
+    if (lower.reduce((sum, each) => sum + lanes[each].bytes - lanes[each].alwaysBytes, 0) < excess) return false;
+    for (const each of lower) while (excess > 0 && lanes[each].bytes > lanes[each].alwaysBytes) excess -= this.#shedOldest(each);
+    return true;
+  }
+
+  /** The oldest that was not sent yet; then the oldest of those that may be at the master already. */
+  #shedOldest(lane: Severity): number {
+    const { sheddable } = this.#open().lanes[lane];
+    const row = sheddable.get(this.#state.lanes[lane].sent) ?? sheddable.get(0);
+    if (row === undefined) throw new Error(`the ${lane} lane holds less than was counted`);
+    return this.#shedRow(lane, row, "bytes");
+  }
+
+  #shedRow(lane: Severity, row: Record<string, unknown>, cause: ShedCause): number {
+    const bytes = Number(row["bytes"]);
+    this.#open().lanes[lane].remove.run(Number(row["sequence"]));
+    const at = this.#state.lanes[lane];
+    at.events -= 1;
+    at.bytes -= bytes;
+    if (row["always"] === 1) at.alwaysBytes -= bytes;
+    this.#countShed(cause, lane, Number(row["time"]));
+    return bytes;
+  }
+
+  #countShed(cause: ShedCause, lane: Severity, time: number): void {
+    this.#state.shed = countShed(this.#state.shed, cause, { lane, time });
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      this.#tellShedNow = true;
+      this.#tidy(() => {});
+    }, tellShedAfterMs);
+  }
+
+  #tellShed(): Fresh {
+    const { shed, lanes } = this.#state;
+    const fresh: Fresh = eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
+    this.#state.shed = {};
+    const { bytesMax, ageMaxMs, clock } = this.#options;
+    const limits = { bytes: `${bytesMax} bytes`, age: `${ageMaxMs} ms`, memory: "what may wait in memory" };
+    for (const draft of shedEvents(shed, limits, clock.now())) this.#writeEvent(this.#reportEntry(draft), fresh);
+    return fresh;
   }
 
   #forgetLater(): void {
     this.#forgetting ??= setTimeout(() => {
       this.#forgetting = undefined;
-      try {
-        this.#transaction(() => {});
-      } catch (error) {
-        this.#onTrouble(error);
-        this.#forgetLater();
-      }
+      this.#tidy(() => {});
     }, forgetAfterMs);
   }
 
-  /** Every transaction takes what was acknowledged off the disk, too. */
-  #transaction(work: () => void): void {
-    const before = { bytes: this.#bytes, shed: this.#shed };
+  /** A transaction for the spool's own sake, whose failure costs nothing: it is made up for by the next. */
+  #tidy(work: () => void): void {
+    let told: Fresh | undefined;
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
-      const freed = Number(this.#statements.bytesUpTo.get(this.#acknowledged)?.["bytes"]);
-      if (freed > 0) this.#statements.forget.run(this.#acknowledged);
-      this.#bytes -= freed;
-      work();
-      this.#database.exec("COMMIT");
+      this.#whole(() =>
+        this.#transaction(() => {
+          work();
+          if (this.#tellShedNow && Object.keys(this.#state.shed).length > 0) told = this.#tellShed();
+        }),
+      );
+      this.#tellShedNow = false;
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      this.#bytes = before.bytes;
-      this.#shed = before.shed;
+      return this.#tryAgain(error);
+    }
+    if (told !== undefined) for (const listener of this.#appendListeners) listener(told);
+  }
+
+  #tryAgain(error: unknown): void {
+    this.#options.onTrouble?.(error);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#retry = undefined;
+      this.#tidy(() => {});
+      this.flush();
+    }, retryMs);
+  }
+
+  /** Every transaction takes what was acknowledged off the disk, too, and notes the last number and what was shed. */
+  #transaction<T>(work: () => T): T {
+    const file = this.#open();
+    const before = copyOf(this.#state);
+    const { database } = file;
+    let result: T;
+    try {
+      database.exec("BEGIN IMMEDIATE");
+      for (const lane of severities) this.#forget(lane);
+      result = work();
+      this.#noteNumbers();
+      database.exec("COMMIT");
+    } catch (error) {
+      this.#state = before;
+      if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
     }
+    file.mark(this.#state.stored);
+    return result;
+  }
+
+  #forget(lane: Severity): void {
+    const at = this.#state.lanes[lane];
+    if (at.acknowledged === at.forgotten) return;
+    const { lanes, statements } = this.#open();
+    const freed = lanes[lane].upTo.get(at.acknowledged);
+    lanes[lane].forget.run(at.acknowledged);
+    statements.acknowledge.run(lane, at.acknowledged);
+    at.events -= Number(freed?.["events"]);
+    at.bytes -= Number(freed?.["bytes"]);
+    at.alwaysBytes -= Number(freed?.["always"]);
+    at.forgotten = at.acknowledged;
+    at.last = Math.max(at.last, at.acknowledged);
+  }
+
+  #noteNumbers(): void {
+    const state = this.#state;
+    if (state.last === state.stored && state.shed === state.shedStored) return;
+    this.#open().statements.number.run(state.last, Object.keys(state.shed).length === 0 ? "" : JSON.stringify(state.shed));
+    state.stored = state.last;
+    state.shedStored = state.shed;
+  }
+
+  /** The file; a new one, when the old one was set aside and the disk did not let another begin at once. */
+  #open(): SpoolFile {
+    if (this.#file === undefined && this.#closed) throw new Error("the spool is closed");
+    if (this.#file === undefined) this.#beginAnew();
+    return this.#file!;
+  }
+
+  /** Does `work`, and does it again in a new file when it comes upon damage in this one. */
+  #whole<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      this.#options.onTrouble?.(error);
+      this.#replace(error);
+      return work();
+    }
+  }
+
+  #replace(error: unknown): void {
+    const events = this.count() - this.#pending.count;
+    try {
+      this.#file?.close();
+    } catch {
+      // It is damaged: what its end fails of is in the file that is set aside.
+    }
+    this.#file = undefined;
+    this.#lost = { error, keptAs: setAside(this.#options.file, this.#options.clock.now()), epoch: this.#epoch, events };
+    this.#beginAnew();
+  }
+
+  /** In a new file, after one was set aside. What runs goes on; what else was begun and has no result is reported as interrupted. */
+  #beginAnew(): void {
+    this.#file = openFile(this.#options, this.#epoch);
+    this.#epoch = this.#file.epoch;
+    this.#state = { ...stateOf(this.#file), shed: this.#state.shed };
+    this.#sayWhatIsLost();
+    for (const listener of this.#epochListeners) listener();
+    queueMicrotask(() => {
+      if (!this.#closed) this.reportInterrupted();
+    });
+  }
+
+  /** Into memory: it goes to disk with the next transaction. */
+  #sayWhatIsLost(): void {
+    const file = this.#file;
+    const lost = this.#lost;
+    this.#lost = undefined;
+    if (file === undefined || (lost === undefined && file.missing === undefined)) return;
+    this.#take(
+      this.#reportEntry({
+        type: "spool.damaged",
+        time: this.#options.clock.now(),
+        severity: "high",
+        data: {
+          message: lost === undefined ? file.missing : errorText(lost.error),
+          kept_as: lost?.keptAs,
+          epoch: lost?.epoch ?? file.epochBefore,
+          events: lost?.events,
+          executions: file.inherited,
+        },
+        ...(lost === undefined ? {} : { subject: lost.keptAs }),
+      }),
+    );
   }
 }
 
-/** Prepared once: a statement is used for every event. */
-function prepareAll(database: DatabaseSync) {
-  return {
-    insert: database.prepare("INSERT INTO event (bytes, body) VALUES (?, ?)"),
-    read: database.prepare("SELECT sequence, bytes, body FROM event WHERE sequence > ? ORDER BY sequence LIMIT ?"),
-    bytesUpTo: database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes FROM event WHERE sequence <= ?"),
-    forget: database.prepare("DELETE FROM event WHERE sequence <= ?"),
-    begin: database.prepare("INSERT OR IGNORE INTO execution (id, action, begun) VALUES (?, ?, ?)"),
-    finish: database.prepare("UPDATE execution SET finished = ? WHERE id = ?"),
-    prune: database.prepare(
-      "DELETE FROM execution WHERE finished IS NOT NULL AND id NOT IN (SELECT id FROM execution ORDER BY begun DESC LIMIT ?)",
-    ),
-  };
+/** Throws `STATE_LOCKED` when another agent has it. */
+function openFile({ file, synchronous, clock }: SpoolOptions, epochBefore?: string): SpoolFile {
+  try {
+    return new SpoolFile({ file, synchronous, now: clock.now(), ...(epochBefore === undefined ? {} : { epochBefore }) });
+  } catch (error) {
+    if (!isLocked(error)) throw error;
+    throw new NeedfireError("STATE_LOCKED", `another agent uses ${file}: stop it first`, { cause: error });
+  }
+}
+
+function stateOf(file: SpoolFile): State {
+  const lanes = eachLane((lane) => {
+    const content = file.content(lane);
+    return { ...content, forgotten: content.acknowledged, sent: 0 };
+  });
+  return { last: file.last, stored: file.stored, lanes, shed: file.shed, shedStored: file.shed };
+}
+
+function copyOf(state: State): State {
+  return { ...state, lanes: eachLane((lane) => ({ ...state.lanes[lane] })) };
 }
 
 function resultEvent(report: ExecutionReport, subject: string | undefined): EventDraft {
@@ -295,47 +542,4 @@ function resultEvent(report: ExecutionReport, subject: string | undefined): Even
     data: { ...report },
     ...(subject === undefined ? {} : { subject }),
   };
-}
-
-function openDatabase({ file, synchronous }: SpoolOptions): DatabaseSync {
-  const database = new DatabaseSync(file, { timeout: 0 });
-  try {
-    // One owner: the lock is taken with the first access and held until the process ends, however it ends.
-    database.exec(
-      `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT`,
-    );
-    const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
-    if (check !== "ok") throw Object.assign(new Error(`the spool is damaged: ${String(check)}`), { errcode: sqliteCorrupt });
-    database.exec(schema);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-const sqliteBusy = 5;
-const sqliteCorrupt = 11;
-const sqliteNotADatabase = 26;
-
-function primaryCode(error: unknown): number | undefined {
-  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) : undefined;
-  return code === undefined ? undefined : code & 0xff;
-}
-
-function isLocked(error: unknown): boolean {
-  return primaryCode(error) === sqliteBusy;
-}
-
-function isDamaged(error: unknown): boolean {
-  const code = primaryCode(error);
-  return code === sqliteCorrupt || code === sqliteNotADatabase;
-}
-
-function renameIfThere(from: string, to: string): void {
-  try {
-    renameSync(from, to);
-  } catch {
-    // The side files of a cleanly closed database do not exist.
-  }
 }

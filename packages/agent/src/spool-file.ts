@@ -1,0 +1,334 @@
+/**
+ * The spool's file: one SQLite database with a table for each lane, one owner. What is read is checked against a checksum, so that bytes
+ * that the disk changed never become an event. Beside it lies a mark with the last number that was given: when the database was thrown
+ * back to an earlier state (its log was cut, it was restored from a backup), that shows, and no number is given twice.
+ */
+import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import { severities, type Severity } from "@needfire/shared/event";
+import { epochAt, epochPattern, executionIdPattern } from "@needfire/shared/ids";
+import { unpack } from "@needfire/shared/pack";
+import type { WireEvent } from "@needfire/shared/wire-event";
+import type { Spooled } from "./packed-event.ts";
+import type { Tally } from "./shed.ts";
+import { salvageExecutions } from "./spool-salvage.ts";
+
+/** Of the tables below. A file of another version is treated as one that cannot be read. */
+const schemaVersion = 2;
+const schema = `
+  CREATE TABLE IF NOT EXISTS numbering (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL, last INTEGER NOT NULL, shed TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS lane (name TEXT PRIMARY KEY, acknowledged INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS execution (id TEXT PRIMARY KEY, action TEXT NOT NULL, lane TEXT NOT NULL, begun REAL NOT NULL, finished REAL, result INTEGER)
+    STRICT, WITHOUT ROWID;
+  ${severities
+    .map(
+      (lane) => `
+  CREATE TABLE IF NOT EXISTS event_${lane}
+    (sequence INTEGER PRIMARY KEY, time REAL NOT NULL, always INTEGER NOT NULL, crc INTEGER NOT NULL, event BLOB NOT NULL) STRICT;`,
+    )
+    .join("")}
+  PRAGMA user_version = ${schemaVersion};
+`;
+
+/** With NORMAL, a power cut may take the last numbers back from mark and database alike: after an unclean end so many are passed over. */
+const numbersSkipped = 1_000_000;
+
+export interface FileOptions {
+  file: string;
+  synchronous: "FULL" | "NORMAL";
+  now: number;
+  /** The numbering that must not come again. */
+  epochBefore?: string;
+}
+
+/** One lane as the file has it. Its events are numbered over `acknowledged`. */
+export interface LaneContent {
+  acknowledged: number;
+  last: number;
+  events: number;
+  bytes: number;
+  /** Of `bytes`, what may not be shed for want of room. */
+  alwaysBytes: number;
+}
+
+export type LaneStatements = ReturnType<typeof prepareLane>;
+
+export class SpoolFile {
+  readonly database: DatabaseSync;
+  readonly epoch: string;
+  readonly lanes: Record<Severity, LaneStatements>;
+  readonly statements: ReturnType<typeof prepareAll>;
+  /** The number to go on from: the last in the database, or that the mark knows of. */
+  readonly last: number;
+  /** The last number as the database has it. */
+  readonly stored: number;
+  /** The tally of what was shed and not told. */
+  readonly shed: Tally;
+  /** What is missing, in words, when the mark knows of more than the database. */
+  readonly missing: string | undefined;
+  /** The numbering that the mark knew of, where it was another one. */
+  readonly epochBefore: string | undefined;
+  /** Commands taken over from files that were set aside. */
+  readonly inherited: number;
+  readonly #mark: MarkFile;
+
+  /** Throws what SQLite throws; `isDamaged` and `isLocked` know it. */
+  constructor(options: FileOptions) {
+    this.database = openDatabase(options);
+    this.#mark = new MarkFile(`${options.file}-mark`);
+    try {
+      const mark = this.#mark.read();
+      this.inherited = beginNumbering(this.database, options, freshEpoch(options, mark?.epoch));
+      const numbering = readNumbering(this.database);
+      this.epoch = numbering.epoch;
+      this.shed = numbering.shed;
+      this.epochBefore = mark?.epoch === this.epoch ? undefined : mark?.epoch;
+      if (mark !== undefined && parseInt(mark.epoch, 36) > parseInt(this.epoch, 36)) {
+        throw damage(`it is an earlier one (${this.epoch}) than the one that was last in use (${mark.epoch})`);
+      }
+      const ahead = mark?.epoch === this.epoch && mark.last > numbering.last ? mark.last : numbering.last;
+      const unclean = options.synchronous === "NORMAL" && mark?.epoch === this.epoch && !mark.closed;
+      this.stored = numbering.last;
+      this.last = ahead + (unclean ? numbersSkipped : 0);
+      this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead });
+      this.statements = prepareAll(this.database);
+      this.lanes = eachLane((lane) => prepareLane(this.database, lane));
+      this.#mark.write({ epoch: this.epoch, last: ahead, closed: false });
+      this.#mark.sync();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** After a commit: numbers up to `last` were given. Not synced; a process that is killed does not lose it. */
+  mark(last: number): void {
+    this.#mark.write({ epoch: this.epoch, last, closed: false });
+  }
+
+  content(lane: Severity): LaneContent {
+    const acknowledged = Number(this.statements.acknowledged.get(lane)?.["acknowledged"] ?? 0);
+    const row = this.lanes[lane].content.get();
+    const highest = Number(row?.["last"]);
+    if (!Number.isSafeInteger(acknowledged) || !Number.isSafeInteger(highest) || Math.max(acknowledged, highest) > this.last)
+      throw damage(`the ${lane} lane ends at ${Math.max(acknowledged, highest)}, the numbers at ${this.last}`);
+    return {
+      acknowledged,
+      last: Math.max(acknowledged, highest),
+      events: Number(row?.["events"]),
+      bytes: Number(row?.["bytes"]),
+      alwaysBytes: Number(row?.["always"]),
+    };
+  }
+
+  /** Commands without an end. */
+  unfinished(): { execution: string; action: string; lane: Severity; begun: number }[] {
+    return this.statements.unfinished.all().map((row) => {
+      const execution = String(row["id"]);
+      const lane = severities.find((name) => name === row["lane"]);
+      if (!new RegExp(executionIdPattern).test(execution) || lane === undefined) throw damage("the journal of commands cannot be read");
+      return { execution, action: String(row["action"]), lane, begun: Number(row["begun"]) };
+    });
+  }
+
+  /** Events of a lane after `after`, in order, at most `limit` and `bytesMax` (but one at least). Throws when one is damaged. */
+  read(lane: Severity, { after, limit, bytesMax }: { after: number; limit: number; bytesMax: number }): Spooled[] {
+    const found: Spooled[] = [];
+    let total = 0;
+    for (const row of this.lanes[lane].read.iterate(after, limit)) {
+      const packed = row["event"] as Uint8Array;
+      total += packed.length;
+      if (found.length > 0 && total > bytesMax) break;
+      if (crc32(packed) !== row["crc"]) throw damage(`event ${String(row["sequence"])} is not what was written`);
+      const event = unpack(packed) as WireEvent;
+      if (event[0] !== row["sequence"]) throw damage(`event ${event[0]} stands under number ${String(row["sequence"])}`);
+      found.push({ event, bytes: packed.length });
+    }
+    return found;
+  }
+
+  /** `last`: the number to go on from, when all that was given is on the disk. */
+  close(last?: number): void {
+    try {
+      this.database.close();
+      if (last !== undefined) this.#mark.write({ epoch: this.epoch, last, closed: true });
+    } finally {
+      this.#mark.close();
+    }
+  }
+}
+
+export function eachLane<T>(make: (lane: Severity) => T): Record<Severity, T> {
+  return { critical: make("critical"), high: make("high"), normal: make("normal"), low: make("low") };
+}
+
+/** Prepared once: a statement is used for every event. */
+function prepareLane(database: DatabaseSync, lane: Severity) {
+  const table = `event_${lane}`;
+  const sums = "count(*) AS events, coalesce(sum(length(event)), 0) AS bytes, coalesce(sum(length(event) * always), 0) AS always";
+  return {
+    insert: database.prepare(`INSERT INTO ${table} (sequence, time, always, crc, event) VALUES (?, ?, ?, ?, ?)`),
+    read: database.prepare(`SELECT sequence, crc, event FROM ${table} WHERE sequence > ? ORDER BY sequence LIMIT ?`),
+    content: database.prepare(`SELECT coalesce(max(sequence), 0) AS last, ${sums} FROM ${table}`),
+    upTo: database.prepare(`SELECT ${sums} FROM ${table} WHERE sequence <= ?`),
+    forget: database.prepare(`DELETE FROM ${table} WHERE sequence <= ?`),
+    oldest: database.prepare(`SELECT sequence, time, length(event) AS bytes, always FROM ${table} ORDER BY sequence LIMIT ?`),
+    sheddable: database.prepare(
+      `SELECT sequence, time, length(event) AS bytes, always FROM ${table} WHERE sequence > ? AND always = 0 ORDER BY sequence LIMIT 1`,
+    ),
+    remove: database.prepare(`DELETE FROM ${table} WHERE sequence = ?`),
+  };
+}
+
+function prepareAll(database: DatabaseSync) {
+  return {
+    number: database.prepare("UPDATE numbering SET last = ?, shed = ?"),
+    acknowledged: database.prepare("SELECT acknowledged FROM lane WHERE name = ?"),
+    acknowledge: database.prepare(
+      "INSERT INTO lane (name, acknowledged) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET acknowledged = excluded.acknowledged",
+    ),
+    begin: database.prepare("INSERT OR IGNORE INTO execution (id, action, lane, begun) VALUES (?, ?, ?, ?)"),
+    finish: database.prepare("UPDATE execution SET finished = ?, result = ? WHERE id = ?"),
+    unfinished: database.prepare("SELECT id, action, lane, begun FROM execution WHERE finished IS NULL ORDER BY begun"),
+    forgetBefore: database.prepare("DELETE FROM execution WHERE finished < ?"),
+    prune: database.prepare(
+      "DELETE FROM execution WHERE finished IS NOT NULL AND begun < (SELECT begun FROM execution ORDER BY begun DESC LIMIT 1 OFFSET ?)",
+    ),
+  };
+}
+
+function openDatabase({ file, synchronous }: FileOptions): DatabaseSync {
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    // One owner: the lock is taken with the first access and held until the process ends, however it ends.
+    database.exec(
+      `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; BEGIN EXCLUSIVE; COMMIT`,
+    );
+    const check = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+    if (check !== "ok") throw damage(String(check));
+    const version = database.prepare("PRAGMA user_version").get()?.["user_version"];
+    const tables = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
+    if (tables !== 0 && version !== schemaVersion) throw damage(`it is of version ${String(version)}, not ${schemaVersion}`);
+    if (tables === 0) database.exec(`BEGIN; ${schema} COMMIT`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * A new file begins with what those that were set aside tell of commands, in one transaction with its numbering: whatever happens in
+ * between, none is forgotten (P3). Returns how many there were.
+ */
+function beginNumbering(database: DatabaseSync, { file, now }: FileOptions, fresh: string): number {
+  if (database.prepare("SELECT 1 FROM numbering").get() !== undefined) return 0;
+  const executions = salvageExecutions(file);
+  database.exec("BEGIN IMMEDIATE");
+  database.prepare("INSERT INTO numbering (one, epoch, last, shed) VALUES (1, ?, 0, '')").run(fresh);
+  const insert = database.prepare("INSERT INTO execution (id, action, lane, begun, finished, result) VALUES (?, ?, ?, ?, ?, ?)");
+  for (const { id, action, lane, settled } of executions) insert.run(id, action, lane, now, settled ? now : null, settled ? 0 : null);
+  database.exec("COMMIT");
+  return executions.length;
+}
+
+interface Numbering {
+  epoch: string;
+  last: number;
+  shed: Tally;
+}
+
+function readNumbering(database: DatabaseSync): Numbering {
+  const row = database.prepare("SELECT epoch, last, shed FROM numbering").get();
+  const epoch = String(row?.["epoch"]);
+  const last = Number(row?.["last"]);
+  if (!new RegExp(epochPattern).test(epoch)) throw damage("its epoch cannot be read");
+  if (!Number.isSafeInteger(last) || last < 0) throw damage("its last number cannot be read");
+  try {
+    return { epoch, last, shed: JSON.parse(String(row?.["shed"] || "{}")) as Tally };
+  } catch {
+    throw damage("its count of what was shed cannot be read");
+  }
+}
+
+/** Later than every one before, also when the clock was set back. */
+function freshEpoch({ now, epochBefore }: FileOptions, marked: string | undefined): string {
+  const before = Math.max(0, ...[epochBefore, marked].map((epoch) => (epoch === undefined ? 0 : parseInt(epoch, 36) + 1)));
+  return epochAt(Math.max(now, before));
+}
+
+interface Found {
+  mark: Mark | undefined;
+  epoch: string;
+  had: number;
+  ahead: number;
+}
+
+function whatIsMissing({ mark, epoch, had, ahead }: Found): string | undefined {
+  if (mark === undefined) return undefined;
+  if (mark.epoch !== epoch) return `the file of numbering ${mark.epoch}, which went up to ${mark.last}, is gone`;
+  return ahead > had ? `what was written after number ${had} is missing, up to ${ahead}` : undefined;
+}
+
+interface Mark {
+  epoch: string;
+  last: number;
+  closed: boolean;
+}
+
+/** Always written over in place, at one length: a full disk does not stop it, and a sector holds it. */
+const markBytes = 64;
+
+class MarkFile {
+  readonly #fd: number;
+
+  constructor(file: string) {
+    this.#fd = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+  }
+
+  /** Undefined when there is none that can be read. */
+  read(): Mark | undefined {
+    const bytes = Buffer.alloc(markBytes);
+    const text = bytes.toString("latin1", 0, readSync(this.#fd, bytes, 0, markBytes, 0));
+    const match = /^([0-9a-z]{1,12}) ([0-9]{1,15}) (open|closed) +\n$/.exec(text);
+    return match === null ? undefined : { epoch: match[1]!, last: Number(match[2]), closed: match[3] === "closed" };
+  }
+
+  write({ epoch, last, closed }: Mark): void {
+    const text = `${epoch} ${last} ${closed ? "closed" : "open"}`;
+    writeSync(this.#fd, `${text.padEnd(markBytes - 1)}\n`, 0, "latin1");
+  }
+
+  sync(): void {
+    fsyncSync(this.#fd);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+const sqliteBusy = 5;
+const sqliteIoError = 10;
+const sqliteCorrupt = 11;
+const sqliteNotADatabase = 26;
+/** SQLITE_IOERR_READ, _SHORT_READ, _DATA, _CORRUPTFS: what is there cannot be had. Where writing fails it is only tried again. */
+const unreadable = new Set([1, 2, 32, 33].map((detail) => sqliteIoError | (detail << 8)));
+
+function damage(what: string): Error {
+  return Object.assign(new Error(`the spool is damaged: ${what}`), { errcode: sqliteCorrupt });
+}
+
+function resultCode(error: unknown): number {
+  return error instanceof Error && "errcode" in error ? Number(error.errcode) : 0;
+}
+
+export function isDamaged(error: unknown): boolean {
+  const code = resultCode(error);
+  return (code & 0xff) === sqliteCorrupt || (code & 0xff) === sqliteNotADatabase || unreadable.has(code);
+}
+
+export function isLocked(error: unknown): boolean {
+  return (resultCode(error) & 0xff) === sqliteBusy;
+}
