@@ -26,6 +26,8 @@ interface Lane {
   /** Sent and not acknowledged, in order. */
   flying: { sequence: number; bytes: number }[];
   flyingBytes: number;
+  /** The next batch goes on from what was acknowledged, and says so. */
+  resumes: boolean;
 }
 
 interface Room {
@@ -92,6 +94,7 @@ export class Pump {
       lane.sent = lane.acknowledged;
       lane.flying = [];
       lane.flyingBytes = 0;
+      lane.resumes = true;
     }
     this.#move();
   }
@@ -120,7 +123,9 @@ export class Pump {
       // Reading may have come upon damage, and begun a new numbering.
       if (last === undefined || epoch !== this.#spool.epoch) return true;
       const events = batch.map(({ event }) => event);
-      if (!this.#send({ kind: "events", body: { lane: name, epoch, after: lane.sent, events } })) return false;
+      const resumed = lane.resumes ? { resumed: true } : {};
+      if (!this.#send({ kind: "events", body: { lane: name, epoch, after: lane.sent, ...resumed, events } })) return false;
+      lane.resumes = false;
       for (const { event, bytes } of batch) {
         lane.flying.push({ sequence: event[0], bytes });
         lane.flyingBytes += bytes;
@@ -181,7 +186,7 @@ export class Pump {
 function freshLanes(spool: Spool): Record<Severity, Lane> {
   return eachLane((name) => {
     const acknowledged = spool.acknowledged(name);
-    return { acknowledged, sent: acknowledged, sentMax: acknowledged, flying: [], flyingBytes: 0 };
+    return { acknowledged, sent: acknowledged, sentMax: acknowledged, flying: [], flyingBytes: 0, resumes: true };
   });
 }
 
