@@ -289,3 +289,27 @@ function openFiles({ pid }: Process): number {
 function rssBytes({ pid }: Process): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
+
+test("a peer that sends messages of endless parts gets its connection dropped before it has all the memory, and agents come back", async () => {
+  const limit = 350_000_000;
+  const bed = await Testbed.start({ master: `memory_max: ${limit}` });
+  try {
+    await bed.addAgent("web1");
+    const { join_string: joinString } = await bed.client.createToken({ uses: 1 });
+    const { address, masterKey, token } = parseJoinString(joinString);
+    const peer = new BusPeer({ address, masterKey });
+    assert.equal(await peer.join("greedy", token), "welcome");
+    const part = Buffer.alloc(1_000_000);
+    const message = Array.from({ length: 3_000 }, () => part);
+    // It is cut off in the middle, so this may never end.
+    void peer.socket.send(message).catch(() => {});
+    const [told] = await bed.events({ type: "master.memory" }, 1);
+    peer.close();
+    assert.equal(told!.data["limit"], limit);
+    assert.ok(Number(told!.data["freed"]) > 50_000_000, `freed ${String(told!.data["freed"])} bytes`);
+    await bed.connected("web1");
+    assert.equal(bed.master.running, true);
+  } finally {
+    await bed.stop();
+  }
+});

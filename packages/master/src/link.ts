@@ -2,6 +2,7 @@
  * The master's end of the bus: the one module that owns its socket and the queue to it. Frames in, frames out; knows nothing of what
  * they mean.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { KeyPair } from "@needfire/shared/identity";
@@ -22,12 +23,15 @@ export interface LinkOptions {
 
 /** Frames that wait to be handed to libzmq. Only blobs and commands to very many agents at once come near it. */
 const outboxFramesMax = 100_000;
+/** How long a port may take to be free again, and how often to look. */
+const rebindMs = 5_000;
+const rebindPauseMs = 20;
 /** Frames that libzmq holds for one slow peer. */
 const peerFramesMax = 1_000;
 
 export class Link {
   readonly #options: LinkOptions;
-  readonly #socket: Router;
+  #socket: Router;
   /** What is urgent overtakes what is not (P8). */
   readonly #urgent = new Queue<[Buffer, Buffer]>();
   readonly #outbox = new Queue<[Buffer, Buffer]>();
@@ -35,23 +39,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#socket = new Router({
-      curveServer: true,
-      curveSecretKey: options.keys.secretKey,
-      zapDomain,
-      mandatory: true,
-      // A second connection cannot take over a routing id that is in use.
-      handover: false,
-      maxMessageSize: wireBytesMax,
-      handshakeInterval: options.handshakeTimeoutMs,
-      heartbeatInterval: 5_000,
-      heartbeatTimeout: 15_000,
-      sendHighWaterMark: peerFramesMax,
-      receiveHighWaterMark: peerFramesMax,
-      sendTimeout: 0,
-      linger: 0,
-      backlog: 4_096,
-    });
+    this.#socket = this.#open();
   }
 
   /** Binds, and resolves with the port. Throws `ADDRESS_IN_USE`. */
@@ -64,8 +52,48 @@ export class Link {
         cause: error,
       });
     }
-    void this.#read();
+    void this.#read(this.#socket);
     return Number(/:(\d+)$/.exec(this.#socket.lastEndpoint ?? "")?.[1]);
+  }
+
+  /** Drops every connection, with whatever libzmq held of them, and listens anew at the same address. */
+  async reset(): Promise<void> {
+    const endpoint = this.#socket.lastEndpoint ?? this.#options.listen;
+    this.#socket.close();
+    this.#urgent.clear();
+    this.#outbox.clear();
+    this.#socket = this.#open();
+    // libzmq gives the port back in its own time.
+    for (const giveUp = performance.now() + rebindMs; ; await delay(rebindPauseMs)) {
+      try {
+        await this.#socket.bind(endpoint);
+        break;
+      } catch (error) {
+        if (performance.now() > giveUp)
+          throw new NeedfireError("ADDRESS_IN_USE", `cannot listen on ${endpoint} again: ${errorText(error)}`, { cause: error });
+      }
+    }
+    void this.#read(this.#socket);
+  }
+
+  #open(): Router {
+    return new Router({
+      curveServer: true,
+      curveSecretKey: this.#options.keys.secretKey,
+      zapDomain,
+      mandatory: true,
+      // A second connection cannot take over a routing id that is in use.
+      handover: false,
+      maxMessageSize: wireBytesMax,
+      handshakeInterval: this.#options.handshakeTimeoutMs,
+      heartbeatInterval: 5_000,
+      heartbeatTimeout: 15_000,
+      sendHighWaterMark: peerFramesMax,
+      receiveHighWaterMark: peerFramesMax,
+      sendTimeout: 0,
+      linger: 0,
+      backlog: 4_096,
+    });
   }
 
   /** Queues a frame. False when too many wait: the caller keeps what must not be lost. */
@@ -81,8 +109,8 @@ export class Link {
     this.#socket.close();
   }
 
-  async #read(): Promise<void> {
-    for await (const [routingId, frame, ...more] of this.#socket) {
+  async #read(socket: Router): Promise<void> {
+    for await (const [routingId, frame, ...more] of socket) {
       // Ours are of one frame; what comes in more is not ours.
       if (frame !== undefined && more.length === 0) this.#options.onFrame(routingId!, frame);
     }

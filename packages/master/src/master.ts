@@ -3,7 +3,7 @@
  * start that fails half-way takes down what it had built.
  */
 import { mkdirSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { systemClock } from "@needfire/shared/clock";
@@ -25,6 +25,7 @@ import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
+import { MemoryGuard } from "./memory-guard.ts";
 import { Sessions } from "./sessions.ts";
 import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
@@ -186,7 +187,20 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const port = await link.start();
   teardown.push(() => link.stop());
 
+  const guard = new MemoryGuard({
+    limit: config.memory_max ?? totalmem() / 2,
+    resident: () => process.memoryUsage.rss(),
+    drop: async () => {
+      for (const session of sessions.all()) sessions.close(session, "the master dropped all connections to get its memory back");
+      await link.reset();
+    },
+    tell: (data) => {
+      log.error(data, "all connections were dropped: a peer filled the memory, or memory_max is too small");
+      tell({ type: "master.memory", severity: "critical", data });
+    },
+  });
   const timer = setInterval(() => {
+    guard.check(performance.now()).catch((error: unknown) => onFatal(error as Error));
     const now = clock.now();
     sessions.tick(now);
     const expired = dispatch.tick(now);

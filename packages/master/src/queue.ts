@@ -13,6 +13,11 @@ export class Queue<T> {
     this.#items.push(item);
   }
 
+  clear(): void {
+    this.#items = [];
+    this.#at = 0;
+  }
+
   /** The item `index` places behind the first. */
   peek(index = 0): T | undefined {
     return this.#items[this.#at + index];

@@ -49,6 +49,12 @@ export const masterConfigSchema = {
       description: "events of one agent that may be on their way unacknowledged",
     },
     execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
+    memory_max: {
+      type: "integer",
+      minimum: 134_217_728,
+      description:
+        "bytes of resident memory beyond which all connections are dropped, since a peer fills it; default: half of the machine's memory",
+    },
     handshake_timeout: { ...duration, default: "5s", description: "a connection that has not shown a key by then is dropped" },
     synchronous: {
       enum: ["FULL", "NORMAL"],
