@@ -10,7 +10,7 @@ import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import { systemClock } from "@needfire/shared/clock";
-import type { Execution, MasterEventDraft } from "@needfire/shared/task";
+import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { logTo, type LogNotice } from "./engine-log.ts";
 import { GroupCommit } from "./journal/group-commit.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
@@ -133,6 +133,11 @@ export class Engine {
 
   expire(expired: Expired[]): void {
     this.#react.expire(expired);
+  }
+
+  /** Resolves with the task as it then is, durably; undefined when there is none. */
+  cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined> {
+    return this.#react.cancel(cancel);
   }
 
   /** The agent that a task is for. */

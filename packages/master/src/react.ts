@@ -9,7 +9,7 @@ import { type Event, resultType, severities } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
-import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
+import { type Execution, hasEnded, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
 import type { EngineLog } from "./engine-log.ts";
 import type { Journal } from "./journal/journal.ts";
 import type { Ledger } from "./ledger.ts";
@@ -20,6 +20,14 @@ import type { Change, Mark, Store } from "./store/store.ts";
 export interface Expired {
   execution: Execution;
   reason: string;
+}
+
+/** An operator cancels a task. `done` hears of the task as it then is, or of none. */
+export interface Cancel {
+  task: string;
+  reason: string;
+  by: string;
+  done: PromiseWithResolvers<Task | undefined>;
 }
 
 export interface ReactOptions {
@@ -53,6 +61,7 @@ export class React {
   #feed: Event[] | undefined;
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
+  readonly #cancels: Cancel[] = [];
   #wake = Promise.withResolvers<void>();
 
   constructor(options: ReactOptions, { cursor, openTasks }: { cursor: number; openTasks: Task[] }) {
@@ -76,6 +85,14 @@ export class React {
     this.#wake.resolve();
   }
 
+  /** Resolves, when that is durable, with the task as it then is: `cancelled`, unless it had ended before. Undefined: there is none. */
+  cancel(cancel: Omit<Cancel, "done">): Promise<Task | undefined> {
+    const done = Promise.withResolvers<Task | undefined>();
+    this.#cancels.push({ ...cancel, done });
+    this.#wake.resolve();
+    return done.promise;
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     signal.addEventListener("abort", () => this.#wake.resolve());
     while (!signal.aborted) {
@@ -83,8 +100,9 @@ export class React {
       const page = await this.#next();
       const expired = [...this.#expired.values()];
       this.#expired.clear();
-      if (page.length === 0 && expired.length === 0) await this.#wake.promise;
-      else await this.#judge(page, expired, signal);
+      const cancels = this.#cancels.splice(0);
+      if (page.length === 0 && expired.length === 0 && cancels.length === 0) await this.#wake.promise;
+      else await this.#judge(page, { expired, cancels }, signal);
     }
     if (this.#saved < this.#position) await this.#options.ledger.commit({ cursor: this.#position }).catch(() => {});
   }
@@ -102,7 +120,7 @@ export class React {
     return page;
   }
 
-  async #judge(events: Event[], expired: Expired[], signal: AbortSignal): Promise<void> {
+  async #judge(events: Event[], { expired, cancels }: { expired: Expired[]; cancels: Cancel[] }, signal: AbortSignal): Promise<void> {
     const { clock, takeMarks, ledger, log } = this.#options;
     const changes: Change[] = [];
     for (const event of events) await this.#judgeEvent(event, changes);
@@ -111,17 +129,26 @@ export class React {
       if (task !== undefined)
         this.#change(stepTask(task, { kind: "expired", execution: execution.id, reason }, clock.now()), false, changes);
     }
+    const cancelled: (() => void)[] = [];
+    for (const { task: id, reason, by, done } of cancels) {
+      const task = await this.#task(id);
+      if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, clock.now()), false, changes);
+      cancelled.push(() => done.resolve(task && (this.#tasks.get(id) ?? task)));
+    }
+    const answer = () => {
+      for (const each of cancelled) each();
+    };
     this.#position = events.at(-1)?.position ?? this.#position;
     const marks = takeMarks();
     // Nothing happened but that events were seen: the position is saved with the next thing that does, or at the end.
-    if (changes.length === 0 && marks.length === 0) return;
+    if (changes.length === 0 && marks.length === 0) return answer();
     for (;;) {
       try {
         const { taken } = await ledger.commit({ cursor: this.#position, changes, marks });
         this.#saved = this.#position;
         for (const [index, { task }] of changes.entries()) if (taken[index] !== true) this.#tasks.delete(task.id);
         this.#perform(changes.filter((_change, index) => taken[index]));
-        return;
+        return answer();
       } catch (error) {
         log.error({ error: errorText(error) }, "reactions wait: the store does not take them");
         if (signal.aborted) {
@@ -178,8 +205,8 @@ export class React {
   }
 
   #forgetEnded(): void {
-    for (const [id, { status }] of this.#tasks) {
-      if (status.state === "resolved" || status.state === "escalated") this.#tasks.delete(id);
+    for (const [id, task] of this.#tasks) {
+      if (hasEnded(task)) this.#tasks.delete(id);
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
