@@ -151,6 +151,11 @@ export class Spool {
     return found;
   }
 
+  /** Events that the master is not known to have. */
+  count(): number {
+    return Number(this.#database.prepare("SELECT count(*) AS events FROM event WHERE sequence > ?").get(this.#acknowledged)?.["events"]);
+  }
+
   /**
    * The master has committed everything up to `sequence`. P1: only now is it forgotten, and without a transaction of its own: an
    * acknowledgement that a crash loses costs a repetition, which the master drops, while a sync to the disk would hold up a command.
