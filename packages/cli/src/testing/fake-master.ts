@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   agentsView,
+  cancelRequest,
   agentView,
   chainView,
   errorView,
@@ -184,6 +185,11 @@ const routes: Record<string, Route> = {
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
   "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
   "GET /v1/tasks/t-3f9a1c0b27d40000": { schema: taskView, value: task },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/cancel": {
+    schema: taskView,
+    takes: cancelRequest,
+    value: { ...task, state: "cancelled", reason: "wrong window", cancelled_by: "alice", verified: undefined },
+  },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };
 
