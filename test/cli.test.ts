@@ -62,7 +62,7 @@ describe("needfire", () => {
       await bed.connected("web1");
       await until("the file is in place", () => existsSync(file) && readFileSync(file, "utf8") === "right\n");
       await bed.watching("web1", "managed", "in");
-      assert.match((await done("agents", "list")).stdout, /web1 .*connected/);
+      assert.match((await done("agents", "list")).stdout, /web1 .*present/);
       const shown = await one<AgentApiView>("agents", "show", "web1");
       assert.deepEqual([shown.connected, shown.labels["role"], shown.files], [true, "web", [file]]);
       assert.match((await done("agents", "show", "web1")).stdout, /managed \(file\)/);

@@ -6,13 +6,14 @@ import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { type Clock, systemClock } from "@needfire/shared/clock";
+import { type Clock, monotonicClock, systemClock } from "@needfire/shared/clock";
 import type { AgentConfig } from "@needfire/shared/config";
+import type { ManagedFile } from "@needfire/shared/managed-file";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { agentIdPattern } from "@needfire/shared/ids";
 import { fingerprint, type KeyPair, z85Encode } from "@needfire/shared/identity";
-import type { MasterMessage } from "@needfire/shared/wire";
+import type { MasterBody, MasterMessage } from "@needfire/shared/wire";
 import { Beacons } from "./beacons/beacons.ts";
 import { BlobFetch } from "./blob-fetch.ts";
 import { BlobStore } from "./blobs.ts";
@@ -23,6 +24,7 @@ import { readJoinToken, removeJoinToken } from "./join-token.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { generateKeyPair, Link, type LinkState } from "./link.ts";
 import { ManagedFiles } from "./managed-files.ts";
+import { DefinitionParts } from "./definition-parts.ts";
 import { Pump } from "./pump.ts";
 import { Remedies } from "./remedies.ts";
 import { Spool } from "./spool.ts";
@@ -75,6 +77,8 @@ class Wiring {
   readonly #definitions: Definitions;
   readonly #beacons: Beacons;
   readonly #executor: Executor;
+  readonly #fileParts = new DefinitionParts<ManagedFile>();
+  readonly #beaconParts = new DefinitionParts<unknown>();
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
 
@@ -120,6 +124,7 @@ class Wiring {
       managed: this.#managed,
       remedies,
       clock,
+      monotonic: monotonicClock(),
       log,
       concurrencyMax: config.executions_max,
       accepted: (execution) => void send({ kind: "accepted", body: { execution } }),
@@ -153,13 +158,16 @@ class Wiring {
   }
 
   #linkState(state: LinkState): void {
-    const { log, config } = this.#parts;
+    const { log, config, spool } = this.#parts;
     if (state.state === "joined") {
       log.info("joined the master");
       removeJoinToken(config.state);
       this.#session = new AbortController();
       const { version: beacons } = this.#definitions;
-      this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, beacons, files: this.#managed.version } });
+      this.#fileParts.reset();
+      this.#beaconParts.reset();
+      const has = { beacons, files: this.#managed.version, spooled: spool.count() };
+      this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
       this.#pump.open(state.creditEvents);
     } else {
       if (state.state === "pending")
@@ -181,14 +189,12 @@ class Wiring {
         return this.#executor.take(message.body);
       case "blob":
         return this.#blobs.answer(message.body);
+      case "cancel":
+        return this.#executor.cancel(message.body);
       case "beacons":
-        this.#definitions.takePushed(message.body.version, message.body.definitions);
-        return this.#background(this.#applyBeacons());
-      case "files": {
-        const { version, files } = message.body;
-        const fetch = (digest: string, offset: number) => this.#blobs.fetch(digest, offset);
-        return this.#background(this.#managed.apply(version, files, fetch, this.#session.signal));
-      }
+        return this.#takeBeacons(message.body);
+      case "files":
+        return this.#takeFiles(message.body);
       case "challenge":
       case "welcome":
       case "pending":
@@ -196,6 +202,27 @@ class Wiring {
       case "pong":
         return; // the link's own
     }
+  }
+
+  #takeBeacons({ version, part, parts, definitions }: MasterBody<"beacons">): void {
+    const taken = this.#beaconParts.take({ version, part, parts, items: definitions });
+    if (taken.kind === "partial") return;
+    if (taken.kind === "whole") {
+      this.#definitions.takePushed(version, taken.items);
+      this.#background(this.#applyBeacons());
+    }
+    this.#link.send({ kind: "taken", body: { set: "beacons", version } });
+  }
+
+  #takeFiles({ version, part, parts, files }: MasterBody<"files">): void {
+    const taken = this.#fileParts.take({ version, part, parts, items: files });
+    if (taken.kind === "partial") return;
+    if (taken.kind === "whole") {
+      const fetch = (digest: string, offset: number) => this.#blobs.fetch(digest, offset);
+      this.#background(this.#managed.apply(version, taken.items, fetch, this.#session.signal));
+    }
+    // From here on it is this end's: content that cannot be had makes the version incomplete, and the next session brings it anew.
+    this.#link.send({ kind: "taken", body: { set: "files", version } });
   }
 
   /** Puts the definitions in force and says so: from then on what they watch is seen. */

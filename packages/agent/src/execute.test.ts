@@ -22,11 +22,13 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const managed = new ManagedFiles({ blobs: new BlobStore(path("blobs")), listFile: path("files.json"), log });
   const accepted: string[] = [];
   const clock = { now: () => start };
+  const monotonic = { time: 0, now: () => monotonic.time };
   const executor = new Executor({
     spool: opened,
     managed,
     remedies,
     clock,
+    monotonic,
     log,
     concurrencyMax,
     accepted: (execution) => accepted.push(execution),
@@ -53,7 +55,12 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     opened.close();
     return (opened = openSpool(directory));
   };
-  return { path, reopened, remedies, accepted, executor, results, ended, take, shell };
+  const cancel = (number: number, action = "command.run") => executor.cancel({ execution: id(number), action });
+  return { path, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((done) => setTimeout(done, 5));
 }
 
 const outcome = ({ cause, data }: { cause: string | null; data: Record<string, unknown> }) =>
@@ -134,6 +141,54 @@ test("P7: while a remedy runs the beacons know what it may change, and afterward
   await new Promise((done) => setImmediate(done));
   assert.equal(remedies.holding("/etc/motd"), undefined);
   assert.deepEqual(over, [id(1)]);
+});
+
+const message = ({ data }: { data: Record<string, unknown> }) => String(data["message"]);
+
+test("a command that waits is dropped when it is cancelled, and one that runs is ended with all that it started", async (t) => {
+  const { path, ended, shell, cancel } = setting(t, { concurrencyMax: 1 });
+  shell(1, "sleep 60 & echo $! > child; touch began; wait");
+  shell(2, "touch ran");
+  await until(() => existsSync(path("began")));
+  cancel(2);
+  cancel(1);
+  const results = await ended(2);
+  assert.deepEqual(results.map(outcome), ["2 cancelled", "1 cancelled"]);
+  assert.deepEqual(
+    results.map(({ data }) => data["changed"]),
+    [false, true],
+  );
+  assert.match(message(results[1]!), /^it was cancelled; the command was ended by SIGTERM$/);
+  assert.ok(!existsSync(path("ran")));
+  const child = Number(readFileSync(path("child"), "utf8"));
+  assert.throws(() => process.kill(child, 0), { code: "ESRCH" });
+});
+
+test("P3: a cancellation that comes before its command keeps it from running; one that comes after its end changes nothing", async (t) => {
+  const { path, accepted, ended, shell, cancel, results } = setting(t);
+  cancel(1);
+  cancel(1);
+  shell(1, "touch ran");
+  shell(2, "true");
+  await ended(2);
+  cancel(2);
+  cancel(2);
+  assert.deepEqual(results().map(outcome), ["1 cancelled", "2 succeeded"]);
+  assert.equal(message(results()[0]!), "it was cancelled before it came to this host");
+  assert.deepEqual(accepted, [id(1), id(2)]);
+  assert.ok(!existsSync(path("ran")));
+});
+
+test("a command whose time is over before it can begin is not run", async (t) => {
+  const { path, ended, executor, monotonic, shell } = setting(t, { concurrencyMax: 1 });
+  shell(1, "while [ ! -e go ]; do sleep 0.01; done");
+  const args = { argv: ["touch", path("ran")] };
+  executor.take({ execution: id(2), action: "command.run", args, expiresInMs: 5_000, priority: "normal" });
+  executor.take({ execution: id(3), action: "command.run", args: { argv: ["true"] }, expiresInMs: 5_001, priority: "normal" });
+  monotonic.time = 5_000;
+  writeFileSync(path("go"), "");
+  assert.deepEqual((await ended(3)).map(outcome), ["1 succeeded", "2 expired", "3 succeeded"]);
+  assert.ok(!existsSync(path("ran")));
 });
 
 test("stopping interrupts what runs and leaves what waits to be reported at the next start", async (t) => {

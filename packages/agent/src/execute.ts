@@ -19,6 +19,8 @@ export interface ExecutorOptions {
   managed: ManagedFiles;
   remedies: Remedies;
   clock: Clock;
+  /** What a command's time runs by. */
+  monotonic: Clock;
   log: Logger;
   /** Commands that run side by side; the others wait in order. */
   concurrencyMax: number;
@@ -26,8 +28,21 @@ export interface ExecutorOptions {
   accepted(execution: string): void;
 }
 
+const cancelledReason = "it was cancelled";
+
 /** Commands that may wait; beyond it they are refused, so that a flood is seen (P4). */
 const waitingMax = 10_000;
+
+/** A command that is here. `expires`: by the monotonic clock, when it may not be begun any more. */
+interface Taken {
+  command: MasterBody<"execute">;
+  expires: number;
+}
+
+interface Running {
+  ended: Promise<void>;
+  cancel: AbortController;
+}
 
 interface Ending {
   outcome: Outcome;
@@ -38,8 +53,8 @@ interface Ending {
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #waiting: MasterBody<"execute">[] = [];
-  readonly #running = new Set<Promise<void>>();
+  readonly #waiting: Taken[] = [];
+  readonly #running = new Map<string, Running>();
   readonly #stop = new AbortController();
 
   constructor(options: ExecutorOptions) {
@@ -64,33 +79,61 @@ export class Executor {
         message: `more than ${waitingMax} commands wait on this host`,
       });
     }
-    this.#waiting.push(command);
+    this.#waiting.push({ command, expires: this.#options.monotonic.now() + (command.expiresInMs ?? Infinity) });
     this.#next();
     accepted(command.execution);
+  }
+
+  /** A command is not wanted any more. One that is done keeps its result; one that has not come yet will not run when it does (P3). */
+  cancel({ execution, action }: MasterBody<"cancel">): void {
+    const { spool, clock, log } = this.#options;
+    const running = this.#running.get(execution);
+    if (running !== undefined) return running.cancel.abort(cancelledReason);
+    const at = this.#waiting.findIndex(({ command }) => command.execution === execution);
+    if (at >= 0) {
+      const [{ command }] = this.#waiting.splice(at, 1) as [Taken];
+      return this.#finish(command, clock.now(), { outcome: "cancelled", changed: false, message: "it was cancelled before it began" });
+    }
+    const command = { execution, action, args: {}, priority: "normal" } as const;
+    try {
+      if (!spool.begin(command)) return; // its result is on its way
+    } catch (error) {
+      // Not answered, so the master sends it again.
+      return log.error({ execution, error: errorText(error) }, "a cancellation could not be noted and waits");
+    }
+    const message = "it was cancelled before it came to this host";
+    this.#finish(command, clock.now(), { outcome: "cancelled", changed: false, message });
   }
 
   /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
   async stop(): Promise<void> {
     this.#waiting.length = 0;
-    this.#stop.abort();
-    await Promise.all(this.#running);
+    this.#stop.abort("the agent is stopping");
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
   #next(): void {
     while (this.#running.size < this.#options.concurrencyMax && !this.#stop.signal.aborted) {
-      const command = this.#waiting.shift();
-      if (command === undefined) return;
-      const run: Promise<void> = this.#run(command).finally(() => {
-        this.#running.delete(run);
+      const taken = this.#waiting.shift();
+      if (taken === undefined) return;
+      const { execution } = taken.command;
+      const cancel = new AbortController();
+      const ended = this.#run(taken, cancel.signal).finally(() => {
+        this.#running.delete(execution);
         this.#next();
       });
-      this.#running.add(run);
+      this.#running.set(execution, { ended, cancel });
     }
   }
 
-  async #run(command: MasterBody<"execute">): Promise<void> {
-    const { remedies, clock, log } = this.#options;
+  async #run({ command, expires }: Taken, cancelled: AbortSignal): Promise<void> {
+    const { remedies, clock, monotonic, log } = this.#options;
     const started = clock.now();
+    if (monotonic.now() >= expires) {
+      // The master has given it up, or is about to: what it does now would surprise everybody.
+      const message = "its time was over before it could begin on this host";
+      return this.#finish(command, started, { outcome: "expired", changed: false, message });
+    }
     const action = command.action as ActionName; // the door let only known actions in
     const checked = argsCheckers[action](command.args);
     if (!checked.ok)
@@ -106,8 +149,9 @@ export class Executor {
     if (scope !== undefined) remedies.begin(command.execution, scope);
     let ending: Ending;
     try {
-      ending = await runAction(action, args, { managed: this.#options.managed, remedies, signal: this.#stop.signal, log });
-      if (this.#stop.signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: "interrupted" };
+      const signal = AbortSignal.any([this.#stop.signal, cancelled]);
+      ending = await runAction(action, args, { managed: this.#options.managed, remedies, signal, log });
+      if (signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
     } catch (error) {
       ending = { outcome: "failed", changed: false, message: errorText(error) };
     }

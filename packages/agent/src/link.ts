@@ -76,10 +76,12 @@ export class Link {
       this.#connection = undefined;
       if (signal.aborted) break;
       attempt = connection.joined ? 0 : attempt + 1;
+      const spreadMs = connection.reconnectSpreadMs * Math.random();
       onState(ended.refused === true ? { state: "refused", reason: ended.reason } : { state: "down", reason: ended.reason });
       const ceiling = ended.refused === true ? reconnectMaxMs : Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(attempt, 20));
-      // Full jitter over the upper half: agents that lost their master together do not come back together.
-      const waitMs = ceiling * (0.5 + Math.random() / 2);
+      // Agents that lost their master together do not come back together: jitter over the upper half, and before the first attempt a
+      // random part of the time that the master gave when it was there.
+      const waitMs = ceiling * (0.5 + Math.random() / 2) + (ended.refused === true ? 0 : spreadMs);
       log.info({ reason: ended.reason, waitMs: Math.round(waitMs) }, "the link is down");
       await delay(waitMs, undefined, { signal }).catch(() => {});
     }
@@ -89,6 +91,8 @@ export class Link {
 /** One connection, from the first frame to the last. */
 class Connection {
   joined = false;
+  /** As the master said; 0 for a connection that it did not welcome. */
+  reconnectSpreadMs = 0;
   readonly #options: LinkOptions;
   readonly #secret: Buffer;
   readonly #routingId = freshRoutingId();
@@ -99,6 +103,7 @@ class Connection {
   #session = "";
   #counter = 0;
   #lastHeard = performance.now();
+  #silentMsMax = Infinity;
   #heartbeat: NodeJS.Timeout | undefined;
 
   constructor(options: LinkOptions, secret: Buffer) {
@@ -171,6 +176,9 @@ class Connection {
   async #read(greeting: NodeJS.Timeout): Promise<void> {
     try {
       for await (const [frame] of this.#socket) {
+        const silentMs = performance.now() - this.#lastHeard;
+        // This process stood still (SIGSTOP, say): the master has given the session up, and what waited here may be long out of date.
+        if (silentMs > this.#silentMsMax) return this.#endSilent(silentMs);
         this.#lastHeard = performance.now();
         const decoded = decodeFromMaster(frame!);
         if (decoded.ok) this.#hear(decoded.message, greeting);
@@ -211,15 +219,20 @@ class Connection {
     this.#write({ kind: "hello", body: { agent, publicKey: keys.publicKey, proof, epoch, ...(token === undefined ? {} : { token }) } });
   }
 
-  #welcome({ session, creditEvents, heartbeatMs }: MasterBody<"welcome">): void {
+  #endSilent(silentMs: number): void {
+    this.#end.resolve({ reason: `the master has not been heard for ${Math.round(silentMs)} ms` });
+  }
+
+  #welcome({ session, creditEvents, heartbeatMs, reconnectSpreadMs = 0 }: MasterBody<"welcome">): void {
     this.#session = session;
+    this.reconnectSpreadMs = reconnectSpreadMs;
+    this.#silentMsMax = heartbeatMs * silentHeartbeats;
     this.#counter = 0;
     this.joined = true;
     clearInterval(this.#heartbeat);
     this.#heartbeat = setInterval(() => {
       const silentMs = performance.now() - this.#lastHeard;
-      if (silentMs > heartbeatMs * silentHeartbeats)
-        this.#end.resolve({ reason: `the master has not been heard for ${Math.round(silentMs)} ms` });
+      if (silentMs > this.#silentMsMax) this.#endSilent(silentMs);
       else this.#write({ kind: "ping", body: {} });
     }, heartbeatMs);
     this.#options.onState({ state: "joined", creditEvents });

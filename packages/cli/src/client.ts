@@ -80,6 +80,8 @@ export class Client {
   reactors = () => this.#get<{ reactors: ReactorView[]; problems: Problem[] }>("/v1/reactors");
   tasks = (filter: TasksFilter) => this.#get<{ tasks: TaskView[] }>("/v1/tasks", { ...filter });
   task = (id: string) => this.#get<TaskView>(`/v1/tasks/${encodeURIComponent(id)}`);
+  cancelTask = (id: string, wish: { why?: string | undefined; by?: string | undefined }) =>
+    this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/cancel`, wish);
   reload = () => this.#post<ReloadView>("/v1/reload");
 
   /** Events as they happen, until `signal` says so. Throws when the master goes away. */

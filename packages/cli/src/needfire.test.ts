@@ -109,6 +109,7 @@ describe("--json", () => {
     [["events", "show", "web1:mi4k2x:42"], "chain"],
     [["events", "send", "deploy.wanted"], "id"],
     [["tasks", "show", "t-3f9a1c0b27d40000"], "executions"],
+    [["tasks", "cancel", "t-3f9a1c0b27d40000", "--why", "wrong window"], "cancelled_by"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
   ];
@@ -142,6 +143,12 @@ describe("what people read", () => {
       ["tasks", "show", "t-3f9a1c0b27d40000"],
       [/resolved, verified/, /ran for +10 ms/, /two\\x1b\[2J/, /took +20 ms/],
     ],
+    [
+      ["agents", "list"],
+      [/web1 +present /, /web2 +lost /],
+    ],
+    [["status"], [/agents +1 connected of 2, 1 lost, 0 stopped/]],
+    [["tasks", "cancel", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is cancelled\.$/m]],
     [["agents", "show", "web1"], [/os:\n +name: Debian\n +release: 13/]],
     [
       ["keys", "list"],
@@ -305,6 +312,7 @@ describe("--help", () => {
     "tasks",
     "tasks list",
     "tasks show",
+    "tasks cancel",
     "reload",
   ];
   for (const command of commands) {

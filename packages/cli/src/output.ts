@@ -194,7 +194,7 @@ const wordStyles: Record<string, Style> = {
   accepted: "green",
   succeeded: "green",
   resolved: "green",
-  connected: "green",
+  present: "green",
   pending: "yellow",
   running: "yellow",
   verifying: "yellow",
@@ -207,7 +207,9 @@ const wordStyles: Record<string, Style> = {
   rejected: "red",
   revoked: "red",
   escalated: "red",
-  away: "red",
+  away: "yellow",
+  lost: "red",
+  cancelled: "dim",
 };
 
 export function styled(word: string): Cell {

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { loadBeacons } from "@needfire/shared/beacon";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { AgentView } from "@needfire/shared/target";
-import type { MasterMessage } from "@needfire/shared/wire";
+import { encode, frameBytesMax, type MasterMessage } from "@needfire/shared/wire";
 import { Agents } from "./agents.ts";
 import { FakeCommit, somePublicKey, TestClock } from "./fixture.ts";
+import type { SourcedFile } from "./files.ts";
 import { Keys } from "./keys.ts";
 import type { Session } from "./sessions.ts";
 
@@ -19,6 +20,7 @@ function beaconsOf(...texts: string[]) {
 
 async function setting() {
   const clock = new TestClock();
+  const monotonic = new TestClock(0);
   const store = new FakeCommit();
   const keys = new Keys({ enrolment: "token", pendingMax: 0, commit: store.commit, clock, onChange: () => {} }, { keys: [], tokens: [] });
   const { token } = await keys.createToken({ uses: 10, ttlMs: 1_000, labels: { role: "web", from: "token" } });
@@ -28,6 +30,7 @@ async function setting() {
   const unsendable: string[] = [];
   const link = { full: false, tooLarge: false };
   const given = {
+    files: [] as SourcedFile[],
     beacons: beaconsOf(yaml("all", "'*'"), yaml("webs", `'agent.labels.role == "web"'`), yaml("dbs", `'agent.labels.role == "db"'`)),
   };
   const agents = new Agents(
@@ -35,8 +38,9 @@ async function setting() {
       keys,
       commit: store.commit,
       clock,
+      monotonic,
       beacons: () => given.beacons,
-      files: () => [],
+      files: () => given.files,
       send: (_session, message) => {
         if (link.tooLarge) throw new NeedfireError("FRAME_TOO_LARGE", "too many bytes");
         if (!link.full) sent.push(message);
@@ -48,7 +52,12 @@ async function setting() {
     [],
   );
   const session = (agent: string) => ({ agent, lastHeard: clock.time }) as Session;
-  return { agents, clock, store, sent, seen, unsendable, link, given, session };
+  return { agents, clock, monotonic, store, sent, seen, unsendable, link, given, session };
+}
+
+function someFile(path: string, digit: string): SourcedFile {
+  const managed = { path, digest: digit.repeat(64), size: 1, mode: 0o644, owner: "root", group: "root", secret: false };
+  return { managed, test: () => true, targets: '"*"' };
 }
 
 const report = { facts: { cpus: 2 }, labels: { role: "db", site: "north" }, beacons: "", files: "" };
@@ -96,12 +105,13 @@ test("an agent that has everything already is sent nothing when it comes back", 
 });
 
 test("what the link did not take is offered again; what fits no frame is told once and ends nothing", async () => {
-  const { agents, sent, store, unsendable, link, session } = await setting();
+  const { agents, monotonic, sent, store, unsendable, link, session } = await setting();
   const web1 = session("web1");
   link.full = true;
   await agents.reported(web1, report);
   link.full = false;
-  agents.push(web1);
+  monotonic.time = 500;
+  agents.tick([web1]);
   assert.equal(sent.length, 2);
   const web2 = session("web2");
   link.tooLarge = true;
@@ -111,15 +121,74 @@ test("what the link did not take is offered again; what fits no frame is told on
   assert.equal(store.writes.at(-1)?.agents?.[0]?.id, "web2");
 });
 
+test("what the agent has not confirmed is sent again, ever more seldom; soon after a frame was lost; not once it is confirmed", async () => {
+  const { agents, monotonic, sent, session } = await setting();
+  const web1 = session("web1");
+  const kindsAt = (time: number) => {
+    monotonic.time = time;
+    agents.tick([web1, session("unheard")]);
+    return sent.splice(0).map(({ kind }) => kind);
+  };
+  await agents.reported(web1, report);
+  const [files, beacons] = sent.splice(0).map((message) => (message.body as { version: string }).version);
+  agents.taken(web1, { set: "files", version: "of another time" });
+  assert.deepEqual([kindsAt(9_999), kindsAt(10_000), kindsAt(29_999)], [[], ["files", "beacons"], []]);
+  agents.taken(web1, { set: "files", version: files! });
+  assert.deepEqual([kindsAt(30_000), kindsAt(40_000)], [["beacons"], []]);
+  agents.slow(web1);
+  assert.deepEqual([kindsAt(40_499), kindsAt(40_500)], [[], ["beacons"]]);
+  agents.taken(web1, { set: "beacons", version: beacons! });
+  agents.slow(web1);
+  assert.deepEqual(kindsAt(10_000_000), []);
+});
+
+test("a set that is too large for a frame goes in parts that hold all of it, in order", async () => {
+  const { agents, sent, unsendable, given, session } = await setting();
+  given.files = Array.from({ length: 20_000 }, (_, number) => someFile(`/etc/app/${String(number).padStart(5, "0")}`, "a"));
+  await agents.reported(session("web1"), report);
+  const parts = sent.flatMap((message) => (message.kind === "files" ? [message.body] : []));
+  assert.ok(parts.length > 4);
+  for (const [index, { part, parts: count, version }] of parts.entries())
+    assert.deepEqual([part, count, version], [index, parts.length, parts[0]!.version]);
+  for (const body of parts) assert.ok(encode({ kind: "files", body }).length <= frameBytesMax);
+  assert.deepEqual(
+    parts.flatMap(({ files }) => files),
+    given.files.map(({ managed }) => managed),
+  );
+  assert.deepEqual(unsendable, []);
+});
+
+test("an agent may have the content of the files that are meant for it, as they are now, and no other", async () => {
+  const { agents, given, session } = await setting();
+  const web1 = session("web1");
+  given.files = [someFile("/etc/a", "a"), { ...someFile("/etc/b", "b"), test: ({ id }) => id === "web2" }];
+  assert.equal(agents.mayHave(web1, "a".repeat(64)), false, "before it said what it is");
+  await agents.reported(web1, report);
+  assert.deepEqual(
+    ["a", "b"].map((digit) => agents.mayHave(web1, digit.repeat(64))),
+    [true, false],
+  );
+  given.files = [];
+  agents.push(web1);
+  assert.equal(agents.mayHave(web1, "a".repeat(64)), false);
+});
+
 test("what an agent reported and when it was last heard is kept", async () => {
   const { agents, clock, store, session } = await setting();
   const web1 = session("web1");
   await agents.reported(web1, report);
   web1.lastHeard = clock.time += 500;
   await agents.left(web1);
-  const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time };
+  const presence = { state: "present" as const, since: clock.time - 500 };
+  const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time, presence };
   assert.deepEqual(store.writes.at(-1)?.agents, [expected]);
   assert.deepEqual(agents.get("web1"), expected);
+  const lost = { state: "lost" as const, since: 7 };
+  const event = { type: "agent.lost", severity: "high" as const, data: {} };
+  await agents.keepPresence(new Map([["web1", lost]]), [event]);
+  assert.deepEqual(store.writes.at(-1), { agents: [{ ...expected, presence: lost }], events: [event] });
+  await agents.reported(web1, report);
+  assert.deepEqual(agents.get("web1")?.presence, lost, "that is not for a report to change");
   const writes = store.writes.length;
   await agents.left(session("nobody"));
   assert.equal(store.writes.length, writes);

@@ -1,23 +1,26 @@
 /**
  * What the master knows of its agents: what they report, what the operator says, when they were last heard; and which beacons and
- * managed files each is to have, which are pushed when they differ from what it has.
+ * managed files each is to have, which are pushed, in parts that fit a frame, when they differ from what it has, and again until it has
+ * said that they are all there.
  */
 import { createHash } from "node:crypto";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { BeaconDefinition, LoadedBeacon } from "@needfire/shared/beacon";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import type { AgentView } from "@needfire/shared/target";
-import type { AgentBody, MasterMessage } from "@needfire/shared/wire";
+import { type AgentBody, type DefinitionSet, definitionSets, frameBytesMax, type MasterMessage, partsMax } from "@needfire/shared/wire";
+import type { MasterEventDraft } from "@needfire/shared/task";
 import type { SourcedFile } from "./files.ts";
 import type { Keys } from "./keys.ts";
 import type { Commit } from "./commit.ts";
 import type { Session } from "./sessions.ts";
-import type { AgentRecord } from "./store/store.ts";
+import type { AgentPresence, AgentRecord } from "./store/store.ts";
 
 export interface AgentsOptions {
   keys: Keys;
   commit: Commit;
   clock: { now(): number };
+  monotonic: { now(): number };
   beacons(): readonly LoadedBeacon[];
   files(): readonly SourcedFile[];
   send(session: Session, message: MasterMessage): boolean;
@@ -27,11 +30,32 @@ export interface AgentsOptions {
   onUnsendable(session: Session, reason: string): void;
 }
 
-/** What an agent has, as it said or as it was last sent. */
-interface Pushed {
-  beacons: string;
-  files: string;
+/** A set of definitions that an agent has, as it said or as it was last sent. */
+interface Delivery {
+  version: string;
+  /** When it is sent again, by the monotonic clock; Infinity once the agent has it. */
+  resend: number;
+  resendAfterMs: number;
 }
+
+interface Pushed {
+  sets: Record<DefinitionSet, Delivery>;
+  /** Of the files that are meant for the agent. */
+  digests: ReadonlySet<string>;
+}
+
+interface DefinitionsFor {
+  beacons: BeaconDefinition[];
+  files: ManagedFile[];
+}
+
+/** What one part takes as JSON; as MessagePack it is hardly ever larger, and there is room to spare in a frame. */
+const partBytesMax = Math.floor(frameBytesMax * 0.6);
+/** A set that was sent and not confirmed goes out again after so long, then after twice as long, and so on: the line may be slow. */
+const resendMs = 10_000;
+const resendMsMax = 300_000;
+/** The same after libzmq could not take a frame for the agent. */
+const resendSlowMs = 500;
 
 export class Agents {
   readonly #options: AgentsOptions;
@@ -60,10 +84,13 @@ export class Agents {
 
   /** An agent told what it is and what it has. */
   async reported(session: Session, { facts, labels, beacons, files }: AgentBody<"facts">): Promise<void> {
-    const record: AgentRecord = { id: session.agent, facts: facts as Record<string, unknown>, labels, lastSeen: this.#options.clock.now() };
+    const now = this.#options.clock.now();
+    const presence = this.#records.get(session.agent)?.presence ?? { state: "present", since: now };
+    const record: AgentRecord = { id: session.agent, facts: facts as Record<string, unknown>, labels, lastSeen: now, presence };
     this.#records.set(record.id, record);
     this.#options.onView([this.view(record.id)]);
-    this.#pushed.set(session, { beacons, files });
+    const has = (version: string): Delivery => ({ version, resend: Infinity, resendAfterMs: resendMs });
+    this.#pushed.set(session, { sets: { beacons: has(beacons), files: has(files) }, digests: new Set() });
     this.push(session);
     await this.#options.commit({ agents: [record] });
   }
@@ -77,7 +104,25 @@ export class Agents {
     await this.#options.commit({ agents: [seen] });
   }
 
-  definitionsFor(id: string): { beacons: BeaconDefinition[]; files: ManagedFile[] } {
+  /** Agents came, went or are missed. */
+  async keepPresence(changes: Map<string, AgentPresence>, events: MasterEventDraft[]): Promise<void> {
+    const agents: AgentRecord[] = [];
+    for (const [agent, presence] of changes) {
+      const record = this.#records.get(agent);
+      if (record === undefined) continue;
+      const changed = { ...record, presence };
+      this.#records.set(agent, changed);
+      agents.push(changed);
+    }
+    await this.#options.commit({ agents, events });
+  }
+
+  /** Only what is meant for an agent is given to it: the content of another host's file is none of its business. */
+  mayHave(session: Session, digest: string): boolean {
+    return this.#pushed.get(session)?.digests.has(digest) ?? false;
+  }
+
+  definitionsFor(id: string): DefinitionsFor {
     const view = this.view(id);
     return {
       beacons: this.#options
@@ -95,29 +140,88 @@ export class Agents {
   push(session: Session): void {
     const pushed = this.#pushed.get(session);
     if (pushed === undefined) return;
-    const { beacons, files } = this.definitionsFor(session.agent);
-    const version = { beacons: versionOf(beacons), files: versionOf(files) };
+    const wanted = this.definitionsFor(session.agent);
+    pushed.digests = new Set(wanted.files.map(({ digest }) => digest));
     // Managed files first: a beacon that is to watch them finds them there.
-    if (version.files !== pushed.files && this.#offer(session, { kind: "files", body: { version: version.files, files } }))
-      pushed.files = version.files;
-    if (
-      version.beacons !== pushed.beacons &&
-      this.#offer(session, { kind: "beacons", body: { version: version.beacons, definitions: beacons } })
-    ) {
-      pushed.beacons = version.beacons;
+    for (const set of definitionSets) {
+      const version = versionOf(wanted[set]);
+      if (version !== pushed.sets[set].version) this.#deliver(session, set, { wanted, version, resendAfterMs: resendMs });
     }
   }
 
-  /** False when it should be tried again. What does not fit a frame never will: that is told once (P4). */
-  #offer(session: Session, message: Extract<MasterMessage, { kind: "files" | "beacons" }>): boolean {
-    try {
-      return this.#options.send(session, message);
-    } catch (error) {
-      if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
-      this.#options.onUnsendable(session, `its ${message.kind} cannot be sent: ${error.message}`);
-      return true;
+  /** The agent has all parts of a set. */
+  taken(session: Session, { set, version }: AgentBody<"taken">): void {
+    const delivery = this.#pushed.get(session)?.sets[set];
+    if (delivery?.version === version) delivery.resend = Infinity;
+  }
+
+  /** A frame for this agent got lost on the way out: which one is not known. */
+  slow(session: Session): void {
+    const soon = this.#options.monotonic.now() + resendSlowMs;
+    for (const delivery of Object.values(this.#pushed.get(session)?.sets ?? {}))
+      if (delivery.resend !== Infinity) delivery.resend = Math.min(delivery.resend, soon);
+  }
+
+  /** Sends again what was not confirmed. */
+  tick(sessions: Session[]): void {
+    const now = this.#options.monotonic.now();
+    for (const session of sessions) {
+      const pushed = this.#pushed.get(session);
+      for (const set of definitionSets) {
+        const delivery = pushed?.sets[set];
+        if (delivery === undefined || now < delivery.resend) continue;
+        const wanted = this.definitionsFor(session.agent);
+        const resendAfterMs = Math.min(resendMsMax, delivery.resendAfterMs * 2);
+        this.#deliver(session, set, { wanted, version: versionOf(wanted[set]), resendAfterMs });
+      }
     }
   }
+
+  /** What does not fit a frame never will: that is told once (P4). */
+  #deliver(
+    session: Session,
+    set: DefinitionSet,
+    { wanted, version, resendAfterMs }: { wanted: DefinitionsFor; version: string; resendAfterMs: number },
+  ): void {
+    const pushed = this.#pushed.get(session);
+    if (pushed === undefined) return;
+    const delivery: Delivery = { version, resend: this.#options.monotonic.now() + resendAfterMs, resendAfterMs };
+    pushed.sets[set] = delivery;
+    const parts = set === "files" ? fileParts(version, wanted.files) : beaconParts(version, wanted.beacons);
+    try {
+      if (parts.length > partsMax)
+        throw new NeedfireError("FRAME_TOO_LARGE", `${parts.length} parts of ${partBytesMax} bytes, the limit is ${partsMax}`);
+      for (const part of parts) if (!this.#options.send(session, part)) return this.slow(session);
+    } catch (error) {
+      if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
+      delivery.resend = Infinity;
+      this.#options.onUnsendable(session, `its ${set} cannot be sent: ${error.message}`);
+    }
+  }
+}
+
+function fileParts(version: string, all: ManagedFile[]): MasterMessage[] {
+  return partsOf(all).map((files, part, { length: parts }) => ({ kind: "files", body: { version, part, parts, files } }));
+}
+
+function beaconParts(version: string, all: BeaconDefinition[]): MasterMessage[] {
+  return partsOf(all).map((definitions, part, { length: parts }) => ({ kind: "beacons", body: { version, part, parts, definitions } }));
+}
+
+/** At least one, which may be empty. */
+function partsOf<T>(items: T[]): T[][] {
+  const parts: T[][] = [[]];
+  let bytes = 0;
+  for (const item of items) {
+    const size = Buffer.byteLength(JSON.stringify(item));
+    if (bytes + size > partBytesMax && parts.at(-1)!.length > 0) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(item);
+    bytes += size;
+  }
+  return parts;
 }
 
 function versionOf(value: unknown): string {

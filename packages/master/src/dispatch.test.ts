@@ -1,44 +1,54 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Severity } from "@needfire/shared/event";
 import { NeedfireError } from "@needfire/shared/errors";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import { Dispatch } from "./dispatch.ts";
 import { TestClock } from "./fixture.ts";
 import type { Session } from "./sessions.ts";
-import type { Mark } from "./store/store.ts";
+import type { Mark, OpenExecution } from "./store/store.ts";
 
 const task = taskId("tidy", "web1:e1:1");
 
-function command(number: number, agent = "web1"): Execution {
-  return { id: executionId(task, number), task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", created: 1_000_000 };
+function command(number: number, agent = "web1", priority: Severity = "normal"): Execution {
+  const id = executionId(task, number);
+  return { id, task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", priority, created: 1_000_000 };
 }
 
 /** Agents that have a session, and what was sent to them. */
-function setting(unfinished: Execution[] = []) {
+function setting(unfinished: OpenExecution[] = []) {
   const clock = new TestClock();
+  const monotonic = new TestClock(0);
   const present = new Set<string>();
   const sent: string[] = [];
+  const left: (number | undefined)[] = [];
   const marks: Mark[][] = [];
   const link = { full: false, tooLarge: false };
   const dispatch = new Dispatch(
     {
       sessionOf: (agent) => (present.has(agent) ? ({ agent } as Session) : undefined),
       send: (session, message) => {
-        assert.ok(message.kind === "execute");
+        assert.ok(message.kind === "execute" || message.kind === "cancel");
         if (link.tooLarge) throw new NeedfireError("FRAME_TOO_LARGE", "too many bytes");
         if (link.full) return false;
-        sent.push(`${session.agent} ${message.body.execution}`);
+        const { kind, body } = message;
+        sent.push(`${kind === "cancel" ? "cancel " : ""}${session.agent} ${body.execution}`);
+        if (kind === "execute") left.push(body.expiresInMs);
         return true;
       },
       mark: (some) => void marks.push(some),
       clock,
+      monotonic,
       expiresMs: 60_000,
     },
     unfinished,
   );
-  return { dispatch, clock, present, sent, marks, link };
+  const reasons = () => dispatch.tick().map(({ execution, reason }) => [execution.id, reason]);
+  return { dispatch, clock, monotonic, present, sent, left, marks, link, reasons };
 }
+
+const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
 
 test("a command waits for its agent, goes to it alone when it comes, and is marked as sent", () => {
   const { dispatch, present, sent, marks } = setting([command(1)]);
@@ -52,16 +62,19 @@ test("a command waits for its agent, goes to it alone when it comes, and is mark
 });
 
 test("what is not confirmed goes out again after a time; what is confirmed only when the agent comes back", () => {
-  const { dispatch, clock, present, sent } = setting();
+  const { dispatch, monotonic, present, sent } = setting();
   present.add("web1");
   dispatch.start(command(1));
   dispatch.start(command(2));
   dispatch.accepted("web1", command(2).id);
-  dispatch.tick((clock.time += 10_000));
+  monotonic.time = 9_999;
+  dispatch.tick();
   assert.equal(sent.length, 2);
-  dispatch.tick((clock.time += 1));
+  monotonic.time += 1;
+  dispatch.tick();
   assert.deepEqual(sent.slice(2), [`web1 ${task}.1`]);
-  dispatch.tick((clock.time += 10_000));
+  monotonic.time += 9_999;
+  dispatch.tick();
   assert.equal(sent.length, 3);
   dispatch.resume("web1");
   assert.equal(sent.length, 5);
@@ -80,35 +93,150 @@ test("a confirmation counts once, and only from the agent that has the command",
 });
 
 test("what ended is not sent again; what waited too long is told of until it has ended, and not sent", () => {
-  const { dispatch, clock, present, sent } = setting([command(1), command(2)]);
+  const { dispatch, monotonic, present, sent, reasons } = setting([command(1), command(2)]);
+  dispatch.start(command(3));
   dispatch.ended(command(1).id);
-  assert.deepEqual(dispatch.tick((clock.time += 60_000)), []);
-  clock.time += 1;
-  assert.deepEqual(
-    dispatch.tick(clock.time).map(({ execution, reason }) => [execution.id, reason]),
-    [[command(2).id, "file.remove on web1 had no result within its time"]],
-  );
-  assert.equal(dispatch.tick(clock.time).length, 1);
+  monotonic.time = 59_999;
+  assert.deepEqual(reasons(), []);
+  monotonic.time += 1;
+  const expired = [
+    [command(2).id, "file.remove on web1 had no result within its time"],
+    [command(3).id, "web1 was not there within the time of file.remove"],
+  ];
+  assert.deepEqual([reasons(), reasons()], [expired, expired]);
   dispatch.ended(command(2).id);
-  assert.deepEqual(dispatch.tick(clock.time), []);
+  dispatch.ended(command(3).id);
+  assert.deepEqual(reasons(), []);
   present.add("web1");
   dispatch.resume("web1");
   assert.deepEqual(sent, []);
 });
 
 test("a link that takes no more delays a command; a command that fits no frame is given up with the reason", () => {
-  const { dispatch, clock, present, sent, marks, link } = setting();
+  const { dispatch, present, sent, marks, link, reasons } = setting();
   present.add("web1");
   link.full = true;
   dispatch.start(command(1));
   assert.deepEqual(marks, []);
   link.full = false;
-  dispatch.resume("web1");
+  dispatch.tick();
   assert.equal(sent.length, 1);
   link.tooLarge = true;
   dispatch.start(command(2));
+  link.tooLarge = false;
+  assert.deepEqual(reasons(), [[command(2).id, "file.remove cannot be sent: too many bytes"]]);
+  assert.equal(sent.length, 1);
+});
+
+test("only so many are on their way to an agent; each confirmation, and each end, lets the next one out", () => {
+  const { dispatch, present, sent } = setting();
+  present.add("web1");
+  present.add("db1");
+  for (let number = 1; number <= 300; number++) dispatch.start(command(number));
+  assert.equal(sent.length, 256);
+  dispatch.start(command(301, "db1"));
+  assert.equal(sent.at(-1), `db1 ${task}.301`);
+  dispatch.accepted("web1", command(100).id);
+  dispatch.accepted("web1", command(100).id);
+  dispatch.ended(command(7).id);
+  dispatch.ended(command(100).id);
+  assert.deepEqual(numbers(sent.slice(257)), [257, 258]);
+  for (let number = 1; number <= 300; number++) dispatch.accepted("web1", command(number).id);
+  assert.equal(new Set(sent).size, 301);
+  assert.equal(sent.length, 301);
+});
+
+test("P8: what waits goes out by the task's priority, the oldest first", () => {
+  const { dispatch, present, sent } = setting([command(1, "web1", "low"), command(2), command(3, "web1", "critical")]);
+  for (const [number, priority] of [
+    [4, "critical"],
+    [5, "high"],
+    [6, "normal"],
+  ] as const)
+    dispatch.start(command(number, "web1", priority));
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(numbers(sent), [3, 4, 5, 2, 6, 1]);
+});
+
+test("a critical command overtakes those that wait for the window", () => {
+  const { dispatch, present, sent } = setting();
+  present.add("web1");
+  for (let number = 1; number <= 260; number++) dispatch.start(command(number));
+  dispatch.start(command(261, "web1", "critical"));
+  dispatch.accepted("web1", command(1).id);
+  assert.deepEqual(numbers(sent.slice(256)), [261]);
+});
+
+test("after a frame was lost on the way out, what is not confirmed goes out again soon", () => {
+  const { dispatch, monotonic, present, sent } = setting();
+  present.add("web1");
+  for (const number of [1, 2]) dispatch.start(command(number));
+  dispatch.accepted("web1", command(1).id);
+  dispatch.slow("web1");
+  dispatch.slow("nobody");
+  dispatch.tick();
+  assert.equal(sent.length, 2);
+  monotonic.time = 500;
+  dispatch.tick();
+  assert.deepEqual(numbers(sent), [1, 2, 2]);
+  monotonic.time = 1_000;
+  dispatch.tick();
+  assert.equal(sent.length, 3);
+});
+
+test("a cancelled command that has not gone out never will, and is told of until it has ended", () => {
+  const { dispatch, present, sent, reasons } = setting();
+  dispatch.start(command(1));
+  const told = [[command(1).id, "it was cancelled before it was sent"]];
   assert.deepEqual(
-    dispatch.tick(clock.time).map(({ execution, reason }) => [execution.id, reason]),
-    [[command(2).id, "file.remove cannot be sent: too many bytes"]],
+    dispatch.cancel(command(1).id).map(({ execution, reason }) => [execution.id, reason]),
+    told,
   );
+  assert.deepEqual(dispatch.cancel(command(1).id), []);
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(reasons(), told);
+  dispatch.ended(command(1).id);
+  assert.deepEqual([sent, reasons()], [[], []]);
+});
+
+test("the cancellation of a command that may be on its host goes out, and again, until there is a result", () => {
+  const { dispatch, monotonic, present, sent, reasons } = setting([command(1), { ...command(2), cancelled: true }]);
+  assert.deepEqual(dispatch.cancel(command(1).id), []);
+  const both = [1, 2].map((number) => `cancel web1 ${task}.${number}`);
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(sent.splice(0), both);
+  monotonic.time = 10_000;
+  assert.deepEqual(reasons(), []);
+  assert.deepEqual(sent.splice(0), both);
+  dispatch.ended(command(1).id);
+  monotonic.time = 20_000;
+  dispatch.tick();
+  assert.deepEqual(sent.splice(0), both.slice(1));
+  monotonic.time = 60_000;
+  assert.deepEqual(reasons(), [[command(2).id, "web1 did not say within its time what became of it"]]);
+  assert.deepEqual([sent, dispatch.cancel("t-0000000000000000.1")], [[], []]);
+});
+
+test("a clock that is stepped expires nothing and revives nothing; a restart goes on with the time that is left", () => {
+  const old = { ...command(1), created: 1_000_000 - 50_000 };
+  const { dispatch, clock, monotonic, present, sent, left, reasons } = setting([
+    { ...command(2), created: 1_000_000 - 3_600_000 },
+    old,
+    { ...command(3), created: 1_000_000 + 3_600_000 },
+  ]);
+  dispatch.start(command(4));
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(numbers(sent), [1, 3, 4], "what expired while the master was away does not go out");
+  assert.deepEqual(left, [10_000, 60_000, 60_000]);
+  const ids = () => reasons().map(([id]) => id);
+  assert.deepEqual(ids(), [command(2).id]);
+  clock.time += 3_600_000;
+  assert.deepEqual(ids(), [command(2).id]);
+  monotonic.time = 10_000;
+  clock.time -= 7_200_000;
+  assert.deepEqual(ids(), [command(2).id, old.id]);
 });

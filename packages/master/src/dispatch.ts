@@ -1,14 +1,16 @@
 /**
  * Sends commands to hosts and keeps at it: a command is persisted before it comes here (P2), goes out when its agent has a session, again
- * when the agent comes back or does not confirm, and ends with a result or by expiring.
+ * when the agent comes back or does not confirm, and ends with a result, by expiring, or by being cancelled. Of what waits for an agent the
+ * critical goes first (P8), and only so many are on their way to it that none is lost in a full queue.
  */
 import type { ActionName } from "@needfire/shared/action";
 import { NeedfireError } from "@needfire/shared/errors";
+import { severities, type Severity } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
 import type { Expired } from "./react.ts";
 import type { Session } from "./sessions.ts";
-import type { Mark } from "./store/store.ts";
+import type { Mark, OpenExecution } from "./store/store.ts";
 
 export interface DispatchOptions {
   sessionOf(agent: string): Session | undefined;
@@ -17,83 +19,183 @@ export interface DispatchOptions {
   /** When commands were sent and confirmed, for the record. */
   mark(marks: Mark[]): void;
   clock: { now(): number };
+  /** What a command's time runs by: a step of the wall clock expires nothing, and revives nothing. */
+  monotonic: { now(): number };
   expiresMs: number;
 }
 
 interface Open {
   execution: Execution;
-  sent: number | undefined;
-  accepted: boolean;
+  /** By the monotonic clock. */
+  expires: number;
+  /** When it goes out again if nobody confirms it, or its cancellation; by the monotonic clock. */
+  resend: number;
+  /** It may have reached its host. */
+  sent: boolean;
+  cancelled: boolean;
   /** Why it can never go out. */
   unsendable?: string;
 }
 
-/** A command that was sent and not confirmed goes out again after so long. */
+/** The commands of one agent. All are in `open`, the oldest first; one that waits is in its lane, too, one that is sent in `onTheWay`. */
+interface Queue {
+  open: Set<Open>;
+  lanes: Record<Severity, Set<Open>>;
+  onTheWay: Set<Open>;
+}
+
+/** Commands to one agent that are sent and not confirmed yet. libzmq keeps 1,000 frames for a peer, and they are not the only ones. */
+const windowCommandsMax = 256;
+/** What was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
+/** The same after libzmq could not take a frame for the agent. */
+const resendSlowMs = 500;
 
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #open = new Map<string, Open>();
+  readonly #queues = new Map<string, Queue>();
 
-  constructor(options: DispatchOptions, unfinished: Execution[]) {
+  /** `unfinished`: the oldest first. */
+  constructor(options: DispatchOptions, unfinished: OpenExecution[]) {
     this.#options = options;
-    for (const execution of unfinished) this.#open.set(execution.id, { execution, sent: undefined, accepted: false });
+    const now = options.clock.now();
+    for (const { cancelled = false, ...execution } of unfinished) {
+      // Over a restart only the wall clock has gone on; a command from the future has all its time and no more.
+      const age = Math.max(0, now - execution.created);
+      this.#add(execution, { age, sent: true, cancelled });
+    }
   }
 
   /** Takes a command that is in the store. */
   start(execution: Execution): void {
-    const open: Open = { execution, sent: undefined, accepted: false };
-    this.#open.set(execution.id, open);
-    this.#send([open]);
+    this.#add(execution, { age: 0, sent: false, cancelled: false });
+    this.#pump(execution.agent);
   }
 
   /** An agent has a session again: everything that it has not confirmed, and what it may have lost with a result, goes out. */
   resume(agent: string): void {
-    this.#send(this.#open.values().filter(({ execution }) => execution.agent === agent));
+    const queue = this.#queues.get(agent);
+    if (queue === undefined) return;
+    queue.onTheWay.clear();
+    for (const open of queue.open) {
+      if (open.unsendable !== undefined) continue;
+      if (open.cancelled) this.#sendCancel(open);
+      else queue.lanes[open.execution.priority].add(open);
+    }
+    this.#pump(agent);
   }
 
   accepted(agent: string, execution: string): void {
     const open = this.#open.get(execution);
-    if (open?.execution.agent !== agent || open.accepted) return;
-    open.accepted = true;
+    const queue = this.#queues.get(agent);
+    if (open?.execution.agent !== agent || queue?.onTheWay.delete(open) !== true) return;
     this.#options.mark([{ execution, state: "accepted", at: this.#options.clock.now() }]);
+    this.#pump(agent);
+  }
+
+  /** A frame for this agent got lost on the way out: which one is not known. */
+  slow(agent: string): void {
+    const queue = this.#queues.get(agent);
+    const soon = this.#options.monotonic.now() + resendSlowMs;
+    for (const open of queue?.open ?? []) if (open.cancelled || queue?.onTheWay.has(open)) open.resend = Math.min(open.resend, soon);
+  }
+
+  /** The task of a command was cancelled. Returns the command when it has certainly not gone out, and now never will. */
+  cancel(execution: string): Expired[] {
+    const open = this.#open.get(execution);
+    if (open === undefined || open.cancelled) return [];
+    open.cancelled = true;
+    this.#withdraw(open);
+    if (open.sent) this.#sendCancel(open);
+    else open.unsendable = "it was cancelled before it was sent";
+    this.#pump(open.execution.agent);
+    return open.unsendable === undefined ? [] : [{ execution: open.execution, reason: open.unsendable }];
   }
 
   ended(execution: string): void {
+    const open = this.#open.get(execution);
+    if (open === undefined) return;
+    const { agent } = open.execution;
     this.#open.delete(execution);
+    this.#withdraw(open);
+    const queue = this.#queues.get(agent);
+    queue?.open.delete(open);
+    if (queue?.open.size === 0) this.#queues.delete(agent);
+    this.#pump(agent);
   }
 
   /** Sends again what nobody confirmed; returns what is given up, again at each call until it has ended. */
-  tick(now: number): Expired[] {
+  tick(): Expired[] {
+    const now = this.#options.monotonic.now();
     const expired: Expired[] = [];
-    const unconfirmed: Open[] = [];
-    for (const open of this.#open.values()) {
-      const { execution, unsendable } = open;
-      if (unsendable !== undefined) expired.push({ execution, reason: unsendable });
-      else if (now - execution.created > this.#options.expiresMs)
-        expired.push({ execution, reason: `${execution.action} on ${execution.agent} had no result within its time` });
-      else if (!open.accepted && open.sent !== undefined && now - open.sent > resendMs) unconfirmed.push(open);
+    for (const [agent, queue] of this.#queues) {
+      for (const open of queue.open) {
+        const reason = open.unsendable ?? (now >= open.expires ? expiryReason(open) : undefined);
+        if (reason === undefined) this.#sendAgain(open, queue, now);
+        else {
+          this.#withdraw(open);
+          expired.push({ execution: open.execution, reason });
+        }
+      }
+      this.#pump(agent);
     }
-    this.#send(unconfirmed);
     return expired;
   }
 
-  #send(commands: Iterable<Open>): void {
+  #add(execution: Execution, { age, sent, cancelled }: { age: number; sent: boolean; cancelled: boolean }): void {
+    const expires = this.#options.monotonic.now() + this.#options.expiresMs - age;
+    const open: Open = { execution, expires, resend: Infinity, sent, cancelled };
+    this.#open.set(execution.id, open);
+    const queue = this.#queues.get(execution.agent) ?? emptyQueue();
+    this.#queues.set(execution.agent, queue);
+    queue.open.add(open);
+    if (!cancelled) queue.lanes[execution.priority].add(open);
+  }
+
+  /** From now on it neither goes out nor takes up room. */
+  #withdraw(open: Open): void {
+    const { agent, priority } = open.execution;
+    const queue = this.#queues.get(agent);
+    queue?.lanes[priority].delete(open);
+    queue?.onTheWay.delete(open);
+  }
+
+  /** Sends what waits, as far as the window has room. */
+  #pump(agent: string): void {
+    const queue = this.#queues.get(agent);
+    const session = this.#options.sessionOf(agent);
+    if (queue === undefined || session === undefined) return;
+    const now = this.#options.monotonic.now();
     const marks: Mark[] = [];
-    for (const open of commands) {
-      if (!this.#sendOne(open)) continue;
-      open.sent = this.#options.clock.now();
-      marks.push({ execution: open.execution.id, state: "sent", at: open.sent });
+    for (const open of inPriority(queue)) {
+      if (queue.onTheWay.size >= windowCommandsMax) break;
+      if (now >= open.expires) continue;
+      if (!this.#sendCommand(session, open, now)) {
+        if (open.unsendable === undefined) break;
+        continue;
+      }
+      queue.lanes[open.execution.priority].delete(open);
+      queue.onTheWay.add(open);
+      open.sent = true;
+      marks.push({ execution: open.execution.id, state: "sent", at: this.#options.clock.now() });
     }
     if (marks.length > 0) this.#options.mark(marks);
   }
 
-  #sendOne(open: Open): boolean {
-    const { id, agent, action, args, priority = "normal" } = open.execution;
-    const session = this.#options.sessionOf(agent);
-    if (session === undefined) return false;
+  #sendAgain(open: Open, queue: Queue, now: number): void {
+    if (now < open.resend) return;
+    const session = this.#options.sessionOf(open.execution.agent);
+    if (open.cancelled) this.#sendCancel(open);
+    else if (session !== undefined && queue.onTheWay.has(open)) this.#sendCommand(session, open, now);
+  }
+
+  #sendCommand(session: Session, open: Open, now: number): boolean {
+    const { id, action, args, priority } = open.execution;
+    const expiresInMs = Math.max(0, Math.floor(open.expires - now));
+    open.resend = now + resendMs;
     try {
-      const body = { execution: id, action: action satisfies ActionName, args, priority };
+      const body = { execution: id, action: action satisfies ActionName, args, priority, expiresInMs };
       return this.#options.send(session, { kind: "execute", body }, priority === "critical");
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
@@ -101,4 +203,26 @@ export class Dispatch {
       return false;
     }
   }
+
+  #sendCancel(open: Open): void {
+    const { id, agent, action } = open.execution;
+    open.resend = this.#options.monotonic.now() + resendMs;
+    const session = this.#options.sessionOf(agent);
+    if (session !== undefined) this.#options.send(session, { kind: "cancel", body: { execution: id, action } }, true);
+  }
+}
+
+function expiryReason({ execution: { action, agent }, cancelled, sent }: Open): string {
+  if (cancelled) return `${agent} did not say within its time what became of it`;
+  return sent ? `${action} on ${agent} had no result within its time` : `${agent} was not there within the time of ${action}`;
+}
+
+function emptyQueue(): Queue {
+  const lanes = { critical: new Set<Open>(), high: new Set<Open>(), normal: new Set<Open>(), low: new Set<Open>() };
+  return { open: new Set(), lanes, onTheWay: new Set() };
+}
+
+/** P8: what waits, the most urgent first, of equal ones the oldest. */
+function* inPriority({ lanes }: Queue): Generator<Open> {
+  for (const severity of severities) yield* lanes[severity];
 }

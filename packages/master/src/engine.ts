@@ -12,7 +12,7 @@ import { type Event, severities } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
-import type { Execution, MasterEventDraft } from "@needfire/shared/task";
+import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
 import { isDiskTrouble } from "./disk-trouble.ts";
@@ -20,7 +20,7 @@ import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
 import type { Batch, Placed } from "./journal/journal.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Outbox } from "./outbox.ts";
-import { type Expired, React } from "./react.ts";
+import { type Cancel, type Expired, React } from "./react.ts";
 import { Database } from "./store/database.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
@@ -92,6 +92,7 @@ export class Engine {
   #marking: NodeJS.Timeout | undefined;
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
+  #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
   /** Since when the disk takes nothing. */
   #fullSince: number | undefined;
@@ -184,6 +185,11 @@ export class Engine {
   expire(expired: Expired[]): void {
     for (const each of expired) this.#expired.set(each.execution.id, each);
     this.#wake();
+  }
+
+  /** Resolves with the task as it then is, durably: `cancelled`, unless it had ended before; undefined when there is none. */
+  cancel(cancel: Cancel): Promise<Task | undefined> {
+    return this.#wait(this.#cancels, cancel);
   }
 
   /** Whether committed events are wanted on the main thread. */
@@ -292,18 +298,28 @@ export class Engine {
     { asked, tell, position }: { asked: Waiting<Asked, Committed>[]; tell: MasterEventDraft[]; position: number },
   ): Promise<void> {
     const expired = this.#live ? [...this.#expired.values()] : [];
-    this.#expired.clear();
-    const changes = await this.#react.judge(events, expired);
-    const marks = this.#marks.splice(0);
-    clearTimeout(this.#marking);
-    this.#marking = undefined;
-    const own: Asked & { cursor: number; changes: Change[] } = { cursor: position, changes, marks, events: this.#withUntold(tell) };
-    const committed = await this.#commit(own, asked);
-    this.#journal.sync();
-    this.#position = position;
-    const taken = changes.filter((_change, index) => committed.taken[index]);
-    this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
-    this.#perform(taken);
+    if (this.#live) this.#expired.clear();
+    const cancels = this.#live ? this.#cancels.splice(0) : [];
+    try {
+      const changes = await this.#react.judge(
+        events,
+        expired,
+        cancels.map(({ what }) => what),
+      );
+      const marks = this.#marks.splice(0);
+      clearTimeout(this.#marking);
+      this.#marking = undefined;
+      const own: Asked & { cursor: number; changes: Change[] } = { cursor: position, changes, marks, events: this.#withUntold(tell) };
+      const committed = await this.#commit(own, asked);
+      this.#journal.sync();
+      this.#position = position;
+      this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
+      this.#perform(changes.filter((_change, index) => committed.taken[index]));
+      for (const { what, resolve } of cancels) resolve(await this.#react.task(what.task));
+    } catch (error) {
+      for (const { reject } of cancels) reject(error);
+      throw error;
+    }
   }
 
   /** What was asked for may fail, and its asker hears of it; the engine's own is tried until it is taken. */

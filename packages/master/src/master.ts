@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { hostname, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { systemClock } from "@needfire/shared/clock";
+import { monotonicClock, systemClock } from "@needfire/shared/clock";
 import type { MasterConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
@@ -26,6 +26,7 @@ import { Keys } from "./keys.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
+import { Presence } from "./presence.ts";
 import { Sessions } from "./sessions.ts";
 import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
@@ -41,6 +42,7 @@ export interface RunningMaster {
   stop(): Promise<void>;
 }
 
+/** At most; with short heartbeats twice in each of them. */
 const tickMs = 1_000;
 
 /** `onFatal`: a part without which the master cannot go on has failed. Throws `ADDRESS_IN_USE`, `STATE_LOCKED`, `STATE_UNSAFE`. */
@@ -66,6 +68,8 @@ interface Building {
 
 async function build({ config, log, onFatal, teardown }: Building): Promise<Omit<RunningMaster, "stop">> {
   const clock = systemClock();
+  const monotonic = monotonicClock();
+  const heartbeatMs = durationMs(config.heartbeat);
   const started = clock.now();
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const own = loadKeyPair(join(config.state, "master.key"), generateKeyPair);
@@ -91,6 +95,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       keys,
       commit,
       clock,
+      monotonic,
       beacons: () => definitions.beacons.all(),
       files: () => definitions.files.all(),
       send: (session, message) => sessions.send(session, message),
@@ -102,12 +107,23 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     },
     known.agents,
   );
+  const presence = new Presence(
+    {
+      clock,
+      monotonic,
+      heartbeatMs,
+      isKnown: (agent) => keys.acceptedFor(agent) !== undefined,
+      keep: (changes, events) => background(agents.keepPresence(changes, events)),
+    },
+    known.agents,
+  );
   const dispatch = new Dispatch(
     {
       sessionOf: (agent) => sessions.of(agent),
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       mark: (marks) => background(engine.mark(marks)),
       clock,
+      monotonic,
       expiresMs: durationMs(config.execution_expires),
     },
     known.openExecutions,
@@ -126,7 +142,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     keys,
     own,
     link: () => link,
-    heartbeatMs: durationMs(config.heartbeat),
+    heartbeatMs,
     creditEvents: () => intake.credit(),
     clock,
     log,
@@ -134,22 +150,27 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     handlers: {
       facts: (session, body) => {
         background(agents.reported(session, body));
+        presence.reported(session, body.spooled ?? 0);
         dispatch.resume(session.agent);
       },
       accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
+      taken: (session, body) => agents.taken(session, body),
       blobGet: (session, { digest, offset }) => {
-        // Only what is meant for this agent is given to it: the content of another host's file is none of its business.
-        const mayHave = agents.definitionsFor(session.agent).files.some((file) => file.digest === digest);
-        const piece = mayHave ? definitions.files.read(digest, offset) : undefined;
+        const piece = agents.mayHave(session, digest) ? definitions.files.read(digest, offset) : undefined;
         sessions.send(session, {
           kind: "blob",
           body: { digest, offset, total: piece?.total ?? -1, bytes: piece?.bytes ?? Buffer.alloc(0) },
         });
       },
     },
-    onOpen: ({ agent }) => tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } }),
+    onOpen: (session) => {
+      const { agent } = session;
+      presence.opened(session);
+      tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } });
+    },
     onClose: (session, reason) => {
       background(agents.left(session));
+      presence.closed(session, reason);
       tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
     },
   });
@@ -182,7 +203,13 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     handshakeTimeoutMs: durationMs(config.handshake_timeout),
     log,
     onFrame: (routingId, frame) => sessions.hear(routingId, frame),
-    onUndelivered: (routingId, reason) => (reason === "gone" ? sessions.gone(routingId) : undefined),
+    onUndelivered: (routingId, reason) => {
+      if (reason === "gone") return sessions.gone(routingId);
+      const session = sessions.at(routingId);
+      if (session === undefined) return;
+      dispatch.slow(session.agent);
+      agents.slow(session);
+    },
   });
   const port = await link.start();
   teardown.push(() => link.stop());
@@ -199,13 +226,17 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       tell({ type: "master.memory", severity: "critical", data });
     },
   });
-  const timer = setInterval(() => {
-    guard.check(performance.now()).catch((error: unknown) => onFatal(error as Error));
-    const now = clock.now();
-    sessions.tick(now);
-    const expired = dispatch.tick(now);
-    if (expired.length > 0) background(engine.expire(expired));
-  }, tickMs);
+  const timer = setInterval(
+    () => {
+      guard.check(monotonic.now()).catch((error: unknown) => onFatal(error as Error));
+      sessions.tick(monotonic.now());
+      presence.tick();
+      agents.tick(sessions.all());
+      const expired = dispatch.tick();
+      if (expired.length > 0) background(engine.expire(expired));
+    },
+    Math.min(tickMs, heartbeatMs / 2),
+  );
   teardown.push(() => clearInterval(timer));
 
   const watcher = watchDefinitions(
@@ -227,7 +258,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     keys,
     sessions,
     agents,
+    presence,
     history,
+    cancel: async (cancel) => {
+      const task = await engine.cancel(cancel);
+      // P2: the cancellation is durable, and now it goes out.
+      if (task?.status.state === "cancelled" && task.status.execution !== undefined)
+        background(engine.expire(dispatch.cancel(task.status.execution)));
+      return task;
+    },
     emit: (event) => engine.emit(event),
     feed,
     clock,

@@ -7,7 +7,7 @@ import { type Event, resultType } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
 import { match, type ReactorIndex } from "@needfire/shared/match";
 import type { AgentView } from "@needfire/shared/target";
-import { type Execution, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
+import { type Execution, hasEnded, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
 import { fromNowhere, type Origin, originOf } from "./origin.ts";
 import type { Change, Store } from "./store/store.ts";
 
@@ -15,6 +15,13 @@ import type { Change, Store } from "./store/store.ts";
 export interface Expired {
   execution: Execution;
   reason: string;
+}
+
+/** An operator cancels a task. */
+export interface Cancel {
+  task: string;
+  reason: string;
+  by: string;
 }
 
 export interface ReactOptions {
@@ -41,7 +48,8 @@ export class React {
     return type === resultType || this.#options.reactors().forType(type).length > 0;
   }
 
-  async judge(events: readonly Event[], expired: readonly Expired[]): Promise<Change[]> {
+  /** What follows from events, then from commands that are given up, then from an operator's word. */
+  async judge(events: readonly Event[], expired: readonly Expired[], cancels: readonly Cancel[] = []): Promise<Change[]> {
     const changes: Change[] = [];
     for (const event of events) {
       if (event.type === resultType) await this.#takeReport(event, changes);
@@ -54,12 +62,21 @@ export class React {
       const input = { kind: "expired", execution: execution.id, reason } as const;
       if (task !== undefined) this.#change(stepTask(task, input, this.#options.clock.now()), false, changes);
     }
+    for (const { task: id, reason, by } of cancels) {
+      const task = await this.#task(id);
+      if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, this.#options.clock.now()), false, changes);
+    }
     return changes;
   }
 
   /** The store did not take these: the reaction was there already. */
   forget(changes: readonly Change[]): void {
     for (const { task } of changes) this.#tasks.delete(task.id);
+  }
+
+  /** A task as it is now. */
+  task(id: string): Promise<Task | undefined> {
+    return this.#task(id);
   }
 
   /** The agent to which an execution was given; undefined when there is no such execution. */
@@ -94,8 +111,8 @@ export class React {
   }
 
   #forgetEnded(): void {
-    for (const [id, { status }] of this.#tasks) {
-      if (status.state === "resolved" || status.state === "escalated") this.#tasks.delete(id);
+    for (const [id, task] of this.#tasks) {
+      if (hasEnded(task)) this.#tasks.delete(id);
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }

@@ -6,6 +6,7 @@ import { type AgentMessage, decodeFromMaster, encode, type MasterMessage } from 
 import { FakeCommit, settled, silent, somePublicKey, TestClock } from "./fixture.ts";
 import { Keys } from "./keys.ts";
 import { generateKeyPair } from "./link.ts";
+import { reconnectSpreadMs } from "./presence.ts";
 import { type Session, Sessions } from "./sessions.ts";
 
 const master = generateKeyPair();
@@ -38,7 +39,7 @@ function setting({ pendingMax = 10 } = {}) {
     clock,
     log: silent,
     onEvents: handle("events"),
-    handlers: { facts: handle("facts"), accepted: handle("accepted"), blobGet: handle("blobGet") },
+    handlers: { facts: handle("facts"), accepted: handle("accepted"), taken: handle("taken"), blobGet: handle("blobGet") },
     onOpen: (session) => opened.push(session),
     onClose: (session, reason) => closed.push(`${session.agent}: ${reason}`),
   });
@@ -276,15 +277,48 @@ test("a session that is not heard for three heartbeats, or whose connection is g
   const s = setting();
   const [quiet, lively, gone] = [await new Peer(s).join("a"), await new Peer(s).join("b"), await new Peer(s).join("c")];
   s.sessions.gone(gone.routingId);
-  s.clock.time += 2_000;
+  for (let now = 0; now <= 2_000; now += 500) s.sessions.tick(now);
   lively.say(verbs[4]!);
-  s.clock.time += 1_001;
-  s.sessions.tick(s.clock.time);
+  for (let now = 2_500; now <= 3_500; now += 500) s.sessions.tick(now);
   assert.deepEqual(
     s.sessions.all().map(({ agent }) => agent),
     ["b"],
   );
-  assert.deepEqual(s.closed, ["c: the connection is gone", "a: not heard for 3001 ms"]);
+  assert.deepEqual(s.closed, ["c: the connection is gone", "a: not heard for 3500 ms"]);
   quiet.say(verbs[0]!);
   assert.deepEqual(s.handled, []);
+});
+
+test("neither a clock that is stepped nor a master that stood still ends a session", async () => {
+  const s = setting();
+  const peer = await new Peer(s).join("a");
+  s.sessions.tick(0);
+  s.clock.time += 3_600_000;
+  s.sessions.tick(500);
+  s.clock.time -= 7_200_000;
+  s.sessions.tick(1_000);
+  // For a minute nothing ran here; what the agent said meanwhile is heard next.
+  s.sessions.tick(61_000);
+  peer.say(verbs[4]!);
+  s.sessions.tick(61_500);
+  s.sessions.tick(64_000);
+  assert.deepEqual(s.closed, []);
+});
+
+test("an agent that says bye is not one that is missed", async () => {
+  const s = setting();
+  const [stops, breaks] = [await new Peer(s).join("a"), await new Peer(s).join("b")];
+  stops.say({ kind: "bye", body: {} });
+  s.sessions.gone(breaks.routingId);
+  assert.deepEqual(
+    s.opened.map(({ agent, saidBye }) => [agent, saidBye]),
+    [
+      ["a", true],
+      ["b", false],
+    ],
+  );
+});
+
+test("many agents are told to spread their return, a few are not", () => {
+  assert.deepEqual([3, 99, 1_000, 10_000, 50_000].map(reconnectSpreadMs), [0, 0, 500, 5_000, 15_000]);
 });

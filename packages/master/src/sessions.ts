@@ -11,6 +11,7 @@ import { challengeBytes, fingerprint, type KeyPair, proofHolds, sharedSecret } f
 import { type AgentBody, type AgentMessage, decodeFromAgent, encode, glance, type MasterMessage } from "@needfire/shared/wire";
 import type { Keys } from "./keys.ts";
 import type { Link } from "./link.ts";
+import { reconnectSpreadMs, silentHeartbeats } from "./presence.ts";
 import type { KeyRecord } from "./store/store.ts";
 
 /** A bound connection. `id` is the routing id in hexadecimal. */
@@ -21,7 +22,13 @@ export interface Session {
   readonly publicKey: string;
   readonly secret: string;
   counter: number;
+  /** By the wall clock, for people. */
   lastHeard: number;
+  /** The last frame that `tick` knows of, and how long none has come since, by the monotonic clock. */
+  seenCounter: number;
+  silentMs: number;
+  /** It said that it stops. */
+  saidBye: boolean;
 }
 
 type Peer =
@@ -52,8 +59,6 @@ export interface SessionsOptions {
 const challengedMax = 20_000;
 /** The longest frame that is read of a peer that has not said a good `hello`. */
 const strangerFrameBytesMax = 4_096;
-/** So many heartbeats without a word, and an agent is lost. */
-const silentHeartbeats = 3;
 
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -62,6 +67,7 @@ export class Sessions {
   readonly #challenged = new Set<string>();
   /** One waiting connection a key: nothing tells of those that are gone, so a newer one takes the place of an older. */
   readonly #pendingByKey = new Map<string, string>();
+  #ticked: number | undefined;
   /** Frames that were dropped at the gate, since the start. */
   dropped = 0;
 
@@ -75,6 +81,12 @@ export class Sessions {
 
   get count(): number {
     return this.#byAgent.size;
+  }
+
+  /** The session behind a routing id. */
+  at(routingId: Buffer): Session | undefined {
+    const peer = this.#peers.get(routingId.toString("hex"));
+    return peer?.state === "bound" ? peer.session : undefined;
   }
 
   all(): Session[] {
@@ -152,11 +164,18 @@ export class Sessions {
     }
   }
 
-  /** Gives up sessions that have been silent for too long. */
+  /**
+   * Gives up sessions that have been silent for too long. `now`: by the monotonic clock; to be called at least twice in a heartbeat. A
+   * master that stood still itself has heard nobody: of that time one heartbeat counts at most.
+   */
   tick(now: number): void {
-    const silentMs = this.#options.heartbeatMs * silentHeartbeats;
+    const { heartbeatMs } = this.#options;
+    const passedMs = Math.min(now - (this.#ticked ?? now), heartbeatMs);
+    this.#ticked = now;
     for (const session of this.#byAgent.values()) {
-      if (now - session.lastHeard > silentMs) this.close(session, `not heard for ${Math.round(now - session.lastHeard)} ms`);
+      session.silentMs = session.counter === session.seenCounter ? session.silentMs + passedMs : 0;
+      session.seenCounter = session.counter;
+      if (session.silentMs > heartbeatMs * silentHeartbeats) this.close(session, `not heard for ${Math.round(session.silentMs)} ms`);
     }
   }
 
@@ -217,11 +236,16 @@ export class Sessions {
     const { clock, creditEvents, heartbeatMs } = this.#options;
     const secret = randomBytes(16).toString("base64url");
     this.#forget(id);
-    const session: Session = { id, routingId, agent, publicKey, secret, counter: 0, lastHeard: clock.now() };
+    const silence = { counter: 0, lastHeard: clock.now(), seenCounter: 0, silentMs: 0, saidBye: false };
+    const session: Session = { id, routingId, agent, publicKey, secret, ...silence };
     this.#peers.set(id, { state: "bound", session });
     this.#byAgent.set(agent, session);
     this.#options.log.info({ agent }, "a session began");
-    this.#say(routingId, { kind: "welcome", body: { session: secret, creditEvents: creditEvents(), heartbeatMs } });
+    const spread = reconnectSpreadMs(this.#byAgent.size);
+    this.#say(routingId, {
+      kind: "welcome",
+      body: { session: secret, creditEvents: creditEvents(), heartbeatMs, reconnectSpreadMs: spread },
+    });
     this.#options.onOpen(session);
   }
 
@@ -231,11 +255,14 @@ export class Sessions {
       case "ping":
         return this.#say(session.routingId, { kind: "pong", body: {} });
       case "bye":
+        session.saidBye = true;
         return this.close(session, "the agent stopped");
       case "facts":
         return handlers.facts(session, message.body);
       case "accepted":
         return handlers.accepted(session, message.body);
+      case "taken":
+        return handlers.taken(session, message.body);
       case "blobGet":
         return handlers.blobGet(session, message.body);
       case "knock":

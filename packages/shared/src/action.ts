@@ -172,8 +172,8 @@ export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(actions, name);
 }
 
-/** How an execution ended. `interrupted`: the agent died midway (P3). `expired`: it never reached the host in time. */
-export const outcomes = ["succeeded", "failed", "interrupted", "refused", "expired"] as const;
+/** How an execution ended. `interrupted`: the agent died midway (P3). `expired`: it did not run, or was not heard of, in time. */
+export const outcomes = ["succeeded", "failed", "interrupted", "refused", "expired", "cancelled"] as const;
 export type Outcome = (typeof outcomes)[number];
 
 /** The data of `execution.finished`: what an agent reports of a command. Times in ms since the epoch. */

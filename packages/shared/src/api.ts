@@ -31,6 +31,8 @@ export const statusView = object(
     enrolment: string,
     agents_known: integer,
     agents_connected: integer,
+    agents_lost: integer,
+    agents_stopped: integer,
     events: integer,
     tasks: integer,
     reactors: integer,
@@ -48,6 +50,8 @@ export const statusView = object(
     "enrolment",
     "agents_known",
     "agents_connected",
+    "agents_lost",
+    "agents_stopped",
     "events",
     "tasks",
     "reactors",
@@ -100,11 +104,18 @@ export const tokenView = object({ join_string: string, fingerprint: string, uses
 ]);
 export type TokenView = FromSchema<typeof tokenView>;
 
+export const presences = ["present", "lost", "stopped"] as const;
+export type Presence = (typeof presences)[number];
 export const agentView = object(
   {
     id: string,
     fingerprint: string,
     connected: { type: "boolean" },
+    presence: {
+      enum: presences,
+      description: "present (or away for so short a time that it may come back), lost, stopped; none: it was never there",
+    },
+    presence_since: time,
     last_seen: time,
     labels: stringMap,
     facts: anyObject,
@@ -176,7 +187,17 @@ export const reactorsView = object({ reactors: { type: "array", items: reactorVi
   "problems",
 ]);
 
-export const executionStates = ["queued", "sent", "accepted", "succeeded", "failed", "interrupted", "refused", "expired"] as const;
+export const executionStates = [
+  "queued",
+  "sent",
+  "accepted",
+  "succeeded",
+  "failed",
+  "interrupted",
+  "refused",
+  "expired",
+  "cancelled",
+] as const;
 export type ExecutionState = (typeof executionStates)[number];
 export const executionView = object(
   {
@@ -199,7 +220,7 @@ export const executionView = object(
 );
 export type ExecutionView = FromSchema<typeof executionView>;
 
-export const taskStates = ["running", "verifying", "resolved", "escalated"] as const;
+export const taskStates = ["running", "verifying", "resolved", "escalated", "cancelled"] as const;
 export const taskView = object(
   {
     id: string,
@@ -211,6 +232,7 @@ export const taskView = object(
     priority: { enum: severities },
     state: { enum: taskStates },
     reason: string,
+    cancelled_by: string,
     verified: { type: "boolean" },
     created: time,
     updated: time,
@@ -227,6 +249,12 @@ export const tasksQuery = object(
     state: { enum: taskStates },
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
   },
+  [],
+);
+
+/** `by`: who cancels, as the caller says: the socket's rights decide who may. */
+export const cancelRequest = object(
+  { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
   [],
 );
 

@@ -5,7 +5,7 @@ import { type ExecutionReport, outcomes } from "./action.ts";
 import type { Event } from "./event.ts";
 import { type Firing, match, type PlannedStep, ReactorIndex } from "./match.ts";
 import { loadReactors, type Reactor } from "./reactor.ts";
-import { type Effect, type Input, startTask, type Step, stepTask } from "./task.ts";
+import { type Effect, hasEnded, type Input, startTask, type Step, stepTask } from "./task.ts";
 
 const event: Event = {
   position: 1,
@@ -138,13 +138,53 @@ test("a result that arrives twice counts once, as does one of another execution"
   }
 });
 
-test("any order of reports, duplicates and expiries ends a task once, and no execution is started twice or afterwards", () => {
+test("a task that is cancelled starts nothing more; what becomes of its command is recorded once and changes nothing else", () => {
+  const first = start([restore, command]);
+  const id = executed(first.effects)[0]!.id;
+  const cancelled = stepTask(first.task, { kind: "cancel", reason: "wrong window", by: "alice" }, 110);
+  assert.deepEqual(cancelled.task.status, { state: "cancelled", reason: "wrong window", by: "alice", execution: id });
+  assert.deepEqual([emitted(cancelled.effects), executed(cancelled.effects)], [["task.cancelled"], []]);
+  assert.equal(hasEnded(cancelled.task), false);
+  for (const what of [report(id, "cancelled"), report(id, "succeeded"), { kind: "expired", execution: id, reason: "late" } as const]) {
+    const { task, effects } = stepTask(cancelled.task, what, 120);
+    assert.deepEqual(
+      effects.map((effect) => effect.kind),
+      ["record"],
+    );
+    assert.deepEqual(task.status, { state: "cancelled", reason: "wrong window", by: "alice" });
+    assert.ok(hasEnded(task));
+    assert.deepEqual(stepTask(task, what, 130), { task, effects: [] });
+  }
+  const again = stepTask(cancelled.task, { kind: "cancel", reason: "other", by: "bob" }, 120);
+  assert.deepEqual(again, { task: cancelled.task, effects: [] });
+});
+
+test("a command of a cancelled task that was never sent, or never answered, is recorded as cancelled", () => {
+  const first = start([restore]);
+  const id = executed(first.effects)[0]!.id;
+  const { task } = stepTask(first.task, { kind: "cancel", reason: "no", by: "alice" }, 110);
+  const [record] = stepTask(task, { kind: "expired", execution: id, reason: "it was cancelled before it was sent" }, 120).effects;
+  assert.deepEqual(record?.kind === "record" && [record.report.outcome, record.report.action, record.report.message], [
+    "cancelled",
+    "file.restore",
+    "it was cancelled before it was sent",
+  ]);
+});
+
+test("a result that is there before the cancellation counts: what has ended stays as it ended", () => {
+  const first = start([command]);
+  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), 110);
+  assert.deepEqual(stepTask(task, { kind: "cancel", reason: "late", by: "alice" }, 120), { task, effects: [] });
+});
+
+test("any order of reports, duplicates, cancellations and expiries ends a task once, and no execution is started twice or afterwards", () => {
   const anySteps = fc.array(fc.constantFrom(restore, command, emit, { ...restore, args: { path: "/etc/hosts" } }), {
     minLength: 1,
     maxLength: 6,
   });
+  const endings = ["task.resolved", "task.escalated", "task.cancelled"];
   const anyInput = fc.record({
-    expired: fc.boolean(),
+    kind: fc.constantFrom("report", "report", "report", "expired", "cancel"),
     number: fc.integer({ min: 1, max: 14 }),
     outcome: fc.constantFrom("succeeded", "succeeded", "succeeded", ...outcomes),
   });
@@ -153,6 +193,7 @@ test("any order of reports, duplicates and expiries ends a task once, and no exe
       let { task, effects } = start(steps);
       const ids = new Set<string>();
       const ends: string[] = [];
+      const recorded = new Set<string>();
       const take = (found: Effect[]) => {
         for (const effect of found) {
           if (effect.kind === "execute" || effect.kind === "performed") {
@@ -160,22 +201,31 @@ test("any order of reports, duplicates and expiries ends a task once, and no exe
             assert.ok(!ids.has(effect.execution.id), "started twice");
             ids.add(effect.execution.id);
           }
-          if (effect.kind === "emit" && (effect.event.type === "task.resolved" || effect.event.type === "task.escalated"))
-            ends.push(effect.event.type);
+          if (effect.kind === "record") {
+            assert.ok(ids.has(effect.report.execution), "recorded, but not started");
+            assert.ok(!recorded.has(effect.report.execution), "recorded twice");
+            recorded.add(effect.report.execution);
+          }
+          if (effect.kind === "emit" && endings.includes(effect.event.type)) ends.push(effect.event.type);
         }
         assert.ok(executed(found).length <= 1, "one at a time");
       };
       take(effects);
-      for (const { expired, number, outcome } of inputs) {
+      for (const { kind, number, outcome } of inputs) {
         const execution = `${task.id}.${number}`;
         const before = task;
-        ({ task, effects } = stepTask(task, expired ? { kind: "expired", execution, reason: "late" } : report(execution, outcome), 200));
+        const input: Record<string, Input> = {
+          report: report(execution, outcome),
+          expired: { kind: "expired", execution, reason: "late" },
+          cancel: { kind: "cancel", reason: "not now", by: "alice" },
+        };
+        ({ task, effects } = stepTask(task, input[kind]!, 200));
         take(effects);
-        const ended = before.status.state === "resolved" || before.status.state === "escalated";
-        if (ended) assert.deepEqual([task, effects], [before, []]);
+        if (hasEnded(before)) assert.deepEqual([task, effects], [before, []]);
+        if (before.status.state === "cancelled") assert.equal(task.status.state, "cancelled");
       }
       assert.ok(ends.length <= 1);
-      assert.equal(ends.length === 1, task.status.state === "resolved" || task.status.state === "escalated");
+      assert.deepEqual(ends, endings.includes(`task.${task.status.state}`) ? [`task.${task.status.state}`] : []);
     }),
     { numRuns: 2_000 },
   );

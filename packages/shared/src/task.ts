@@ -1,6 +1,6 @@
 /**
- * The life of a task, as a pure state machine: running -> verifying -> resolved, or escalated. A step gives the task as it is now and
- * the effects that the master must make durable together with it (P2) before it performs them.
+ * The life of a task, as a pure state machine: running -> verifying -> resolved, or escalated, or cancelled by an operator. A step gives
+ * the task as it is now and the effects that the master must make durable together with it (P2) before it performs them.
  */
 import { type ActionName, actions, type ExecutionReport, type Outcome } from "./action.ts";
 import type { Event, Severity } from "./event.ts";
@@ -11,7 +11,9 @@ export type TaskState =
   | { state: "running"; execution: string }
   | { state: "verifying"; execution: string }
   | { state: "resolved"; verified: boolean }
-  | { state: "escalated"; reason: string };
+  | { state: "escalated"; reason: string }
+  /** `execution`: the command that was under way, while it is not known what became of it. */
+  | { state: "cancelled"; reason: string; by: string; execution?: string };
 
 /** One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). */
 export interface Task {
@@ -39,8 +41,8 @@ export interface Execution {
   action: ActionName;
   args: Record<string, unknown>;
   purpose: "do" | "verify";
-  /** Of its task. Those made before there was one have none. */
-  priority?: Severity;
+  /** The task's: what waits for a host goes to it in this order (P8). */
+  priority: Severity;
   created: number;
 }
 
@@ -60,7 +62,10 @@ export type Effect =
   | { kind: "record"; report: ExecutionReport }
   | { kind: "emit"; event: MasterEventDraft };
 
-export type Input = { kind: "report"; report: ExecutionReport } | { kind: "expired"; execution: string; reason: string };
+export type Input =
+  | { kind: "report"; report: ExecutionReport }
+  | { kind: "expired"; execution: string; reason: string }
+  | { kind: "cancel"; reason: string; by: string };
 
 export interface Step {
   task: Task;
@@ -103,23 +108,36 @@ export function startTask(firing: Firing, origin: Origin, now: number): Step {
 export function stepTask(task: Task, input: Input, now: number): Step {
   const { status } = task;
   if (status.state === "resolved" || status.state === "escalated") return { task, effects: [] };
+  if (input.kind === "cancel") return status.state === "cancelled" ? { task, effects: [] } : cancel(task, status.execution, input, now);
   const execution = input.kind === "report" ? input.report.execution : input.execution;
   if (execution !== status.execution) return { task, effects: [] };
-  if (input.kind === "expired") {
-    const report: ExecutionReport = {
-      execution,
-      action: currentAction(task),
-      outcome: "expired",
-      changed: false,
-      message: input.reason,
-      started: now,
-      ended: now,
-    };
-    return withEffects([{ kind: "record", report }], escalate(task, input.reason, now));
-  }
-  const record: Effect = { kind: "record", report: input.report };
-  if (input.report.outcome === "succeeded") return withEffects([record], next(task, now));
-  return withEffects([record], escalate(task, failureReason(status.state, input.report), now));
+  const report = input.kind === "report" ? input.report : endedUnheard(task, input, now);
+  const record: Effect = { kind: "record", report };
+  if (status.state === "cancelled") return { task: withoutExecution(task, status, now), effects: [record] };
+  if (input.kind === "expired") return withEffects([record], escalate(task, input.reason, now));
+  if (report.outcome === "succeeded") return withEffects([record], next(task, now));
+  return withEffects([record], escalate(task, failureReason(status.state, report), now));
+}
+
+/** Whether nothing can happen to a task any more. */
+export function hasEnded({ status }: Task): boolean {
+  return status.state === "resolved" || status.state === "escalated" || (status.state === "cancelled" && status.execution === undefined);
+}
+
+/** Nothing more is started. What is under way stays open until its host, or its expiry, tells what became of it. */
+function cancel(task: Task, execution: string, { reason, by }: { reason: string; by: string }, now: number): Step {
+  const cancelled: Task = { ...task, status: { state: "cancelled", reason, by, execution }, updated: now };
+  return { task: cancelled, effects: [tell(cancelled, "task.cancelled", { reason, by, took_ms: now - task.created })] };
+}
+
+function withoutExecution(task: Task, { state, reason, by }: Extract<TaskState, { state: "cancelled" }>, now: number): Task {
+  return { ...task, status: { state, reason, by }, updated: now };
+}
+
+/** The record of a command whose host said nothing of it in time, or that was cancelled before it was sent. */
+function endedUnheard(task: Task, { execution, reason }: { execution: string; reason: string }, now: number): ExecutionReport {
+  const outcome = task.status.state === "cancelled" ? "cancelled" : "expired";
+  return { execution, action: currentAction(task), outcome, changed: false, message: reason, started: now, ended: now };
 }
 
 /** The verifications that a task's steps ask for: each once, although two steps may have touched the same thing. */
@@ -203,6 +221,7 @@ const said: Record<Exclude<Outcome, "succeeded">, string> = {
   interrupted: "was interrupted: the agent stopped while it ran",
   refused: "was refused by the agent",
   expired: "expired",
+  cancelled: "was cancelled",
 };
 
 function failureReason(state: "running" | "verifying", report: ExecutionReport): string {

@@ -33,24 +33,35 @@ const fromAgent: AgentMessage[] = [
   { kind: "hello", body: { agent: "web1", publicKey: "x".repeat(40), proof: "abc", epoch: "mi4k2x", token: "t0" } },
   {
     kind: "facts",
-    body: { facts: { os: "linux", cores: 4, nested: { deep: [1, { a: "b" }] } }, labels: { role: "web" }, beacons: "", files: "v1" },
+    body: {
+      facts: { os: "linux", cores: 4, nested: { deep: [1, { a: "b" }] } },
+      labels: { role: "web" },
+      beacons: "",
+      files: "v1",
+      spooled: 3,
+    },
   },
   { kind: "events", body: { lane: "high", epoch: "mi4k2x", after: 3, events: [event, wireEvent(8, draft)] } },
   { kind: "accepted", body: { execution } },
+  { kind: "taken", body: { set: "files", version: "1" } },
   { kind: "blobGet", body: { digest, offset: 262_144 } },
   { kind: "ping", body: {} },
 ];
 const managed = { path: "/etc/motd", digest, size: 5, mode: 0o644, owner: "root", group: "root", secret: false };
 const fromMaster: MasterMessage[] = [
   { kind: "challenge", body: { challenge: "abc" } },
-  { kind: "welcome", body: { session: "s", creditEvents: 2_000, heartbeatMs: 5_000 } },
+  { kind: "welcome", body: { session: "s", creditEvents: 2_000, heartbeatMs: 5_000, reconnectSpreadMs: 500 } },
   { kind: "pending", body: { fingerprint: "3f9a-1c0b" } },
   { kind: "refused", body: { reason: "revoked" } },
   { kind: "ack", body: { lane: "low", epoch: "mi4k2x", sequence: 2 ** 40, creditEvents: 500 } },
   { kind: "rewind", body: {} },
-  { kind: "execute", body: { execution, action: "file.restore", args: { path: "/etc/motd" }, priority: "critical" } },
-  { kind: "beacons", body: { version: "1", definitions: [{ name: "etc", type: "file" }] } },
-  { kind: "files", body: { version: "1", files: [managed] } },
+  {
+    kind: "execute",
+    body: { execution, action: "file.restore", args: { path: "/etc/motd" }, priority: "critical", expiresInMs: 3_600_000 },
+  },
+  { kind: "cancel", body: { execution, action: "file.restore" } },
+  { kind: "beacons", body: { version: "1", part: 0, parts: 1, definitions: [{ name: "etc", type: "file" }] } },
+  { kind: "files", body: { version: "1", part: 1, parts: 2, files: [managed] } },
   { kind: "blob", body: { digest, offset: 0, total: 3, bytes: Buffer.from([1, 2, 3]) } },
   { kind: "pong", body: {} },
 ];

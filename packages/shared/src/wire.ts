@@ -23,6 +23,11 @@ export const batchEventsMax = 500;
 export const inFlightBytesMax = 2_097_152;
 /** Bytes of content to a `blob` message. */
 export const blobChunkBytes = 262_144;
+/** Parts to a set of definitions. */
+export const partsMax = 1_000;
+/** The sets of definitions that an agent is sent. */
+export const definitionSets = ["files", "beacons"] as const;
+export type DefinitionSet = (typeof definitionSets)[number];
 
 const token = { type: "string", pattern: "^[A-Za-z0-9_-]{1,100}$" } as const;
 const agentId = { type: "string", pattern: agentIdPattern } as const;
@@ -32,6 +37,10 @@ const offset = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
 const execution = { type: "string", pattern: executionIdPattern } as const;
 const text = { type: "string", maxLength: 8192 } as const;
 const strings = { type: "object", maxProperties: 200, additionalProperties: { type: "string", maxLength: 1_000 } } as const;
+
+/** From 0 on. */
+const part = { type: "integer", minimum: 0, maximum: partsMax - 1 } as const;
+const parts = { type: "integer", minimum: 1, maximum: partsMax } as const;
 
 function body<const P extends Record<string, JSONSchema>, const R extends (keyof P & string)[]>(properties: P, required: R) {
   return { type: "object", properties, required, additionalProperties: false } as const;
@@ -48,13 +57,15 @@ const fromAgent = {
     "proof",
     "epoch",
   ]),
-  /** What the host is, what it is called, and which definitions it already has. */
-  facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text }, [
+  /** What the host is, what it is called, which definitions it already has, and how many events wait in its spool. */
+  facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text, spooled: offset }, [
     "facts",
     "labels",
     "beacons",
     "files",
   ]),
+  /** All parts of a set of definitions are here. */
+  taken: body({ set: { enum: definitionSets }, version: text }, ["set", "version"]),
   /**
    * A batch of one lane of the spool, in its order. `lane` comes first, so that it can be read without the rest. `after`: the number of
    * the event that came before it in this lane, 0 for none: when that is more than the master has, something in between is missing. `resumed`:
@@ -82,12 +93,19 @@ const fromAgent = {
 /** From master to agent. */
 const fromMaster = {
   challenge: body({ challenge: token }, ["challenge"]),
-  /** The session's secret, which every later frame of the agent carries; how many events may be on their way; how often to ping. */
-  welcome: body({ session: token, creditEvents: { type: "integer", minimum: 1 }, heartbeatMs: { type: "integer", minimum: 10 } }, [
-    "session",
-    "creditEvents",
-    "heartbeatMs",
-  ]),
+  /**
+   * The session's secret, which every later frame of the agent carries; how many events may be on their way; how often to ping; over what
+   * time agents spread their return when the master goes away.
+   */
+  welcome: body(
+    {
+      session: token,
+      creditEvents: { type: "integer", minimum: 1 },
+      heartbeatMs: { type: "integer", minimum: 10 },
+      reconnectSpreadMs: { type: "integer", minimum: 0, maximum: 60_000 },
+    },
+    ["session", "creditEvents", "heartbeatMs"],
+  ),
   /** The key waits for `needfire keys accept`. */
   pending: body({ fingerprint: text }, ["fingerprint"]),
   refused: body({ reason: text }, ["reason"]),
@@ -100,16 +118,28 @@ const fromMaster = {
   ]),
   /** Something that was sent could not be taken: send everything that is not acknowledged anew. */
   rewind: body({}, []),
-  /** `priority`: the lane in which its result comes back (P8). */
-  execute: body({ execution, action: text, args: { type: "object" }, priority: { enum: severities } }, [
+  /** `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. */
+  execute: body({ execution, action: text, args: { type: "object" }, priority: { enum: severities }, expiresInMs: offset }, [
     "execution",
     "action",
     "args",
     "priority",
   ]),
-  /** All beacon definitions, and all managed files, for this agent; `version` names the set. */
-  beacons: body({ version: text, definitions: { type: "array", maxItems: 10_000, items: { type: "object" } } }, ["version", "definitions"]),
-  files: body({ version: text, files: { type: "array", maxItems: 100_000, items: managedFileSchema } }, ["version", "files"]),
+  /** A command, delivered or not, is not wanted any more: what has not begun must not, what runs is ended. */
+  cancel: body({ execution, action: text }, ["execution", "action"]),
+  /** Beacon definitions, and managed files, for this agent; `version` names the set, which is whole when all its parts are there. */
+  beacons: body({ version: text, part, parts, definitions: { type: "array", maxItems: 10_000, items: { type: "object" } } }, [
+    "version",
+    "part",
+    "parts",
+    "definitions",
+  ]),
+  files: body({ version: text, part, parts, files: { type: "array", maxItems: 100_000, items: managedFileSchema } }, [
+    "version",
+    "part",
+    "parts",
+    "files",
+  ]),
   /** Bytes of a blob from `offset` on; `total` is its size, or -1 when the master does not have it. `bytes` is binary. */
   blob: body({ digest, offset, total: { type: "integer" }, bytes: {} }, ["digest", "offset", "total", "bytes"]),
   pong: body({}, []),

@@ -11,7 +11,7 @@ export interface ActionContext {
   managed: ManagedFiles;
   /** Begun for this execution already, by the executor. */
   remedies: Remedies;
-  /** The agent stops: end soon, and say `failed`. */
+  /** The agent stops, or the command is cancelled: end soon, and say `failed`. The signal's reason is a text that says which. */
   signal: AbortSignal;
   log: Logger;
 }

@@ -63,18 +63,23 @@ export const commandRun: Action<"command.run"> = async (args, { signal }) => {
     ...(note === "" ? {} : { output_note: note }),
     env,
   };
-  return ending(result, args, isCanceled);
+  return ending(result, args, isCanceled ? String(signal.reason) : undefined);
 };
 
 function ending(
   result: ActionResult<"command.run">,
   args: ActionArgs<"command.run">,
-  stopped: boolean,
+  stopped: string | undefined,
 ): Ending<ActionResult<"command.run">> {
   const { exit_code: code, signal, timed_out } = result;
-  if (!timed_out && !stopped && code !== null && args.success_codes.includes(code)) return { outcome: "succeeded", changed: true, result };
+  if (!timed_out && stopped === undefined && code !== null && args.success_codes.includes(code))
+    return { outcome: "succeeded", changed: true, result };
   const how = signal === null ? `exited with ${code}` : `was ended by ${signal}`;
-  const message = timed_out ? `took longer than ${args.timeout} and ${how}` : stopped ? `the agent is stopping; the command ${how}` : how;
+  const message = timed_out
+    ? `took longer than ${args.timeout} and ${how}`
+    : stopped === undefined
+      ? how
+      : `${stopped}; the command ${how}`;
   return { outcome: "failed", changed: true, message, result };
 }
 

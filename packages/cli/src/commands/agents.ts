@@ -1,12 +1,14 @@
 /** `needfire agents`: the hosts, and what is known of them. */
 import type { Command } from "commander";
-import { type Column, labelsText, styled } from "../output.ts";
+import type { Presence } from "@needfire/shared/api";
+import { type Column, labelsText, styled, styleOf } from "../output.ts";
 import { valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 
 const columns: Column[] = [
   { title: "AGENT" },
   { title: "STATE" },
+  { title: "SINCE" },
   { title: "LAST SEEN" },
   { title: "BEACONS", align: "right" },
   { title: "FILES", align: "right" },
@@ -18,12 +20,12 @@ export function register(agents: Command, session: Session): void {
   agents
     .command("list")
     .summary("list the accepted agents")
-    .description("List the accepted agents and whether they are connected.")
+    .description("List the accepted agents: present, away (for a moment, or never there), lost, or stopped, and since when.")
     .addHelpText(
       "after",
       examples(
         ["needfire agents list", "all agents"],
-        ["needfire agents list --json | jq -r 'select(.connected | not).id'", "who is away"],
+        ["needfire agents list --json | jq -r 'select(.presence == \"lost\").id'", "who is lost"],
       ),
     )
     .action(session.run(() => list(session)));
@@ -43,9 +45,10 @@ async function list({ out, master }: Session): Promise<void> {
   const { agents } = await master.agents();
   out.list(agents, {
     columns,
-    row: ({ id, connected, last_seen, beacons, files, labels }) => [
+    row: ({ id, connected, presence, presence_since, last_seen, beacons, files, labels }) => [
       id,
-      styled(connected ? "connected" : "away"),
+      styled(stateOf({ connected, presence })),
+      out.ago(presence_since),
       out.ago(last_seen),
       String(beacons.length),
       String(files.length),
@@ -55,12 +58,18 @@ async function list({ out, master }: Session): Promise<void> {
   });
 }
 
+/** Away: without a session for so short a time that it is not lost, or never there. */
+function stateOf({ connected, presence }: { connected: boolean; presence?: Presence | undefined }): string {
+  return presence === undefined || (presence === "present" && !connected) ? "away" : presence;
+}
+
 async function show({ out, master }: Session, id: string): Promise<void> {
   const agent = await master.agent(id);
   if (out.json) return out.record(agent);
   out.title(agent.id);
   out.fields([
-    ["state", agent.connected ? "connected" : "away", agent.connected ? "green" : "red"],
+    ["state", stateOf(agent), styleOf(stateOf(agent))],
+    ["since", out.timeInFull(agent.presence_since)],
     ["last seen", out.timeInFull(agent.last_seen)],
     ["fingerprint", agent.fingerprint],
     ["labels", labelsText(agent.labels)],

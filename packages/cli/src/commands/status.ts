@@ -19,7 +19,11 @@ export function register(status: Command, session: Session): void {
           ["fingerprint", view.fingerprint],
           ["join string", view.join_string],
           ["enrolment", view.enrolment],
-          ["agents", `${view.agents_connected} connected of ${view.agents_known}`],
+          [
+            "agents",
+            `${view.agents_connected} connected of ${view.agents_known}, ${view.agents_lost} lost, ${view.agents_stopped} stopped`,
+            view.agents_lost > 0 ? "red" : undefined,
+          ],
           ["events", String(view.events)],
           ["tasks", String(view.tasks)],
           ["reactors", String(view.reactors)],

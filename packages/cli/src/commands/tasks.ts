@@ -1,4 +1,5 @@
 /** `needfire tasks`: what was done about what happened, and how it ended. */
+import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
 import { type ExecutionView, taskStates, type TaskView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
@@ -54,6 +55,39 @@ export function register(tasks: Command, session: Session): void {
       ),
     )
     .action(session.run((id: string) => show(session, id)));
+  tasks
+    .command("cancel")
+    .summary("end a task: nothing more of it is begun, what runs is ended")
+    .description(
+      "Cancel a task. What has not gone out never will; a host that has a command of it drops it, or ends it with all that it started. A command that is done is done: nothing is undone.",
+    )
+    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .option("--why <text>", "the reason, for the record")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire tasks cancel t-3f9a1c0b27d40000", "end it"],
+        ["needfire tasks cancel t-3f9a1c0b27d40000 --why 'wrong window'", "and say why"],
+      ),
+    )
+    .action(session.run((id: string, { why }: { why?: string }) => cancel(session, id, why)));
+}
+
+async function cancel({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
+  const task = await master.cancelTask(id, { why, by: userName() });
+  if (out.json) return out.record(task);
+  const open = task.executions.filter(({ ended }) => ended === undefined);
+  out.line(`${visible(task.id)} is cancelled.`);
+  for (const { agent, action } of open) out.notice(`${visible(agent)} has yet to say what became of ${visible(action)}.`);
+}
+
+/** For the record; who may cancel is decided by who may open the socket. */
+function userName(): string {
+  try {
+    return process.env["SUDO_USER"] ?? userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? "cli"); // a user without a name
+  }
 }
 
 async function list({ out, master }: Session, filter: TasksFilter): Promise<void> {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   agentsView,
+  cancelRequest,
   agentView,
   chainView,
   errorView,
@@ -57,6 +58,8 @@ const agent = {
   id: "web1",
   fingerprint,
   connected: true,
+  presence: "present",
+  presence_since: at,
   last_seen: at,
   labels: {},
   facts: { os: { name: "Debian", release: 13 } },
@@ -136,6 +139,8 @@ const status = {
   enrolment: "manual",
   agents_known: 2,
   agents_connected: 1,
+  agents_lost: 1,
+  agents_stopped: 0,
   events: 7,
   tasks: 1,
   reactors: 1,
@@ -163,7 +168,7 @@ const routes: Record<string, Route> = {
     takes: tokenRequest,
     value: { join_string: `${joinString}?token=abc`, fingerprint, uses: 1, expires: at, labels: {} },
   },
-  "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false }] } },
+  "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false, presence: "lost" }] } },
   "GET /v1/agents/web1": { schema: agentView, value: agent },
   "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event] } },
   "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [] } },
@@ -180,6 +185,11 @@ const routes: Record<string, Route> = {
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
   "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
   "GET /v1/tasks/t-3f9a1c0b27d40000": { schema: taskView, value: task },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/cancel": {
+    schema: taskView,
+    takes: cancelRequest,
+    value: { ...task, state: "cancelled", reason: "wrong window", cancelled_by: "alice", verified: undefined },
+  },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };
 

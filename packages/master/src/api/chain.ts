@@ -101,6 +101,8 @@ function taskDetail({ status }: Task): string {
   switch (status.state) {
     case "resolved":
       return status.verified ? "resolved, verified" : "resolved";
+    case "cancelled":
+      return `cancelled by ${status.by}: ${status.reason}`;
     case "escalated":
       return `escalated: ${status.reason}`;
     default:

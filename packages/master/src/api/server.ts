@@ -16,12 +16,13 @@ import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { ReactorIndex } from "@needfire/shared/match";
-import type { MasterEventDraft } from "@needfire/shared/task";
+import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
 import type { Keys } from "../keys.ts";
+import type { Presence } from "../presence.ts";
 import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
@@ -41,7 +42,10 @@ export interface ApiOptions {
   keys: Keys;
   sessions: Sessions;
   agents: Agents;
+  presence: Pick<Presence, "of">;
   history: Remote<History>;
+  /** Resolves with the task as it then is; undefined when there is none. */
+  cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
   emit(event: MasterEventDraft): Promise<string>;
   feed: Feed;
@@ -94,7 +98,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 }
 
 function buildServer(options: ApiOptions) {
-  const { keys, sessions, agents, history, feed, clock } = options;
+  const { keys, sessions, agents, presence, history, feed, clock } = options;
   const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
@@ -108,6 +112,8 @@ function buildServer(options: ApiOptions) {
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
+  const countAgents = (state: schemas.Presence) =>
+    keys.list().filter((key) => key.state === "accepted" && presence.of(key.id)?.state === state).length;
   server.get("/v1/status", { schema: { response: { 200: schemas.statusView } } }, async () => ({
     version: options.version,
     pid: process.pid,
@@ -118,6 +124,8 @@ function buildServer(options: ApiOptions) {
     enrolment: options.enrolment,
     agents_known: keys.list().filter(({ state }) => state === "accepted").length,
     agents_connected: sessions.all().length,
+    agents_lost: countAgents("lost"),
+    agents_stopped: countAgents("stopped"),
     events: await history.count(),
     tasks: await history.countTasks(),
     reactors: options.reactors().reactors.length,
@@ -155,6 +163,7 @@ function buildServer(options: ApiOptions) {
       key,
       view: agents.view(key.id),
       connected: session !== undefined,
+      presence: presence.of(key.id),
       lastSeen: session?.lastHeard ?? agents.get(key.id)?.lastSeen,
       definitions: agents.definitionsFor(key.id),
     });
@@ -210,6 +219,16 @@ function buildServer(options: ApiOptions) {
   server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskView } } }, async (request) => {
     const task = await history.readTask(request.params.id);
     if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${request.params.id}" (needfire tasks list)`);
+    return taskView(task, await history.executions(task.id));
+  });
+
+  const cancelRoute = { params: idParams, body: schemas.cancelRequest, response: { 200: schemas.taskView } };
+  server.post("/v1/tasks/:id/cancel", { schema: cancelRoute }, async ({ params, body }) => {
+    const { by, why } = body;
+    const task = await options.cancel({ task: params.id, by, reason: why ?? `cancelled by ${by}` });
+    if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${params.id}" (needfire tasks list)`);
+    if (task.status.state !== "cancelled")
+      throw new NeedfireError("CONFLICT", `the task ${task.id} is ${task.status.state} already: there is nothing to cancel`);
     return taskView(task, await history.executions(task.id));
   });
 

@@ -7,7 +7,7 @@ import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
 import type { Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
-import type { ExecutionRecord, KeyRecord } from "../store/store.ts";
+import type { AgentPresence, ExecutionRecord, KeyRecord } from "../store/store.ts";
 
 export function eventView(event: Event): EventView {
   return { ...event, time: isoTime(event.time), received: isoTime(event.received), data: event.data as Record<string, unknown> };
@@ -21,6 +21,7 @@ export function agentApiView(agent: {
   key: KeyRecord;
   view: { labels: Record<string, string>; facts: Record<string, unknown> };
   connected: boolean;
+  presence: AgentPresence | undefined;
   lastSeen: number | undefined;
   definitions: { beacons: { name: string; type: string }[]; files: { path: string }[] };
 }): AgentApiView {
@@ -28,6 +29,7 @@ export function agentApiView(agent: {
     id: agent.key.id,
     fingerprint: fingerprint(agent.key.publicKey),
     connected: agent.connected,
+    ...(agent.presence === undefined ? {} : { presence: agent.presence.state, presence_since: isoTime(agent.presence.since) }),
     ...(agent.lastSeen === undefined ? {} : { last_seen: isoTime(agent.lastSeen) }),
     labels: agent.view.labels,
     facts: agent.view.facts,
@@ -64,7 +66,8 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...(subject === undefined ? {} : { subject }),
     priority,
     state: status.state,
-    ...(status.state === "escalated" ? { reason: status.reason } : {}),
+    ...(status.state === "escalated" || status.state === "cancelled" ? { reason: status.reason } : {}),
+    ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
     created: isoTime(created),
     updated: isoTime(updated),

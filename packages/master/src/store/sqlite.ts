@@ -17,6 +17,7 @@ import type {
   ExecutionRecord,
   KeyRecord,
   Mark,
+  OpenExecution,
   Snapshot,
   TaskQuery,
   TokenRecord,
@@ -43,6 +44,9 @@ const migrations = [
    CREATE TABLE key (public_key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
    CREATE TABLE token (hash TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
    CREATE TABLE agent (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;`,
+  `UPDATE agent SET body = json_set(body, '$.presence', json_object('state', 'present', 'since', json_extract(body, '$.lastSeen')));
+   UPDATE execution SET body = json_set(body, '$.priority',
+     (SELECT json_extract(task.body, '$.priority') FROM task WHERE task.id = execution.task));`,
 ] as const;
 
 export class StoreWriter {
@@ -60,13 +64,23 @@ export class StoreWriter {
   load(): Snapshot {
     return {
       cursor: Number(this.#setting("cursor")),
-      openTasks: this.#bodies<Task>("SELECT body FROM task WHERE state IN ('running', 'verifying')"),
-      openExecutions: this.#bodies<Execution>("SELECT body FROM execution WHERE report IS NULL"),
+      openTasks: this.#bodies<Task>(
+        "SELECT body FROM task WHERE state IN ('running', 'verifying') OR id IN (SELECT task FROM execution WHERE report IS NULL)",
+      ),
+      openExecutions: this.#openExecutions(),
       keys: this.#bodies<KeyRecord>("SELECT body FROM key"),
       tokens: this.#bodies<TokenRecord>("SELECT body FROM token"),
       agents: this.#bodies<AgentRecord>("SELECT body FROM agent"),
       outbox: this.#bodies<IncomingEvent>("SELECT body FROM outbox ORDER BY sequence"),
     };
+  }
+
+  #openExecutions(): OpenExecution[] {
+    const sql = `SELECT body, (SELECT state FROM task WHERE id = execution.task) AS task_state FROM execution
+                 WHERE report IS NULL ORDER BY rowid`;
+    return this.#prepare(sql)
+      .all()
+      .map((row) => ({ ...bodyOf<Execution>(row), ...(row["task_state"] === "cancelled" ? { cancelled: true } : {}) }));
   }
 
   commitAll(writes: Writes[]): Committed[] {

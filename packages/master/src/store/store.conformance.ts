@@ -40,7 +40,16 @@ export function someTask(event: string, status: Task["status"] = { state: "runni
 
 export function someExecution(task: Task, number = 1): Execution {
   const { id, agent } = task;
-  return { id: executionId(id, number), task: id, agent, action: "file.restore", args: { path: "/a" }, purpose: "do", created: now };
+  return {
+    id: executionId(id, number),
+    task: id,
+    agent,
+    action: "file.restore",
+    args: { path: "/a" },
+    purpose: "do",
+    priority: "normal",
+    created: now,
+  };
 }
 
 function reportOf({ id, action }: Execution): ExecutionReport {
@@ -157,11 +166,27 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.equal(await s.store.task("t-0000000000000000"), undefined);
     });
 
+    test("the command of a cancelled task is loaded, and so is its task, until it is known what became of it", async (t) => {
+      const s = setting(t);
+      const task = someTask("web1:e1:1");
+      const execution = someExecution(task);
+      await s.commit([{ isNew: true, task, effects: [{ kind: "execute", execution }] }]);
+      const cancelled: Task = { ...task, status: { state: "cancelled", reason: "no", by: "alice", execution: execution.id } };
+      await s.commit([{ isNew: false, task: cancelled, effects: [told("task.cancelled")] }]);
+      const { openTasks, openExecutions } = await s.reopened();
+      assert.deepEqual(openTasks, [cancelled]);
+      assert.deepEqual(openExecutions, [{ ...execution, cancelled: true }]);
+      await s.commit([{ isNew: false, task: cancelled, effects: [{ kind: "record", report: reportOf(execution) }] }]);
+      const after = await s.reopened();
+      assert.deepEqual([after.openTasks, after.openExecutions], [[], []]);
+    });
+
     test("keys, tokens and agents are as they were last written; a token that is used up is gone", async (t) => {
       const s = setting(t);
       const key = { publicKey: somePublicKey(), id: "web1", state: "pending" as const, labels: {}, firstSeen: 1, changed: 1, by: "hello" };
       const tokens = ["a", "b"].map((hash) => ({ hash, usesLeft: 2, expires: 9, labels: { role: "web" } }));
-      const agent = { id: "web1", facts: { cpus: 2 }, labels: {}, lastSeen: 1 };
+      const presence = { state: "present" as const, since: 1 };
+      const agent = { id: "web1", facts: { cpus: 2 }, labels: {}, lastSeen: 1, presence };
       await s.write({ now, keys: [key], tokens, agents: [agent] });
       await s.write({
         now,

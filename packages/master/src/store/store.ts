@@ -2,7 +2,7 @@
  * The store: the master's state beside the journal: tasks, executions, keys, agents, and the journal position up to which events have
  * been judged. An interface, because a second implementation is coming (PostgreSQL).
  */
-import type { ExecutionState, KeyState } from "@needfire/shared/api";
+import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { ExecutionReport } from "@needfire/shared/action";
@@ -25,12 +25,19 @@ export interface TokenRecord {
   labels: Record<string, string>;
 }
 
+export interface AgentPresence {
+  state: Presence;
+  /** By the wall clock. */
+  since: number;
+}
+
 export interface AgentRecord {
   id: string;
   facts: Record<string, unknown>;
   /** As the agent itself reports them; those of its key win. */
   labels: Record<string, string>;
   lastSeen: number;
+  presence: AgentPresence;
 }
 
 /** One step of a task's life with what follows from it. */
@@ -69,10 +76,17 @@ export interface Committed {
   events: IncomingEvent[];
 }
 
+/** A command without a result. `cancelled`: its task is. */
+export interface OpenExecution extends Execution {
+  cancelled?: true;
+}
+
 export interface Snapshot {
   cursor: number;
+  /** Those that still have a command under way although they were cancelled are among them. */
   openTasks: Task[];
-  openExecutions: Execution[];
+  /** The oldest first. */
+  openExecutions: OpenExecution[];
   keys: KeyRecord[];
   tokens: TokenRecord[];
   agents: AgentRecord[];
