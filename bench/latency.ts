@@ -6,6 +6,7 @@ import { readFileSync, watch, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Testbed, until } from "../test/testbed.ts";
+import { quantile } from "./quantile.ts";
 import { syncFloor } from "./sync-floor.ts";
 import type { Figure } from "./figure.ts";
 
@@ -108,11 +109,6 @@ async function hops(bed: Testbed, count: number): Promise<Figure[]> {
 function timeOf(iso: string | undefined): number {
   if (iso === undefined) return Number.NaN;
   return Date.parse(iso) + Number(/\.\d{3}(\d{3})Z$/.exec(iso)?.[1] ?? 0) / 1_000;
-}
-
-function quantile(values: number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 
 function content(file: string): string {

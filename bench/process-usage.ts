@@ -1,10 +1,7 @@
 /**
  * What a process takes, as the kernel counts it.
  */
-import { readFileSync } from "node:fs";
-
-/** USER_HZ: the unit of times in /proc, 100 a second on every Linux that Node runs on. */
-const ticksPerSecond = 100;
+import { readdirSync, readFileSync } from "node:fs";
 
 export interface Memory {
   rssBytes: number;
@@ -18,12 +15,9 @@ export function memoryOf(pid: number): Memory {
   return { rssBytes: bytes("Rss"), privateBytes: bytes("Private_Clean") + bytes("Private_Dirty") };
 }
 
-/** Processor time of all its threads so far, in user and kernel mode. */
+/** Processor time of all its threads so far, in user and kernel mode. By the scheduler's count: /proc/PID/stat only has hundredths. */
 export function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const [user, system] = stat
-    .slice(stat.lastIndexOf(")") + 2)
-    .split(" ")
-    .slice(11, 13);
-  return (Number(user) + Number(system)) / ticksPerSecond;
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const nanoseconds = threads.map((thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]));
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9;
 }
