@@ -2,10 +2,10 @@
  * A managed file is written; how long until it is back? Both processes on one machine, journal and store synced with FULL, CURVE on.
  * The hops come from the events' own times.
  */
-import { readFileSync, watch, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { readFileSync, writeFileSync } from "node:fs";
 import { Testbed, until } from "../test/testbed.ts";
+import { quantile } from "./quantile.ts";
+import { content, restoreOnce } from "./restore.ts";
 import { syncFloor } from "./sync-floor.ts";
 import type { Figure } from "./figure.ts";
 
@@ -29,32 +29,13 @@ export async function latency({ count = changesDefault }: { count?: number | und
     await until("the file is in place", () => content(file) === desired);
     const totals: number[] = [];
     for (let change = 0; change < warmUp + count; change++) {
-      const took = await restoreOnce(file, change);
+      const took = await restoreOnce({ file, desired, change, pauseMs });
       if (change >= warmUp) totals.push(took);
     }
     const floor = await syncFloor(bed.dir, { rounds: count, pauseMs });
     return [...figures(totals, floor), ...(await hops(bed, count))];
   } finally {
     await bed.stop();
-  }
-}
-
-/** Looks whenever the kernel says that something in the directory changed, so that measuring takes no processor time from what is measured. */
-async function restoreOnce(file: string, change: number): Promise<number> {
-  const back = Promise.withResolvers<number>();
-  const limit = setTimeout(() => back.reject(new Error(`change ${change} was not undone within 10 s`)), 10_000);
-  let from: number | undefined;
-  const watcher = watch(dirname(file), () => {
-    if (from !== undefined && content(file) === desired) back.resolve(performance.now());
-  });
-  try {
-    await delay(pauseMs);
-    from = performance.now();
-    writeFileSync(file, `${desired}changed by hand, ${change}\n`);
-    return (await back.promise) - from;
-  } finally {
-    clearTimeout(limit);
-    watcher.close();
   }
 }
 
@@ -108,17 +89,4 @@ async function hops(bed: Testbed, count: number): Promise<Figure[]> {
 function timeOf(iso: string | undefined): number {
   if (iso === undefined) return Number.NaN;
   return Date.parse(iso) + Number(/\.\d{3}(\d{3})Z$/.exec(iso)?.[1] ?? 0) / 1_000;
-}
-
-function quantile(values: number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
-}
-
-function content(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return ""; // between two renames, or before the first restore
-  }
 }

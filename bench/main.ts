@@ -4,10 +4,16 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import { agents } from "./agents.ts";
+import { flood } from "./flood.ts";
+import { footprint } from "./footprint.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 
-const benches = { ingest, latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
+const benches = { agents, flood, footprint, ingest, latency } satisfies Record<
+  string,
+  (options: { count?: number | undefined }) => Promise<Figure[]>
+>;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,

@@ -132,7 +132,7 @@ class Wiring {
   }
 
   async start(): Promise<RunningAgent> {
-    this.#facts = await gatherFacts(agentVersion);
+    this.#facts = gatherFacts(agentVersion);
     await this.#managed.load();
     this.#definitions.load();
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.

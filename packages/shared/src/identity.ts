@@ -73,14 +73,21 @@ export function sharedSecret(own: KeyPair, peerPublicKey: string): Buffer {
   }
 }
 
+/** A master proves thousands of peers against one pair, and reading a private key costs more than the secret itself. */
+const privateKeys = new WeakMap<KeyPair, KeyObject>();
+
 function privateKeyOf(pair: KeyPair): KeyObject {
+  const known = privateKeys.get(pair);
+  if (known !== undefined) return known;
   const jwk = {
     kty: "OKP",
     crv: "X25519",
     x: rawKey(pair.publicKey).toString("base64url"),
     d: rawKey(pair.secretKey).toString("base64url"),
   };
-  return createPrivateKey({ key: jwk, format: "jwk" });
+  const key = createPrivateKey({ key: jwk, format: "jwk" });
+  privateKeys.set(pair, key);
+  return key;
 }
 
 function publicKeyOf(publicKey: string): KeyObject {

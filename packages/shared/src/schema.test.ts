@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { actions, executionReportSchema } from "./action.ts";
+import * as api from "./api.ts";
+import { beaconTypes } from "./beacon.ts";
+import { agentConfigSchema, masterConfigSchema } from "./config.ts";
+import { eventSchema } from "./event.ts";
+import { wireEventSchema } from "./wire-event.ts";
+import { fileMapSchema, managedFileSchema } from "./managed-file.ts";
+import { reactorSchema } from "./reactor.ts";
 import { checker, didYouMean, doorChecker, problemsText } from "./schema.ts";
 
 const schema = {
@@ -78,4 +87,24 @@ test("at the door nothing is filled in and one problem is enough", () => {
   assert.deepEqual(value, {});
   const checked = door({ a: 1, b: "x", c: 2 });
   assert.ok(!checked.ok && checked.problems.length === 1);
+});
+
+test("our schemas fit the meta-schema, which the checkers take for granted", () => {
+  const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
+  const schemas: Record<string, object> = {
+    ...{ agentConfigSchema, masterConfigSchema, eventSchema, executionReportSchema, fileMapSchema, managedFileSchema },
+    reactorSchema,
+    wireEventSchema,
+    ...Object.fromEntries(Object.entries(api).filter(([name, value]) => name.endsWith("Schema") && typeof value === "object")),
+    ...Object.fromEntries(
+      Object.entries(actions).flatMap(([name, { args, result }]) => [
+        [`${name} args`, args],
+        [`${name} result`, result],
+      ]),
+    ),
+    ...Object.fromEntries(Object.entries(beaconTypes).map(([name, { options }]) => [`${name} options`, options])),
+  };
+  assert.ok(Object.keys(schemas).length > 15);
+  for (const [name, schema] of Object.entries(schemas)) assert.ok(ajv.validateSchema(schema), `${name}: ${ajv.errorsText()}`);
+  assert.ok(!ajv.validateSchema({ type: "objekt" }));
 });

@@ -23,13 +23,13 @@ export type WireEvent = [
 const { sequence, type, time, severity, subject, beacon, cause } = agentEventProperties;
 const orNull = (schema: { type: "string" }) => ({ ...schema, type: ["string", "null"] }) as const;
 
-const schema = {
+export const wireEventSchema = {
   type: "array",
   prefixItems: [sequence, type, time, severity, orNull(subject), orNull(beacon), orNull(cause), {}],
   items: false,
   minItems: 8,
 } as const;
-const check = untypedDoorChecker(schema);
+const check = untypedDoorChecker(wireEventSchema);
 
 export type CheckedWireEvent = { ok: true; event: WireEvent } | { ok: false; reason: string };
 

@@ -2,7 +2,6 @@
  * The `cpu` beacon: one event when the load of all cores has been over a threshold for a time, one when that is over.
  */
 import { availableParallelism } from "node:os";
-import { currentLoad } from "systeminformation";
 import type { CpuBeacon, CpuEventData } from "@needfire/shared/beacon";
 import { durationMs } from "@needfire/shared/duration";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
@@ -13,7 +12,8 @@ export function startCpu(definition: CpuBeacon, context: BeaconContext): Running
   const intervalMs = durationMs(definition.interval);
   const stop = new AbortController();
   // The first reading is the load since the machine started; it only sets the mark for the next.
-  const first = currentLoad();
+  // Loaded here and not at the top: it is large, and not every host watches its load.
+  const first = import("systeminformation").then(({ currentLoad }) => currentLoad());
   const running = first.then(() => watchLoad(thresholds, { intervalMs, context, signal: stop.signal }));
   running.catch((error: unknown) => context.fail(error));
   return {
@@ -29,6 +29,7 @@ async function watchLoad(
   thresholds: Thresholds,
   { intervalMs, context, signal }: { intervalMs: number; context: BeaconContext; signal: AbortSignal },
 ): Promise<void> {
+  const { currentLoad } = await import("systeminformation");
   let level = calm;
   while (await pause(intervalMs, signal)) {
     const { currentLoad: percent } = await currentLoad();
