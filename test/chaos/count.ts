@@ -71,7 +71,7 @@ function countNumbers({ events, hosts }: Observed, { mismatches }: Count): void 
     const missing = range(1, Math.max(...found)).filter((number) => !found.has(number));
     if (missing.length === 0) continue;
     const agent = members[0]!.agent;
-    const told = events.some(({ type, data }) => type === "agent.gap" && JSON.stringify(data).includes(agent));
+    const told = events.some((event) => lossIsTold(event, agent));
     const destroyed = hosts.some((host) => host.agent === agent && host.destroyed.size > 0);
     if (!(told && destroyed)) mismatches.push(`of the events ${numbering}:1 to ${Math.max(...found)} these are missing: ${list(missing)}`);
   }
@@ -86,17 +86,20 @@ function countFiles(host: HostRecord, { events }: Observed, count: Count): void 
       count.mismatches.push(`${agent}: an event about ${fileName(number)}, which was never made: ${ids(members)}`);
     if (members.length > 1) count.mismatches.push(`${agent}: ${fileName(number)} became ${members.length} events: ${ids(members)}`);
   }
-  const damaged = events.some((event) => event.agent === agent && event.type === "spool.damaged");
+  const isTold = events.some((event) => lossIsTold(event, agent));
   const firstOf = lives.map((_life, index) => files.find((file) => file.life === index && found.has(file.number))?.number ?? Infinity);
   const lost: number[] = [];
+  const untold: number[] = [];
   count.files += files.length;
   for (const { number, life } of files) {
     if (found.has(number)) continue;
     const spooled = lives[life]?.left;
-    if (spooled === undefined ? number < firstOf[life]! : !spooled.has(number)) count.unseen++;
-    else if (destroyed.has(number) && damaged) count.told++;
+    if (destroyed.has(number) && isTold) count.told++;
+    else if (destroyed.has(number)) untold.push(number);
+    else if (spooled === undefined ? number < firstOf[life]! : !spooled.has(number)) count.unseen++;
     else lost.push(number);
   }
+  if (untold.length > 0) count.mismatches.push(`${agent}: lost with a damaged file, and nobody tells: ${list(untold.map(fileName))}`);
   if (lost.length > 0) count.mismatches.push(`${agent}: made and not in the journal: ${list(lost.map(fileName))}`);
 }
 
@@ -168,6 +171,13 @@ function countTasks({ tasks, events }: Observed, { mismatches }: Count): void {
   for (const { id, event } of tasks) if (!known.has(event)) mismatches.push(`the task ${id} is of ${event}, which is not in the journal`);
   const open = tasks.filter(({ state }) => state !== "resolved" && state !== "escalated");
   if (open.length > 0) mismatches.push(`these tasks have not ended: ${tasksText(open)}`);
+}
+
+/** An event that says that something of an agent is lost. */
+function lossIsTold(event: EventView, agent: string): boolean {
+  if (event.type === "journal.damaged") return true;
+  if (event.type === "spool.damaged") return event.agent === agent;
+  return event.type === "agent.gap" && (event.agent === agent || event.subject === agent || event.data["agent"] === agent);
 }
 
 function created({ agent, folder }: HostRecord, events: readonly EventView[]): EventView[] {

@@ -3,19 +3,33 @@
  * damage them. Knows the format of the log (https://www.sqlite.org/walformat.html), not the schema.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, copyFileSync, fstatSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  ftruncateSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 const logHeaderBytes = 32;
 const frameHeaderBytes = 24;
+/** Some transactions. */
+const framesCutMax = 12;
 
 /** SQLite databases in a directory, by their first bytes. */
 export function databasesIn(directory: string): string[] {
   return readdirSync(directory)
     .map((name) => join(directory, name))
-    .filter((path) => /\.db$/.test(path) && startsWith(path, "SQLite format 3\0"));
+    .filter((path) => path.endsWith(".db") && isDatabase(path));
 }
 
 /** Every value of every row that is committed, as text. */
@@ -41,27 +55,56 @@ export function* committedTexts(directory: string): Generator<string> {
  * no log.
  */
 export function tearLog(database: string): boolean {
-  const log = `${database}-wal`;
-  if (!startsWith(log, "")) return false;
-  const file = openSync(log, "r+");
-  try {
-    const header = readAt(file, 0, logHeaderBytes);
-    if (header.length < logHeaderBytes) return false;
-    const pageBytes = header.readUInt32BE(8);
-    const salts = header.subarray(16, 24);
-    let end = logHeaderBytes;
-    let frame = readAt(file, end, frameHeaderBytes);
-    for (; frame.length === frameHeaderBytes && frame.subarray(8, 16).equals(salts); frame = readAt(file, end, frameHeaderBytes))
-      end += frameHeaderBytes + pageBytes;
+  return withLog(database, (file, { pageBytes, salts, ends }) => {
     const torn = Buffer.concat([Buffer.alloc(frameHeaderBytes), randomBytes(pageBytes / 2)]);
     torn.writeUInt32BE(2, 0); // a page,
     torn.writeUInt32BE(100, 4); // the last of its transaction,
     salts.copy(torn, 8); // of this log
-    writeSync(file, torn, 0, torn.length, end);
+    writeSync(file, torn, 0, torn.length, ends.at(-1)!);
     return true;
+  });
+}
+
+/** A disk that lied about its syncs: the last frames of the log are gone, whole transactions with them. False when there is none. */
+export function cutLog(database: string, fraction: number): boolean {
+  return withLog(database, (file, { ends }) => {
+    if (ends.length < 2) return false;
+    const frames = 1 + Math.floor(fraction * Math.min(framesCutMax, ends.length - 1));
+    ftruncateSync(file, ends.at(-1 - frames));
+    return true;
+  });
+}
+
+interface Log {
+  pageBytes: number;
+  salts: Buffer;
+  /** Where the header and each frame that counts end. */
+  ends: number[];
+}
+
+function withLog(database: string, work: (file: number, log: Log) => boolean): boolean {
+  if (!existsSync(`${database}-wal`)) return false;
+  const file = openSync(`${database}-wal`, "r+");
+  try {
+    const header = readAt(file, 0, logHeaderBytes);
+    if (header.length < logHeaderBytes) return false;
+    const log: Log = { pageBytes: header.readUInt32BE(8), salts: header.subarray(16, 24), ends: [logHeaderBytes] };
+    for (;;) {
+      const end = log.ends.at(-1)!;
+      const frame = readAt(file, end, frameHeaderBytes);
+      if (frame.length < frameHeaderBytes || !frame.subarray(8, 16).equals(log.salts)) return work(file, log);
+      log.ends.push(end + frameHeaderBytes + log.pageBytes);
+    }
   } finally {
     closeSync(file);
   }
+}
+
+/** Puts what is in the log into the file, and ends the log. */
+export function foldLog(database: string): void {
+  const connection = new DatabaseSync(database);
+  connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  connection.close();
 }
 
 /** Garbage over one page of the file, not the first. False when there is no second page. */
@@ -84,11 +127,12 @@ function readAt(file: number, at: number, bytes: number): Buffer {
   return buffer.subarray(0, readSync(file, buffer, 0, bytes, at));
 }
 
-function startsWith(path: string, text: string): boolean {
+function isDatabase(path: string): boolean {
+  const file = openSync(path, "r");
   try {
-    return readFileSync(path).subarray(0, text.length).toString("latin1") === text;
-  } catch {
-    return false;
+    return readAt(file, 0, 16).toString("latin1") === "SQLite format 3\0";
+  } finally {
+    closeSync(file);
   }
 }
 

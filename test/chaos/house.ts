@@ -31,7 +31,7 @@ export interface Life {
 export class House {
   readonly agents: string[];
   readonly lives = new Map<string, Life[]>();
-  /** Numbers of an agent's spool that a fault destroyed. */
+  /** Numbers of an agent that a fault took off a disk, its own or the master's. */
   readonly destroyed = new Map<string, Set<number>>();
   /** Ends that nobody caused. */
   readonly surprises: string[] = [];
@@ -111,7 +111,7 @@ export class House {
     const process = this.process(name);
     await process.stop("SIGKILL");
     const life = this.lives.get(name)?.at(-1);
-    if (life !== undefined) life.left ??= this.spooled(name);
+    if (life !== undefined) life.left ??= this.numbersIn(name, name);
   }
 
   release(name: string): void {
@@ -124,26 +124,29 @@ export class House {
     else this.#full.delete(name);
   }
 
-  /** The numbers that are committed in the spool of an agent that does not run. */
-  spooled(agent: string): Set<number> {
+  /** The numbers of an agent that are committed in the state of a process that does not run: its own spool, or the master's journal. */
+  numbersIn(name: string, agent: string): Set<number> {
     const found = new Set<number>();
-    for (const text of committedTexts(this.stateOf(agent))) {
+    for (const text of committedTexts(this.stateOf(name))) {
       for (const [, digits] of text.matchAll(new RegExp(`/host/${agent}/(\\d{5})`, "g"))) found.add(Number(digits));
     }
     return found;
   }
 
-  /** Faults of one process wait for each other. */
-  async alone<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#locks.get(name) ?? Promise.resolve();
-    const mine = before.then(work);
-    this.#locks.set(
-      name,
-      mine.then(
-        () => {},
-        () => {},
-      ),
+  /** A fault took these numbers of an agent off a disk. */
+  destroy(agent: string, numbers: Set<number>): void {
+    this.destroyed.set(agent, this.destroyed.get(agent)!.union(numbers));
+  }
+
+  /** What hits the same things waits for each other. */
+  async alone<T>(things: readonly string[], work: () => Promise<T>): Promise<T> {
+    const before = things.map((thing) => this.#locks.get(thing));
+    const mine = Promise.all(before).then(work);
+    const over = mine.then(
+      () => {},
+      () => {},
     );
+    for (const thing of things) this.#locks.set(thing, over);
     return mine;
   }
 
@@ -220,7 +223,7 @@ export class House {
       if (this.#stopped) return;
       if (!this.#held.has(name)) {
         if (!this.#full.has(name)) this.surprises.push(`${name} ended by itself (${process.exitCode ?? process.signalCode})`);
-        if (this.lives.has(name)) life.left ??= this.spooled(name);
+        if (this.lives.has(name)) life.left ??= this.numbersIn(name, name);
       }
       process = undefined;
       await delay(restartMs);

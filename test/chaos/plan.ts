@@ -33,10 +33,19 @@ export interface Planned {
   skipped?: string | undefined;
 }
 
-export function planRound({ seed, round, pace, means }: { seed: number; round: number; pace: Pace; means: Means }): Planned[] {
+export interface PlanOptions {
+  seed: number;
+  round: number;
+  pace: Pace;
+  means: Means;
+  /** Those that may come. */
+  kinds: readonly FaultName[];
+}
+
+export function planRound({ seed, round, pace, means, kinds }: PlanOptions): Planned[] {
   const chance = new Chance(Math.imul(seed, 31) + round);
   return Array.from({ length: pace.faults }, (_, index) => {
-    const fault = dealt(seed, round * pace.faults + index);
+    const fault = dealt(kinds, seed, round * pace.faults + index);
     return { fault, ...blow(fault, pace, chance), skipped: unavailable(fault, means) };
   }).toSorted((a, b) => a.atMs - b.atMs);
 }
@@ -56,8 +65,8 @@ export function agentNames({ agents }: Pace): string[] {
 }
 
 /** The card at a place of decks that are shuffled one after the other. */
-function dealt(seed: number, place: number): FaultName {
-  const names = Object.keys(faults) as FaultName[];
+function dealt(kinds: readonly FaultName[], seed: number, place: number): FaultName {
+  const names = [...kinds];
   const chance = new Chance(Math.imul(seed, 17) + Math.floor(place / names.length));
   for (let last = names.length - 1; last > 0; last--) {
     const other = chance.below(last + 1);

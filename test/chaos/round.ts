@@ -7,18 +7,13 @@ import { faults } from "./faults/faults.ts";
 import type { Fault } from "./faults/fault.ts";
 import { House } from "./house.ts";
 import { closingNumbers, Load } from "./load.ts";
-import type { Means } from "./means.ts";
-import { agentNames, type Pace, type Planned, planRound } from "./plan.ts";
+import { agentNames, type Planned, type PlanOptions, planRound } from "./plan.ts";
 
 /** From the end of the last fault until everything has flowed. */
 const settleMsMax = 60_000;
 const settlePollMs = 300;
 
-export interface RoundOptions {
-  seed: number;
-  round: number;
-  pace: Pace;
-  means: Means;
+export interface RoundOptions extends PlanOptions {
   /** Ends it early, and takes everything away. */
   signal: AbortSignal;
 }
@@ -42,9 +37,10 @@ export interface RoundReport {
   directory: string | undefined;
 }
 
-export async function runRound({ seed, round, pace, means, signal }: RoundOptions): Promise<RoundReport> {
+export async function runRound({ signal, ...options }: RoundOptions): Promise<RoundReport> {
   const begun = performance.now();
-  const plan: Struck[] = planRound({ seed, round, pace, means });
+  const { seed, round, pace, means } = options;
+  const plan: Struck[] = planRound(options);
   const numbers = Math.ceil((pace.loadMs + pace.faultMsMax) / pace.pauseMs) + closingNumbers;
   const house = new House({
     agents: agentNames(pace),
@@ -85,7 +81,7 @@ export async function runRound({ seed, round, pace, means, signal }: RoundOption
 }
 
 /** Makes the load, and the faults at their times; resolves when all of them are over. */
-async function strikeAll(house: House, load: Load, plan: Struck[], { pace, signal }: { pace: Pace; signal: AbortSignal }): Promise<void> {
+async function strikeAll(house: House, load: Load, plan: Struck[], { pace, signal }: Pick<RoundOptions, "pace" | "signal">): Promise<void> {
   const enough = new AbortController();
   const stop = AbortSignal.any([enough.signal, signal]);
   const loading = load.run(stop, pace.pauseMs);

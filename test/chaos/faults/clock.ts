@@ -8,7 +8,7 @@ export const clock: Fault = {
   targets: "any",
   unavailable: ({ clocks }) => clocks,
   strike: ({ house, chance, target, lengthMs, signal }) =>
-    house.alone(`clock ${target}`, async () => {
+    house.alone([`clock ${target}`], async () => {
       const seconds = chance.pick([stepSeconds, -stepSeconds]);
       house.clock(target)!.step(seconds);
       await delay(lengthMs, undefined, { signal }).catch(() => {});

@@ -1,5 +1,6 @@
 /** Every kind of fault, by its name. */
 import { clock } from "./clock.ts";
+import { cutLogs } from "./cut-log.ts";
 import type { Fault } from "./fault.ts";
 import { fullDisk } from "./full-disk.ts";
 import { kill, killAll } from "./kill.ts";
@@ -17,6 +18,8 @@ export const faults = {
   "full-disk": fullDisk,
   clock,
   torn,
+  "cut-log": cutLogs,
   "spoiled-spool": spoiledSpool,
 } satisfies Record<string, Fault>;
 export type FaultName = keyof typeof faults;
+export const faultNames = Object.keys(faults) as FaultName[];

@@ -6,7 +6,7 @@ export const fullDisk: Fault = {
   targets: "any",
   unavailable: ({ disks }) => disks,
   strike: ({ house, target, lengthMs, signal }) =>
-    house.alone(`disk ${target}`, async () => {
+    house.alone([`disk ${target}`], async () => {
       house.setFull(target, true);
       house.disk(target)!.fill();
       await delay(lengthMs, undefined, { signal }).catch(() => {});

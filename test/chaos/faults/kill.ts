@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 
 export const kill: Fault = {
   targets: "any",
-  strike: ({ house, target, lengthMs }) => house.alone(target, () => killed(house, target, lengthMs)),
+  strike: ({ house, target, lengthMs }) => house.alone([target], () => killed(house, target, lengthMs)),
 };
 
 export const killAll: Fault = {
@@ -13,7 +13,7 @@ export const killAll: Fault = {
   async strike({ house, chance, lengthMs }) {
     const names = ["master", ...house.agents];
     // All down at once, and up one after the other.
-    await Promise.all(names.map((name) => house.alone(name, () => killed(house, name, lengthMs * chance.between(0.5, 1)))));
+    await Promise.all(names.map((name) => house.alone([name], () => killed(house, name, lengthMs * chance.between(0.5, 1)))));
     return names.join(", ");
   },
 };

@@ -6,7 +6,7 @@ export const unplug: Fault = {
   targets: "any",
   unavailable: ({ network }) => network,
   strike: ({ house, target, lengthMs, signal }) =>
-    house.alone(`link ${target}`, async () => {
+    house.alone([`link ${target}`], async () => {
       house.network!.setPort(target, "down");
       await delay(lengthMs, undefined, { signal }).catch(() => {});
       house.network!.setPort(target, "up");
@@ -18,7 +18,7 @@ export const blackhole: Fault = {
   targets: "agents",
   unavailable: ({ network }) => network,
   strike: ({ house, target, lengthMs, signal }) =>
-    house.alone(`route ${target}`, async () => {
+    house.alone([`route ${target}`], async () => {
       house.network!.setBlackhole(target, "master", "add");
       await delay(lengthMs, undefined, { signal }).catch(() => {});
       house.network!.setBlackhole(target, "master", "del");

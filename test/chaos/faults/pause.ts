@@ -6,7 +6,7 @@ export const pause: Fault = {
   targets: "any",
   lengthMsMax: 60_000,
   strike: ({ house, target, lengthMs, signal }) =>
-    house.alone(target, async () => {
+    house.alone([target], async () => {
       const process = house.process(target);
       process.signal("SIGSTOP");
       await delay(lengthMs, undefined, { signal }).catch(() => {});

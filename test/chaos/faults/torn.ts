@@ -7,7 +7,7 @@ import type { Fault } from "./fault.ts";
 export const torn: Fault = {
   targets: "any",
   strike: ({ house, target, lengthMs }) =>
-    house.alone(target, async () => {
+    house.alone([target, `disk ${target}`], async () => {
       await house.kill(target);
       const hit = databasesIn(house.stateOf(target)).filter((file) => tearLog(file));
       await delay(lengthMs / 4);
