@@ -9,6 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TaskView } from "@needfire/shared/api";
 import { run } from "../packages/cli/src/testing/run.ts";
+import { Chance } from "./chance.ts";
 import { Testbed, until } from "./testbed.ts";
 
 const drop = (made: Testbed, folder: string) => {
@@ -249,7 +250,7 @@ test(
 test("a master that is killed right after events loses none, doubles none, and runs every command once (P1, P2, P3)", async (context) => {
   const seed = Number(process.env["NEEDFIRE_TEST_SEED"] ?? Date.now() % 1_000_000);
   context.diagnostic(`NEEDFIRE_TEST_SEED=${seed}`);
-  const random = seeded(seed);
+  const chance = new Chance(seed);
   const events = 30;
   const kills = 3;
   const bed = await Testbed.start({}, (made) => {
@@ -267,18 +268,18 @@ test("a master that is killed right after events loses none, doubles none, and r
     await bed.addAgent("web1");
     await bed.watching("web1", "in");
     // A third of the events each, so that some come before, between and after.
-    const killedAfter = Array.from({ length: kills }, (_, index) => Math.floor(((index + random()) * events) / kills));
+    const killedAfter = Array.from({ length: kills }, (_, index) => Math.floor(((index + chance.fraction()) * events) / kills));
     const paths: string[] = [];
     for (let number = 0; number < events; number++) {
       const path = bed.path("host", "in", String(number));
       writeFileSync(path, "");
       paths.push(path);
       if (killedAfter.includes(number)) {
-        await delay(random() * 40);
+        await delay(chance.fraction() * 40);
         await bed.master.stop("SIGKILL");
-        await delay(random() * 100);
+        await delay(chance.fraction() * 100);
         await bed.startMaster();
-      } else await delay(random() * 30);
+      } else await delay(chance.fraction() * 30);
     }
     const ended = (tasks: TaskView[]) => tasks.every(({ state }) => state === "resolved" || state === "escalated");
     const tasks = await bed.tasks((found) => found.length >= events && ended(found));
@@ -303,14 +304,3 @@ test("a master that is killed right after events loses none, doubles none, and r
     await bed.stop();
   }
 });
-
-/** Chance that can be had again (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -2,7 +2,6 @@
  * A master and agents as real processes in a directory of their own, for tests and benchmarks: real sockets, real disks, no fixed ports.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,6 +15,9 @@ const waitMs = 15_000;
 export interface TestbedOptions {
   enrolment?: "manual" | "token" | "closed";
   heartbeat?: string;
+  listen?: string;
+  /** How a process is started, by its name: `master`, an agent's id, `join-` and the id. */
+  launch?: (name: string) => Launch;
   /** Further lines of master.yaml. */
   master?: string;
 }
@@ -27,21 +29,26 @@ export interface ManagedFileOptions {
   targets?: string;
 }
 
+/** `through`: a command that ends in executing what follows it (`nsenter --net=...`). */
+export interface Launch {
+  through?: string[];
+  env?: Record<string, string>;
+}
+
 /** A process of ours with its log. */
 export class Process {
   readonly name: string;
   readonly log: string;
+  readonly exited: Promise<void>;
   readonly #child: ChildProcess;
 
-  constructor(name: string, log: string, args: string[]) {
+  constructor(name: string, log: string, args: string[], { through = [], env = {} }: Launch = {}) {
     this.name = name;
     this.log = log;
     const output = openSync(log, "a");
-    this.#child = spawn(
-      process.execPath,
-      [...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []), program, ...args],
-      { stdio: ["ignore", output, output] },
-    );
+    const [command = "", ...rest] = [...through, process.execPath, ...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []), program, ...args];
+    this.#child = spawn(command, rest, { stdio: ["ignore", output, output], env: { ...process.env, ...env } });
+    this.exited = new Promise((resolve) => this.#child.once("exit", () => resolve()));
     closeSync(output);
   }
 
@@ -57,6 +64,10 @@ export class Process {
     return this.#child.exitCode;
   }
 
+  get signalCode(): NodeJS.Signals | null {
+    return this.#child.signalCode;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -64,10 +75,9 @@ export class Process {
   /** Stops it, cleanly unless told otherwise, and resolves with its exit code. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
     if (!this.running) return this.exitCode;
-    const exited = once(this.#child, "exit");
     this.#child.kill(signal);
     const forced = setTimeout(() => this.#child.kill("SIGKILL"), waitMs);
-    await exited;
+    await this.exited;
     clearTimeout(forced);
     return this.exitCode;
   }
@@ -99,7 +109,7 @@ export class Testbed {
     const bed = new Testbed(options);
     try {
       prepare(bed);
-      bed.configure("tcp://127.0.0.1:*");
+      bed.configure(options.listen ?? "tcp://127.0.0.1:*");
       await bed.startMaster();
       // Agents find a restarted master at the address that they joined.
       bed.configure(`tcp://${(await bed.client.status()).address}`);
@@ -122,8 +132,14 @@ export class Testbed {
     );
   }
 
+  /** Starts a master and waits for nothing. */
+  launchMaster(): Process {
+    this.master = this.#launch("master", ["master", "--config", this.path("master.yaml")]);
+    return this.master;
+  }
+
   async startMaster(): Promise<void> {
-    this.master = new Process("master", this.path("master.log"), ["master", "--config", this.path("master.yaml")]);
+    this.launchMaster();
     await until("the master answers", async () => {
       if (!this.master.running) throw new Error(`the master ended:\n${this.master.output()}`);
       return this.client.status().then(
@@ -135,7 +151,7 @@ export class Testbed {
 
   /** Runs `needfire agent join` to its end. */
   async join(id: string, joinString: string, more: string[] = []): Promise<{ code: number | null; output: string }> {
-    const joining = new Process(`join-${id}`, this.path(`join-${id}.log`), [
+    const joining = this.#launch(`join-${id}`, [
       "agent",
       "join",
       joinString,
@@ -168,7 +184,7 @@ export class Testbed {
 
   /** Starts an agent and waits for nothing. */
   launchAgent(id: string): Process {
-    const agent = new Process(id, this.path(`${id}.log`), ["agent", "--config", this.path(`${id}.yaml`)]);
+    const agent = this.#launch(id, ["agent", "--config", this.path(`${id}.yaml`)]);
     this.agents.set(id, agent);
     return agent;
   }
@@ -240,6 +256,10 @@ export class Testbed {
     await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
     await (this.master as Process | undefined)?.stop();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  #launch(name: string, args: string[]): Process {
+    return new Process(name, this.path(`${name}.log`), args, this.#options.launch?.(name));
   }
 
   #writeMap(): void {

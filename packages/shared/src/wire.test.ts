@@ -183,6 +183,21 @@ test("kinds that objects have by birth are no kinds of message", () => {
   }
 });
 
+test("a version that is no number is refused in few words, also one that cannot become text", () => {
+  const plain = new Packr({ useRecords: false });
+  for (const version of [
+    { toString: 1 },
+    { valueOf: null, toString: null },
+    Array.from({ length: 100_000 }, () => "x"),
+    "x".repeat(100_000),
+    null,
+  ]) {
+    const decoded = decodeFromAgent(plain.pack([version, "ping", "", 1, {}]));
+    assert.ok(!decoded.ok);
+    assert.ok(decoded.reason.length < 100, decoded.reason.slice(0, 200));
+  }
+});
+
 test("an agent cannot say more of an event than is its to say", () => {
   assert.ok(checkWireEvent(event).ok);
   assert.equal(checkWireEvent([...event, "web2:1:1"]).ok, false);

@@ -201,7 +201,9 @@ function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
   }
   if (!Array.isArray(parts) || parts.length !== 5) return { ok: false, reason: "not an array of version, kind, session, counter and body" };
   const [version, kind, session, counter, value] = parts as unknown[];
-  if (version !== wireVersion) return { ok: false, reason: `wire version ${String(version)}, this side speaks ${wireVersion}` };
+  // Only a number is repeated: a list would make a reason as long as the frame, and an object may not even become text.
+  if (version !== wireVersion)
+    return { ok: false, reason: `wire version ${typeof version === "number" ? version : "of no sense"}, this side speaks ${wireVersion}` };
   if (typeof session !== "string" || session.length > 100) return { ok: false, reason: "the session must be a short text" };
   if (typeof counter !== "number" || !Number.isSafeInteger(counter) || counter < 0)
     return { ok: false, reason: "the counter must be a whole number" };
