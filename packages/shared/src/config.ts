@@ -50,6 +50,17 @@ export const masterConfigSchema = {
     },
     execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
     handshake_timeout: { ...duration, default: "5s", description: "a connection that has not shown a key by then is dropped" },
+    journal_keep: {
+      ...duration,
+      default: "30d",
+      description: "how long events are kept, counted from when they came; they go by the day, or by 250,000",
+    },
+    journal_bytes_max: {
+      type: "integer",
+      minimum: 10_000_000,
+      default: 50_000_000_000,
+      description: "what the journal may take on the disk; beyond it the oldest events go before their time",
+    },
     synchronous: {
       enum: ["FULL", "NORMAL"],
       default: "FULL",
