@@ -4,9 +4,10 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
+import { history } from "./history.ts";
 import { latency } from "./latency.ts";
 
-const benches = { latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
+const benches = { history, latency } satisfies Record<string, (options: { count?: number | undefined }) => Promise<Figure[]>>;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,

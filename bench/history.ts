@@ -1,0 +1,150 @@
+/**
+ * Questions about a long past: ten million events, written by the master's own writer and sealed by its own sealer, then asked about by a
+ * process that has just started, over files that are not in memory where this machine lets us see to that.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { severities } from "@needfire/shared/event";
+import { pack } from "@needfire/shared/pack";
+import type { WireEvent } from "@needfire/shared/wire-event";
+import type { Batch } from "../packages/master/src/journal/journal.ts";
+import { JournalWriter } from "../packages/master/src/journal/sqlite.ts";
+import { Database } from "../packages/master/src/store/database.ts";
+import { sealInThread } from "../packages/master/src/worker-seal.ts";
+import type { Figure } from "./figure.ts";
+
+const eventsDefault = 10_000_000;
+const agents = 1_000;
+const days = 30;
+const dayMs = 86_400_000;
+/** The end of the history. */
+const end = Date.UTC(2026, 10, 22);
+const batchEvents = 200;
+const batchesPerCall = 25;
+/** One event in so many has a cause: the one before it of the same agent. */
+const effectEvery = 100;
+const rounds = 5;
+
+const types = ["file.changed", "file.drifted", "cpu.high", "cpu.normal", "service.failed", "log.matched", "disk.filling", "user.login"];
+/** Some 300 bytes an event with the rest of it, as in the `ingest` bench. */
+const text = "a line of a log that somebody wrote, with a user, an address and a port in it, and then some more of it";
+
+export type Question = "agent_and_type" | "day_by_type" | "where_hour" | "chain";
+
+export async function history({ count = eventsDefault }: { count?: number | undefined }): Promise<Figure[]> {
+  const directory = mkdtempSync(join(tmpdir(), "needfire-bench-"));
+  try {
+    const written = await write(directory, count);
+    const cold = dropCaches();
+    const settings = { events: count, agents, days, synchronous: "NORMAL", page_cache: cold ? "dropped before each" : "warm (not root)" };
+    const page = (question: Question, metric: string): Figure => {
+      const times = Array.from({ length: rounds }, () => {
+        dropCaches();
+        return ask(directory, question, written.cause);
+      });
+      const median = times.toSorted((a, b) => a.ms - b.ms)[Math.floor(rounds / 2)]!;
+      return {
+        bench: "history",
+        metric,
+        value: median.ms,
+        unit: "ms",
+        aim: 50,
+        settings: { ...settings, rows: median.rows, process: "new" },
+      };
+    };
+    const pages = [
+      page("agent_and_type", "first_page_ms"),
+      page("day_by_type", "day_by_type_ms"),
+      page("where_hour", "where_hour_ms"),
+      page("chain", "chain_ms"),
+    ];
+    const figure = (metric: string, value: number, unit: string): Figure => ({ bench: "history", metric, value, unit, settings });
+    return [
+      ...pages,
+      figure("bytes_per_event", bytesIn(directory) / count, "B"),
+      figure("append_events_per_s", count / written.appendSeconds, "/s"),
+      figure("seal_events_per_s", written.sealed / written.sealSeconds, "/s"),
+    ];
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function write(directory: string, count: number) {
+  const database = join(directory, "master.db");
+  const journal = new JournalWriter(new Database({ file: database, synchronous: "NORMAL" }));
+  const sequences = new Uint32Array(agents);
+  const perMs = (days * dayMs) / count;
+  let cause = "";
+  let appendSeconds = 0;
+  let sealSeconds = 0;
+  let sealed = 0;
+  const seal = async () => {
+    for (const partition of journal.partitions().filter(({ state }) => state === "closed")) {
+      const begun = performance.now();
+      journal.markSealed(partition.number, await sealInThread(database, { ...partition }));
+      sealSeconds += (performance.now() - begun) / 1_000;
+      sealed += partition.last - partition.first + 1;
+    }
+  };
+  let made = 0;
+  const nextBatch = (): Batch => {
+    const agent = (made / batchEvents) % agents;
+    const name = `host-${agent}`;
+    const epoch = "mi4k2x";
+    const events: WireEvent[] = [];
+    for (let index = 0; index < batchEvents && made < count; index++, made++) {
+      const sequence = ++sequences[agent]!;
+      const type = types[(sequence * 7) % types.length]!;
+      const isEffect = sequence % effectEvery === 0;
+      const before = isEffect ? `${name}:${epoch}:${sequence - 1}` : null;
+      if (before !== null && made < count / 2) cause = before;
+      const data = pack({ n: sequence, percent: (sequence * 31) % 1_000, path: `/var/log/app-${sequence % 50}.log`, text });
+      const time = end - days * dayMs + made * perMs;
+      events.push([sequence, type, time, severities[sequence % 4]!, `/var/log/app-${sequence % 50}.log`, "logs", before, data]);
+    }
+    return { agent: name, epoch, lane: "normal", received: end - days * dayMs + made * perMs, events };
+  };
+  while (made < count) {
+    const batches: Batch[] = [];
+    while (batches.length < batchesPerCall && made < count) batches.push(nextBatch());
+    const begun = performance.now();
+    journal.append(batches);
+    appendSeconds += (performance.now() - begun) / 1_000;
+    if (journal.partitions().some(({ state }) => state === "closed")) {
+      await seal();
+      process.stderr.write(`\r${Math.round((made / count) * 100)} % of ${count} events written and sealed`);
+    }
+  }
+  process.stderr.write("\n");
+  journal.close();
+  return { cause, appendSeconds, sealSeconds, sealed };
+}
+
+/** In a process of its own: nothing is open there, and nothing compiled. The time is from opening the reader to having the answer. */
+function ask(directory: string, question: Question, cause: string): { ms: number; rows: number } {
+  const program = fileURLToPath(new URL("history-ask.ts", import.meta.url));
+  const answer = execFileSync(process.execPath, [program, join(directory, "master.db"), question, cause, String(end)], {
+    encoding: "utf8",
+  });
+  return JSON.parse(answer) as { ms: number; rows: number };
+}
+
+/** Whether files are read from the disk from now on. */
+function dropCaches(): boolean {
+  try {
+    execFileSync("sync");
+    writeFileSync("/proc/sys/vm/drop_caches", "3");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function bytesIn(directory: string): number {
+  const sizes = readdirSync(directory, { recursive: true, encoding: "utf8" }).map((name) => statSync(join(directory, name)));
+  return sizes.filter((entry) => entry.isFile()).reduce((sum, { size }) => sum + size, 0);
+}
