@@ -1,9 +1,9 @@
 /**
  * Questions about a long past: ten million events, written by the master's own writer and sealed by its own sealer, then asked about by a
- * process that has just started, over files that are not in memory where this machine lets us see to that.
+ * process that has just started, over files that are not in memory.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,11 +38,10 @@ export async function history({ count = eventsDefault }: { count?: number | unde
   const directory = mkdtempSync(join(tmpdir(), "needfire-bench-"));
   try {
     const written = await write(directory, count);
-    const cold = dropCaches();
-    const settings = { events: count, agents, days, synchronous: "NORMAL", page_cache: cold ? "dropped before each" : "warm (not root)" };
+    const settings = { events: count, agents, days, synchronous: "NORMAL", page_cache: "without these files" };
     const page = (question: Question, metric: string): Figure => {
       const times = Array.from({ length: rounds }, () => {
-        dropCaches();
+        evict(directory);
         return ask(directory, question, written.cause);
       });
       const median = times.toSorted((a, b) => a.ms - b.ms)[Math.floor(rounds / 2)]!;
@@ -133,18 +132,16 @@ function ask(directory: string, question: Question, cause: string): { ms: number
   return JSON.parse(answer) as { ms: number; rows: number };
 }
 
-/** Whether files are read from the disk from now on. */
-function dropCaches(): boolean {
-  try {
-    execFileSync("sync");
-    writeFileSync("/proc/sys/vm/drop_caches", "3");
-    return true;
-  } catch {
-    return false;
-  }
+/** Takes the files out of the page cache, and nobody else's. */
+function evict(directory: string): void {
+  for (const file of filesIn(directory)) execFileSync("dd", [`if=${file}`, "iflag=nocache", "count=0", "status=none"]);
 }
 
 function bytesIn(directory: string): number {
-  const sizes = readdirSync(directory, { recursive: true, encoding: "utf8" }).map((name) => statSync(join(directory, name)));
-  return sizes.filter((entry) => entry.isFile()).reduce((sum, { size }) => sum + size, 0);
+  return filesIn(directory).reduce((sum, file) => sum + statSync(file).size, 0);
+}
+
+function filesIn(directory: string): string[] {
+  const paths = readdirSync(directory, { recursive: true, encoding: "utf8" }).map((name) => join(directory, name));
+  return paths.filter((path) => statSync(path).isFile());
 }

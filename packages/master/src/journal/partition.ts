@@ -33,6 +33,8 @@ export interface Origin {
   marks: Record<Severity, number>;
 }
 
+export type Names = Pick<Origin, "agent" | "epoch">;
+
 /** The columns of an event, in the order of every `SELECT` and `INSERT`. */
 export const eventColumns = "position, origin, sequence, type, time, received, severity, subject, beacon, cause, data";
 export const eventColumnCount = 11;
@@ -93,7 +95,9 @@ const migrations = [
        CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'normal' THEN 2 ELSE 3 END,
        subject, beacon, cause, pack_json(data)
      FROM event JOIN origin USING (agent, epoch) ORDER BY event.position;
-   INSERT INTO partition (number, state, first) SELECT 1, 'live', coalesce(min(position), 1) FROM event;
+   INSERT INTO partition
+     SELECT 1, 'live', coalesce(min(position), 1), max(position), min(time), max(time), min(received), max(received), sum(length(data))
+     FROM event_1;
    DROP TABLE event;`,
 ] as const;
 
@@ -106,13 +110,13 @@ export function migrateJournal(database: Database): void {
 /** A row of an event table as an array, in the order of `eventColumns`. */
 export type EventRow = SQLInputValue[];
 
-export function eventOfRow(row: EventRow, { agent, epoch }: Pick<Origin, "agent" | "epoch">): Event {
+export function eventOfRow(row: EventRow, { agent, epoch }: Names): Event {
   const [position, , sequence, type, time, received, severity, subject, beacon, cause, data] = row;
   const wire = [sequence, type, time, severities[Number(severity)], subject, beacon, cause, data] as WireEvent;
   return eventOfWire({ agent, epoch, received: received as number }, wire, position as number);
 }
 
-/** In the order of their positions. A live one's last position and times are not in the catalogue: they change with each event. */
+/** In the order of their positions. */
 export function readCatalogue(connection: DatabaseSync): Partition[] {
   return connection
     .prepare("SELECT * FROM partition ORDER BY number")
@@ -132,14 +136,6 @@ function partitionOfRow(row: Record<string, unknown>): Partition {
     receivedMax: numberOr(row["received_max"], Number.NEGATIVE_INFINITY),
     bytes: Number(row["bytes"] ?? 0),
   };
-}
-
-/** What the catalogue does not say of a partition that is a table: counted from its rows. */
-export function measure(connection: DatabaseSync, partition: Partition): Partition {
-  const sql = `SELECT max(position) AS last, min(time) AS time_min, max(time) AS time_max, min(received) AS received_min,
-    max(received) AS received_max, sum(length(data)) AS bytes FROM ${tableOf(partition.number)}`;
-  const row = connection.prepare(sql).get() ?? {};
-  return { ...partitionOfRow({ ...row, number: partition.number, first: partition.first }), state: partition.state };
 }
 
 function numberOr(value: unknown, otherwise: number): number {

@@ -4,7 +4,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Event } from "@needfire/shared/event";
 import type { TallyKey } from "./journal.ts";
-import { eventColumns, eventOfRow, type EventRow, type Origin, readOrigins } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type Names } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 import { addCount, type Counts, keyColumns, keyText } from "./tables.ts";
@@ -19,7 +19,8 @@ type Ids = number[] | undefined;
 
 export class Sealed {
   readonly #connection: DatabaseSync;
-  readonly #origins: ReadonlyMap<number, Origin>;
+  /** Those that have been asked for. */
+  readonly #origins = new Map<number, Names>();
   readonly #types: ReadonlyMap<number, string>;
   readonly #statements = new Map<string, StatementSync>();
   readonly #timeMin: number;
@@ -30,7 +31,6 @@ export class Sealed {
   constructor(file: string) {
     this.#connection = new DatabaseSync(file, { readOnly: true });
     try {
-      this.#origins = new Map(readOrigins(this.#connection).map((origin) => [origin.id, origin]));
       this.#types = new Map((this.#all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
       const [row] = this.#all("SELECT time_min, time_max, last - first + 1 FROM partition") as [number, number, number][];
       if (row === undefined) throw new Error(`${file} has no partition`);
@@ -61,11 +61,9 @@ export class Sealed {
   }
 
   find({ agent, epoch, sequence }: { agent: string; epoch: string; sequence: number }): Event | undefined {
-    for (const origin of this.#origins.values()) {
-      if (origin.agent === agent && origin.epoch === epoch)
-        return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin.id, sequence)[0];
-    }
-    return undefined;
+    const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
+    if (origin === undefined) return undefined;
+    return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin[0], sequence)[0];
   }
 
   /** In order. */
@@ -149,15 +147,24 @@ export class Sealed {
 
   #add(by: TallyKey, counts: Counts, rows: unknown[][]): void {
     for (const [id, events] of rows as [number, number][]) {
-      const named = { type: this.#types.get(id) ?? "", agent: this.#origins.get(id)?.agent ?? "", code: id };
+      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origin(id).agent : "", code: id };
       addCount(counts, keyText(by, named), events);
     }
   }
 
   #originIds(agent: Pattern | undefined): Ids {
-    return agent === undefined
-      ? undefined
-      : [...this.#origins.values()].filter((origin) => agent.accepts(origin.agent)).map(({ id }) => id);
+    if (agent === undefined) return undefined;
+    if (agent.exact !== undefined) return (this.#all("SELECT id FROM origin WHERE agent = ?", agent.exact) as [number][]).map(([id]) => id);
+    return (this.#all("SELECT id, agent FROM origin") as [number, string][]).filter(([, name]) => agent.accepts(name)).map(([id]) => id);
+  }
+
+  #origin(id: number): Names {
+    let origin = this.#origins.get(id);
+    if (origin === undefined) {
+      const [agent, epoch] = this.#get("SELECT agent, epoch FROM origin WHERE id = ?", id) as [string, string];
+      this.#origins.set(id, (origin = { agent, epoch }));
+    }
+    return origin;
   }
 
   #typeIds(type: Pattern | undefined): Ids {
@@ -170,7 +177,7 @@ export class Sealed {
 
   #event(row: EventRow): Event {
     row[3] = this.#types.get(row[3] as number)!;
-    return eventOfRow(row, this.#origins.get(row[1] as number)!);
+    return eventOfRow(row, this.#origin(row[1] as number));
   }
 
   #get(sql: string, ...values: SQLInputValue[]): unknown[] {

@@ -6,11 +6,9 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { isoTime } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
 import type { TallyKey } from "./journal.ts";
-import { eventColumns, eventOfRow, type EventRow, type Origin, type Partition, tableOf } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type Names, type Partition, tableOf } from "./partition.ts";
 import type { Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
-
-type Names = Pick<Origin, "agent" | "epoch">;
 
 /** Counts of a tally by their key. */
 export type Counts = Map<string, number>;
@@ -63,12 +61,6 @@ export class Tables {
       if (question.type?.accepts(type) === false || question.agent?.accepts(agent) === false) continue;
       addCount(counts, keyText(by, { type, agent, code: key ?? 0 }), events);
     }
-  }
-
-  /** The highest position of a table, or undefined when it is empty. */
-  last({ number }: Partition): number | undefined {
-    const [last] = this.#rows(`SELECT max(position) FROM ${tableOf(number)}`).get() as unknown as [number | null];
-    return last ?? undefined;
   }
 
   /** What SQL can decide: exact names and times. Globs are left to whoever asks. */
