@@ -2,8 +2,8 @@
  * A sealed partition, open for reading: a file that never changes. What it is written as: seal.ts.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { CountKey } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import type { TallyKey } from "./journal.ts";
 import { eventColumns, eventOfRow, type EventRow, type Names } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
@@ -72,7 +72,7 @@ export class Sealed {
   }
 
   /** Whole hours from the tallies, the rest from the index by time. */
-  count(question: Question, by: TallyKey, counts: Counts): void {
+  count(question: Question, by: CountKey, counts: Counts): void {
     const origins = this.#originIds(question.agent);
     const types = this.#typeIds(question.type);
     if (origins?.length === 0 || types?.length === 0) return;
@@ -145,7 +145,7 @@ export class Sealed {
     this.#add(by, counts, this.#all(sql, from, to, ...listsOf(types, origins)));
   }
 
-  #add(by: TallyKey, counts: Counts, rows: unknown[][]): void {
+  #add(by: CountKey, counts: Counts, rows: unknown[][]): void {
     for (const [id, events] of rows as [number, number][]) {
       const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origin(id).agent : "", code: id };
       addCount(counts, keyText(by, named), events);
@@ -201,7 +201,7 @@ export class Sealed {
 
 /** `from`, `to`: hours or times. */
 interface Counting {
-  by: TallyKey;
+  by: CountKey;
   origins: Ids;
   types: Ids;
   counts: Counts;

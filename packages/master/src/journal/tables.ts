@@ -3,9 +3,9 @@
  * and what SQLite can decide of a row it decides.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
-import type { TallyKey } from "./journal.ts";
 import { eventColumns, eventOfRow, type EventRow, type Names, type Partition, tableOf } from "./partition.ts";
 import type { Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
@@ -52,7 +52,7 @@ export class Tables {
     return rows.map((row) => eventOfRow(row, this.#origin(row[1] as number)));
   }
 
-  count({ number }: Partition, question: Question, by: TallyKey, counts: Counts): void {
+  count({ number }: Partition, question: Question, by: CountKey, counts: Counts): void {
     const { conditions, values } = this.#conditions(question);
     const sql = `SELECT type, origin, ${by === "severity" || by === "hour" ? keyColumns[by] : "NULL"} AS key, count(*)
       FROM ${tableOf(number)} ${whereOf(conditions)} GROUP BY 1, 2, 3`;
@@ -97,7 +97,7 @@ export class Tables {
 /** The hour of a time is counted from the epoch. */
 export const keyColumns = { severity: "severity", hour: `CAST(floor(time / ${tallyMs}) AS INTEGER)` } as const;
 
-export function keyText(by: TallyKey, { type, agent, code }: { type: string; agent: string; code: number }): string {
+export function keyText(by: CountKey, { type, agent, code }: { type: string; agent: string; code: number }): string {
   switch (by) {
     case "type":
       return type;

@@ -3,13 +3,13 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import fc from "fast-check";
+import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { temporaryDirectory, TestClock } from "../fixture.ts";
 import { batch, databaseFile, numbered, openWriter } from "./journal-fixture.ts";
-import type { TallyKey } from "./journal.ts";
 import { type Partition, sealedDirectory, sealedFile } from "./partition.ts";
 import { seal, type SealStep } from "./seal.ts";
 import { SqliteJournalReader } from "./sqlite-reader.ts";
@@ -92,7 +92,7 @@ function assertAnswers(directory: string, events: readonly Event[]): void {
   reader.close();
 }
 
-function tallyOf(events: readonly Event[], by: TallyKey) {
+function tallyOf(events: readonly Event[], by: CountKey) {
   const counts = new Map<string, number>();
   for (const event of events) {
     const key = by === "hour" ? isoTime(Math.floor(event.time / hour) * hour) : event[by];
