@@ -23,7 +23,7 @@ test("what sealing throws reaches the one who asked", async (t) => {
   const directory = temporaryDirectory(t);
   const journal = openWriter(directory, { partitionEventsMax: 2 });
   journal.append([batch([1, 2]), batch([3])]);
-  const wrong = { ...journal.partitions()[0]!, last: 3 };
+  const wrong = { ...journal.partitions()[0]!, events: 3 };
   await assert.rejects(sealInThread(databaseFile(directory), wrong), /has 2 events where its catalogue says 3/);
   journal.close();
 });

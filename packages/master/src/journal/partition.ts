@@ -17,6 +17,8 @@ export interface Partition {
   state: PartitionState;
   first: number;
   last: number;
+  /** As many as there are positions, but where a damaged database was salvaged. */
+  events: number;
   timeMin: number;
   timeMax: number;
   receivedMin: number;
@@ -84,7 +86,8 @@ const migrations = [
    CREATE UNIQUE INDEX origin_epoch ON origin (agent, epoch);
    CREATE TABLE partition (
      number INTEGER PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('live', 'closed', 'sealed')),
-     first INTEGER NOT NULL, last INTEGER, time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
+     first INTEGER NOT NULL, last INTEGER, events INTEGER NOT NULL,
+     time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
    ) STRICT;
    ${createTable(1)};
    INSERT INTO origin (agent, epoch, critical, high, normal, low)
@@ -96,7 +99,7 @@ const migrations = [
        subject, beacon, cause, pack_json(data)
      FROM event JOIN origin USING (agent, epoch) ORDER BY event.position;
    INSERT INTO partition
-     SELECT 1, 'live', coalesce(min(position), 1), max(position), min(time), max(time), min(received), max(received), sum(length(data))
+     SELECT 1, 'live', coalesce(min(position), 1), max(position), count(*), min(time), max(time), min(received), max(received), sum(length(data))
      FROM event_1;
    DROP TABLE event;`,
 ] as const;
@@ -130,6 +133,7 @@ function partitionOfRow(row: Record<string, unknown>): Partition {
     state: row["state"] as PartitionState,
     first: Number(row["first"]),
     last: row["last"] === null ? Number(row["first"]) - 1 : Number(row["last"]),
+    events: Number(row["events"]),
     timeMin: numberOr(row["time_min"], Number.POSITIVE_INFINITY),
     timeMax: numberOr(row["time_max"], Number.NEGATIVE_INFINITY),
     receivedMin: numberOr(row["received_min"], Number.POSITIVE_INFINITY),

@@ -32,7 +32,7 @@ export class Sealed {
     this.#connection = new DatabaseSync(file, { readOnly: true });
     try {
       this.#types = new Map((this.#all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
-      const [row] = this.#all("SELECT time_min, time_max, last - first + 1 FROM partition") as [number, number, number][];
+      const [row] = this.#all("SELECT time_min, time_max, events FROM partition") as [number, number, number][];
       if (row === undefined) throw new Error(`${file} has no partition`);
       [this.#timeMin, this.#timeMax, this.#events] = row;
     } catch (error) {

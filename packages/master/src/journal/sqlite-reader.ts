@@ -106,9 +106,9 @@ export class SqliteJournalReader {
     return tallies.toSorted((a, b) => (by === "hour" ? 0 : b.events - a.events) || inOrder(a, b));
   }
 
-  /** Of the events that the journal still has. Positions have no gaps. */
+  /** Of the events that the journal still has. */
   count(): number {
-    return this.#snapshot((partitions) => partitions.at(-1)!.last - partitions[0]!.first + 1);
+    return this.#snapshot((partitions) => partitions.reduce((sum, { events }) => sum + events, 0));
   }
 
   close(): void {

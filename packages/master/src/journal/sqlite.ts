@@ -23,6 +23,7 @@ import {
   sealedFile,
   tableOf,
 } from "./partition.ts";
+import { repairCatalogue } from "./repair.ts";
 import { Sealed } from "./sealed.ts";
 
 /** A live partition with more events than this is closed before the next batch: what a question may have to go through without an index. */
@@ -52,13 +53,15 @@ export class JournalWriter implements Journal {
   readonly #values: SQLInputValue[] = [];
   readonly #update: StatementSync;
 
+  /** A damaged database was salvaged: then the store must have its tables by now, since the engine's place in the journal is among them. */
   constructor(database: Database, { partitionEventsMax: eventsMax = partitionEventsMax }: JournalOptions = {}) {
     this.#database = database;
     this.#directory = sealedDirectory(database.file);
     this.#eventsMax = eventsMax;
     migrateJournal(database);
+    if (database.damage !== undefined && database.damage.repaired !== true) repairCatalogue(database, database.damage);
     this.#update = database.connection.prepare(
-      `UPDATE partition SET state = ?, last = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
+      `UPDATE partition SET state = ?, last = ?, events = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
        WHERE number = ?`,
     );
     this.#origins = new Origins(database.connection);
@@ -164,6 +167,7 @@ export class JournalWriter implements Journal {
       live.bytes += data.length;
       if (values.length === rowsPerInsert * eventColumnCount) this.#insertRows();
     }
+    live.events += events.length - skipped;
     if (received < live.receivedMin) live.receivedMin = received;
     if (received > live.receivedMax) live.receivedMax = received;
     this.#origins.move(origin, lane, events.at(-1)![0]);
@@ -192,8 +196,8 @@ export class JournalWriter implements Journal {
   }
 
   #isOver(now: number): boolean {
-    const { first, last, receivedMin } = this.#live;
-    return last - first + 1 >= this.#eventsMax || (last >= first && now - receivedMin > partitionAgeMaxMs);
+    const { events, receivedMin } = this.#live;
+    return events >= this.#eventsMax || (events > 0 && now - receivedMin > partitionAgeMaxMs);
   }
 
   /** Closes the live partition and begins the next one. */
@@ -207,11 +211,13 @@ export class JournalWriter implements Journal {
     this.#inserts.clear();
     const { connection } = this.#database;
     connection.exec(createTable(this.#live.number));
-    connection.prepare("INSERT INTO partition (number, state, first) VALUES (?, 'live', ?)").run(this.#live.number, this.#live.first);
+    connection
+      .prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)")
+      .run(this.#live.number, this.#live.first);
   }
 
-  #catalogue({ number, state, last, timeMin, timeMax, receivedMin, receivedMax, bytes }: Partition): void {
-    this.#update.run(state, last, timeMin, timeMax, receivedMin, receivedMax, bytes, number);
+  #catalogue({ number, state, last, events, timeMin, timeMax, receivedMin, receivedMax, bytes }: Partition): void {
+    this.#update.run(state, last, events, timeMin, timeMax, receivedMin, receivedMax, bytes, number);
   }
 
   #readPartition({ number, state }: Partition, after: number, limit: number): Event[] {
@@ -238,6 +244,7 @@ function emptyPartition(number: number, first: number): Partition {
     state: "live",
     first,
     last: first - 1,
+    events: 0,
     timeMin: Number.POSITIVE_INFINITY,
     timeMax: Number.NEGATIVE_INFINITY,
     receivedMin: Number.POSITIVE_INFINITY,

@@ -146,7 +146,7 @@ test("every event is found exactly once by every kind of question, wherever a pa
       }
       journal.close();
     }),
-    { numRuns: 12 },
+    { numRuns: 6 },
   );
 });
 

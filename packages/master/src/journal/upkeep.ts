@@ -153,14 +153,12 @@ function dueToGo(partitions: readonly Partition[], { keepMs, bytesMax }: Retenti
 }
 
 function trimmed(due: readonly Partition[], { keepMs, bytesMax }: Retention): MasterEventDraft {
-  const [oldest] = due;
-  const newest = due.at(-1)!;
   return {
     type: "journal.trimmed",
     severity: "low",
     data: {
       partitions: due.map(({ number }) => number),
-      events: newest.last - oldest!.first + 1,
+      events: due.reduce((sum, { events }) => sum + events, 0),
       bytes: due.reduce((sum, { bytes }) => sum + bytes, 0),
       from: isoTime(Math.min(...due.map(({ receivedMin }) => receivedMin))),
       to: isoTime(Math.max(...due.map(({ receivedMax }) => receivedMax))),
