@@ -27,6 +27,7 @@ const batchesPerCall = 25;
 /** One event in so many has a cause: the one before it of the same agent. */
 const effectEvery = 100;
 const rounds = 5;
+const epoch = "mi4k2x";
 
 const types = ["file.changed", "file.drifted", "cpu.high", "cpu.normal", "service.failed", "log.matched", "disk.filling", "user.login"];
 /** Some 300 bytes an event with the rest of it, as in the `ingest` bench. */
@@ -75,52 +76,54 @@ export async function history({ count = eventsDefault }: { count?: number | unde
 async function write(directory: string, count: number) {
   const database = join(directory, "master.db");
   const journal = new JournalWriter(new Database({ file: database, synchronous: "NORMAL" }));
-  const sequences = new Uint32Array(agents);
-  const perMs = (days * dayMs) / count;
   let cause = "";
   let appendSeconds = 0;
   let sealSeconds = 0;
   let sealed = 0;
-  const seal = async () => {
-    for (const partition of journal.partitions().filter(({ state }) => state === "closed")) {
-      const begun = performance.now();
-      journal.markSealed(partition.number, await sealInThread(database, { ...partition }));
-      sealSeconds += (performance.now() - begun) / 1_000;
-      sealed += partition.last - partition.first + 1;
-    }
-  };
-  let made = 0;
-  const nextBatch = (): Batch => {
-    const agent = (made / batchEvents) % agents;
-    const name = `host-${agent}`;
-    const epoch = "mi4k2x";
-    const events: WireEvent[] = [];
-    for (let index = 0; index < batchEvents && made < count; index++, made++) {
-      const sequence = ++sequences[agent]!;
-      const type = types[(sequence * 7) % types.length]!;
-      const isEffect = sequence % effectEvery === 0;
-      const before = isEffect ? `${name}:${epoch}:${sequence - 1}` : null;
-      if (before !== null && made < count / 2) cause = before;
-      const data = pack({ n: sequence, percent: (sequence * 31) % 1_000, path: `/var/log/app-${sequence % 50}.log`, text });
-      const time = end - days * dayMs + made * perMs;
-      events.push([sequence, type, time, severities[sequence % 4]!, `/var/log/app-${sequence % 50}.log`, "logs", before, data]);
-    }
-    return { agent: name, epoch, lane: "normal", received: end - days * dayMs + made * perMs, events };
-  };
-  while (made < count) {
-    const batches: Batch[] = [];
-    while (batches.length < batchesPerCall && made < count) batches.push(nextBatch());
+  let written = 0;
+  for (const batches of callsOf(count)) {
     const begun = performance.now();
     journal.append(batches);
     appendSeconds += (performance.now() - begun) / 1_000;
-    if (journal.partitions().some(({ state }) => state === "closed")) {
-      await seal();
-      process.stderr.write(`\r${Math.round((made / count) * 100)} % of ${count} events written and sealed`);
+    written += batches.reduce((sum, { events }) => sum + events.length, 0);
+    // Asked about is one in the middle: sealed long ago.
+    if (written < count / 2) cause = batches.flatMap(({ events }) => events.flatMap((event) => event[6] ?? [])).at(-1) ?? cause;
+    for (const partition of journal.partitions().filter(({ state }) => state === "closed")) {
+      const sealing = performance.now();
+      journal.markSealed(partition.number, await sealInThread(database, { ...partition }));
+      sealSeconds += (performance.now() - sealing) / 1_000;
+      sealed += partition.events;
+      process.stderr.write(`\r${Math.round((written / count) * 100)} % of ${count} events written and sealed`);
     }
   }
   process.stderr.write("\n");
   journal.close();
   return { cause, appendSeconds, sealSeconds, sealed };
+}
+
+/** The history, in calls of the writer. One agent after the other sends a batch, and time goes on evenly. */
+function* callsOf(count: number): Generator<Batch[]> {
+  const sequences = new Uint32Array(agents);
+  const begin = end - days * dayMs;
+  const eventMs = (days * dayMs) / count;
+  for (let made = 0; made < count;) {
+    const batches: Batch[] = [];
+    for (; batches.length < batchesPerCall && made < count; made += batchEvents) {
+      const agent = (made / batchEvents) % agents;
+      const length = Math.min(batchEvents, count - made);
+      const timeOf = (index: number) => begin + (made + index) * eventMs;
+      const events = Array.from({ length }, (_value, index) => eventOf(agent, ++sequences[agent]!, timeOf(index)));
+      batches.push({ agent: `host-${agent}`, epoch, lane: "normal", received: timeOf(length), events });
+    }
+    yield batches;
+  }
+}
+
+function eventOf(agent: number, sequence: number, time: number): WireEvent {
+  const subject = `/var/log/app-${sequence % 50}.log`;
+  const cause = sequence % effectEvery === 0 ? `host-${agent}:${epoch}:${sequence - 1}` : null;
+  const data = pack({ n: sequence, percent: (sequence * 31) % 1_000, path: subject, text });
+  return [sequence, types[(sequence * 7) % types.length]!, time, severities[sequence % 4]!, subject, "logs", cause, data];
 }
 
 /** In a process of its own: nothing is open there, and nothing compiled. The time is from opening the reader to having the answer. */

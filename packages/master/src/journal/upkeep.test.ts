@@ -38,7 +38,10 @@ function upkeepOf({ directory, journal, retention = keepAll, clock = new TestClo
     directory: sealedDirectory(database),
     seal: sealing ?? (async (partition) => seal({ database, partition })),
     emit: emit ?? (async (event) => emitted.push(event)),
-    forgetTasks: (before) => forgotten.push(before) * 0,
+    forgetTasks: (before) => {
+      forgotten.push(before);
+      return 0;
+    },
     retention,
     clock,
     log: { debug: () => {}, warn: () => {}, error: (facts) => errors.push(JSON.stringify(facts)) },
