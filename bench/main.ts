@@ -7,10 +7,11 @@ import type { Figure } from "./figure.ts";
 import { agents } from "./agents.ts";
 import { flood } from "./flood.ts";
 import { footprint } from "./footprint.ts";
+import { history } from "./history.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
 
-const benches = { agents, flood, footprint, ingest, latency } satisfies Record<
+const benches = { agents, flood, footprint, history, ingest, latency } satisfies Record<
   string,
   (options: { count?: number | undefined }) => Promise<Figure[]>
 >;

@@ -64,6 +64,11 @@ const routes: Record<string, Route> = {
     gives: api.eventView,
     lines: true,
   },
+  "GET /v1/events/count": {
+    does: "How many events there are by type, agent, severity or hour; most first, hours in their order.",
+    query: api.countQuery,
+    gives: api.countView,
+  },
   "GET /v1/events/:id": { does: "One event with its causal chain, both ways.", gives: api.chainView },
   "POST /v1/events": { does: "Put an event into the journal.", body: api.sendRequest, gives: api.sendView },
   "GET /v1/reactors": { does: "The reactors in force, and the problems of those that are not.", gives: api.reactorsView },

@@ -6,6 +6,7 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import type {
   AgentApiView,
   ChainView,
+  CountView,
   EventView,
   KeysView,
   KeyView,
@@ -33,6 +34,10 @@ export interface EventsFilter {
   until?: string | undefined;
   where?: string | undefined;
   limit?: number | undefined;
+}
+
+export interface CountFilter extends Omit<EventsFilter, "where"> {
+  by?: string | undefined;
 }
 
 export interface TasksFilter {
@@ -75,6 +80,7 @@ export class Client {
   agents = () => this.#get<{ agents: AgentApiView[] }>("/v1/agents");
   agent = (id: string) => this.#get<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}`);
   events = (filter: EventsFilter) => this.#get<{ events: EventView[] }>("/v1/events", { ...filter });
+  count = (filter: CountFilter) => this.#get<CountView>("/v1/events/count", { ...filter });
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);
   send = (event: EventToSend) => this.#post<{ id: string }>("/v1/events", event);
   reactors = () => this.#get<{ reactors: ReactorView[]; problems: Problem[] }>("/v1/reactors");

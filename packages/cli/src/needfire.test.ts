@@ -41,6 +41,7 @@ describe("exit codes", () => {
     [["events", "list", "--limti", "3"], 2, /unknown option '--limti'/],
     [["events", "list", "--limit", "0"], 2, /whole number from 1 to 10000/],
     [["events", "list", "--since", "yesterday"], 2, /such as 15m/],
+    [["events", "count", "--by", "colour"], 2, /Allowed choices are type, agent/],
     [["events", "list", "--where", "broken"], 2, /in the condition/],
     [["events", "send", "task.done"], 2, /such as deploy\.wanted/],
     [["events", "send", "deploy.wanted", "--data", "[1]"], 2, /JSON object/],
@@ -100,6 +101,12 @@ describe("--json", () => {
     });
   }
 
+  test("needfire events count prints a count a line, and nothing else", async () => {
+    const ran = await ask("events", "count", "--by", "type", "--json");
+    assert.deepEqual(ran.stdout.trimEnd().split("\n"), ['{"key":"file.changed","events":1200}', '{"key":"cpu.high","events":41}']);
+    assert.equal(ran.stderr, "");
+  });
+
   const objects: [words: string[], has: string][] = [
     [["status"], "join_string"],
     [["keys", "accept", "web1"], "state"],
@@ -127,6 +134,10 @@ describe("what people read", () => {
     [
       ["events", "list"],
       [/^TIME +TYPE +SEV +AGENT +SUBJECT +ID$/m, /01-02 03:04:05 +file\.drifted +high +web1 +\/etc\/app\/app\.conf +web1:mi4k2x:42/],
+    ],
+    [
+      ["events", "count"],
+      [/^EVENTS +TYPE$/m, /^ +1200 +file\.changed$/m],
     ],
     [
       ["events", "show", "web1:mi4k2x:42"],
@@ -303,6 +314,7 @@ describe("--help", () => {
     "agents show",
     "events",
     "events list",
+    "events count",
     "events watch",
     "events show",
     "events send",

@@ -16,6 +16,7 @@ import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixt
 import { JournalWriter } from "./journal/sqlite.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
+const retention = { keepMs: 86_400_000_000, bytesMax: 1_000_000_000 };
 const reactors = [
   {
     file: "restore.yaml",
@@ -79,7 +80,7 @@ class World {
     mkdirSync(directory);
     if (life > 1) this.#copy(this.directory, directory);
     this.directory = directory;
-    this.engine = new Engine({ state: directory, synchronous: "NORMAL", now: 1_700_000_000_000 }, (notice) => {
+    this.engine = new Engine({ state: directory, synchronous: "NORMAL", retention, now: 1_700_000_000_000 }, (notice) => {
       if (life === this.#lives) this.#hear(notice);
     });
     this.engine.setReactors(reactors);

@@ -18,12 +18,16 @@ import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
 import { isDiskTrouble } from "./disk-trouble.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
 import type { Batch, Placed } from "./journal/journal.ts";
+import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
+import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
 import { Database } from "./store/database.ts";
+import { damageEvent } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
+import { sealInThread } from "./worker-seal.ts";
 
 /** How long a mark waits for something to be recorded with. */
 const marksWaitMs = 500;
@@ -41,6 +45,7 @@ const watchedEventsMax = 1_000;
 export interface EngineOptions {
   state: string;
   synchronous: "FULL" | "NORMAL";
+  retention: Retention;
   now: number;
 }
 
@@ -66,7 +71,9 @@ export class Engine {
   readonly #notify: (notice: EngineNotice) => void;
   readonly #log: EngineLog;
   readonly #clock = systemClock();
+  readonly #database: Database;
   readonly #journal: JournalWriter;
+  readonly #upkeep: Upkeep;
   readonly #store: StoreWriter;
   readonly #admission: Admission;
   readonly #react: React;
@@ -97,12 +104,23 @@ export class Engine {
   /** Since when the disk takes nothing. */
   #fullSince: number | undefined;
 
-  constructor({ state, synchronous, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
+  constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
     this.#notify = notify;
     this.#log = logTo(notify);
-    const database = new Database({ file: join(state, "master.db"), synchronous });
-    this.#store = new StoreWriter(database, { now });
-    this.#journal = new JournalWriter(database);
+    const file = join(state, "master.db");
+    this.#database = new Database({ file, synchronous });
+    this.#store = new StoreWriter(this.#database, { now });
+    this.#journal = new JournalWriter(this.#database);
+    this.#upkeep = new Upkeep({
+      journal: this.#journal,
+      directory: sealedDirectory(file),
+      seal: (partition) => sealInThread(file, partition),
+      emit: (event) => this.commit({ events: [event] }),
+      forgetTasks: (before, limit) => this.#store.forgetTasks(before, limit),
+      retention,
+      clock: this.#clock,
+      log: this.#log,
+    });
     this.#snapshot = this.#store.load();
     this.#position = this.#snapshot.cursor;
     this.#outbox = new Outbox(this.#snapshot.outbox);
@@ -124,10 +142,16 @@ export class Engine {
   }
 
   /** Judges what the last life left, then everything as it comes. Reactors and agents must be known by then. */
-  start(): Promise<void> {
+  async start(): Promise<void> {
     this.#started = true;
     this.#wake();
-    return this.#caughtUp.promise;
+    await this.#caughtUp.promise;
+    this.#upkeep.start();
+    const { damage } = this.#database;
+    if (damage === undefined) return;
+    this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
+    await this.commit({ events: [damageEvent(damage)] });
+    this.#database.forgetDamage();
   }
 
   /** Events from agents; resolves with a verdict for each frame when what was taken is durable. Rejects when the engine stops. */
@@ -199,6 +223,7 @@ export class Engine {
 
   async close(): Promise<void> {
     clearTimeout(this.#marking);
+    await this.#upkeep.stop();
     this.#stop.abort();
     this.#wake();
     while (this.#running !== undefined) await this.#running;

@@ -286,11 +286,11 @@ async function startThreads(
   now: number,
   onNotice: (notice: EngineNotice) => void,
 ): Promise<{ engine: Remote<Engine>; history: Remote<History> }> {
-  const { state, synchronous } = config;
+  const { state, synchronous, journal_keep: journalKeep, journal_bytes_max: bytesMax } = config;
   const module = (file: string) => new URL(file, import.meta.url);
   const engine = await startThread<Engine>({
     module: module("./worker-engine.ts"),
-    options: { state, synchronous, now } satisfies EngineOptions,
+    options: { state, synchronous, retention: { keepMs: durationMs(journalKeep), bytesMax }, now } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),
     onDeath: onFatal,
   });

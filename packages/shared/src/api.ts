@@ -161,6 +161,32 @@ export const eventsQuery = object(
 );
 export type EventsQuery = FromSchema<typeof eventsQuery>;
 
+export const countKeys = ["type", "agent", "severity", "hour"] as const;
+export type CountKey = (typeof countKeys)[number];
+
+/** How many events there are, by one of their properties. Takes what `events list` takes but a condition: it is answered from tallies. */
+export const countQuery = object(
+  {
+    by: { enum: countKeys, default: "type" },
+    agent: { type: "string", maxLength: 200, description: "a glob" },
+    type: { type: "string", maxLength: 200, description: "a glob" },
+    since: { type: "string", maxLength: 50 },
+    until: { type: "string", maxLength: 50 },
+    limit: { type: "integer", minimum: 1, maximum: 10_000, default: 1_000 },
+  },
+  [],
+);
+/** `key`: a type, an agent, a severity, or the beginning of an hour. Most first, hours in their order. `total`: of all, shown or not. */
+export const countView = object(
+  {
+    by: { enum: countKeys },
+    total: integer,
+    counts: { type: "array", items: object({ key: string, events: integer }, ["key", "events"]) },
+  },
+  ["by", "total", "counts"],
+);
+export type CountView = FromSchema<typeof countView>;
+
 /** An event of an operator's own takes what an event of a remedy takes. */
 export const sendRequest = actions["event.emit"].args;
 export const sendView = object({ id: string }, ["id"]);

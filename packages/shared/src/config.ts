@@ -56,6 +56,17 @@ export const masterConfigSchema = {
         "bytes of resident memory beyond which all connections are dropped, since a peer fills it; default: half of the machine's memory",
     },
     handshake_timeout: { ...duration, default: "5s", description: "a connection that has not shown a key by then is dropped" },
+    journal_keep: {
+      ...duration,
+      default: "30d",
+      description: "how long events are kept, counted from when they came; they go by the day, or by 250,000",
+    },
+    journal_bytes_max: {
+      type: "integer",
+      minimum: 10_000_000,
+      default: 50_000_000_000,
+      description: "what the journal may take on the disk; beyond it the oldest events go before their time",
+    },
     synchronous: {
       enum: ["FULL", "NORMAL"],
       default: "FULL",

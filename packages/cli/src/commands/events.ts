@@ -1,9 +1,9 @@
 /** `needfire events`: what happened, as it happens, and why. */
 import { type Command, Option } from "commander";
-import type { EventView } from "@needfire/shared/api";
+import { countKeys, type EventView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import { customTypePattern, severities } from "@needfire/shared/event";
-import type { EventsFilter } from "../client.ts";
+import type { CountFilter, EventsFilter } from "../client.ts";
 import { fitting, jsonObject, pointInTime, wholeNumber } from "../options.ts";
 import { type Cell, type Column, msBetween, type Output, styled, styleOf, Table } from "../output.ts";
 import { chainLines, decisionLines, diffLines, valueLines } from "../render.ts";
@@ -25,6 +25,7 @@ export function register(events: Command, session: Session): void {
     examples(
       ["needfire events watch", "what happens"],
       ["needfire events list --since 1h", "what happened"],
+      ["needfire events count --since 1d", "how much of what"],
       ["needfire events show web1:mi4k2x:42", "why, and what came of it"],
     ),
   );
@@ -42,6 +43,24 @@ export function register(events: Command, session: Session): void {
       ),
     )
     .action(session.run((filter: EventsFilter) => list(session, filter)));
+  narrowed(
+    events
+      .command("count")
+      .summary("count what happened")
+      .description("Count what happened, by type or by something else. Quick over a long past: whole hours are counted already."),
+  )
+    .option("--until <when>", "not after", pointInTime)
+    .addOption(new Option("--by <key>", "what to count by (default: type)").choices(countKeys))
+    .option("-n, --limit <n>", "how many lines at most (default: 1000)", wholeNumber(1, 10_000))
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire events count --since 1d", "what happened since yesterday"],
+        ["needfire events count --by agent --type 'file.*' --since 1h", "who is it that changes files"],
+        ["needfire events count --by hour --since 2d --json", "for a graph"],
+      ),
+    )
+    .action(session.run((filter: CountFilter) => count(session, filter)));
   filters(
     events
       .command("watch")
@@ -100,16 +119,32 @@ export function register(events: Command, session: Session): void {
 }
 
 function filters(command: Command): Command {
+  return narrowed(command).option("--where <cel>", "only where a CEL condition over `event` holds");
+}
+
+function narrowed(command: Command): Command {
   return command
     .option("--agent <glob>", "only of these agents, such as 'web*'")
     .option("--type <glob>", "only of these types, such as 'file.*'")
-    .option("--since <when>", "not before: 15m (ago), or a time", pointInTime)
-    .option("--where <cel>", "only where a CEL condition over `event` holds");
+    .option("--since <when>", "not before: 15m (ago), or a time", pointInTime);
 }
 
 async function list({ out, master }: Session, filter: EventsFilter): Promise<void> {
   const { events } = await master.events(filter);
   out.list(events, { columns, row: (event) => cells(out, event), empty: "No such event." });
+}
+
+async function count({ out, master }: Session, filter: CountFilter): Promise<void> {
+  const { by, total, counts } = await master.count(filter);
+  const shown = counts.reduce((sum, { events }) => sum + events, 0);
+  const cell = (key: string): Cell => (by === "severity" ? styled(key) : by === "hour" ? out.time(key) : key);
+  out.list(counts, {
+    columns: [{ title: "EVENTS", align: "right" }, { title: by.toUpperCase() }],
+    row: ({ key, events }) => [String(events), cell(key)],
+    empty: "No such event.",
+  });
+  if (!out.json && counts.length > 0)
+    out.notice(shown === total ? `${total} in all` : `${total} in all; ${total - shown} of them have no line here: --limit shows more`);
 }
 
 function cells(out: Output, { time, type, severity, agent, subject, id }: EventView): Cell[] {

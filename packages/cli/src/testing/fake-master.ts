@@ -9,6 +9,7 @@ import {
   cancelRequest,
   agentView,
   chainView,
+  countView,
   errorView,
   eventsView,
   eventView,
@@ -171,6 +172,17 @@ const routes: Record<string, Route> = {
   "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false, presence: "lost" }] } },
   "GET /v1/agents/web1": { schema: agentView, value: agent },
   "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event] } },
+  "GET /v1/events/count": {
+    schema: countView,
+    value: {
+      by: "type",
+      total: 1_250,
+      counts: [
+        { key: "file.changed", events: 1_200 },
+        { key: "cpu.high", events: 41 },
+      ],
+    },
+  },
   "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [] } },
   "GET /v1/events/web1%3Ami4k2x%3A43": {
     schema: chainView,

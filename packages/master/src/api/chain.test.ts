@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Database } from "../store/database.ts";
 import type { ExecutionReport } from "@needfire/shared/action";
-import type { IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Task } from "@needfire/shared/task";
-import { batchesOf, incoming, temporaryDirectory } from "../fixture.ts";
+import { temporaryDirectory } from "../fixture.ts";
+import { batch, numbered } from "../journal/journal-fixture.ts";
 import { JournalWriter } from "../journal/sqlite.ts";
 import { StoreWriter } from "../store/sqlite.ts";
 import { someExecution, someTask } from "../store/store.conformance.ts";
@@ -47,16 +47,16 @@ const report: ExecutionReport = {
   ended: 1_004,
 };
 
-const story: IncomingEvent[] = [
-  incoming(1, { type: "file.drifted", subject: "/a", time: 1_000, data: { changes: ["content", "mode"] } }),
-  incoming(2, { type: "execution.finished", time: 1_004, cause: execution.id, data: { outcome: "succeeded" } }),
-  incoming(3, { type: "task.resolved", time: 1_005, cause: task.id, data: { reason: "done" } }),
-  incoming(4, { type: "app.reloaded", time: 1_006, cause: execution.id, data: {} }),
-  incoming(5, { type: "unrelated.event", time: 1_007 }),
+const story = [
+  numbered(1, { type: "file.drifted", subject: "/a", time: 1_000, data: { changes: ["content", "mode"] } }),
+  numbered(2, { type: "execution.finished", time: 1_004, cause: execution.id, data: { outcome: "succeeded" } }),
+  numbered(3, { type: "task.resolved", time: 1_005, cause: task.id, data: { reason: "done" } }),
+  numbered(4, { type: "app.reloaded", time: 1_006, cause: execution.id, data: {} }),
+  numbered(5, { type: "unrelated.event", time: 1_007 }),
 ];
 
 function told(s: ReturnType<typeof setting>) {
-  s.journal.append(batchesOf(story));
+  s.journal.append([batch(story)]);
   s.store.commitAll([
     {
       now: 1,
@@ -105,8 +105,8 @@ test("an event of which nothing came and that came of nothing is a chain of itse
 test("a chain ends where a cause is not known, and says when it is cut", async (t) => {
   const s = setting(t);
   const gone = executionId(taskId("gone", "x"), 1);
-  const effects = Array.from({ length: 150 }, (_value, index) => incoming(index + 2, { cause: root }));
-  s.journal.append(batchesOf([incoming(1, { cause: gone }), ...effects]));
+  const effects = Array.from({ length: 150 }, (_value, index) => numbered(index + 2, { cause: root }));
+  s.journal.append([batch([numbered(1, { cause: gone }), ...effects])]);
   const { chain, cut } = await s.chain(root);
   assert.equal(chain[0]?.id, root);
   assert.equal(cut, true);

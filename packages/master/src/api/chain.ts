@@ -14,6 +14,7 @@ import type { History } from "../worker-history.ts";
 const linksMax = 500;
 const causesMax = 100;
 const effectsOfOneMax = 100;
+const clockSetBackMsMax = 86_400_000;
 
 /** `cut`: there are more links than are shown. */
 export async function causalChain(history: Remote<History>, asked: Event): Promise<{ chain: ChainLink[]; cut: boolean }> {
@@ -53,7 +54,7 @@ class Walk {
     const title = event.subject === undefined ? event.type : `${event.type} ${event.subject}`;
     if (!this.#add({ depth, kind: "event", id: event.id, time: event.time, title, detail: eventDetail(event) })) return;
     for (const task of await this.#history.tasksOfEvent(event.id)) await this.#task(task, depth + 1);
-    for (const effect of await this.#causedBy(event.id)) await this.event(effect, depth + 1);
+    for (const effect of await this.#causedBy(event.id, event.received)) await this.event(effect, depth + 1);
   }
 
   async #task(task: Task, depth: number): Promise<void> {
@@ -64,7 +65,8 @@ class Walk {
     for (const execution of await this.#history.executions(task.id)) {
       parts.push({ time: execution.sent ?? execution.created, show: () => this.#execution(execution, depth + 1) });
     }
-    for (const event of await this.#causedBy(task.id)) parts.push({ time: event.time, show: () => this.event(event, depth + 1) });
+    for (const event of await this.#causedBy(task.id, task.created))
+      parts.push({ time: event.time, show: () => this.event(event, depth + 1) });
     for (const part of parts.toSorted((a, b) => a.time - b.time)) await part.show();
   }
 
@@ -72,11 +74,12 @@ class Walk {
     const title = `${execution.action} on ${execution.agent}${execution.purpose === "verify" ? " (verification)" : ""}`;
     if (!this.#add({ depth, kind: "execution", id: execution.id, time: execution.created, title, detail: executionDetail(execution) }))
       return;
-    for (const effect of await this.#causedBy(execution.id)) await this.event(effect, depth + 1);
+    for (const effect of await this.#causedBy(execution.id, execution.created)) await this.event(effect, depth + 1);
   }
 
-  async #causedBy(cause: string): Promise<Event[]> {
-    const found = await this.#history.causedBy(cause, effectsOfOneMax + 1);
+  /** `since`: when the cause was there. The master's clock may have been set back meanwhile, but hardly by more than this allows for. */
+  async #causedBy(cause: string, since: number): Promise<Event[]> {
+    const found = await this.#history.causedBy(cause, effectsOfOneMax + 1, since - clockSetBackMsMax);
     if (found.length > effectsOfOneMax) this.cut = true;
     return found.slice(0, effectsOfOneMax);
   }

@@ -193,6 +193,16 @@ function buildServer(options: ApiOptions) {
     request.raw.once("close", () => stream.destroy());
     return reply.type("application/x-ndjson").send(stream);
   });
+  server.get(
+    "/v1/events/count",
+    { schema: { querystring: schemas.countQuery, response: { 200: schemas.countView } } },
+    async ({ query }) => {
+      const { by, agent, type, limit } = query;
+      const counts = await history.tally({ by, agent, type, ...timesOf(query, clock.now()) });
+      const total = counts.reduce((sum, { events }) => sum + events, 0);
+      return { by, total, counts: counts.slice(0, limit) };
+    },
+  );
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
     const event = await history.get(request.params.id);
     if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
@@ -238,6 +248,11 @@ function buildServer(options: ApiOptions) {
 }
 
 function eventQuery(query: schemas.EventsQuery, now: number): EventQuery {
+  return { agent: query.agent, type: query.type, ...timesOf(query, now), where: query.where, limit: query.limit };
+}
+
+/** Throws `BAD_REQUEST`. */
+function timesOf(query: { since?: string; until?: string }, now: number): Pick<EventQuery, "since" | "until"> {
   const at = (name: "since" | "until") => {
     const text = query[name];
     const time = text === undefined ? undefined : parseWhen(text, now);
@@ -246,7 +261,7 @@ function eventQuery(query: schemas.EventsQuery, now: number): EventQuery {
     }
     return time;
   };
-  return { agent: query.agent, type: query.type, since: at("since"), until: at("until"), where: query.where, limit: query.limit };
+  return { since: at("since"), until: at("until") };
 }
 
 /** Oldest first, the newest of them when there are more than a page. */

@@ -2,6 +2,7 @@
  * The journal: the master's durable, ordered log of events. An interface, because a second implementation is coming (JetStream); every
  * one runs the suite in `journal.conformance.ts`.
  */
+import type { CountKey } from "@needfire/shared/api";
 import type { Event, Severity } from "@needfire/shared/event";
 import type { Arrival, WireEvent } from "@needfire/shared/wire-event";
 
@@ -17,11 +18,8 @@ export interface EventQuery {
   limit: number;
 }
 
-export const tallyKeys = ["type", "agent", "severity", "hour"] as const;
-export type TallyKey = (typeof tallyKeys)[number];
-
 export interface TallyQuery extends Pick<EventQuery, "agent" | "type" | "since" | "until"> {
-  by: TallyKey;
+  by: CountKey;
 }
 
 /** How many events there are of a key. `key`: a type, an agent, a severity; of an hour its beginning, RFC 3339. */

@@ -17,6 +17,8 @@ export interface Partition {
   state: PartitionState;
   first: number;
   last: number;
+  /** As many as there are positions, but where a damaged database was salvaged. */
+  events: number;
   timeMin: number;
   timeMax: number;
   receivedMin: number;
@@ -32,6 +34,8 @@ export interface Origin {
   epoch: string;
   marks: Record<Severity, number>;
 }
+
+export type Names = Pick<Origin, "agent" | "epoch">;
 
 /** The columns of an event, in the order of every `SELECT` and `INSERT`. */
 export const eventColumns = "position, origin, sequence, type, time, received, severity, subject, beacon, cause, data";
@@ -82,7 +86,8 @@ const migrations = [
    CREATE UNIQUE INDEX origin_epoch ON origin (agent, epoch);
    CREATE TABLE partition (
      number INTEGER PRIMARY KEY, state TEXT NOT NULL CHECK (state IN ('live', 'closed', 'sealed')),
-     first INTEGER NOT NULL, last INTEGER, time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
+     first INTEGER NOT NULL, last INTEGER, events INTEGER NOT NULL,
+     time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
    ) STRICT;
    ${createTable(1)};
    INSERT INTO origin (agent, epoch, critical, high, normal, low)
@@ -93,7 +98,9 @@ const migrations = [
        CASE severity WHEN 'critical' THEN 0 WHEN 'high' THEN 1 WHEN 'normal' THEN 2 ELSE 3 END,
        subject, beacon, cause, pack_json(data)
      FROM event JOIN origin USING (agent, epoch) ORDER BY event.position;
-   INSERT INTO partition (number, state, first) SELECT 1, 'live', coalesce(min(position), 1) FROM event;
+   INSERT INTO partition
+     SELECT 1, 'live', coalesce(min(position), 1), max(position), count(*), min(time), max(time), min(received), max(received), sum(length(data))
+     FROM event_1;
    DROP TABLE event;`,
 ] as const;
 
@@ -106,13 +113,13 @@ export function migrateJournal(database: Database): void {
 /** A row of an event table as an array, in the order of `eventColumns`. */
 export type EventRow = SQLInputValue[];
 
-export function eventOfRow(row: EventRow, { agent, epoch }: Pick<Origin, "agent" | "epoch">): Event {
+export function eventOfRow(row: EventRow, { agent, epoch }: Names): Event {
   const [position, , sequence, type, time, received, severity, subject, beacon, cause, data] = row;
   const wire = [sequence, type, time, severities[Number(severity)], subject, beacon, cause, data] as WireEvent;
   return eventOfWire({ agent, epoch, received: received as number }, wire, position as number);
 }
 
-/** In the order of their positions. A live one's last position and times are not in the catalogue: they change with each event. */
+/** In the order of their positions. */
 export function readCatalogue(connection: DatabaseSync): Partition[] {
   return connection
     .prepare("SELECT * FROM partition ORDER BY number")
@@ -126,20 +133,13 @@ function partitionOfRow(row: Record<string, unknown>): Partition {
     state: row["state"] as PartitionState,
     first: Number(row["first"]),
     last: row["last"] === null ? Number(row["first"]) - 1 : Number(row["last"]),
+    events: Number(row["events"]),
     timeMin: numberOr(row["time_min"], Number.POSITIVE_INFINITY),
     timeMax: numberOr(row["time_max"], Number.NEGATIVE_INFINITY),
     receivedMin: numberOr(row["received_min"], Number.POSITIVE_INFINITY),
     receivedMax: numberOr(row["received_max"], Number.NEGATIVE_INFINITY),
     bytes: Number(row["bytes"] ?? 0),
   };
-}
-
-/** What the catalogue does not say of a partition that is a table: counted from its rows. */
-export function measure(connection: DatabaseSync, partition: Partition): Partition {
-  const sql = `SELECT max(position) AS last, min(time) AS time_min, max(time) AS time_max, min(received) AS received_min,
-    max(received) AS received_max, sum(length(data)) AS bytes FROM ${tableOf(partition.number)}`;
-  const row = connection.prepare(sql).get() ?? {};
-  return { ...partitionOfRow({ ...row, number: partition.number, first: partition.first }), state: partition.state };
 }
 
 function numberOr(value: unknown, otherwise: number): number {

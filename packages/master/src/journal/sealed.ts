@@ -2,9 +2,9 @@
  * A sealed partition, open for reading: a file that never changes. What it is written as: seal.ts.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { CountKey } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import type { TallyKey } from "./journal.ts";
-import { eventColumns, eventOfRow, type EventRow, type Origin, readOrigins } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type Names } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 import { addCount, type Counts, keyColumns, keyText } from "./tables.ts";
@@ -19,7 +19,8 @@ type Ids = number[] | undefined;
 
 export class Sealed {
   readonly #connection: DatabaseSync;
-  readonly #origins: ReadonlyMap<number, Origin>;
+  /** Those that have been asked for. */
+  readonly #origins = new Map<number, Names>();
   readonly #types: ReadonlyMap<number, string>;
   readonly #statements = new Map<string, StatementSync>();
   readonly #timeMin: number;
@@ -30,9 +31,8 @@ export class Sealed {
   constructor(file: string) {
     this.#connection = new DatabaseSync(file, { readOnly: true });
     try {
-      this.#origins = new Map(readOrigins(this.#connection).map((origin) => [origin.id, origin]));
       this.#types = new Map((this.#all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
-      const [row] = this.#all("SELECT time_min, time_max, last - first + 1 FROM partition") as [number, number, number][];
+      const [row] = this.#all("SELECT time_min, time_max, events FROM partition") as [number, number, number][];
       if (row === undefined) throw new Error(`${file} has no partition`);
       [this.#timeMin, this.#timeMax, this.#events] = row;
     } catch (error) {
@@ -61,11 +61,9 @@ export class Sealed {
   }
 
   find({ agent, epoch, sequence }: { agent: string; epoch: string; sequence: number }): Event | undefined {
-    for (const origin of this.#origins.values()) {
-      if (origin.agent === agent && origin.epoch === epoch)
-        return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin.id, sequence)[0];
-    }
-    return undefined;
+    const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
+    if (origin === undefined) return undefined;
+    return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin[0], sequence)[0];
   }
 
   /** In order. */
@@ -74,7 +72,7 @@ export class Sealed {
   }
 
   /** Whole hours from the tallies, the rest from the index by time. */
-  count(question: Question, by: TallyKey, counts: Counts): void {
+  count(question: Question, by: CountKey, counts: Counts): void {
     const origins = this.#originIds(question.agent);
     const types = this.#typeIds(question.type);
     if (origins?.length === 0 || types?.length === 0) return;
@@ -147,17 +145,26 @@ export class Sealed {
     this.#add(by, counts, this.#all(sql, from, to, ...listsOf(types, origins)));
   }
 
-  #add(by: TallyKey, counts: Counts, rows: unknown[][]): void {
+  #add(by: CountKey, counts: Counts, rows: unknown[][]): void {
     for (const [id, events] of rows as [number, number][]) {
-      const named = { type: this.#types.get(id) ?? "", agent: this.#origins.get(id)?.agent ?? "", code: id };
+      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origin(id).agent : "", code: id };
       addCount(counts, keyText(by, named), events);
     }
   }
 
   #originIds(agent: Pattern | undefined): Ids {
-    return agent === undefined
-      ? undefined
-      : [...this.#origins.values()].filter((origin) => agent.accepts(origin.agent)).map(({ id }) => id);
+    if (agent === undefined) return undefined;
+    if (agent.exact !== undefined) return (this.#all("SELECT id FROM origin WHERE agent = ?", agent.exact) as [number][]).map(([id]) => id);
+    return (this.#all("SELECT id, agent FROM origin") as [number, string][]).filter(([, name]) => agent.accepts(name)).map(([id]) => id);
+  }
+
+  #origin(id: number): Names {
+    let origin = this.#origins.get(id);
+    if (origin === undefined) {
+      const [agent, epoch] = this.#get("SELECT agent, epoch FROM origin WHERE id = ?", id) as [string, string];
+      this.#origins.set(id, (origin = { agent, epoch }));
+    }
+    return origin;
   }
 
   #typeIds(type: Pattern | undefined): Ids {
@@ -170,7 +177,7 @@ export class Sealed {
 
   #event(row: EventRow): Event {
     row[3] = this.#types.get(row[3] as number)!;
-    return eventOfRow(row, this.#origins.get(row[1] as number)!);
+    return eventOfRow(row, this.#origin(row[1] as number));
   }
 
   #get(sql: string, ...values: SQLInputValue[]): unknown[] {
@@ -194,7 +201,7 @@ export class Sealed {
 
 /** `from`, `to`: hours or times. */
 interface Counting {
-  by: TallyKey;
+  by: CountKey;
   origins: Ids;
   types: Ids;
   counts: Counts;

@@ -15,7 +15,7 @@ import { Sealed } from "./sealed.ts";
 import { type Counts, Tables } from "./tables.ts";
 
 /** Sealed files that are held open: each costs a descriptor and a small cache. */
-const openMax = 100;
+const openMax = 200;
 
 export interface ReaderOptions {
   file: string;
@@ -50,7 +50,7 @@ export class SqliteJournalReader {
       return false;
     };
     this.#newestFirst({
-      wants: (partition) => mayHave(partition, question),
+      wants: ({ timeMin, timeMax }) => question.meets(timeMin, timeMax),
       table: (partition) => take(this.#tables.select(partition, question)),
       sealed: (sealed) => take(sealed.select(question)),
     });
@@ -73,7 +73,7 @@ export class SqliteJournalReader {
   causedBy(cause: string, limit: number, since = Number.NEGATIVE_INFINITY): Event[] {
     const found: Event[][] = [];
     this.#newestFirst({
-      wants: ({ state, receivedMax }) => state === "live" || receivedMax >= since,
+      wants: ({ receivedMax }) => receivedMax >= since,
       table: (partition) => {
         found.push(this.#tables.causedBy(partition, cause, limit));
         return false;
@@ -91,7 +91,7 @@ export class SqliteJournalReader {
     const question = new Question(query);
     const counts: Counts = new Map();
     this.#newestFirst({
-      wants: (partition) => mayHave(partition, question),
+      wants: ({ timeMin, timeMax }) => question.meets(timeMin, timeMax),
       table: (partition) => {
         this.#tables.count(partition, question, by, counts);
         return false;
@@ -106,13 +106,9 @@ export class SqliteJournalReader {
     return tallies.toSorted((a, b) => (by === "hour" ? 0 : b.events - a.events) || inOrder(a, b));
   }
 
-  /** Of the events that the journal still has. Positions have no gaps. */
+  /** Of the events that the journal still has. */
   count(): number {
-    return this.#snapshot((partitions) => {
-      const live = partitions.at(-1);
-      if (live === undefined) return 0;
-      return (this.#tables.last(live) ?? live.first - 1) - partitions[0]!.first + 1;
-    });
+    return this.#snapshot((partitions) => partitions.reduce((sum, { events }) => sum + events, 0));
   }
 
   close(): void {
@@ -177,9 +173,4 @@ interface Visits {
   wants(partition: Partition): boolean;
   table(partition: Partition): boolean;
   sealed(sealed: Sealed): boolean;
-}
-
-/** What the catalogue rules out. The live partition's times are not in it. */
-function mayHave({ state, timeMin, timeMax }: Partition, question: Question): boolean {
-  return state === "live" || question.meets(timeMin, timeMax);
 }

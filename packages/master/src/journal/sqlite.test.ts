@@ -17,7 +17,17 @@ test("a full partition is closed, and the catalogue knows its positions and time
   writer.append([batch([3], { received: 80 })]);
   const [closed, live] = writer.partitions();
   const { bytes, ...rest } = closed!;
-  assert.deepEqual(rest, { number: 1, state: "closed", first: 1, last: 2, timeMin: 20, timeMax: 50, receivedMin: 70, receivedMax: 70 });
+  assert.deepEqual(rest, {
+    number: 1,
+    state: "closed",
+    first: 1,
+    last: 2,
+    events: 2,
+    timeMin: 20,
+    timeMax: 50,
+    receivedMin: 70,
+    receivedMax: 70,
+  });
   assert.ok(bytes > 0);
   assert.deepEqual([live?.number, live?.state, live?.first, live?.last], [2, "live", 3, 3]);
   writer.close();

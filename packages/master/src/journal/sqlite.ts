@@ -16,7 +16,6 @@ import {
   eventColumns,
   eventOfRow,
   type EventRow,
-  measure,
   migrateJournal,
   type Partition,
   readCatalogue,
@@ -24,10 +23,11 @@ import {
   sealedFile,
   tableOf,
 } from "./partition.ts";
+import { repairCatalogue } from "./repair.ts";
 import { Sealed } from "./sealed.ts";
 
-/** A live partition with more events than this is closed before the next batch. */
-const partitionEventsMax = 250_000;
+/** A live partition with more events than this is closed before the next batch: what a question may have to go through without an index. */
+const partitionEventsMax = 100_000;
 /** A live partition whose first event came longer ago than this is closed before the next batch. */
 const partitionAgeMaxMs = 86_400_000;
 /** Rows to an `INSERT`; what is left over goes in powers of two. */
@@ -51,16 +51,22 @@ export class JournalWriter implements Journal {
   /** Of the live table, by their number of rows. */
   #inserts = new Map<number, StatementSync>();
   readonly #values: SQLInputValue[] = [];
+  readonly #update: StatementSync;
 
+  /** A damaged database was salvaged: then the store must have its tables by now, since the engine's place in the journal is among them. */
   constructor(database: Database, { partitionEventsMax: eventsMax = partitionEventsMax }: JournalOptions = {}) {
     this.#database = database;
     this.#directory = sealedDirectory(database.file);
     this.#eventsMax = eventsMax;
     migrateJournal(database);
+    if (database.damage !== undefined && database.damage.repaired !== true) repairCatalogue(database, database.damage);
+    this.#update = database.connection.prepare(
+      `UPDATE partition SET state = ?, last = ?, events = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
+       WHERE number = ?`,
+    );
     this.#origins = new Origins(database.connection);
     this.#partitions = readCatalogue(database.connection);
-    this.#live = measure(database.connection, this.#partitions.at(-1)!);
-    this.#partitions[this.#partitions.length - 1] = this.#live;
+    this.#live = this.#partitions.at(-1)!;
   }
 
   /** The sealed, closed and live partitions as they are now, in order. */
@@ -80,6 +86,7 @@ export class JournalWriter implements Journal {
         () => {
           const done = batches.map((batch) => this.#place(batch));
           this.#insertRows();
+          if (this.#live.last !== live.last) this.#catalogue(this.#live);
           this.#origins.write();
           return done;
         },
@@ -160,6 +167,7 @@ export class JournalWriter implements Journal {
       live.bytes += data.length;
       if (values.length === rowsPerInsert * eventColumnCount) this.#insertRows();
     }
+    live.events += events.length - skipped;
     if (received < live.receivedMin) live.receivedMin = received;
     if (received > live.receivedMax) live.receivedMax = received;
     this.#origins.move(origin, lane, events.at(-1)![0]);
@@ -188,27 +196,28 @@ export class JournalWriter implements Journal {
   }
 
   #isOver(now: number): boolean {
-    const { first, last, receivedMin } = this.#live;
-    return last - first + 1 >= this.#eventsMax || (last >= first && now - receivedMin > partitionAgeMaxMs);
+    const { events, receivedMin } = this.#live;
+    return events >= this.#eventsMax || (events > 0 && now - receivedMin > partitionAgeMaxMs);
   }
 
   /** Closes the live partition and begins the next one. */
   #rotate(): void {
     this.#insertRows();
-    const { connection } = this.#database;
     const closed = this.#live;
     closed.state = "closed";
-    connection
-      .prepare(
-        `UPDATE partition SET state = 'closed', last = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
-         WHERE number = ?`,
-      )
-      .run(closed.last, closed.timeMin, closed.timeMax, closed.receivedMin, closed.receivedMax, closed.bytes, closed.number);
+    this.#catalogue(closed);
     this.#live = emptyPartition(closed.number + 1, closed.last + 1);
     this.#partitions.push(this.#live);
     this.#inserts.clear();
+    const { connection } = this.#database;
     connection.exec(createTable(this.#live.number));
-    connection.prepare("INSERT INTO partition (number, state, first) VALUES (?, 'live', ?)").run(this.#live.number, this.#live.first);
+    connection
+      .prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)")
+      .run(this.#live.number, this.#live.first);
+  }
+
+  #catalogue({ number, state, last, events, timeMin, timeMax, receivedMin, receivedMax, bytes }: Partition): void {
+    this.#update.run(state, last, events, timeMin, timeMax, receivedMin, receivedMax, bytes, number);
   }
 
   #readPartition({ number, state }: Partition, after: number, limit: number): Event[] {
@@ -235,6 +244,7 @@ function emptyPartition(number: number, first: number): Partition {
     state: "live",
     first,
     last: first - 1,
+    events: 0,
     timeMin: Number.POSITIVE_INFINITY,
     timeMax: Number.NEGATIVE_INFINITY,
     receivedMin: Number.POSITIVE_INFINITY,

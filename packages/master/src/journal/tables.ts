@@ -3,14 +3,12 @@
  * and what SQLite can decide of a row it decides.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
-import type { TallyKey } from "./journal.ts";
-import { eventColumns, eventOfRow, type EventRow, type Origin, type Partition, tableOf } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type Names, type Partition, tableOf } from "./partition.ts";
 import type { Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
-
-type Names = Pick<Origin, "agent" | "epoch">;
 
 /** Counts of a tally by their key. */
 export type Counts = Map<string, number>;
@@ -54,7 +52,7 @@ export class Tables {
     return rows.map((row) => eventOfRow(row, this.#origin(row[1] as number)));
   }
 
-  count({ number }: Partition, question: Question, by: TallyKey, counts: Counts): void {
+  count({ number }: Partition, question: Question, by: CountKey, counts: Counts): void {
     const { conditions, values } = this.#conditions(question);
     const sql = `SELECT type, origin, ${by === "severity" || by === "hour" ? keyColumns[by] : "NULL"} AS key, count(*)
       FROM ${tableOf(number)} ${whereOf(conditions)} GROUP BY 1, 2, 3`;
@@ -63,12 +61,6 @@ export class Tables {
       if (question.type?.accepts(type) === false || question.agent?.accepts(agent) === false) continue;
       addCount(counts, keyText(by, { type, agent, code: key ?? 0 }), events);
     }
-  }
-
-  /** The highest position of a table, or undefined when it is empty. */
-  last({ number }: Partition): number | undefined {
-    const [last] = this.#rows(`SELECT max(position) FROM ${tableOf(number)}`).get() as unknown as [number | null];
-    return last ?? undefined;
   }
 
   /** What SQL can decide: exact names and times. Globs are left to whoever asks. */
@@ -105,7 +97,7 @@ export class Tables {
 /** The hour of a time is counted from the epoch. */
 export const keyColumns = { severity: "severity", hour: `CAST(floor(time / ${tallyMs}) AS INTEGER)` } as const;
 
-export function keyText(by: TallyKey, { type, agent, code }: { type: string; agent: string; code: number }): string {
+export function keyText(by: CountKey, { type, agent, code }: { type: string; agent: string; code: number }): string {
   switch (by) {
     case "type":
       return type;

@@ -5,6 +5,7 @@
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { NeedfireError } from "@needfire/shared/errors";
+import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
   file: string;
@@ -15,6 +16,8 @@ export interface DatabaseOptions {
 export class Database {
   readonly connection: DatabaseSync;
   readonly file: string;
+  /** The file was found damaged, and salvaged: somebody must tell of it. */
+  damage: Damage | undefined;
   readonly #lock: DatabaseSync;
   readonly #full: boolean;
   #synchronous: "FULL" | "NORMAL" = "NORMAL";
@@ -26,13 +29,20 @@ export class Database {
     this.file = file;
     this.#full = synchronous === "FULL";
     this.#lock = lockState(`${file}.lock`);
-    this.connection = new DatabaseSync(file, { timeout: 5_000 });
+    try {
+      mend(file, Date.now());
+      this.connection = new DatabaseSync(file, { timeout: 5_000 });
+    } catch (error) {
+      this.#lock.close();
+      throw error;
+    }
     this.connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
     this.connection.exec(
       `CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
        CREATE TABLE IF NOT EXISTS sync (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
        INSERT OR IGNORE INTO sync (id, count) VALUES (1, 0)`,
     );
+    this.damage = untoldDamage(this.connection);
   }
 
   /**
@@ -63,7 +73,7 @@ export class Database {
   /** Applies the migrations of a component that are missing, each once and in order. They are numbered by their place and never edited. */
   migrate(component: string, migrations: readonly string[]): void {
     const row = this.connection.prepare("SELECT version FROM migration WHERE component = ?").get(component);
-    const done = Number(row?.["version"] ?? 0);
+    const done = row === undefined ? this.#present(component, migrations) : Number(row["version"]);
     for (const [index, sql] of migrations.entries()) {
       if (index < done) continue;
       this.transaction(
@@ -74,6 +84,22 @@ export class Database {
         { durable: true },
       );
     }
+  }
+
+  /** How many migrations must have been applied, by the tables that are there: after damage nothing else may say it. */
+  #present(component: string, migrations: readonly string[]): number {
+    if (this.damage === undefined) return 0;
+    const isThere = this.connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?");
+    const done = migrations.findLastIndex((sql) => isThere.get(/CREATE TABLE (\w+)/.exec(sql)?.[1] ?? "") !== undefined) + 1;
+    if (done > 0) this.connection.prepare("INSERT INTO migration (component, version) VALUES (?, ?)").run(component, done);
+    return done;
+  }
+
+  /** The damage has been told of, durably. */
+  forgetDamage(): void {
+    if (this.damage === undefined) return;
+    this.transaction(() => this.connection.exec(`DROP TABLE ${noteTable}`), { durable: true });
+    this.damage = undefined;
   }
 
   close(): void {

@@ -51,3 +51,42 @@ test("history lists tasks newest first, by agent, reactor and state, and an even
   assert.equal(reader.countTasks(), 3);
   assert.deepEqual(reader.firings(), [{ reactor: "tidy", firings: 3, last: 3 }]);
 });
+
+test("tasks that ended before a time go with their executions, oldest first; what is open stays, however old", (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = open(directory);
+  const reader = new SqliteStoreReader({ file: file(directory) });
+  t.after(() => {
+    reader.close();
+    writer.close();
+  });
+  const resolved = { state: "resolved", verified: true } as const;
+  const made = (number: number, status?: Parameters<typeof someTask>[1], updated = number) => {
+    const task = { ...someTask(`web1:e1:${number}`, status), created: number, updated };
+    return { isNew: true, task, effects: [{ kind: "execute" as const, execution: someExecution(task) }] };
+  };
+  const changes = [
+    made(1, resolved),
+    made(2),
+    made(3, resolved),
+    made(4, resolved),
+    made(5, resolved, 20),
+    made(6, resolved),
+    made(11, resolved),
+  ];
+  writer.commitAll([{ now: 1, changes }]);
+  // All have their report but number 3, whose command may still run somewhere.
+  const reports = [1, 2, 4, 5, 6, 11].map((number) => {
+    const { id: execution, action } = someExecution(someTask(`web1:e1:${number}`));
+    return { kind: "record" as const, report: { execution, action, outcome: "succeeded" as const, changed: true, started: 1, ended: 2 } };
+  });
+  writer.commitAll([{ now: 1, changes: [{ isNew: false, task: changes[0]!.task, effects: reports }] }]);
+  const left = () => reader.tasks({ limit: 10 }).map(({ created }) => created);
+  assert.equal(writer.forgetTasks(10, 2), 2);
+  assert.deepEqual(left(), [11, 6, 5, 3, 2]);
+  assert.equal(writer.forgetTasks(10, 2), 1);
+  assert.equal(writer.forgetTasks(10, 2), 0);
+  assert.deepEqual(left(), [11, 5, 3, 2]);
+  assert.deepEqual(reader.executions(changes[0]!.task.id), []);
+  assert.equal(reader.executions(changes[1]!.task.id).length, 1);
+});

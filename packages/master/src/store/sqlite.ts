@@ -91,6 +91,25 @@ export class StoreWriter {
     return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
   }
 
+  /** Removes tasks that ended before a time, oldest first, and their executions. Returns how many tasks. */
+  forgetTasks(before: number, limit: number): number {
+    const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND state NOT IN ('running', 'verifying')
+      AND NOT EXISTS (SELECT 1 FROM execution WHERE task = task.id AND report IS NULL) ORDER BY created LIMIT ?`;
+    return this.#database.transaction(
+      () => {
+        const ids = this.#prepare(sql)
+          .all(before, before, limit)
+          .map((row) => String(row["id"]));
+        for (const id of ids) {
+          this.#run("DELETE FROM execution WHERE task = ?", id);
+          this.#run("DELETE FROM task WHERE id = ?", id);
+        }
+        return ids.length;
+      },
+      { durable: false },
+    );
+  }
+
   close(): void {
     this.#database.close();
   }

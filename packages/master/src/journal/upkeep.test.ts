@@ -1,0 +1,347 @@
+import assert from "node:assert/strict";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import fc from "fast-check";
+import type { CountKey } from "@needfire/shared/api";
+import { isoTime } from "@needfire/shared/clock";
+import type { Event } from "@needfire/shared/event";
+import { globMatcher } from "@needfire/shared/glob";
+import type { MasterEventDraft } from "@needfire/shared/task";
+import { temporaryDirectory, TestClock } from "../fixture.ts";
+import { batch, databaseFile, numbered, openWriter } from "./journal-fixture.ts";
+import { type Partition, sealedDirectory, sealedFile } from "./partition.ts";
+import { seal, type SealStep } from "./seal.ts";
+import { SqliteJournalReader } from "./sqlite-reader.ts";
+import type { JournalWriter } from "./sqlite.ts";
+import { type Retention, Upkeep } from "./upkeep.ts";
+
+const hour = 3_600_000;
+const keepAll: Retention = { keepMs: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER };
+
+interface Keeping {
+  directory: string;
+  journal: JournalWriter;
+  retention?: Retention;
+  clock?: TestClock;
+  seal?: (partition: Partition) => Promise<number>;
+  emit?: (event: MasterEventDraft) => Promise<unknown>;
+}
+
+function upkeepOf({ directory, journal, retention = keepAll, clock = new TestClock(), seal: sealing, emit }: Keeping) {
+  const database = databaseFile(directory);
+  const emitted: MasterEventDraft[] = [];
+  const forgotten: number[] = [];
+  const errors: string[] = [];
+  const upkeep = new Upkeep({
+    journal,
+    directory: sealedDirectory(database),
+    seal: sealing ?? (async (partition) => seal({ database, partition })),
+    emit: emit ?? (async (event) => emitted.push(event)),
+    forgetTasks: (before) => {
+      forgotten.push(before);
+      return 0;
+    },
+    retention,
+    clock,
+    log: { debug: () => {}, warn: () => {}, error: (facts) => errors.push(JSON.stringify(facts)) },
+  });
+  return { upkeep, emitted, forgotten, errors };
+}
+
+/** Rounds enough for all that waits. */
+async function sealAll(keeping: Keeping) {
+  const made = upkeepOf(keeping);
+  for (let round = 0; round < keeping.journal.partitions().length + 3; round++) await made.upkeep.tick();
+  return made;
+}
+
+const states = (journal: JournalWriter) => journal.partitions().map(({ state }) => state);
+
+/** Asks everything that can be asked, and compares it with what the events themselves say. */
+function assertAnswers(directory: string, events: readonly Event[]): void {
+  const damaged: number[] = [];
+  const reader = new SqliteJournalReader({ file: databaseFile(directory), onDamaged: (number) => damaged.push(number) });
+  const newest = events.toReversed();
+  const idsOf = (found: readonly Event[]) => found.map(({ id }) => id);
+  assert.equal(reader.count(), events.length);
+  assert.deepEqual(reader.query({ limit: 1_000 }), newest);
+  for (const agent of [undefined, "web1", "web*", "none", "n*"]) {
+    for (const type of [undefined, "file.changed", "{file,cpu}.*", "no.such"]) {
+      for (const [since, until] of [[], [2.5 * hour], [undefined, 2.5 * hour], [hour, 3 * hour], [1.2 * hour, 1.3 * hour]]) {
+        const accepts = (event: Event) =>
+          (agent === undefined || globMatcher(agent)(event.agent)) &&
+          (type === undefined || globMatcher(type)(event.type)) &&
+          event.time >= (since ?? 0) &&
+          event.time <= (until ?? Infinity);
+        const question = { agent, type, since, until };
+        const expected = newest.filter(accepts);
+        assert.deepEqual(idsOf(reader.query({ ...question, limit: 1_000 })), idsOf(expected), JSON.stringify(question));
+        assert.deepEqual(idsOf(reader.query({ ...question, limit: 2 })), idsOf(expected.slice(0, 2)), JSON.stringify(question));
+        for (const by of ["type", "agent", "severity", "hour"] as const)
+          assert.deepEqual(reader.tally({ ...question, by }), tallyOf(expected, by), JSON.stringify({ ...question, by }));
+      }
+    }
+  }
+  assert.deepEqual(
+    idsOf(reader.query({ where: "event.data.n % 3 == 0", limit: 1_000 })),
+    idsOf(newest.filter(({ data }) => Number(data["n"]) % 3 === 0)),
+  );
+  for (const event of events) assert.deepEqual(reader.get(event.id), event);
+  const effects = events.filter(({ cause }) => cause !== undefined);
+  assert.deepEqual(idsOf(reader.causedBy("c", 1_000)), idsOf(effects));
+  assert.deepEqual(idsOf(reader.causedBy("c", 1)), idsOf(effects.slice(0, 1)));
+  assert.deepEqual(damaged, []);
+  reader.close();
+}
+
+function tallyOf(events: readonly Event[], by: CountKey) {
+  const counts = new Map<string, number>();
+  for (const event of events) {
+    const key = by === "hour" ? isoTime(Math.floor(event.time / hour) * hour) : event[by];
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  const tallies = [...counts].map(([key, count]) => ({ key, events: count }));
+  return tallies.toSorted((a, b) => (by === "hour" ? 0 : b.events - a.events) || (a.key < b.key ? -1 : 1));
+}
+
+const eventDraft = fc.record({
+  type: fc.constantFrom("file.changed", "file.created", "cpu.high"),
+  // Clocks of hosts differ: some stand at the beginning of time.
+  time: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5 * hour }), fc.constantFrom(hour, 2 * hour, 3 * hour)),
+  severity: fc.constantFrom("critical" as const, "normal" as const),
+  cause: fc.option(fc.constant("c"), { nil: undefined }),
+});
+const arrivals = fc.array(
+  fc.record({
+    agent: fc.constantFrom("web1", "web2", "db1"),
+    epoch: fc.constantFrom("e1", "e2"),
+    events: fc.array(eventDraft, { minLength: 1, maxLength: 4 }),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+/** Appends what was generated, numbered. */
+function fill(journal: JournalWriter, made: typeof arrivals extends fc.Arbitrary<infer T> ? T : never): void {
+  let sequence = journal.partitions().at(-1)!.last;
+  for (const { agent, epoch, events } of made) {
+    const numberedEvents = events.map(({ cause, ...draft }) => {
+      sequence++;
+      return numbered(sequence, { ...draft, ...(cause === undefined ? {} : { cause }), data: { n: sequence } });
+    });
+    journal.append([batch(numberedEvents, { agent, epoch })]);
+  }
+}
+
+test("every event is found exactly once by every kind of question, wherever a partition stands", async (t) => {
+  const steps = fc.array(fc.record({ arrivals, seals: fc.boolean(), reopens: fc.boolean() }), { minLength: 1, maxLength: 3 });
+  await fc.assert(
+    fc.asyncProperty(steps, async (made) => {
+      const directory = temporaryDirectory(t);
+      let journal = openWriter(directory, { partitionEventsMax: 5 });
+      for (const step of made) {
+        fill(journal, step.arrivals);
+        if (step.seals) await sealAll({ directory, journal });
+        if (step.reopens) {
+          journal.close();
+          journal = openWriter(directory, { partitionEventsMax: 5 });
+        }
+        assertAnswers(directory, journal.read(0, 1_000));
+      }
+      journal.close();
+    }),
+    { numRuns: 6 },
+  );
+});
+
+test("a crash at any step of sealing loses nothing and doubles nothing", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 4 });
+  for (let number = 1; number <= 10; number++)
+    journal.append([batch([numbered(number, { type: "file.changed", time: number * hour, ...(number % 2 === 0 ? { cause: "c" } : {}) })])]);
+  const events = journal.read(0, 100);
+  const [first] = journal.partitions();
+  const crashed = new Map<SealStep | "marked", string>();
+  // What a crash leaves is what the files hold at that moment.
+  const keep = (step: SealStep | "marked") => {
+    const copy = temporaryDirectory(t);
+    cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith("-shm") });
+    crashed.set(step, copy);
+  };
+  const bytes = seal({ database: databaseFile(directory), partition: first!, reached: keep });
+  journal.markSealed(first!.number, bytes);
+  keep("marked");
+  journal.close();
+  assert.equal(crashed.size, 6);
+  for (const [step, copy] of crashed) {
+    const after = openWriter(copy, { partitionEventsMax: 4 });
+    assert.deepEqual(after.read(0, 100), events, step);
+    assertAnswers(copy, events);
+    const { upkeep, errors } = await sealAll({ directory: copy, journal: after });
+    upkeep.start();
+    await upkeep.stop();
+    assert.deepEqual(states(after), ["sealed", "sealed", "live"], step);
+    assert.deepEqual(after.read(0, 100), events, step);
+    assertAnswers(copy, events);
+    assert.deepEqual(readdirSync(join(copy, "journal")).toSorted(), ["1.db", "2.db"]);
+    assert.deepEqual(errors, []);
+    after.close();
+  }
+});
+
+function tenHours(t: TestContext) {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 2 });
+  for (let number = 1; number <= 10; number++)
+    journal.append([batch([numbered(number, { time: number * hour })], { received: number * hour })]);
+  return { directory, journal };
+}
+
+test("what is older than retention goes, a whole partition at a time, and is told of", async (t) => {
+  const { directory, journal } = tenHours(t);
+  const retention = { ...keepAll, keepMs: 4 * hour };
+  const { emitted, forgotten } = await sealAll({ directory, journal, retention, clock: new TestClock(9 * hour) });
+  assert.deepEqual(
+    journal.read(0, 100).map(({ id }) => id),
+    [5, 6, 7, 8, 9, 10].map((number) => `web1:e1:${number}`),
+  );
+  assertAnswers(directory, journal.read(0, 100));
+  assert.deepEqual(readdirSync(join(directory, "journal")).toSorted(), ["3.db", "4.db"]);
+  assert.deepEqual(
+    emitted.map(({ type, data }) => [type, data["events"], data["from"], data["to"]]),
+    [
+      ["journal.trimmed", 2, "1970-01-01T01:00:00.000000Z", "1970-01-01T02:00:00.000000Z"],
+      ["journal.trimmed", 2, "1970-01-01T03:00:00.000000Z", "1970-01-01T04:00:00.000000Z"],
+    ],
+  );
+  assert.equal(forgotten.at(-1), 5 * hour, "tasks older than the oldest event may go");
+  assert.deepEqual(journal.append([batch([1, 10, 11], { received: 11 * hour })]), [{ skipped: 2, position: 11 }]);
+  journal.close();
+});
+
+test("what is too much for the disk goes, but never a table, nor the live partition", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  const sizes = journal.partitions().map(({ bytes }) => bytes);
+  const bytesMax = sizes.reduce((sum, bytes) => sum + bytes, 0) - 1;
+  await sealAll({ directory, journal, retention: { ...keepAll, bytesMax } });
+  assert.deepEqual(states(journal), ["sealed", "sealed", "sealed", "live"]);
+  await sealAll({ directory, journal, retention: { ...keepAll, bytesMax: 1 } });
+  assert.deepEqual(states(journal), ["live"]);
+  assertAnswers(directory, journal.read(0, 100));
+  journal.close();
+});
+
+test("a partition that cannot be told of stays", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  const emit = async () => {
+    throw new Error("the outbox is full");
+  };
+  const { upkeep, errors } = upkeepOf({ directory, journal, retention: { ...keepAll, bytesMax: 1 }, emit });
+  await upkeep.tick();
+  assert.equal(journal.partitions().length, 5);
+  assert.match(errors[0]!, /the outbox is full/);
+  journal.close();
+});
+
+test("files that a crash left are removed at start; others are left alone", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  journal.forget([1]);
+  writeFileSync(join(directory, "journal", "7.db.tmp"), "half");
+  writeFileSync(join(directory, "journal", "99.db"), "somebody's");
+  const { upkeep } = upkeepOf({ directory, journal });
+  upkeep.start();
+  await upkeep.stop();
+  assert.deepEqual(readdirSync(join(directory, "journal")).toSorted(), ["2.db", "3.db", "4.db", "99.db"]);
+  journal.close();
+});
+
+test("sealing waits while much is appended, until too many partitions wait", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 10_000 });
+  const { upkeep } = upkeepOf({ directory, journal });
+  let sequence = 0;
+  const append = (events: number) => journal.append([batch(Array.from({ length: events }, () => numbered(++sequence)))]);
+  const sealed = () => states(journal).filter((state) => state === "sealed").length;
+  for (let round = 0; round < 10; round++) {
+    append(20_000);
+    await upkeep.tick();
+  }
+  assert.equal(sealed(), 0);
+  for (let round = 0; round < 3; round++) await upkeep.tick();
+  assert.equal(sealed(), 1, "quiet for three rounds");
+  for (let round = 0; round < 16; round++) {
+    append(20_000);
+    await upkeep.tick();
+  }
+  const waiting = states(journal).filter((state) => state === "closed").length;
+  assert.ok(sealed() > 1 && waiting <= 21, `${waiting} wait`);
+  journal.close();
+});
+
+test("a damaged sealed partition is told of once and left out, and the rest is found", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  const file = sealedFile(join(directory, "journal"), 2);
+  const content = readFileSync(file);
+  writeFileSync(file, content.fill(0x55, 0, 4_096));
+  rmSync(sealedFile(join(directory, "journal"), 3));
+  const damaged: number[] = [];
+  const reader = new SqliteJournalReader({ file: databaseFile(directory), onDamaged: (number) => damaged.push(number) });
+  for (let round = 0; round < 2; round++) {
+    assert.deepEqual(
+      reader.query({ limit: 100 }).map(({ id }) => id),
+      [10, 9, 8, 7, 2, 1].map((number) => `web1:e1:${number}`),
+    );
+  }
+  assert.deepEqual(reader.tally({ by: "agent" }), [{ key: "web1", events: 6 }]);
+  assert.equal(reader.get("web1:e1:3"), undefined);
+  assert.deepEqual(damaged, [3, 2]);
+  reader.close();
+  journal.close();
+});
+
+test("a reader that has a partition open goes on when retention removes it", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  const damaged: number[] = [];
+  const reader = new SqliteJournalReader({ file: databaseFile(directory), onDamaged: (number) => damaged.push(number) });
+  assert.equal(reader.query({ limit: 100 }).length, 10);
+  await sealAll({ directory, journal, retention: { ...keepAll, bytesMax: 1 } });
+  assert.equal(existsSync(sealedFile(join(directory, "journal"), 1)), false);
+  assert.deepEqual(
+    reader.query({ limit: 100 }).map(({ id }) => id),
+    ["web1:e1:10", "web1:e1:9"],
+  );
+  assert.deepEqual(damaged, []);
+  reader.close();
+  journal.close();
+});
+
+test("when the disk is full while a partition is sealed, its table stays, and it is sealed when there is room", async (t) => {
+  const { directory, journal } = tenHours(t);
+  let full = true;
+  const database = databaseFile(directory);
+  const { upkeep, errors } = upkeepOf({
+    directory,
+    journal,
+    seal: async (partition) =>
+      seal({
+        database,
+        partition,
+        reached: (step) => {
+          if (full && step === "copied") throw new Error("database or disk is full");
+        },
+      }),
+  });
+  for (let round = 0; round < 3; round++) await upkeep.tick();
+  assert.match(errors[0]!, /disk is full/);
+  assert.deepEqual(readdirSync(join(directory, "journal")), []);
+  assertAnswers(directory, journal.read(0, 100));
+  full = false;
+  for (let round = 0; round < 40; round++) await upkeep.tick();
+  assert.deepEqual(states(journal), ["sealed", "sealed", "sealed", "sealed", "live"]);
+  assertAnswers(directory, journal.read(0, 100));
+  journal.close();
+});
