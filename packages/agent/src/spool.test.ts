@@ -263,37 +263,44 @@ test(
     const directory = temporaryDirectory(t);
     const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory]);
     if (mounted.status !== 0) return t.skip(`no file system could be mounted: ${String(mounted.stderr)}`);
-    t.after(() => void spawnSync("umount", ["--lazy", directory]));
-    const troubles: unknown[] = [];
-    const opened = openSpool(directory, { onTrouble: (error) => troubles.push(error) });
-    const ballast = join(directory, "ballast");
     try {
-      for (;;) appendFileSync(ballast, Buffer.alloc(4_096));
-    } catch {
-      // Full.
+      fillAndFree(directory, (ms) => t.mock.timers.tick(ms));
+    } finally {
+      spawnSync("umount", ["--lazy", directory]);
     }
-    for (let n = 0; n < 9_999; n++) opened.append(draft(n, { severity: n < 5 ? "low" : "high", data: { text: "x".repeat(20) } }));
-    opened.append(draft(10_000, { severity: "critical" }));
-    opened.flush();
-    assert.ok(troubles.length > 0);
-    for (let n = 1; n <= 7; n++) opened.append(draft(20_000 + n, { severity: "critical" }));
-    opened.append(draft(30_000, { severity: "low" }));
-    assert.throws(() => begin(opened, one), /full/);
-    rmSync(ballast);
-    // The file system is made larger, since all of it needs more.
-    assert.equal(spawnSync("mount", ["-o", "remount,size=64m", directory]).status, 0);
-    t.mock.timers.tick(1_000);
-    assert.equal(opened.count(), 10_000);
-    assert.equal(inLane(opened, "critical").length, 8);
-    assert.equal(inLane(opened, "high").length, 9_992);
-    opened.close();
-    const again = openSpool(directory);
-    assert.deepEqual(
-      inLane(again, "high")
-        .filter(({ type }) => type === "spool.shed")
-        .map(({ data }) => [data["cause"], data["events"], data["lanes"]]),
-      [["memory", 8, { low: 6, high: 2 }]],
-    );
-    again.close();
   },
 );
+
+function fillAndFree(directory: string, tick: (ms: number) => void): void {
+  const troubles: unknown[] = [];
+  const opened = openSpool(directory, { onTrouble: (error) => troubles.push(error) });
+  const ballast = join(directory, "ballast");
+  try {
+    for (;;) appendFileSync(ballast, Buffer.alloc(4_096));
+  } catch {
+    // Full.
+  }
+  for (let n = 0; n < 9_999; n++) opened.append(draft(n, { severity: n < 5 ? "low" : "high", data: { text: "x".repeat(20) } }));
+  opened.append(draft(10_000, { severity: "critical" }));
+  opened.flush();
+  assert.ok(troubles.length > 0);
+  for (let n = 1; n <= 7; n++) opened.append(draft(20_000 + n, { severity: "critical" }));
+  opened.append(draft(30_000, { severity: "low" }));
+  assert.throws(() => begin(opened, one), /full/);
+  rmSync(ballast);
+  // The file system is made larger, since all of it needs more.
+  assert.equal(spawnSync("mount", ["-o", "remount,size=64m", directory]).status, 0);
+  tick(1_000);
+  assert.equal(opened.count(), 10_000);
+  assert.equal(inLane(opened, "critical").length, 8);
+  assert.equal(inLane(opened, "high").length, 9_992);
+  opened.close();
+  const again = openSpool(directory);
+  assert.deepEqual(
+    inLane(again, "high")
+      .filter(({ type }) => type === "spool.shed")
+      .map(({ data }) => [data["cause"], data["events"], data["lanes"]]),
+    [["memory", 8, { low: 6, high: 2 }]],
+  );
+  again.close();
+}
