@@ -9,6 +9,7 @@ import { errorText } from "@needfire/shared/errors";
 import { helloProof, type KeyPair, routingIdBytes, sharedSecret } from "@needfire/shared/identity";
 import { type AgentMessage, decodeFromMaster, encode, type MasterBody, type MasterMessage, wireBytesMax } from "@needfire/shared/wire";
 import { curveKeyPair, Dealer } from "zeromq";
+import { Outbox } from "./outbox.ts";
 
 export type LinkState =
   | { state: "connecting" }
@@ -33,8 +34,6 @@ export interface LinkOptions {
   onMessage(message: MasterMessage): void;
 }
 
-/** Frames that wait to be written. The spool keeps to its credit, so only a broken caller can reach it. */
-const outboxFramesMax = 4_096;
 /** How long the master may take from the first word to `welcome` or `pending`. */
 const greetingMs = 10_000;
 /** How long the last word may take to leave when the agent stops. */
@@ -271,29 +270,6 @@ class Connection {
       this.#options.log.error({ kind: message.kind, error: errorText(error) }, "a message cannot be sent");
       return undefined;
     }
-  }
-}
-
-/** What waits to be written. Batches of the lower lanes let everything else pass (P8). */
-class Outbox {
-  readonly #urgent: AgentMessage[] = [];
-  readonly #other: AgentMessage[] = [];
-
-  /** False when too much waits. */
-  add(message: AgentMessage): boolean {
-    if (this.#urgent.length + this.#other.length >= outboxFramesMax) return false;
-    const last = message.kind === "bye" || (message.kind === "events" && message.body.lane !== "critical");
-    (last ? this.#other : this.#urgent).push(message);
-    return true;
-  }
-
-  take(): AgentMessage | undefined {
-    return this.#urgent.shift() ?? this.#other.shift();
-  }
-
-  clear(): void {
-    this.#urgent.length = 0;
-    this.#other.length = 0;
   }
 }
 

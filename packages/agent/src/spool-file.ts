@@ -12,7 +12,7 @@ import { unpack } from "@needfire/shared/pack";
 import type { WireEvent } from "@needfire/shared/wire-event";
 import type { Spooled } from "./packed-event.ts";
 import type { Tally } from "./shed.ts";
-import { salvageExecutions } from "./spool-salvage.ts";
+import { dropKeptLog, executionsInLog, keepLog, type SalvagedExecution, salvageExecutions } from "./spool-salvage.ts";
 
 /** Of the tables below. A file of another version is treated as one that cannot be read. */
 const schemaVersion = 2;
@@ -71,15 +71,18 @@ export class SpoolFile {
   readonly epochBefore: string | undefined;
   /** Commands taken over from files that were set aside. */
   readonly inherited: number;
+  readonly #path: string;
   readonly #mark: MarkFile;
 
   /** Throws what SQLite throws; `isDamaged` and `isLocked` know it. */
   constructor(options: FileOptions) {
+    this.#path = options.file;
+    keepLog(options.file);
     this.database = openDatabase(options);
     this.#mark = new MarkFile(`${options.file}-mark`);
     try {
       const mark = this.#mark.read();
-      this.inherited = beginNumbering(this.database, options, freshEpoch(options, mark?.epoch));
+      const begun = beginNumbering(this.database, options, freshEpoch(options, mark?.epoch));
       const numbering = readNumbering(this.database);
       this.epoch = numbering.epoch;
       this.shed = numbering.shed;
@@ -92,6 +95,8 @@ export class SpoolFile {
       this.stored = numbering.last;
       this.last = ahead + (unclean ? numbersSkipped : 0);
       this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead });
+      this.inherited = begun + (this.missing === undefined ? 0 : insertSalvaged(this.database, options.now, executionsInLog(options.file)));
+      dropKeptLog(options.file);
       this.statements = prepareAll(this.database);
       this.lanes = eachLane((lane) => prepareLane(this.database, lane));
       this.#mark.write({ epoch: this.epoch, last: ahead, closed: false });
@@ -99,6 +104,16 @@ export class SpoolFile {
     } catch (error) {
       this.close();
       throw error;
+    }
+  }
+
+  /** Ends the use of a file that is damaged; what it fails of in that is in the file. */
+  abandon(): void {
+    keepLog(this.#path);
+    try {
+      this.close();
+    } catch {
+      // The file is set aside as it is.
     }
   }
 
@@ -227,10 +242,18 @@ function beginNumbering(database: DatabaseSync, { file, now }: FileOptions, fres
   const executions = salvageExecutions(file);
   database.exec("BEGIN IMMEDIATE");
   database.prepare("INSERT INTO numbering (one, epoch, last, shed) VALUES (1, ?, 0, '')").run(fresh);
-  const insert = database.prepare("INSERT INTO execution (id, action, lane, begun, finished, result) VALUES (?, ?, ?, ?, ?, ?)");
-  for (const { id, action, lane, settled } of executions) insert.run(id, action, lane, now, settled ? now : null, settled ? 0 : null);
+  const inserted = insertSalvaged(database, now, executions);
   database.exec("COMMIT");
-  return executions.length;
+  return inserted;
+}
+
+/** Returns how many of them were not there yet. */
+function insertSalvaged(database: DatabaseSync, now: number, executions: SalvagedExecution[]): number {
+  const insert = database.prepare("INSERT OR IGNORE INTO execution (id, action, lane, begun, finished, result) VALUES (?, ?, ?, ?, ?, ?)");
+  return executions.reduce((inserted, { id, action, lane, settled }) => {
+    const { changes } = insert.run(id, action, lane, now, settled ? now : null, settled ? 0 : null);
+    return inserted + Number(changes);
+  }, 0);
 }
 
 interface Numbering {

@@ -3,7 +3,7 @@
  * for in its bytes, so that none of them runs a second time (P3). Its events are not taken over: which of them the master has is not
  * known, and nothing may be there twice.
  */
-import { closeSync, openSync, readdirSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, constants, copyFileSync, openSync, readdirSync, readSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { actions } from "@needfire/shared/action";
@@ -26,13 +26,39 @@ const chunkBytes = 1_048_576;
 /** Longer than what is looked for, so that nothing is missed where two chunks meet. */
 const overlapBytes = 128;
 
+/** What belongs to a database: its log, the copy of its log, its index of the log. */
+const sides = ["-wal", "-wal-kept", "-shm"];
+
+/**
+ * To be called before the database is opened or closed: SQLite drops a log that it does not understand, with the commands that stand in
+ * it. A copy of before is not written over.
+ */
+export function keepLog(file: string): void {
+  try {
+    copyFileSync(`${file}-wal`, `${file}-wal-kept`, constants.COPYFILE_EXCL);
+  } catch {
+    // There is no log after a clean end; and without room for a copy the log alone must do.
+  }
+}
+
+/** All is well, or the copy was looked through. */
+export function dropKeptLog(file: string): void {
+  rmSync(`${file}-wal-kept`, { force: true });
+}
+
+/** The commands that the copy of the log knows of. */
+export function executionsInLog(file: string): SalvagedExecution[] {
+  const found = new Map<string, SalvagedExecution>();
+  scan(`${file}-wal-kept`, found);
+  return [...found.values()];
+}
+
 /** Returns the new name. Throws what the file system says when the file cannot be renamed. */
 export function setAside(file: string, now: number): string {
   const keptAs = freeName(`${file}.damaged-${epochAt(now)}`);
   renameSync(file, keptAs);
-  for (const suffix of ["-wal", "-shm"]) renameIfThere(file + suffix, keptAs + suffix);
-  for (const old of setAsideFiles(file).slice(0, -keptMax))
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(old + suffix, { force: true });
+  for (const suffix of sides) renameIfThere(file + suffix, keptAs + suffix);
+  for (const old of setAsideFiles(file).slice(0, -keptMax)) for (const suffix of ["", ...sides]) rmSync(old + suffix, { force: true });
   return keptAs;
 }
 
@@ -40,7 +66,7 @@ export function setAside(file: string, now: number): string {
 export function salvageExecutions(file: string): SalvagedExecution[] {
   const found = new Map<string, SalvagedExecution>();
   for (const keptAs of setAsideFiles(file)) {
-    for (const suffix of ["", "-wal"]) scan(keptAs + suffix, found);
+    for (const suffix of ["", ...sides]) scan(keptAs + suffix, found);
     for (const id of settledIds(keptAs)) found.set(id, { action: "unknown", lane: "normal", ...found.get(id), id, settled: true });
   }
   return [...found.values()];
@@ -108,7 +134,7 @@ function freeName(wanted: string): string {
 function setAsideFiles(file: string): string[] {
   const directory = dirname(file);
   return readdirSync(directory)
-    .filter((name) => name.startsWith(`${basename(file)}.damaged-`) && !/-(wal|shm)$/.test(name))
+    .filter((name) => name.startsWith(`${basename(file)}.damaged-`) && !sides.some((suffix) => name.endsWith(suffix)))
     .toSorted()
     .map((name) => join(directory, name));
 }

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { severities } from "@needfire/shared/event";
@@ -249,3 +252,55 @@ test("a second agent on the same file is refused, and the first goes on", (t) =>
   spool(s.spool, draft(1));
   assert.deepEqual(numbers(s.spool), [1]);
 });
+
+const full = { skip: process.getuid?.() === 0 ? false : "only root can mount a small file system" };
+
+test(
+  "P4: while the disk is full the lowest go first from memory, and when there is room all else is written and the loss told",
+  full,
+  (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const directory = temporaryDirectory(t);
+    const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", directory]);
+    if (mounted.status !== 0) return t.skip(`no file system could be mounted: ${String(mounted.stderr)}`);
+    try {
+      fillAndFree(directory, (ms) => t.mock.timers.tick(ms));
+    } finally {
+      spawnSync("umount", ["--lazy", directory]);
+    }
+  },
+);
+
+function fillAndFree(directory: string, tick: (ms: number) => void): void {
+  const troubles: unknown[] = [];
+  const opened = openSpool(directory, { onTrouble: (error) => troubles.push(error) });
+  const ballast = join(directory, "ballast");
+  try {
+    for (;;) appendFileSync(ballast, Buffer.alloc(4_096));
+  } catch {
+    // Full.
+  }
+  for (let n = 0; n < 9_999; n++) opened.append(draft(n, { severity: n < 5 ? "low" : "high", data: { text: "x".repeat(20) } }));
+  opened.append(draft(10_000, { severity: "critical" }));
+  opened.flush();
+  assert.ok(troubles.length > 0);
+  for (let n = 1; n <= 7; n++) opened.append(draft(20_000 + n, { severity: "critical" }));
+  opened.append(draft(30_000, { severity: "low" }));
+  assert.throws(() => begin(opened, one), /full/);
+  rmSync(ballast);
+  // The file system is made larger, since all of it needs more.
+  assert.equal(spawnSync("mount", ["-o", "remount,size=64m", directory]).status, 0);
+  tick(1_000);
+  assert.equal(opened.count(), 10_000);
+  assert.equal(inLane(opened, "critical").length, 8);
+  assert.equal(inLane(opened, "high").length, 9_992);
+  opened.close();
+  const again = openSpool(directory);
+  assert.deepEqual(
+    inLane(again, "high")
+      .filter(({ type }) => type === "spool.shed")
+      .map(({ data }) => [data["cause"], data["events"], data["lanes"]]),
+    [["memory", 8, { low: 6, high: 2 }]],
+  );
+  again.close();
+}

@@ -465,11 +465,7 @@ export class Spool {
 
   #replace(error: unknown): void {
     const events = this.count() - this.#pending.count;
-    try {
-      this.#file?.close();
-    } catch {
-      // It is damaged: what its end fails of is in the file that is set aside.
-    }
+    this.#file?.abandon();
     this.#file = undefined;
     this.#lost = { error, keptAs: setAside(this.#options.file, this.#options.clock.now()), epoch: this.#epoch, events };
     this.#beginAnew();

@@ -42,6 +42,8 @@ for (const [what, text, expected] of [
     "name: a\ntype: cpu\nabove: 5\nclear_below: 50\n",
     /^b\.yaml:4:14: clear_below \(50\) is over above \(5\)/,
   ],
+  ["a rate that is none", "name: a\ntype: cpu\nabove: 5\nrate: 10/s\n", /^b\.yaml:4:7: expected .*got "10\/s"$/],
+  ["a rate per day", "name: a\ntype: cpu\nabove: 5\nrate: 10/1d\n", /^b\.yaml:4:7: a rate is per 100ms to 1h, got "10\/1d"$/],
   ["nothing to watch", "name: a\ntype: file\n", /^b\.yaml:1:1: nothing to watch/],
   ["a target that is no CEL", "name: a\ntype: file\nmanaged: true\ntargets: agent.labels.role ==\n", /^b\.yaml:4:\d+: /],
   [

@@ -6,9 +6,13 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationMs, durationPattern } from "./duration.ts";
 import { severities } from "./event.ts";
 import { namePattern } from "./ids.ts";
+import { parseRate, ratePattern } from "./rate.ts";
 import { checker, didYouMean, problemsText } from "./schema.ts";
 import { compileTarget, type TargetTest, targetsSchema } from "./target.ts";
 import { checkDocument, parseYaml, type Problem, type YamlDocument } from "./yaml-file.ts";
+
+/** What a rate is counted in: shorter would be told too often, longer too late. */
+const rateWindowMs = { min: 100, max: 3_600_000 };
 
 const duration = { type: "string", pattern: durationPattern } as const;
 
@@ -17,6 +21,12 @@ const common = {
   description: { type: "string", maxLength: 2_000 },
   targets: targetsSchema,
   severity: { enum: severities, default: "normal", description: "the severity of the beacon's events" },
+  rate: {
+    type: "string",
+    pattern: ratePattern,
+    default: "10000/10s",
+    description: "events in a time, such as 1000/10s; more are left out and counted in `beacon.limited`. Critical ones always pass",
+  },
 } as const;
 
 const fileSchema = {
@@ -115,6 +125,20 @@ const trouble = {
   additionalProperties: false,
 } as const satisfies JSONSchema;
 
+const limited = {
+  type: "object",
+  properties: {
+    dropped: { type: "integer", description: "events that were left out" },
+    types: { type: "object", additionalProperties: { type: "integer" }, description: "how many of each type" },
+    from: { type: "number", description: "time of the first that was left out: ms since the epoch" },
+    to: { type: "number", description: "time of the last" },
+    limit: { type: "string", description: "the beacon's `rate`" },
+  },
+  required: ["dropped", "types", "from", "to", "limit"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type LimitedEventData = FromSchema<typeof limited>;
+
 const cpuEvent = {
   type: "object",
   properties: {
@@ -141,12 +165,13 @@ export const beaconTypes = {
       "file.drifted": fileEvent,
       "file.unreadable": trouble,
       "beacon.overflow": trouble,
+      "beacon.limited": limited,
     },
   },
   cpu: {
     summary: "Load over a threshold for a time, and when it is over: once each.",
     options: cpuSchema,
-    events: { "cpu.high": cpuEvent, "cpu.normal": cpuEvent },
+    events: { "cpu.high": cpuEvent, "cpu.normal": cpuEvent, "beacon.limited": limited },
   },
 } as const satisfies Record<string, { summary: string; options: JSONSchema; events: Record<string, JSONSchema> }>;
 
@@ -201,6 +226,9 @@ function loadBeacon(file: string, document: YamlDocument): { ok: true; beacon: L
 
 /** What a schema cannot say. */
 function contradiction(definition: BeaconDefinition): { path: string[]; message: string } | undefined {
+  const perMs = parseRate(definition.rate)?.perMs ?? 0;
+  if (perMs < rateWindowMs.min || perMs > rateWindowMs.max)
+    return { path: ["rate"], message: `a rate is per 100ms to 1h, got "${definition.rate}"` };
   if (definition.type === "cpu") {
     if (definition.clear_below !== undefined && definition.clear_below > definition.above) {
       return {

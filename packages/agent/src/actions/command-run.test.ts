@@ -3,7 +3,10 @@ import * as fs from "node:fs";
 import { test, type TestContext } from "node:test";
 import type { ActionArgs } from "@needfire/shared/action";
 import { argsCheckers } from "@needfire/shared/reactor";
+import { frameBytesMax } from "@needfire/shared/wire";
+import { eventData } from "@needfire/shared/wire-event";
 import { Fixture } from "../beacons/fixture.ts";
+import { packDraft } from "../packed-event.ts";
 import { remedyScope, runAction } from "./registry.ts";
 import { commandRun } from "./command-run.ts";
 
@@ -96,6 +99,35 @@ test("output over the cap is counted and left out, and does not end the program"
   assert.equal(ending.result?.output_note, "stdout: the first 10 of 3000000 bytes are shown");
   assert.equal((await run({ argv: ["printf", "aüü"], output_bytes_max: 4 })).result?.stdout, "aü");
 });
+
+test("output of any size takes bounded memory, and the result fits a frame", async (t) => {
+  const { run } = setting(t);
+  for (const megabytes of [10, 100]) {
+    const { peak, stop } = memoryPeak();
+    const much = `head -c ${megabytes * 1_000_000} /dev/zero | tr '\\0' '\\377'`;
+    const ending = await run({ shell: true, argv: [`${much}; (${much}) >&2`], output_bytes_max: 131_072 });
+    stop();
+    assert.equal(ending.outcome, "succeeded");
+    assert.equal(
+      ending.result?.output_note,
+      `stdout: the first 131072 of ${megabytes}000000 bytes are shown; stderr: the first 131072 of ${megabytes}000000 bytes are shown`,
+    );
+    // Bytes that are no text become the three bytes of U+FFFD each.
+    const event = packDraft({ type: "execution.finished", time: 1, severity: "normal", data: { execution: "t", result: ending.result } });
+    assert.ok(event[7].length > 6 * 131_000 && event[7].length < frameBytesMax);
+    assert.ok(eventData(event[7])["result"], "nothing was left out");
+    // Of the 200 MB; what the collector has not got round to yet is in it.
+    assert.ok(peak() < 100_000_000, `${megabytes} MB of output took ${peak()} bytes of memory`);
+  }
+});
+
+/** What lies outside V8's heap, where the bytes of a stream do, over what it was before. */
+function memoryPeak() {
+  const before = process.memoryUsage().external;
+  let most = before;
+  const timer = setInterval(() => (most = Math.max(most, process.memoryUsage().external)), 2).unref();
+  return { peak: () => most - before, stop: () => clearInterval(timer) };
+}
 
 test("what takes too long ends with all that it started", async (t) => {
   const { f, run } = setting(t);

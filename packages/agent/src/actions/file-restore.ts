@@ -3,7 +3,7 @@
  * owner and mode, and renamed over it. What already is as it must be is not touched, so that a restore never makes an event.
  * Extended attributes and ACLs of what was there are not carried over.
  */
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, fsyncSync, lstatSync, openSync } from "node:fs";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { ActionResult } from "@needfire/shared/action";
 import type { ManagedFile } from "@needfire/shared/managed-file";
@@ -65,8 +65,7 @@ function fixMetadata(entry: string, { uid, gid }: { uid: number; gid: number }, 
   }
   try {
     const stat = fstatSync(fd);
-    // A file of two names may be somebody's hard link to another file: its owner must not be changed through here.
-    if (!stat.isFile() || stat.nlink !== 1) return false;
+    if (!stat.isFile() || !isOnlyName(entry, fd)) return false;
     // The owner first: a change of owner clears the set-user-id bits. And nothing that is right already: a remedy that fails must not
     // leave a trace that looks like a new change.
     if (stat.uid !== uid || stat.gid !== gid) fchownSync(fd, uid, gid);
@@ -76,6 +75,16 @@ function fixMetadata(entry: string, { uid, gid }: { uid: number; gid: number }, 
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * A file of two names may be somebody's hard link to another file, whose owner must not be changed through here. The count alone does not
+ * tell, since the second name may be gone again by now: it must be one, and the name must be this one, both in a single look.
+ */
+function isOnlyName(entry: string, fd: number): boolean {
+  const open = fstatSync(fd, { bigint: true });
+  const named = lstatSync(entry, { bigint: true, throwIfNoEntry: false });
+  return named !== undefined && named.nlink === 1n && named.ino === open.ino && named.dev === open.dev;
 }
 
 function explain(path: string, error: unknown): string {

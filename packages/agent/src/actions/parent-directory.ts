@@ -2,10 +2,10 @@
  * Opens the directory that a path lies in so that nobody can swap it for another meanwhile. Each part is opened below the one before,
  * without following links; what is done then is done through the open directory. (Node has no `openat`; `/proc/self/fd` is one.)
  *
- * The rule for links on the way: one that root or the agent's own user made (`/var/run`, `/lib`) is followed, anybody else's is
- * refused, since it could lead a remedy that runs as root anywhere.
+ * The rule for links on the way: one that root or the agent's own user made (`/var/run`, `/lib`) is followed, where nobody else could put
+ * another in its place. Anything else is refused, since it could lead a remedy that runs as root anywhere.
  */
-import { chmodSync, closeSync, constants, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
+import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { NeedfireError, systemCode } from "@needfire/shared/errors";
 import { syncDirectory } from "../durable-file.ts";
@@ -34,7 +34,7 @@ export function openParent(path: string, { create }: { create: boolean }): Paren
   try {
     for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
       const here = `/proc/self/fd/${fd}/${part}`;
-      const link = trustedLink(here, path);
+      const link = trustedLink(fd, here, path);
       if (link !== undefined) {
         if (++links > linksMax) throw new NeedfireError("PATH_REFUSED", `${path}: too many symbolic links`);
         rest.unshift(...link.split("/").filter((piece) => piece !== ""));
@@ -59,12 +59,29 @@ function replaced(old: number, fresh: number): number {
   return fresh;
 }
 
-/** Where a link leads that may be followed; undefined when there is none. */
-function trustedLink(here: string, path: string): string | undefined {
+/** Where a link leads that may be followed; undefined when there is none. `fd`: the directory that it lies in. */
+function trustedLink(fd: number, here: string, path: string): string | undefined {
   const stat = lstatSync(here, { throwIfNoEntry: false });
   if (!stat?.isSymbolicLink()) return undefined;
-  if (stat.uid === 0 || stat.uid === process.geteuid?.()) return readlinkSync(here);
-  throw new NeedfireError("PATH_REFUSED", `${path} lies behind a symbolic link that user ${stat.uid} made: it is not followed`);
+  if (!isTrusted(stat.uid))
+    throw new NeedfireError("PATH_REFUSED", `${path} lies behind a symbolic link that user ${stat.uid} made: it is not followed`);
+  // Between the look at the link and its reading, whoever may rename in the directory could swap it.
+  const directory = fstatSync(fd);
+  const othersMayRename = (directory.mode & writableByOthers) !== 0 && (directory.mode & sticky) === 0;
+  if (!isTrusted(directory.uid) || othersMayRename) {
+    throw new NeedfireError(
+      "PATH_REFUSED",
+      `${path} lies behind a symbolic link in a directory that others than root may change: it is not followed`,
+    );
+  }
+  return readlinkSync(here);
+}
+
+const writableByOthers = 0o022;
+const sticky = 0o1000;
+
+function isTrusted(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
 }
 
 function openOrCreate(here: string, create: boolean): number {

@@ -76,3 +76,40 @@ test("an event bears the beacon's name, its severity and the time; an event that
   assert.ok(event !== undefined && Math.abs(event.time - Date.now()) < 60_000);
   assert.deepEqual({ ...event, time: 0 }, { type: "cpu.high", data: {}, beacon: "a", severity: "critical", time: 0 });
 });
+
+test("P4: what a beacon makes over its rate is left out, and told once for each window; other beacons are not touched", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { fixture, contexts } = recorded(t);
+  await fixture.beacons.apply([definition({ type: "cpu", name: "wild", above: 1, rate: "3/10s" }), cpu("calm")]);
+  const wild = contexts.get("wild")!;
+  const told = () => fixture.events.filter(({ type }) => type === "beacon.limited");
+  const taken = (beacon: string) => fixture.events.filter((event) => event.beacon === beacon && event.type !== "beacon.limited").length;
+  for (let n = 1; n <= 6; n++) wild.emit({ type: n === 5 ? "cpu.normal" : "cpu.high", time: n, data: {} });
+  contexts.get("calm")!.emit({ type: "cpu.high", data: {} });
+  assert.deepEqual([taken("wild"), taken("calm"), told().length], [3, 1, 0]);
+  t.mock.timers.tick(10_000);
+  const [event, ...more] = told();
+  assert.deepEqual(more, []);
+  assert.deepEqual(
+    [event?.beacon, event?.severity, event?.data],
+    ["wild", "normal", { dropped: 3, types: { "cpu.high": 2, "cpu.normal": 1 }, from: 4, to: 6, limit: "3/10s" }],
+  );
+  for (let n = 7; n <= 9; n++) wild.emit({ type: "cpu.high", time: n, data: {} });
+  t.mock.timers.tick(10_000);
+  assert.deepEqual([taken("wild"), told().length], [6, 1]);
+  for (let n = 10; n <= 13; n++) wild.emit({ type: "cpu.high", time: n, data: {} });
+  await fixture.beacons.apply([cpu("calm")]);
+  assert.equal(told().at(-1)?.data["dropped"], 1);
+});
+
+test("P8: a critical event passes whatever the rate, and uses none of it up", async (t) => {
+  const { fixture, contexts } = recorded(t);
+  await fixture.beacons.apply([definition({ type: "cpu", name: "a", above: 1, rate: "1/1h" })]);
+  for (let n = 1; n <= 5; n++) contexts.get("a")!.emit({ type: "cpu.high", severity: "critical", data: {} });
+  contexts.get("a")!.emit({ type: "cpu.high", data: {} });
+  contexts.get("a")!.emit({ type: "cpu.high", data: {} });
+  assert.deepEqual(
+    fixture.events.map(({ severity }) => severity),
+    ["critical", "critical", "critical", "critical", "critical", "normal"],
+  );
+});

@@ -11,6 +11,7 @@ import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
+import { RateLimit } from "./rate-limit.ts";
 import { startBeacon } from "./registry.ts";
 
 export interface BeaconsOptions {
@@ -26,6 +27,7 @@ export interface BeaconsOptions {
 interface InForce {
   definition: BeaconDefinition;
   running: RunningBeacon;
+  limit: RateLimit;
 }
 
 export class Beacons {
@@ -73,17 +75,19 @@ export class Beacons {
   async #start(definition: BeaconDefinition): Promise<void> {
     const { start = startBeacon } = this.#options;
     const { name } = definition;
+    const limit = this.#limit(definition);
     let entry: InForce | undefined;
     let failed = false;
     const fail = (error: unknown) => {
       if (failed || (entry !== undefined && this.#inForce.get(name) !== entry)) return;
       failed = true;
       this.#failed(definition, error);
-      if (entry !== undefined) void this.#end([entry]);
+      if (entry === undefined) limit.stop();
+      else void this.#end([entry]);
     };
     try {
-      const running = start(definition, this.#context(definition, fail));
-      entry = { definition, running };
+      const running = start(definition, this.#context(definition, limit, fail));
+      entry = { definition, running, limit };
       this.#inForce.set(name, entry);
       if (failed) await this.#end([entry]);
       else await running.ready;
@@ -92,7 +96,15 @@ export class Beacons {
     }
   }
 
-  #context(definition: BeaconDefinition, fail: (error: unknown) => void): BeaconContext {
+  #limit({ name, rate }: BeaconDefinition): RateLimit {
+    const { clock, emit, log } = this.#options;
+    return new RateLimit(rate, (data) => {
+      log.warn({ beacon: name, ...data }, "a beacon made more events than its rate; they were left out");
+      emit({ type: "beacon.limited", beacon: name, subject: name, time: clock.now(), severity: "normal", data: { ...data } });
+    });
+  }
+
+  #context(definition: BeaconDefinition, limit: RateLimit, fail: (error: unknown) => void): BeaconContext {
     const { clock, managed, remedies, emit } = this.#options;
     const log = this.#options.log.child({ beacon: definition.name });
     return {
@@ -102,6 +114,8 @@ export class Beacons {
       remedies,
       fail,
       emit: ({ severity = definition.severity, time = clock.now(), ...draft }) => {
+        // What is critical always passes (P8); the spool's own limit bounds it.
+        if (severity !== "critical" && !limit.take(draft.type, time)) return;
         try {
           emit({ ...draft, beacon: definition.name, severity, time });
         } catch (error) {
@@ -128,12 +142,13 @@ export class Beacons {
   async #end(entries: InForce[]): Promise<void> {
     for (const { definition } of entries) this.#inForce.delete(definition.name);
     await Promise.all(
-      entries.map(async ({ definition, running }) => {
+      entries.map(async ({ definition, running, limit }) => {
         try {
           await running.stop();
         } catch (error) {
           this.#options.log.error({ beacon: definition.name, err: error }, "a beacon did not stop cleanly");
         }
+        limit.stop();
       }),
     );
   }

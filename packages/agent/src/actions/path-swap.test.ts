@@ -1,0 +1,259 @@
+/**
+ * Somebody who owns a directory on the way to a managed file swaps things while a restore runs as root: before each of its calls to the
+ * file system in turn, and in a loop beside it. Whatever comes of the restore, what lies outside is never touched.
+ */
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { Worker } from "node:worker_threads";
+import { Fixture } from "../beacons/fixture.ts";
+import { fileRemove } from "./file-remove.ts";
+import { fileRestore } from "./file-restore.ts";
+
+const rootOnly = { skip: process.getuid?.() === 0 ? false : "only root can play both sides" };
+const attacker = 1;
+const good = "good\n";
+
+/** `host/dir/m` is managed, `host` and `dir` are the attacker's; `victim/m` is root's. */
+async function setting(t: TestContext) {
+  const f = new Fixture();
+  t.after(() => f.end());
+  const dir = f.host("dir");
+  const target = join(dir, "m");
+  const victim = f.path("victim");
+  const evil = f.path("evil");
+  const aside = f.path("aside");
+  await f.manage({ [target]: good }, { write: false });
+  fs.mkdirSync(victim);
+  fs.writeFileSync(join(victim, "m"), good, { mode: 0o600 });
+  fs.writeFileSync(join(victim, "junk"), "mine", { mode: 0o600 });
+  const { ino } = fs.lstatSync(join(victim, "m"));
+
+  /** As it is before a restore: with a bad file, or one of a wrong mode only. */
+  const reset = (content: string, dirIsLink: boolean) => {
+    for (const path of [f.host(""), evil, aside, f.path("real")]) fs.rmSync(path, { recursive: true, force: true });
+    fs.mkdirSync(f.host(""));
+    const real = dirIsLink ? f.path("real") : dir;
+    fs.mkdirSync(real);
+    fs.writeFileSync(join(real, "m"), content);
+    fs.chmodSync(join(real, "m"), 0o666);
+    fs.writeFileSync(join(real, "junk"), "x");
+    if (dirIsLink) fs.symlinkSync(real, dir); // root's own
+    else fs.chownSync(dir, attacker, attacker);
+    fs.chownSync(f.host(""), attacker, attacker);
+  };
+  const assertUntouched = (when: string) => {
+    const stat = fs.lstatSync(join(victim, "m"));
+    assert.deepEqual(
+      [stat.ino, stat.uid, stat.gid, stat.mode & 0o7777, fs.readFileSync(join(victim, "m"), "utf8"), fs.readdirSync(victim)],
+      [ino, 0, 0, 0o600, good, ["junk", "m"]],
+      when,
+    );
+  };
+  const signal = new AbortController().signal;
+  const context = { managed: f.managed, remedies: f.remedies, signal, log: f.log };
+  return { f, dir, target, victim, evil, aside, reset, assertUntouched, context };
+}
+
+type Setting = Awaited<ReturnType<typeof setting>>;
+interface Attack {
+  prepare(s: Setting): void;
+  place(s: Setting): string;
+}
+
+/** What is put in whose place. Links are the attacker's before they are put anywhere. */
+const attacks: Record<string, Attack> = {
+  "the directory, for a link to another": {
+    prepare({ victim, evil }) {
+      fs.symlinkSync(victim, evil);
+      fs.lchownSync(evil, attacker, attacker);
+    },
+    place: ({ dir }) => dir,
+  },
+  "the file, for a link to another": {
+    prepare({ victim, evil }) {
+      fs.symlinkSync(join(victim, "m"), evil);
+      fs.lchownSync(evil, attacker, attacker);
+    },
+    place: ({ target }) => target,
+  },
+  "the file, for another's second name": {
+    prepare: ({ victim, evil }) => fs.linkSync(join(victim, "m"), evil),
+    place: ({ target }) => target,
+  },
+};
+
+const hooked = [
+  "chmodSync",
+  "closeSync",
+  "fchmodSync",
+  "fchownSync",
+  "fstatSync",
+  "fsync",
+  "fsyncSync",
+  "lstatSync",
+  "mkdirSync",
+  "openSync",
+  "readlinkSync",
+  "renameSync",
+  "unlinkSync",
+  "writeSync",
+] as const;
+
+/** Runs `work` with `before(n)` ahead of its n-th call to the file system, and returns how many there were. */
+async function interleaved(t: TestContext, work: () => Promise<unknown>, before: (call: number) => void): Promise<number> {
+  let calls = 0;
+  let inside = false;
+  const mocks = hooked.map((name) => {
+    const real = fs[name] as (...given: unknown[]) => unknown;
+    return t.mock.method(fs, name, (...given: unknown[]) => {
+      if (!inside) {
+        inside = true;
+        before(++calls);
+        inside = false;
+      }
+      return real(...given);
+    });
+  });
+  syncBuiltinESMExports();
+  try {
+    await work();
+  } finally {
+    for (const each of mocks) each.mock.restore();
+    syncBuiltinESMExports();
+  }
+  return calls;
+}
+
+for (const [name, attack] of Object.entries(attacks)) {
+  test(`swapping ${name}, at any moment of a restore and for any time, touches nothing outside`, rootOnly, async (t) => {
+    const s = await setting(t);
+    let restores = 0;
+    for (const content of ["bad\n", good]) {
+      for (const dirIsLink of [false, true]) {
+        for (const heldCalls of [1, Infinity]) {
+          for (let at = 1, calls = at; at <= calls; at++) {
+            s.reset(content, dirIsLink);
+            attack.prepare(s);
+            const place = attack.place(s);
+            const swap = (from: string, to: string) => {
+              try {
+                fs.renameSync(from, to);
+              } catch {
+                // The restore moved first.
+              }
+            };
+            calls = await interleaved(
+              t,
+              () => fileRestore({ path: s.target }, s.context),
+              (call) => {
+                if (call === at) {
+                  swap(place, s.aside);
+                  swap(s.evil, place);
+                } else if (call === at + heldCalls) {
+                  swap(place, s.evil);
+                  // Taken away: the victim has its one name again.
+                  if (name.includes("second name")) fs.rmSync(s.evil, { force: true });
+                  swap(s.aside, place);
+                }
+              },
+            );
+            s.assertUntouched(`${JSON.stringify(content)}, link ${dirIsLink}, call ${at} of ${calls}, held for ${heldCalls}`);
+            restores++;
+          }
+        }
+      }
+    }
+    assert.ok(restores > 100, `${restores} restores`);
+  });
+}
+
+test("swapping the directory at any moment of a remove touches nothing outside", rootOnly, async (t) => {
+  const s = await setting(t);
+  for (const dirIsLink of [false, true]) {
+    for (const heldCalls of [1, Infinity]) {
+      for (let at = 1, calls = at; at <= calls; at++) {
+        s.reset(good, dirIsLink);
+        attacks["the directory, for a link to another"]!.prepare(s);
+        calls = await interleaved(
+          t,
+          () => fileRemove({ path: join(s.dir, "junk") }, s.context),
+          (call) => {
+            if (call === at) {
+              fs.renameSync(s.dir, s.aside);
+              fs.renameSync(s.evil, s.dir);
+            } else if (call === at + heldCalls) {
+              fs.renameSync(s.dir, s.evil);
+              fs.renameSync(s.aside, s.dir);
+            }
+          },
+        );
+        s.assertUntouched(`link ${dirIsLink}, call ${at} of ${calls}`);
+      }
+    }
+  }
+});
+
+/** Swaps directory and file back and forth until it is told to stop. */
+const swapper = `
+  const { workerData } = require("node:worker_threads");
+  const fs = require("node:fs");
+  const { dir, target, victim, evil, aside, attacker, counts } = workerData;
+  const count = new Int32Array(counts);
+  const tried = (work) => { try { work(); return 1; } catch { return 0; } };
+  const [linkToDirectory, linkToFile] = [evil, evil + "-file"];
+  const link = (to, at) => {
+    fs.rmSync(at, { recursive: true, force: true });
+    fs.symlinkSync(to, at);
+    fs.lchownSync(at, attacker, attacker);
+  };
+  while (Atomics.load(count, 0) === 0) {
+    link(victim, linkToDirectory);
+    link(victim + "/m", linkToFile);
+    fs.rmSync(aside, { recursive: true, force: true });
+    const swapped = tried(() => { fs.renameSync(dir, aside); fs.renameSync(linkToDirectory, dir); });
+    tried(() => fs.renameSync(dir, linkToDirectory));
+    tried(() => fs.renameSync(aside, dir));
+    tried(() => { fs.renameSync(linkToFile, target); });
+    tried(() => fs.renameSync(target, linkToFile));
+    tried(() => fs.writeFileSync(target, "bad\\n", { flag: "wx" }));
+    Atomics.add(count, 1, swapped);
+  }
+`;
+
+test("a loop that swaps directory and file while restores run never gets at what lies outside", rootOnly, async (t) => {
+  const s = await setting(t);
+  s.reset("bad\n", false);
+  const counts = new SharedArrayBuffer(8);
+  const count = new Int32Array(counts);
+  const worker = new Worker(swapper, {
+    eval: true,
+    workerData: { dir: s.dir, target: s.target, victim: s.victim, evil: s.evil, aside: s.aside, attacker, counts },
+  });
+  const ended = new Promise((resolve) => worker.once("exit", resolve));
+  const outcomes: Record<string, number> = {};
+  try {
+    for (let n = 0; n < 1_000 && (n < 200 || Atomics.load(count, 1) < 200); n++) {
+      const { outcome } = await fileRestore({ path: s.target }, s.context);
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      s.assertUntouched(`restore ${n}`);
+    }
+  } finally {
+    Atomics.store(count, 0, 1);
+    await ended;
+  }
+  assert.ok(Atomics.load(count, 1) > 50, `${Atomics.load(count, 1)} swaps`);
+  t.diagnostic(`${JSON.stringify(outcomes)} beside ${Atomics.load(count, 1)} swaps`);
+});
+
+test("a path that climbs, is relative or holds a NUL byte reaches nothing", async (t) => {
+  const s = await setting(t);
+  for (const path of ["/etc/../etc/passwd", `${s.dir}/../../victim/m`, "victim/m", `${s.victim}/m\0`, `${s.dir}//m`, `${s.victim}/./m`]) {
+    assert.equal((await fileRestore({ path }, s.context)).outcome, "refused", path);
+    const removed = await fileRemove({ path }, s.context);
+    assert.ok(removed.outcome === "refused" || removed.outcome === "failed", path);
+  }
+  assert.equal(fs.readFileSync(join(s.victim, "m"), "utf8"), good);
+});
