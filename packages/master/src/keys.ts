@@ -58,7 +58,7 @@ export class Keys {
   /** A proven `hello`: what becomes of it. */
   admit(hello: { agent: string; publicKey: string; token: string | undefined }): Promise<Admission> {
     const { agent, publicKey } = hello;
-    const before = [this.#turn, this.#admissions.get(agent), this.#admissions.get(publicKey)];
+    const before = [this.#turn, this.#admissions.get(agent), this.#admissions.get(publicKey)].filter((work) => work !== undefined);
     const mine = Promise.allSettled(before).then(() => this.#admit(hello));
     for (const name of [agent, publicKey]) this.#admissions.set(name, mine);
     const done = () => {
