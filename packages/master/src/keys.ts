@@ -59,12 +59,12 @@ export class Keys {
   admit(hello: { agent: string; publicKey: string; token: string | undefined }): Promise<Admission> {
     const { agent, publicKey } = hello;
     const before = [this.#turn, this.#admissions.get(agent), this.#admissions.get(publicKey)].filter((work) => work !== undefined);
-    const mine = Promise.allSettled(before).then(() => this.#admit(hello));
+    const mine: Promise<Admission> = Promise.allSettled(before)
+      .then(() => this.#admit(hello))
+      .finally(() => {
+        for (const name of [agent, publicKey]) if (this.#admissions.get(name) === mine) this.#admissions.delete(name);
+      });
     for (const name of [agent, publicKey]) this.#admissions.set(name, mine);
-    const done = () => {
-      for (const name of [agent, publicKey]) if (this.#admissions.get(name) === mine) this.#admissions.delete(name);
-    };
-    mine.then(done, done);
     return mine;
   }
 
