@@ -12,7 +12,8 @@ const agentsDefault = 10_000;
 const heartbeat = "5s";
 const settleMs = 5_000;
 const heartbeatsMeasuredMs = 10_000;
-const perSecond = 4_000;
+/** New agents do not come all at once; what all at once does is seen after the restart. Faster than they are taken they give up after 10 s. */
+const perSecond = 400;
 const waitS = 120;
 
 /** A task runs on the host whose event fired it, so that each is told by an event of its own: the command's way, plus an event's. */
@@ -64,7 +65,7 @@ export async function agents({ count = agentsDefault }: { count?: number | undef
       figure("bytes_per_agent", (after.privateBytes - before.privateBytes) / count, "bytes", 50_000),
       figure("rss_per_agent", (after.rssBytes - before.rssBytes) / count, "bytes"),
       figure("join_s", joinS, "s"),
-      figure("disconnects_idle", disconnected, "times"),
+      figure("connections_given_up", disconnected, "times"),
       figure("heartbeat_cpu_pct", heartbeatCpu * 100, "% of a core"),
       figure("command_all_s", commandS, "s", 10),
       figure("commands_run_again", executed - count, "times"),

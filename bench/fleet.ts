@@ -7,8 +7,11 @@ import { parseJoinString } from "@needfire/shared/identity";
 import type { Order, Report } from "./generator.ts";
 import type { SimulatedEvent } from "./simulated-agent.ts";
 
-/** An agent takes 4 open files (its connection, its mailbox, two of its monitor); 20,000 are allowed to a process. */
-const agentsPerProcessMax = 4_000;
+/**
+ * An agent takes 4 open files (its connection, its mailbox, two of its monitor) of the 20,000 that a process may have; half are left for
+ * connections that were given up and are being taken down while their agent already makes the next.
+ */
+const agentsPerProcessMax = 2_500;
 const pollMs = 10;
 
 export interface FleetOptions {

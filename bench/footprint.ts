@@ -68,7 +68,7 @@ export async function footprint({ count = idleSecondsDefault }: { count?: number
 }
 
 /** The managed files, seven trees of a hundred files, and the load in two ways. */
-export function addBeacons(bed: Testbed): void {
+function addBeacons(bed: Testbed): void {
   bed.manage("managed.conf", { content: "a line\n" });
   bed.beacon("managed-files", "name: managed-files\ntype: file\nmanaged: true\n");
   bed.beacon("cpu", "name: cpu\ntype: cpu\nabove: 99\nfor: 10m\n");

@@ -99,14 +99,17 @@ export class SimulatedAgent {
 
   /** Connects, and again whenever the connection ends. */
   start(): void {
-    this.#connection = new Connection(
-      { ...this.#options, keys: this.#keys, secret: this.#secret, epoch: this.#epoch },
-      {
-        joined: ({ creditEvents }) => this.#joined(creditEvents),
-        hear: (message) => this.#hear(message),
-        ended: (joined, spreadMs) => this.#ended(joined, spreadMs),
-      },
-    );
+    const hearer: Hearer = {
+      joined: ({ creditEvents }) => this.#joined(creditEvents),
+      hear: (message) => this.#hear(message),
+      ended: (joined, spreadMs) => this.#ended(joined, spreadMs),
+    };
+    try {
+      this.#connection = new Connection({ ...this.#options, keys: this.#keys, secret: this.#secret, epoch: this.#epoch }, hearer);
+    } catch {
+      // No file left to open: thousands have given up at once and libzmq is still taking their sockets down. A host of its own has no such limit.
+      this.#ended(false, 0);
+    }
   }
 
   emit(event: SimulatedEvent): void {
@@ -255,12 +258,21 @@ class Connection {
       heartbeatInterval: 5_000,
       heartbeatTimeout: 15_000,
     });
-    for (const event of ["handshake:error:auth", "handshake:error:protocol", "handshake:error:other", "disconnect", "close"] as const)
-      this.#socket.events.on(event, () => this.close());
+    this.#watch();
     this.#greeting = setTimeout(() => this.close(), greetingMs);
     this.#socket.connect(`tcp://${options.address}`);
     this.send({ kind: "knock", body: {} });
     void this.#read();
+  }
+
+  #watch(): void {
+    try {
+      for (const event of ["handshake:error:auth", "handshake:error:protocol", "handshake:error:other", "disconnect", "close"] as const)
+        this.#socket.events.on(event, () => this.close());
+    } catch (error) {
+      this.#socket.close();
+      throw error;
+    }
   }
 
   send(message: AgentMessage): void {

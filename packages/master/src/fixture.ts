@@ -89,9 +89,21 @@ export function batchesOf(events: readonly IncomingEvent[]): Batch[] {
 export class FakeCommit {
   readonly writes: Omit<Writes, "now">[] = [];
   failing: Error | undefined;
+  /** Commits that wait for a disk that is held. */
+  held = 0;
+  #disk: Promise<void> = Promise.resolve();
+
+  /** Nothing is kept until the answer is resolved. */
+  hold(): PromiseWithResolvers<void> {
+    const disk = Promise.withResolvers<void>();
+    this.#disk = disk.promise;
+    return disk;
+  }
 
   readonly commit = async (writes: Omit<Writes, "now">): Promise<Committed> => {
-    await Promise.resolve();
+    this.held++;
+    await this.#disk;
+    this.held--;
     if (this.failing !== undefined) throw this.failing;
     this.writes.push(writes);
     return { taken: [], events: [] };

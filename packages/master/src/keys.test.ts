@@ -76,6 +76,24 @@ test("a token of several uses ends with the last, or when its time is over", asy
   assert.equal((await greet("c", somePublicKey(), short)).kind, "refused");
 });
 
+test("admissions wait for the disk side by side, and an operator's change waits for them", async () => {
+  const { keys, store, greet, tokenFor } = setting({ enrolment: "token" });
+  const token = await tokenFor(2);
+  const disk = store.hold();
+  const admitted = ["a", "b", "c"].map((agent) => greet(agent, somePublicKey(), token));
+  // The third is answered while the first two still wait: their uses are taken.
+  assert.equal((await admitted[2]!).kind, "refused");
+  assert.equal(store.held, 2);
+  const revoked = keys.change("a", "revoked");
+  disk.resolve();
+  assert.deepEqual(
+    (await Promise.all(admitted)).map(({ kind }) => kind),
+    ["accepted", "accepted", "refused"],
+  );
+  assert.equal((await revoked).state, "revoked");
+  assert.equal(keys.acceptedFor("a"), undefined);
+});
+
 test("a token is not spent, nor a key let in, when that could not be made durable", async () => {
   const { keys, store, greet, tokenFor } = setting({ enrolment: "token" });
   const token = await tokenFor(1);

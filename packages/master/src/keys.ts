@@ -32,8 +32,13 @@ export class Keys {
   readonly #accepted = new Map<string, KeyRecord>();
   readonly #tokens = new Map<string, TokenRecord>();
   #pending = 0;
-  /** Admissions are decided one after the other: a token with one use must not be used twice at once. */
+  /** What must be alone, one after the other: an operator's changes. */
   #turn: Promise<unknown> = Promise.resolve();
+  /**
+   * Admissions go side by side, since thousands may come at once and each waits for the disk; what one takes (a token's use, a place among
+   * the pending) is taken before it waits. By agent and by key: two for the same wait for each other.
+   */
+  readonly #admissions = new Map<string, Promise<unknown>>();
 
   constructor(options: KeysOptions, { keys, tokens }: Pick<Snapshot, "keys" | "tokens">) {
     this.#options = options;
@@ -52,7 +57,15 @@ export class Keys {
 
   /** A proven `hello`: what becomes of it. */
   admit(hello: { agent: string; publicKey: string; token: string | undefined }): Promise<Admission> {
-    return this.#inTurn(() => this.#admit(hello));
+    const { agent, publicKey } = hello;
+    const before = [this.#turn, this.#admissions.get(agent), this.#admissions.get(publicKey)].filter((work) => work !== undefined);
+    const mine: Promise<Admission> = Promise.allSettled(before)
+      .then(() => this.#admit(hello))
+      .finally(() => {
+        for (const name of [agent, publicKey]) if (this.#admissions.get(name) === mine) this.#admissions.delete(name);
+      });
+    for (const name of [agent, publicKey]) this.#admissions.set(name, mine);
+    return mine;
   }
 
   list(): KeyRecord[] {
@@ -70,7 +83,7 @@ export class Keys {
 
   /** Throws `NOT_FOUND`, `CONFLICT`. */
   change(reference: string, state: Exclude<KeyState, "pending">): Promise<KeyRecord> {
-    return this.#inTurn(() => this.#change(reference, state));
+    return this.#alone(() => this.#change(reference, state));
   }
 
   /** A new token, given out once; only its hash is kept. */
@@ -83,7 +96,7 @@ export class Keys {
     ttlMs: number;
     labels: Record<string, string>;
   }): Promise<{ token: string; record: TokenRecord }> {
-    return this.#inTurn(async () => {
+    return this.#alone(async () => {
       if (this.#options.enrolment === "closed")
         throw new NeedfireError("CONFLICT", 'enrolment is closed: set "enrolment: token" or "manual" first');
       const dead = this.#tokens.size >= tokensMax ? this.#deadTokens() : [];
@@ -125,9 +138,14 @@ export class Keys {
       return { kind: "refused", reason: `another key is accepted as "${agent}": revoke that one first, or choose another id` };
     const used: TokenRecord = { ...record, usesLeft: record.usesLeft - 1 };
     const key = this.#record(agent, publicKey, "accepted", "token", record.labels);
-    await commit({ keys: [key], tokens: [used], events: [keyEvent(key)] });
-    if (used.usesLeft > 0) this.#tokens.set(used.hash, used);
-    else this.#tokens.delete(used.hash);
+    this.#tokens.set(used.hash, used);
+    try {
+      await commit({ keys: [key], tokens: [used], events: [keyEvent(key)] });
+    } catch (error) {
+      this.#giveBack(used.hash);
+      throw error;
+    }
+    if (this.#tokens.get(used.hash)?.usesLeft === 0 && used.usesLeft === 0) this.#tokens.delete(used.hash);
     this.#remember(key);
     return { kind: "accepted" };
   }
@@ -137,9 +155,20 @@ export class Keys {
     if (this.#pending >= pendingMax)
       return { kind: "refused", reason: `${pendingMax} keys wait already: an operator must accept or reject some first` };
     const key = this.#record(agent, publicKey, "pending", by, {});
-    await commit({ keys: [key], events: [keyEvent(key)] });
+    this.#pending++;
+    try {
+      await commit({ keys: [key], events: [keyEvent(key)] });
+    } finally {
+      this.#pending--;
+    }
     this.#remember(key);
     return { kind: "pending" };
+  }
+
+  /** An admission was not kept: its use of the token is there again. The store has it with the next one that is kept. */
+  #giveBack(hash: string): void {
+    const record = this.#tokens.get(hash);
+    if (record !== undefined) this.#tokens.set(hash, { ...record, usesLeft: record.usesLeft + 1 });
   }
 
   async #change(reference: string, state: Exclude<KeyState, "pending">): Promise<KeyRecord> {
@@ -207,8 +236,9 @@ export class Keys {
     return [...this.#tokens.values()].filter(({ expires }) => expires <= now);
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work, work);
+  /** After every admission that has begun, and before every one that has not. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const mine = Promise.allSettled([this.#turn, ...this.#admissions.values()]).then(work);
     this.#turn = mine.catch(() => {});
     return mine;
   }
