@@ -75,16 +75,33 @@ export class Link {
       this.#connection = undefined;
       if (signal.aborted) break;
       attempt = connection.joined ? 0 : attempt + 1;
-      const spreadMs = connection.reconnectSpreadMs * Math.random();
+
       onState(ended.refused === true ? { state: "refused", reason: ended.reason } : { state: "down", reason: ended.reason });
-      const ceiling = ended.refused === true ? reconnectMaxMs : Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(attempt, 20));
-      // Agents that lost their master together do not come back together: jitter over the upper half, and before the first attempt a
-      // random part of the time that the master gave when it was there.
-      const waitMs = ceiling * (0.5 + Math.random() / 2) + (ended.refused === true ? 0 : spreadMs);
+      const waitMs = reconnectWaitMs(
+        { attempt, refused: ended.refused === true, spreadMs: connection.reconnectSpreadMs, reconnectMinMs, reconnectMaxMs },
+        Math.random,
+      );
       log.info({ reason: ended.reason, waitMs: Math.round(waitMs) }, "the link is down");
       await delay(waitMs, undefined, { signal }).catch(() => {});
     }
   }
+}
+
+interface Retry {
+  /** 0 after a connection that was welcomed. */
+  attempt: number;
+  refused: boolean;
+  /** Over what time the agents of that connection's master spread their return. */
+  spreadMs: number;
+  reconnectMinMs: number;
+  reconnectMaxMs: number;
+}
+
+/** Agents that lost their master together do not come back together: jitter on every wait, and the spread before the first attempt. */
+export function reconnectWaitMs({ attempt, refused, spreadMs, reconnectMinMs, reconnectMaxMs }: Retry, random: () => number): number {
+  const ceiling = refused ? reconnectMaxMs : Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(attempt, 20));
+  const spread = attempt === 0 && !refused ? spreadMs * random() : 0;
+  return ceiling * (0.5 + random() / 2) + spread;
 }
 
 /** One connection, from the first frame to the last. */

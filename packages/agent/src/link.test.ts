@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { reconnectWaitMs } from "./link.ts";
+
+const given = { attempt: 0, refused: false, spreadMs: 15_000, reconnectMinMs: 100, reconnectMaxMs: 30_000 };
+
+test("the first attempt after a session is spread over the time that the master gave, later ones back off with jitter", () => {
+  const range = (more: Partial<typeof given>) => [0, 1].map((chance) => reconnectWaitMs({ ...given, ...more }, () => chance));
+  assert.deepEqual(range({}), [50, 15_100]);
+  assert.deepEqual(range({ spreadMs: 0 }), [50, 100]);
+  assert.deepEqual(range({ attempt: 3 }), [400, 800]);
+  assert.deepEqual(range({ attempt: 100 }), [15_000, 30_000]);
+  assert.deepEqual(range({ refused: true }), [15_000, 30_000]);
+});
+
+test("agents that lose their master together come back evenly over the spread", () => {
+  const waits = Array.from({ length: 10_000 }, () => reconnectWaitMs(given, Math.random));
+  for (let from = 0; from < 15_000; from += 1_500) {
+    const share = waits.filter((wait) => wait >= from && wait < from + 1_500).length;
+    assert.ok(share > 700 && share < 1_300, `${share} of 10,000 between ${from} and ${from + 1_500} ms`);
+  }
+});
