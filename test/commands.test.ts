@@ -4,8 +4,9 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeF
 import { basename } from "node:path";
 import { test } from "node:test";
 import type { TaskView } from "@needfire/shared/api";
+import type { EventDraft } from "@needfire/shared/event";
 import { parseJoinString, parseKeyFile } from "@needfire/shared/identity";
-import { BusPeer } from "./bus-peer.ts";
+import { BusPeer, eventsMessage, plainEvent } from "./bus-peer.ts";
 import { type Process, Testbed, type TestbedOptions, until } from "./testbed.ts";
 
 /** A host on which a file that is made below `host/` begins a command; one that never ends, if `script` is the default. */
@@ -48,16 +49,16 @@ async function watchAgain(bed: Testbed): Promise<Process> {
 }
 
 /** Makes events as the agent itself would, while it is not there. */
-async function makeEvents(bed: Testbed, epoch: string, events: object[]): Promise<void> {
+async function makeEvents(bed: Testbed, epoch: string, events: Partial<EventDraft>[]): Promise<void> {
   const file = bed.path("state-web1", "agent.key");
   const keys = parseKeyFile(file, readFileSync(file, "utf8"), statSync(file).mode);
   const peer = new BusPeer({ ...parseJoinString((await bed.client.status()).join_string), keys });
   try {
     assert.equal(await peer.join("web1"), "welcome");
-    const numbered = events.map((event, index) => ({ sequence: index + 1, time: Date.now(), severity: "normal", data: {}, ...event }));
+    const numbered = events.map((event, index) => plainEvent(index + 1, { time: Date.now(), ...event }));
     for (let sent = 0; sent < numbered.length; sent += 500) {
       const batch = numbered.slice(sent, sent + 500);
-      await peer.send({ kind: "events", body: { epoch, events: batch } });
+      await peer.send(eventsMessage(batch, { epoch, after: sent }));
       assert.equal((await peer.expect("ack"))?.body.sequence, sent + batch.length);
     }
     await peer.send({ kind: "bye", body: {} });

@@ -46,7 +46,13 @@ export class Process {
     this.name = name;
     this.log = log;
     const output = openSync(log, "a");
-    const [command = "", ...rest] = [...through, process.execPath, ...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []), program, ...args];
+    const [command = "", ...rest] = [
+      ...through,
+      process.execPath,
+      ...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []),
+      program,
+      ...args,
+    ];
     this.#child = spawn(command, rest, { stdio: ["ignore", output, output], env: { ...process.env, ...env } });
     this.exited = new Promise((resolve) => this.#child.once("exit", () => resolve()));
     closeSync(output);
