@@ -13,8 +13,10 @@ import { type Process, Testbed } from "../testbed.ts";
 import { examples, fromAgent } from "./doors.ts";
 import { mutant, type Source, sourceOf } from "./mutate.ts";
 
-/** What the master may have grown by: buffers of libzmq's that the allocator keeps, and V8's. */
-const grownBytesMax = 200 * 1024 * 1024;
+/** Little room for the heap and few arenas: else what V8 and the allocator do not bother to give back looks like growth. */
+const littleRoom = { NODE_OPTIONS: "--max-old-space-size=64 --max-semi-space-size=4", MALLOC_ARENA_MAX: "2" };
+/** What the master may have grown by all the same: buffers of libzmq's, and statements and rows that SQLite keeps. */
+const grownBytesMax = 128 * 1024 * 1024;
 /** The good agent's way, on a small machine that makes the mutants as well. */
 const servedMsMax = 5_000;
 const serveEveryMs = 100;
@@ -42,7 +44,10 @@ export interface WireReport {
 
 export async function fuzzMaster(seed: number, frames: number, signal: AbortSignal): Promise<WireReport> {
   const breaches: string[] = [];
-  const bed = await Testbed.start({ enrolment: "manual", heartbeat: "1m" }, prepare);
+  const bed = await Testbed.start(
+    { enrolment: "manual", heartbeat: "1m", launch: (name) => (name === "master" ? { env: littleRoom } : {}) },
+    prepare,
+  );
   const peers: BusPeer[] = [];
   try {
     await bed.addAgent("good");
