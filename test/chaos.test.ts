@@ -15,13 +15,25 @@ const rounds = 2;
 /** What is not kept yet when a disk gives back other than it was given: docs/guide/operating.md, "What is not promised". */
 const open: readonly FaultName[] = ["spoiled-spool", "cut-log"];
 
+// What a round made (namespaces, mounts, processes) is taken away also when the test is ended from outside.
+const ended = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => ended.abort());
+
 test(`events, reactions and commands are counted after faults: ${rounds} rounds of seed ${seed}`, async (context) => {
   const means = meansHere();
   for (const [what, why] of Object.entries(means)) if (why !== undefined) context.diagnostic(`without ${what}: ${why}`);
   const kinds = faultNames.filter((name) => !open.includes(name));
   for (let round = 0; round < rounds; round++) {
-    const report = await runRound({ seed, round, pace: paces.short, means, kinds, signal: context.signal });
+    const report = await runRound({
+      seed,
+      round,
+      pace: paces.short,
+      means,
+      kinds,
+      signal: AbortSignal.any([context.signal, ended.signal]),
+    });
     context.diagnostic(lineOf(report));
+    assert.equal(ended.signal.aborted, false, "ended from outside");
     assert.deepEqual(report.mismatches, [], `kept in ${report.directory}; ${report.faults.map(faultText).join("; ")}`);
   }
 });

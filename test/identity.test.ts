@@ -235,6 +235,95 @@ describe("with tokens", () => {
   });
 });
 
+describe("a message is its session's, whatever it claims", () => {
+  let bed: Testbed;
+  let door: { address: string; masterKey: string };
+  let victim: BusPeer;
+  let attacker: BusPeer;
+  let execution: string;
+  const event = { type: "x.y", time: 1, severity: "low", data: {} } as const;
+  const silent = async (peer: BusPeer, kind: "ack" | "pong" | "blob") => assert.equal(await peer.expect(kind, silenceMs), undefined);
+
+  before(async () => {
+    bed = await Testbed.start({ heartbeat: "1m" }, (made) => {
+      made.reactor("go", "name: go\non: x.go\ndo:\n  - command.run: { argv: ['true'] }\n");
+    });
+    door = await doorOf(bed);
+    const token = await tokenOf(bed, 2);
+    victim = new BusPeer(door);
+    attacker = new BusPeer(door);
+    assert.deepEqual([await victim.join("victim", token), await attacker.join("attacker", token)], ["welcome", "welcome"]);
+    await victim.send({ kind: "events", body: { epoch: "e1", events: [{ ...event, sequence: 1, type: "x.go" }] } });
+    execution = (await victim.expect("execute"))!.body.execution;
+  });
+  after(async () => {
+    victim.close();
+    attacker.close();
+    await bed.stop();
+  });
+
+  test("an event that names another agent in its data, subject or numbering is its sender's", async () => {
+    const data = { agent: "victim", id: "victim:e1:9", source: "/agents/victim" };
+    await attacker.send({ kind: "events", body: { epoch: "e1", events: [{ ...event, sequence: 1, subject: "victim", data }] } });
+    assert.notEqual(await attacker.expect("ack"), undefined);
+    const [taken] = await bed.events({ agent: "attacker", type: "x.y" }, 1);
+    assert.deepEqual([taken!.id, taken!.agent, taken!.source], ["attacker:e1:1", "attacker", "/agents/attacker"]);
+    assert.equal((await bed.client.events({ agent: "victim", type: "x.y" })).events.length, 0);
+  });
+
+  test("what it says of another agent's command changes nothing", async () => {
+    await attacker.send({ kind: "accepted", body: { execution } });
+    const report = { execution, action: "command.run", outcome: "succeeded", changed: true, started: 1, ended: 2 };
+    const forged = { ...event, sequence: 2, type: "execution.finished", cause: execution, data: report };
+    const caused = { ...event, sequence: 3, type: "x.caused", cause: execution };
+    await attacker.send({ kind: "events", body: { epoch: "e1", events: [forged, caused] } });
+    assert.equal((await attacker.expect("ack"))?.body.sequence, 3);
+    const [task] = (await bed.client.tasks({ reactor: "go" })).tasks;
+    assert.deepEqual([task!.state, task!.executions[0]!.state], ["running", "sent"]);
+    const [rejected] = await bed.events({ agent: "attacker", type: "event.rejected" }, 1);
+    assert.match(String(rejected!.data["reason"]), /was not given to this agent/);
+    const [without] = await bed.events({ agent: "attacker", type: "x.caused" }, 1);
+    assert.equal(without!.cause, undefined, "an effect of another agent's command");
+  });
+
+  test("a frame of its own, sent again as it was, is heard once", async () => {
+    await attacker.send({ kind: "ping", body: {} });
+    const recorded = attacker.sent.at(-1)!;
+    assert.notEqual(await attacker.expect("pong"), undefined);
+    await attacker.sendRaw(recorded);
+    await silent(attacker, "pong");
+  });
+
+  test("frames of every kind that were recorded in an earlier session of the same agent do nothing in the next", async () => {
+    const digest = "0".repeat(64);
+    await attacker.send({ kind: "facts", body: { facts: { recorded: true }, labels: {}, beacons: "", files: "" } });
+    await attacker.send({ kind: "blobGet", body: { digest, offset: 0 } });
+    assert.equal((await attacker.expect("blob"))?.body.total, -1);
+    const recorded = attacker.sent.filter((frame) => {
+      const decoded = decodeFromAgent(frame);
+      return decoded.ok && decoded.envelope.session !== "";
+    });
+    const kinds = new Set(recorded.map(messageKind));
+    for (const kind of ["events", "accepted", "ping", "facts", "blobGet"]) assert.ok(kinds.has(kind), kind);
+    attacker.close();
+    const again = new BusPeer({ ...door, keys: attacker.keys });
+    assert.equal(await again.join("attacker"), "welcome");
+    await again.send({ kind: "facts", body: { facts: { recorded: false }, labels: {}, beacons: "", files: "" } });
+    for (const frame of recorded) await again.sendRaw(frame);
+    for (const kind of ["ack", "pong", "blob"] as const) await silent(again, kind);
+    assert.deepEqual((await bed.client.agent("attacker")).facts, { recorded: false });
+    // The session itself lives on.
+    await again.send({ kind: "ping", body: {} });
+    assert.notEqual(await again.expect("pong"), undefined);
+    again.close();
+  });
+});
+
+function messageKind(frame: Buffer): string {
+  const decoded = decodeFromAgent(frame);
+  return decoded.ok ? decoded.message.kind : "";
+}
+
 test("with closed enrolment an unknown key does not pass the handshake", async () => {
   const bed = await Testbed.start({ enrolment: "closed" });
   try {

@@ -121,7 +121,8 @@ export class Testbed {
       bed.configure(`tcp://${(await bed.client.status()).address}`);
       return bed;
     } catch (error) {
-      await bed.stop();
+      // Why it did not start says more than why it could not be taken away.
+      await bed.stop().catch(() => undefined);
       throw error;
     }
   }

@@ -60,6 +60,11 @@ export class House {
     return this.#bed!;
   }
 
+  /** Where all of it lies, once it has begun. */
+  get directory(): string | undefined {
+    return this.#bed?.dir;
+  }
+
   get network(): Network | undefined {
     return this.#network;
   }
@@ -140,7 +145,7 @@ export class House {
 
   /** What hits the same things waits for each other. */
   async alone<T>(things: readonly string[], work: () => Promise<T>): Promise<T> {
-    const before = things.map((thing) => this.#locks.get(thing));
+    const before = things.map((thing) => this.#locks.get(thing) ?? Promise.resolve());
     const mine = Promise.all(before).then(work);
     const over = mine.then(
       () => {},
@@ -154,7 +159,7 @@ export class House {
   async stop({ keep = false } = {}): Promise<void> {
     this.#stopped = true;
     const processes = this.#bed === undefined ? [] : [...this.bed.agents.values(), this.bed.master as Process | undefined];
-    await Promise.all(processes.map((process) => process?.stop("SIGKILL")));
+    await Promise.all(processes.map(async (process) => process?.stop("SIGKILL")));
     await Promise.all(this.#supervisors);
     for (const disk of this.#disks.values()) disk.unmount({ keep });
     this.#network?.remove();

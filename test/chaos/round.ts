@@ -73,7 +73,7 @@ export async function runRound({ signal, ...options }: RoundOptions): Promise<Ro
     if (!signal.aborted) report.mismatches.push(errorText(error));
   } finally {
     const keep = report.mismatches.length > 0;
-    if (keep) report.directory = house.bed.dir;
+    if (keep) report.directory = house.directory;
     await house.stop({ keep });
     report.tookMs = performance.now() - begun;
   }

@@ -37,7 +37,9 @@ export function summaryOf(reports: readonly RoundReport[]) {
   const struck = Object.entries(faults)
     .map(([name, times]) => `${name} ${times}`)
     .join(", ");
-  const text = `${totals.rounds_run} rounds: ${totals.files} files (${totals.unseen} unseen, ${totals.told_lost} told lost), ${totals.sent} events sent, ${totals.events} events in journals, ${totals.tasks} tasks, ${totals.commands_run} commands run; faults: ${struck}\n${mismatches === 0 ? "nothing lost, nothing doubled" : `${mismatches} MISMATCHES`}`;
+  const verdict =
+    reports.length === 0 ? "no round came to its end" : mismatches === 0 ? "nothing lost, nothing doubled" : `${mismatches} MISMATCHES`;
+  const text = `${totals.rounds_run} rounds: ${totals.files} files (${totals.unseen} unseen, ${totals.told_lost} told lost), ${totals.sent} events sent, ${totals.events} events in journals, ${totals.tasks} tasks, ${totals.commands_run} commands run; faults: ${struck}\n${verdict}`;
   return { ...totals, text };
 }
 
