@@ -366,7 +366,7 @@ describe("the dependency rules see", () => {
     const folder = plantedHouse(context, {
       "packages/agent/src/link.ts":
         'import { Dealer } from "zeromq";\nimport { fine } from "@needfire/shared/fine";\nexport const socket = () => [new Dealer(), fine];\n',
-      "packages/agent/src/spool.ts": 'import { DatabaseSync } from "node:sqlite";\nexport const open = DatabaseSync;\n',
+      "packages/agent/src/spool-file.ts": 'import { DatabaseSync } from "node:sqlite";\nexport const open = DatabaseSync;\n',
       "packages/shared/src/id.ts": 'import { createHash } from "node:crypto";\nexport const hash = createHash;\n',
       "packages/agent/src/spool.test.ts": 'import { DatabaseSync } from "node:sqlite";\nexport const open = DatabaseSync;\n',
       "packages/cli/src/commands/daemons.ts": 'export const start = () => import("@needfire/agent/main");\n',
