@@ -36,6 +36,8 @@ export interface Origin {
 }
 
 export type Names = Pick<Origin, "agent" | "epoch">;
+/** What an event's id consists of. */
+export type EventNumber = Names & { sequence: number };
 
 /** The columns of an event, in the order of every `SELECT` and `INSERT`. */
 export const eventColumns = "position, origin, sequence, type, time, received, severity, subject, beacon, cause, data";
@@ -89,6 +91,7 @@ const migrations = [
      first INTEGER NOT NULL, last INTEGER, events INTEGER NOT NULL,
      time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
    ) STRICT;
+   CREATE TABLE cause_filter (partition INTEGER PRIMARY KEY, causes BLOB NOT NULL) STRICT;
    ${createTable(1)};
    INSERT INTO origin (agent, epoch, critical, high, normal, low)
      SELECT agent, epoch, mark, mark, mark, mark

@@ -4,12 +4,13 @@
  * that retention has removed is no longer part of the journal; one that is damaged is told of and left out.
  */
 import { existsSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { parseEventId } from "@needfire/shared/ids";
+import { mayHaveEffects } from "./cause-filter.ts";
 import type { EventQuery, Tally, TallyQuery } from "./journal.ts";
-import { type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
+import { type EventNumber, type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
 import { Question } from "./question.ts";
 import { Sealed } from "./sealed.ts";
 import { type Counts, Tables } from "./tables.ts";
@@ -28,6 +29,7 @@ export class SqliteJournalReader {
   readonly #directory: string;
   readonly #onDamaged: (partition: number, reason: string) => void;
   readonly #tables: Tables;
+  readonly #causeFilter: StatementSync;
   /** The one that was used last is last. */
   readonly #open = new Map<number, Sealed>();
   readonly #damaged = new Set<number>();
@@ -37,6 +39,7 @@ export class SqliteJournalReader {
     this.#directory = sealedDirectory(file);
     this.#onDamaged = onDamaged;
     this.#tables = new Tables(this.#connection);
+    this.#causeFilter = this.#connection.prepare("SELECT causes FROM cause_filter WHERE partition = ?");
   }
 
   query(query: EventQuery): Event[] {
@@ -61,19 +64,19 @@ export class SqliteJournalReader {
     const parts = parseEventId(id);
     if (parts === undefined) return undefined;
     let found: Event | undefined;
-    this.#newestFirst({
-      wants: () => true,
-      table: (partition) => (found = this.#tables.find(partition, parts)) !== undefined,
-      sealed: (sealed) => (found = sealed.find(parts)) !== undefined,
+    const sealed = this.#snapshot((partitions) => {
+      for (const partition of partitions.toReversed())
+        if (partition.state !== "sealed" && (found = this.#tables.find(partition, parts)) !== undefined) return [];
+      return partitions.filter(({ state }) => state === "sealed");
     });
-    return found;
+    return found ?? this.#searchSealed(sealed, parts);
   }
 
   /** The first effects of a cause, in order. `since`: when it came to the master; effects come later. */
   causedBy(cause: string, limit: number, since = Number.NEGATIVE_INFINITY): Event[] {
     const found: Event[][] = [];
     this.#newestFirst({
-      wants: ({ receivedMax }) => receivedMax >= since,
+      wants: ({ number, state, receivedMax }) => receivedMax >= since && (state !== "sealed" || this.#mayHaveEffects(number, cause)),
       table: (partition) => {
         found.push(this.#tables.causedBy(partition, cause, limit));
         return false;
@@ -115,6 +118,37 @@ export class SqliteJournalReader {
     for (const sealed of this.#open.values()) sealed.close();
     this.#open.clear();
     this.#connection.close();
+  }
+
+  /**
+   * An origin's numbers rise from one partition to the next, so the right one is found by halving. Not so where one lane of an agent waited
+   * while another was sent: then each partition is looked into.
+   */
+  #searchSealed(partitions: readonly Partition[], id: EventNumber): Event | undefined {
+    let found: Event | undefined;
+    let low = 0;
+    let high = partitions.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      let side = 0;
+      this.#visit(partitions[middle]!, (sealed) => {
+        found = sealed.find(id);
+        side = found === undefined ? sealed.sideOf(id) : 0;
+        return true;
+      });
+      if (found !== undefined) return found;
+      if (side === 0) break;
+      if (side < 0) high = middle - 1;
+      else low = middle + 1;
+    }
+    for (const partition of partitions.toReversed())
+      if (this.#visit(partition, (sealed) => (found = sealed.find(id)) !== undefined)) return found;
+    return undefined;
+  }
+
+  #mayHaveEffects(number: number, cause: string): boolean {
+    const filter = this.#causeFilter.get(number)?.["causes"];
+    return filter === undefined || mayHaveEffects(filter as Uint8Array, cause);
   }
 
   /** Each visit says whether that was enough. */

@@ -11,7 +11,7 @@ import type { MasterEventDraft } from "@needfire/shared/task";
 import { temporaryDirectory, TestClock } from "../fixture.ts";
 import { batch, databaseFile, numbered, openWriter } from "./journal-fixture.ts";
 import { type Partition, sealedDirectory, sealedFile } from "./partition.ts";
-import { seal, type SealStep } from "./seal.ts";
+import { seal, type SealedFile, type SealStep } from "./seal.ts";
 import { SqliteJournalReader } from "./sqlite-reader.ts";
 import type { JournalWriter } from "./sqlite.ts";
 import { type Retention, Upkeep } from "./upkeep.ts";
@@ -24,7 +24,7 @@ interface Keeping {
   journal: JournalWriter;
   retention?: Retention;
   clock?: TestClock;
-  seal?: (partition: Partition) => Promise<number>;
+  seal?: (partition: Partition) => Promise<SealedFile>;
   emit?: (event: MasterEventDraft) => Promise<unknown>;
 }
 
@@ -167,8 +167,7 @@ test("a crash at any step of sealing loses nothing and doubles nothing", async (
     cpSync(directory, copy, { recursive: true, filter: (path) => !path.endsWith("-shm") });
     crashed.set(step, copy);
   };
-  const bytes = seal({ database: databaseFile(directory), partition: first!, reached: keep });
-  journal.markSealed(first!.number, bytes);
+  journal.markSealed(first!.number, seal({ database: databaseFile(directory), partition: first!, reached: keep }));
   keep("marked");
   journal.close();
   assert.equal(crashed.size, 6);
