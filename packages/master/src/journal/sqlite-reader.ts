@@ -63,13 +63,15 @@ export class SqliteJournalReader {
   get(id: string): Event | undefined {
     const parts = parseEventId(id);
     if (parts === undefined) return undefined;
+    const old = this.#halve(parts);
+    if (old !== undefined) return old;
     let found: Event | undefined;
-    const sealed = this.#snapshot((partitions) => {
-      for (const partition of partitions.toReversed())
-        if (partition.state !== "sealed" && (found = this.#tables.find(partition, parts)) !== undefined) return [];
-      return partitions.filter(({ state }) => state === "sealed");
+    this.#newestFirst({
+      wants: () => true,
+      table: (partition) => (found = this.#tables.find(partition, parts)) !== undefined,
+      sealed: (sealed) => (found = sealed.find(parts)) !== undefined,
     });
-    return found ?? this.#searchSealed(sealed, parts);
+    return found;
   }
 
   /** The first effects of a cause, in order. `since`: when it came to the master; effects come later. */
@@ -121,14 +123,13 @@ export class SqliteJournalReader {
   }
 
   /**
-   * An origin's numbers rise from one partition to the next, so the right one is found by halving. Not so where one lane of an agent waited
-   * while another was sent: then each partition is looked into.
+   * An origin's numbers rise from one partition to the next, so in sealed ones the right one is found by halving. Not so where one lane of an
+   * agent waited while another was sent: what is not found here is to be looked for everywhere.
    */
-  #searchSealed(partitions: readonly Partition[], id: EventNumber): Event | undefined {
+  #halve(id: EventNumber): Event | undefined {
+    const partitions = this.#snapshot((all) => all.filter(({ state }) => state === "sealed"));
     let found: Event | undefined;
-    let low = 0;
-    let high = partitions.length - 1;
-    while (low <= high) {
+    for (let low = 0, high = partitions.length - 1; low <= high;) {
       const middle = (low + high) >> 1;
       let side = 0;
       this.#visit(partitions[middle]!, (sealed) => {
@@ -136,14 +137,11 @@ export class SqliteJournalReader {
         side = found === undefined ? sealed.sideOf(id) : 0;
         return true;
       });
-      if (found !== undefined) return found;
       if (side === 0) break;
       if (side < 0) high = middle - 1;
       else low = middle + 1;
     }
-    for (const partition of partitions.toReversed())
-      if (this.#visit(partition, (sealed) => (found = sealed.find(id)) !== undefined)) return found;
-    return undefined;
+    return found;
   }
 
   #mayHaveEffects(number: number, cause: string): boolean {
