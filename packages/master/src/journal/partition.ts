@@ -91,7 +91,6 @@ const migrations = [
      first INTEGER NOT NULL, last INTEGER, events INTEGER NOT NULL,
      time_min REAL, time_max REAL, received_min REAL, received_max REAL, bytes INTEGER
    ) STRICT;
-   CREATE TABLE cause_filter (partition INTEGER PRIMARY KEY, causes BLOB NOT NULL) STRICT;
    ${createTable(1)};
    INSERT INTO origin (agent, epoch, critical, high, normal, low)
      SELECT agent, epoch, mark, mark, mark, mark
@@ -105,6 +104,7 @@ const migrations = [
      SELECT 1, 'live', coalesce(min(position), 1), max(position), count(*), min(time), max(time), min(received), max(received), sum(length(data))
      FROM event_1;
    DROP TABLE event;`,
+  "CREATE TABLE cause_filter (partition INTEGER PRIMARY KEY, causes BLOB NOT NULL) STRICT",
 ] as const;
 
 /** Brings a database to today's form of the journal; one of before keeps its events. */
