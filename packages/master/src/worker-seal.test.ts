@@ -12,9 +12,9 @@ test("a partition is sealed in another thread while this one appends", async (t)
   journal.append([batch([1, 2]), batch([3])]);
   const sealing = sealInThread(databaseFile(directory), { ...journal.partitions()[0]! });
   for (let number = 4; number <= 100; number++) journal.append([batch([number])]);
-  const bytes = await sealing;
-  journal.markSealed(1, bytes);
-  assert.equal(statSync(join(directory, "journal", "1.db")).size, bytes);
+  const sealed = await sealing;
+  journal.markSealed(1, sealed);
+  assert.equal(statSync(join(directory, "journal", "1.db")).size, sealed.bytes);
   assert.equal(journal.read(0, 1_000).length, 100);
   journal.close();
 });

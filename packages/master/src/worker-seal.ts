@@ -3,12 +3,11 @@
  * each, which takes some 50 ms of a second, and takes no memory in between.
  */
 import type { Partition } from "./journal/partition.ts";
-import { seal } from "./journal/seal.ts";
+import { seal, type SealedFile } from "./journal/seal.ts";
 import { startThread } from "./thread.ts";
 
 interface Sealer {
-  /** Returns the bytes of the file. */
-  seal(partition: Partition): number;
+  seal(partition: Partition): SealedFile;
 }
 
 export function open({ database }: { database: string }): Sealer {
@@ -16,7 +15,7 @@ export function open({ database }: { database: string }): Sealer {
 }
 
 /** The same in a thread of its own. Throws what sealing throws, and `THREAD_DIED`. */
-export async function sealInThread(database: string, partition: Partition): Promise<number> {
+export async function sealInThread(database: string, partition: Partition): Promise<SealedFile> {
   // Its death fails the question that it was asked, and is told of there.
   const thread = await startThread<Sealer>({ module: new URL(import.meta.url), options: { database }, onDeath: () => {} });
   try {

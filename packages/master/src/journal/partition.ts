@@ -36,6 +36,8 @@ export interface Origin {
 }
 
 export type Names = Pick<Origin, "agent" | "epoch">;
+/** What an event's id consists of. */
+export type EventNumber = Names & { sequence: number };
 
 /** The columns of an event, in the order of every `SELECT` and `INSERT`. */
 export const eventColumns = "position, origin, sequence, type, time, received, severity, subject, beacon, cause, data";
@@ -102,6 +104,7 @@ const migrations = [
      SELECT 1, 'live', coalesce(min(position), 1), max(position), count(*), min(time), max(time), min(received), max(received), sum(length(data))
      FROM event_1;
    DROP TABLE event;`,
+  "CREATE TABLE cause_filter (partition INTEGER PRIMARY KEY, causes BLOB NOT NULL) STRICT",
 ] as const;
 
 /** Brings a database to today's form of the journal; one of before keeps its events. */

@@ -42,6 +42,8 @@ function adopt({ connection, file }: Database, number: number): void {
   if (head === undefined) return;
   const { partition, origins, bytes } = head;
   connection.exec(`DROP TABLE IF EXISTS ${tableOf(number)}`);
+  // What the filters say is not known to be whole: without one, the file is looked into.
+  connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
   const columns = ["first", "last", "events", "time_min", "time_max", "received_min", "received_max"];
   connection
     .prepare("INSERT OR REPLACE INTO partition VALUES (?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?)")

@@ -4,7 +4,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import { eventColumns, eventOfRow, type EventRow, type Names } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Names } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 import { addCount, type Counts, keyColumns, keyText } from "./tables.ts";
@@ -60,10 +60,19 @@ export class Sealed {
     return this.#where("position > ? ORDER BY position LIMIT ?", after, limit);
   }
 
-  find({ agent, epoch, sequence }: { agent: string; epoch: string; sequence: number }): Event | undefined {
+  find({ agent, epoch, sequence }: EventNumber): Event | undefined {
     const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
     if (origin === undefined) return undefined;
     return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin[0], sequence)[0];
+  }
+
+  /** Where a number that is not here should be: before this partition (-1), after it (1), or who knows (0). */
+  sideOf({ agent, epoch, sequence }: EventNumber): number {
+    const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
+    if (origin === undefined) return 0;
+    const [least] = this.#get("SELECT min(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
+    const [most] = this.#get("SELECT max(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
+    return sequence < least ? -1 : sequence > most ? 1 : 0;
   }
 
   /** In order. */

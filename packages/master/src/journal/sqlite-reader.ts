@@ -4,12 +4,13 @@
  * that retention has removed is no longer part of the journal; one that is damaged is told of and left out.
  */
 import { existsSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { parseEventId } from "@needfire/shared/ids";
+import { mayHaveEffects } from "./cause-filter.ts";
 import type { EventQuery, Tally, TallyQuery } from "./journal.ts";
-import { type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
+import { type EventNumber, type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
 import { Question } from "./question.ts";
 import { Sealed } from "./sealed.ts";
 import { type Counts, Tables } from "./tables.ts";
@@ -28,6 +29,7 @@ export class SqliteJournalReader {
   readonly #directory: string;
   readonly #onDamaged: (partition: number, reason: string) => void;
   readonly #tables: Tables;
+  readonly #causeFilter: StatementSync;
   /** The one that was used last is last. */
   readonly #open = new Map<number, Sealed>();
   readonly #damaged = new Set<number>();
@@ -37,6 +39,7 @@ export class SqliteJournalReader {
     this.#directory = sealedDirectory(file);
     this.#onDamaged = onDamaged;
     this.#tables = new Tables(this.#connection);
+    this.#causeFilter = this.#connection.prepare("SELECT causes FROM cause_filter WHERE partition = ?");
   }
 
   query(query: EventQuery): Event[] {
@@ -60,6 +63,8 @@ export class SqliteJournalReader {
   get(id: string): Event | undefined {
     const parts = parseEventId(id);
     if (parts === undefined) return undefined;
+    const old = this.#halve(parts);
+    if (old !== undefined) return old;
     let found: Event | undefined;
     this.#newestFirst({
       wants: () => true,
@@ -73,7 +78,7 @@ export class SqliteJournalReader {
   causedBy(cause: string, limit: number, since = Number.NEGATIVE_INFINITY): Event[] {
     const found: Event[][] = [];
     this.#newestFirst({
-      wants: ({ receivedMax }) => receivedMax >= since,
+      wants: ({ number, state, receivedMax }) => receivedMax >= since && (state !== "sealed" || this.#mayHaveEffects(number, cause)),
       table: (partition) => {
         found.push(this.#tables.causedBy(partition, cause, limit));
         return false;
@@ -115,6 +120,33 @@ export class SqliteJournalReader {
     for (const sealed of this.#open.values()) sealed.close();
     this.#open.clear();
     this.#connection.close();
+  }
+
+  /**
+   * An origin's numbers rise from one partition to the next, so in sealed ones the right one is found by halving. Not so where one lane of an
+   * agent waited while another was sent: what is not found here is to be looked for everywhere.
+   */
+  #halve(id: EventNumber): Event | undefined {
+    const partitions = this.#snapshot((all) => all.filter(({ state }) => state === "sealed"));
+    let found: Event | undefined;
+    for (let low = 0, high = partitions.length - 1; low <= high;) {
+      const middle = (low + high) >> 1;
+      let side = 0;
+      this.#visit(partitions[middle]!, (sealed) => {
+        found = sealed.find(id);
+        side = found === undefined ? sealed.sideOf(id) : 0;
+        return true;
+      });
+      if (side === 0) break;
+      if (side < 0) high = middle - 1;
+      else low = middle + 1;
+    }
+    return found;
+  }
+
+  #mayHaveEffects(number: number, cause: string): boolean {
+    const filter = this.#causeFilter.get(number)?.["causes"];
+    return filter === undefined || mayHaveEffects(filter as Uint8Array, cause);
   }
 
   /** Each visit says whether that was enough. */

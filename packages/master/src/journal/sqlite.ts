@@ -24,6 +24,7 @@ import {
   tableOf,
 } from "./partition.ts";
 import { repairCatalogue } from "./repair.ts";
+import type { SealedFile } from "./seal.ts";
 import { Sealed } from "./sealed.ts";
 
 /** A live partition with more events than this is closed before the next batch: what a question may have to go through without an index. */
@@ -119,11 +120,12 @@ export class JournalWriter implements Journal {
   }
 
   /** A closed partition has become a file: its table goes, and the pages that it took are free for the next one. */
-  markSealed(number: number, bytes: number): void {
+  markSealed(number: number, { bytes, causes }: SealedFile): void {
     this.#database.transaction(
       () => {
         const { connection } = this.#database;
         connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
+        if (causes !== undefined) connection.prepare("INSERT OR REPLACE INTO cause_filter VALUES (?, ?)").run(number, causes);
         connection.exec(`DROP TABLE ${tableOf(number)}`);
       },
       { durable: false },
@@ -137,7 +139,10 @@ export class JournalWriter implements Journal {
   forget(numbers: readonly number[]): void {
     this.#database.transaction(
       () => {
-        for (const number of numbers) this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+        for (const number of numbers) {
+          this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+          this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
+        }
       },
       { durable: true },
     );

@@ -6,7 +6,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
-import { eventColumns, eventOfRow, type EventRow, type Names, type Partition, tableOf } from "./partition.ts";
+import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Names, type Partition, tableOf } from "./partition.ts";
 import type { Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 
@@ -37,7 +37,7 @@ export class Tables {
     }
   }
 
-  find({ number }: Partition, { agent, epoch, sequence }: Names & { sequence: number }): Event | undefined {
+  find({ number }: Partition, { agent, epoch, sequence }: EventNumber): Event | undefined {
     const origin = this.#connection.prepare("SELECT id FROM origin WHERE agent = ? AND epoch = ?").get(agent, epoch)?.["id"];
     if (origin === undefined) return undefined;
     const sql = `SELECT ${eventColumns} FROM ${tableOf(number)} WHERE origin = ? AND sequence = ?`;

@@ -11,7 +11,7 @@ import { errorText, systemCode } from "@needfire/shared/errors";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import type { EngineLog } from "../engine-log.ts";
 import { type Partition, sealedFile } from "./partition.ts";
-import { syncDirectoryOf } from "./seal.ts";
+import { type SealedFile, syncDirectoryOf } from "./seal.ts";
 import type { JournalWriter } from "./sqlite.ts";
 
 const tickMs = 1_000;
@@ -36,8 +36,8 @@ export interface UpkeepOptions {
   journal: JournalWriter;
   /** The directory of the sealed partitions. */
   directory: string;
-  /** Makes a file of a closed partition and returns its bytes; away from this thread, which appends. */
-  seal(partition: Partition): Promise<number>;
+  /** Makes a file of a closed partition ; away from this thread, which appends. */
+  seal(partition: Partition): Promise<SealedFile>;
   /** Resolves when the event is durable. */
   emit(event: MasterEventDraft): Promise<unknown>;
   /** Removes tasks that ended before a time, and their executions; returns how many. */
@@ -105,8 +105,7 @@ export class Upkeep {
     const closed = journal.partitions().filter(({ state }) => state === "closed");
     const [oldest] = closed;
     if (oldest === undefined || (this.#quiet < quietTicks && closed.length <= closedMax)) return;
-    const bytes = await seal({ ...oldest });
-    journal.markSealed(oldest.number, bytes);
+    journal.markSealed(oldest.number, await seal({ ...oldest }));
   }
 
   async #trim(): Promise<void> {
