@@ -14,7 +14,7 @@ import { bareLink } from "./bare-link.ts";
 import { bareRows } from "./bare-rows.ts";
 
 const agents = 8;
-const batch = 200;
+const batch = 500;
 const warmUpMs = 3_000;
 const defaultSeconds = 10;
 
@@ -61,6 +61,7 @@ export async function ingest({ count: seconds = defaultSeconds }: { count?: numb
   ];
 }
 
+let perS = 0;
 interface Run {
   perSecond: number;
   bytesPerFrame: number;
@@ -94,11 +95,22 @@ async function run({ heardEvery, seconds }: { heardEvery: number; seconds: numbe
     const [first] = measured;
     const last = measured.at(-1)!;
     const perSecond = ((last.acknowledged - first!.acknowledged) / (last.at - first!.at)) * 1_000;
+    perS = perSecond;
     const { events: journal } = await bed.client.status();
     if (journal < last.acknowledged) throw new Error(`${last.acknowledged} events were acknowledged and ${journal} are in the journal`);
     return { perSecond, bytesPerFrame, journal };
   } finally {
     load?.kill("SIGKILL");
+    if (process.env["ONE"])
+      console.log(
+        bed.master
+          .output()
+          .split("\n")
+          .filter((l) => l.includes('"per"'))
+          .slice(-4)
+          .join("\n"),
+        perS,
+      );
     await bed.stop();
   }
 }

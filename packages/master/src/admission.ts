@@ -10,7 +10,7 @@ import { idKind } from "@needfire/shared/ids";
 import { pack } from "@needfire/shared/pack";
 import { doorChecker, problemsText } from "@needfire/shared/schema";
 import type { MasterEventDraft } from "@needfire/shared/task";
-import { type AgentBody, decodeFromAgent } from "@needfire/shared/wire";
+import { type AgentBody, decodeAgain, decodeFromAgent } from "@needfire/shared/wire";
 import { checkWireEvent, eventData, type WireEvent } from "@needfire/shared/wire-event";
 import type { Batch, Journal } from "./journal/journal.ts";
 
@@ -20,6 +20,13 @@ export interface EventsFrame {
   frame: Uint8Array;
   /** Ms since the epoch. */
   received: number;
+  /** Its events have been checked, and only those of these indexes can have consequences (sieve.ts). */
+  heard?: readonly number[] | undefined;
+}
+
+/** `heard`: as in the frame. */
+export interface AdmittedBatch extends Batch {
+  heard?: readonly number[] | undefined;
 }
 
 /** `rewind`: something before it is missing, so it was not taken. `refused`: no honest agent sends it. */
@@ -31,7 +38,7 @@ export type Verdict =
 export interface Admitted {
   /** For each frame. */
   verdicts: Verdict[];
-  batches: Batch[];
+  batches: AdmittedBatch[];
   /** What the master has to say of them. */
   tell: MasterEventDraft[];
 }
@@ -61,8 +68,12 @@ export class Admission {
     return admitted;
   }
 
-  async #frame({ agent, frame, received }: EventsFrame, reached: Map<string, number>, { batches, tell }: Admitted): Promise<Verdict> {
-    const decoded = decodeFromAgent(frame);
+  async #frame(
+    { agent, frame, received, heard }: EventsFrame,
+    reached: Map<string, number>,
+    { batches, tell }: Admitted,
+  ): Promise<Verdict> {
+    const decoded = heard === undefined ? decodeFromAgent(frame) : decodeAgain(frame);
     if (!decoded.ok) return { kind: "refused", reason: decoded.reason };
     if (decoded.message.kind !== "events") return { kind: "refused", reason: "not a batch of events" };
     const { lane, epoch, after, resumed = false, events: values }: AgentBody<"events"> = decoded.message.body;
@@ -72,20 +83,38 @@ export class Admission {
       if (!resumed) return { kind: "rewind", lane, resumed };
       tell.push({ type: "agent.gap", severity: "high", subject: agent, data: { agent, epoch, lane, after: last, until: after } });
     }
-    const events: WireEvent[] = [];
+    const events = heard === undefined ? await this.#check(agent, values, tell) : await this.#checkHeard(agent, values, { heard, tell });
     let sequence = after;
+    for (const event of events) {
+      if (event[0] <= sequence) return { kind: "refused", reason: `event ${event[0]} after ${sequence}: numbers rise within a lane` };
+      sequence = event[0];
+    }
+    if (events.length > 0) batches.push({ agent, epoch, lane, received, events, heard });
+    reached.set(key, Math.max(last, sequence));
+    return { kind: "taken", lane, epoch, sequence, resumed };
+  }
+
+  async #check(agent: string, values: readonly unknown[], tell: MasterEventDraft[]): Promise<WireEvent[]> {
+    const events: WireEvent[] = [];
     for (const value of values) {
       const checked = checkWireEvent(value);
       const attributed = checked.ok ? this.#attributed(agent, checked.event, tell) : rejected(agent, value, checked.reason, tell);
       const event = attributed instanceof Promise ? await attributed : attributed;
-      if (event === undefined) continue;
-      if (event[0] <= sequence) return { kind: "refused", reason: `event ${event[0]} after ${sequence}: numbers rise within a lane` };
-      sequence = event[0];
-      events.push(event);
+      if (event !== undefined) events.push(event);
     }
-    if (events.length > 0) batches.push({ agent, epoch, lane, received, events });
-    reached.set(key, Math.max(last, sequence));
-    return { kind: "taken", lane, epoch, sequence, resumed };
+    return events;
+  }
+
+  /** The same when all have been checked and only some can be more than they say. */
+  async #checkHeard(
+    agent: string,
+    values: unknown[],
+    { heard, tell }: { heard: readonly number[]; tell: MasterEventDraft[] },
+  ): Promise<WireEvent[]> {
+    const events = values as WireEvent[];
+    // One that has been checked has a number, so something always stands for it.
+    for (const at of heard) events[at] = (await this.#attributed(agent, events[at]!, tell))!;
+    return events;
   }
 
   /** The event, or what stands for it when it is not this agent's to say; at once for nearly all. */

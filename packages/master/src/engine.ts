@@ -14,10 +14,10 @@ import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
-import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
+import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
 import { isDiskTrouble } from "./disk-trouble.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
-import type { Batch, Placed } from "./journal/journal.ts";
+import type { Placed } from "./journal/journal.ts";
 import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
@@ -296,25 +296,27 @@ export class Engine {
   }
 
   /** Of what was appended, the events that have consequences, and those that are watched. */
-  #look(batches: readonly Batch[], placed: readonly Placed[]) {
+  #look(batches: readonly AdmittedBatch[], placed: readonly Placed[]) {
     const heard: Event[] = [];
     const watched: { events: Event[]; total: number } = { events: [], total: 0 };
     let position = this.#position;
     for (const [index, batch] of batches.entries()) {
       const { skipped, position: first } = placed[index]!;
       const { events } = batch;
-      for (let at = skipped; at < events.length; at++) {
-        const hears = this.#live && this.#react.hears(events[at]![1]);
-        const shown = this.#watched && watched.events.length < watchedEventsMax;
-        if (!hears && !shown) continue;
-        const event = eventOfWire(batch, events[at]!, first + at - skipped);
-        if (hears) heard.push(event);
-        if (shown) watched.events.push(event);
+      const eventAt = (at: number) => eventOfWire(batch, events[at]!, first + at - skipped);
+      if (this.#live) for (const at of this.#heardOf(batch)) if (at >= skipped) heard.push(eventAt(at));
+      if (this.#watched) {
+        for (let at = skipped; at < events.length && watched.events.length < watchedEventsMax; at++) watched.events.push(eventAt(at));
       }
       watched.total += events.length - skipped;
       if (events.length > skipped) position = first + events.length - skipped - 1;
     }
     return { heard, watched, position: this.#live ? position : this.#position };
+  }
+
+  /** Which events of a batch can have consequences. */
+  #heardOf({ heard, events }: AdmittedBatch): readonly number[] {
+    return heard ?? events.flatMap(([, type], at) => (this.#react.hears(type) ? [at] : []));
   }
 
   /** Judges, and makes durable what follows with what was asked for; then lets it happen (P2). */

@@ -15,6 +15,8 @@ export interface IntakeOptions {
   /** Resolves with a verdict for each when what was taken is durable. */
   take(frames: EventsFrame[]): Promise<Verdict[]>;
   send(session: Session, message: MasterMessage): void;
+  /** Which events of a batch the engine must look at. */
+  sieve(agent: string, frame: Buffer): number[] | undefined;
   /** Whether a session is still the agent's own. */
   isOpen(session: Session): boolean;
   /** Sends away a session that breaks the rules. */
@@ -114,9 +116,10 @@ export class Intake {
   }
 
   async #hand(slice: Waiting[]): Promise<void> {
-    const { take, log } = this.#options;
+    const { take, sieve, log } = this.#options;
+    const frameOf = ({ session: { agent }, frame, received }: Waiting) => ({ agent, frame, received, heard: sieve(agent, frame) });
     try {
-      const verdicts = await take(slice.map(({ session, frame, received }) => ({ agent: session.agent, frame, received })));
+      const verdicts = await take(slice.map(frameOf));
       for (const [index, { session }] of slice.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
     } catch (error) {
       log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");

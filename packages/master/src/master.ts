@@ -28,6 +28,7 @@ import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
 import { Presence } from "./presence.ts";
 import { Sessions } from "./sessions.ts";
+import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
 import type { History } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
@@ -128,8 +129,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     },
     known.openExecutions,
   );
+  const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
     take: (frames) => engine.take(frames),
+    sieve: (agent, frame) => sieve.look(agent, frame),
     send: (session, message) => void sessions.send(session, message),
     isOpen: (session) => sessions.of(session.agent) === session,
     close: (session, reason) => sessions.close(session, reason),
@@ -296,7 +299,12 @@ async function startThreads(
   });
   teardown.push(engine.stop);
   const options = { file: join(state, "master.db") };
-  const history = await startThread<History>({ module: module("./worker-history.ts"), options, onDeath: onFatal });
+  const history = await startThread<History>({
+    module: module("./worker-history.ts"),
+    options,
+    onNotice: (notice) => onNotice(notice as EngineNotice),
+    onDeath: onFatal,
+  });
   teardown.push(history.stop);
   return { engine: engine.remote, history: history.remote };
 }

@@ -12,8 +12,15 @@ export interface Scope {
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
+/** What an expression reads of `event`, and of `event.data`, by the names of fields; undefined: any of them. */
+export interface Reads {
+  event: ReadonlySet<string> | undefined;
+  data: ReadonlySet<string> | undefined;
+}
+
 export type Expression = {
   source: string;
+  reads: Reads;
   /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string;
   evaluate(scope: Scope): Evaluated;
 };
@@ -53,7 +60,10 @@ export function compileCel(source: string, sees: keyof typeof environments): Com
     const checked = env.check(source);
     if (!checked.valid) return failure(checked.error);
     const run = env.parse(source);
-    return { ok: true, expression: { source, type: String(checked.type), evaluate: (scope) => evaluate(run, scope) } };
+    return {
+      ok: true,
+      expression: { source, reads: readsOf(run.ast), type: String(checked.type), evaluate: (scope) => evaluate(run, scope) },
+    };
   } catch (error) {
     return failure(error);
   }
@@ -75,6 +85,46 @@ function evaluate(run: (scope: Record<string, unknown>) => unknown, scope: Scope
     const message = summaryOf(error);
     return { ok: false, missing: /^No such key/i.test(message), message };
   }
+}
+
+/** A node of the library's syntax tree, as far as it concerns us. */
+interface Node {
+  op: string;
+  args: unknown;
+}
+
+function readsOf(ast: unknown): Reads {
+  const event = new Set<string>();
+  const data = new Set<string>();
+  const all = { event: false, data: false };
+  const visit = (value: unknown): void => {
+    if (Array.isArray(value)) return value.forEach(visit);
+    if (!isNode(value)) return;
+    const { op, args } = value;
+    if (op === "id" && args === "event") all.event = true;
+    const [of, name] = Array.isArray(args) ? (args as unknown[]) : [];
+    if (op === "." && typeof name === "string") {
+      if (isField(of, "data")) return void data.add(name);
+      if (isField(value, "data")) return void (all.data = true);
+      if (isEvent(of)) return void event.add(name);
+    }
+    visit(args);
+  };
+  visit(ast);
+  return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data };
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && "op" in value && "args" in value;
+}
+
+function isEvent(node: unknown): boolean {
+  return isNode(node) && node.op === "id" && node.args === "event";
+}
+
+/** Whether a node is `event.NAME`. */
+function isField(node: unknown, name: string): boolean {
+  return isNode(node) && node.op === "." && Array.isArray(node.args) && isEvent(node.args[0]) && node.args[1] === name;
 }
 
 /** CEL's values as JSON's: integers become numbers, bytes text, times ISO text. */

@@ -69,3 +69,25 @@ function fault(frame: Uint8Array, binaryAllowed: boolean): string | undefined {
     values = inside;
   }
 }
+
+/** Where the value that begins at `at` ends, in bytes that have no fault. */
+export function valueEnd(bytes: Uint8Array, at: number): number {
+  for (let values = 1; values > 0; values--) {
+    const token = bytes[at++]!;
+    if (token < 0x80 || token >= 0xe0) continue;
+    if (token >= 0xa0 && token < 0xc0) at += token & 0x1f;
+    else if (token < 0x90) values += (token & 0x0f) * 2;
+    else if (token < 0xa0) values += token & 0x0f;
+    else {
+      const width = tokenBytes[token - 0xc0]!;
+      if (token >= 0xca && token <= 0xd3) at += width;
+      else if (width > 0) {
+        let count = 0;
+        for (const stop = at + width; at < stop; at++) count = count * 256 + bytes[at]!;
+        if (token < 0xdc) at += count;
+        else values += token < 0xde ? count : count * 2;
+      }
+    }
+  }
+  return at;
+}

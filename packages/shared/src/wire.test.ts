@@ -222,6 +222,10 @@ test("an agent cannot say more of an event than is its to say", () => {
     [7, Buffer.from([0x81, 0xa1, 0x61, 0xd4, 0x01, 0x00])],
   ];
   for (const [index, value] of bad) assert.equal(checkWireEvent(event.with(index, value as never)).ok, false, `${index}: ${String(value)}`);
+  // What has been taken as a beacon's name is no type, and the other way round.
+  assert.ok(checkWireEvent(event.with(5, "etc")).ok);
+  assert.equal(checkWireEvent(event.with(1, "etc")).ok, false);
+  assert.equal(checkWireEvent(event.with(5, "file.changed")).ok, false);
 });
 
 test("an event comes out of a frame as it was drafted", () => {

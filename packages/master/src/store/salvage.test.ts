@@ -14,7 +14,7 @@ import { Database } from "./database.ts";
 import { damageEvent } from "./salvage.ts";
 import { StoreWriter } from "./sqlite.ts";
 
-const pageBytes = 4_096;
+const pageBytes = 16_384;
 
 function openAll(directory: string) {
   const database = new Database({ file: databaseFile(directory), synchronous: "NORMAL" });

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { EventDraft } from "@needfire/shared/event";
+import { match, ReactorIndex } from "@needfire/shared/match";
+import { loadReactors } from "@needfire/shared/reactor";
+import { eventOfWire } from "@needfire/shared/wire-event";
+import { eventsFrame, wire } from "./fixture.ts";
+import { Sieve } from "./sieve.ts";
+
+const agent = { id: "web1", labels: { role: "web" }, facts: { cpus: 4 } };
+
+function indexOf(conditions: (string | undefined)[], on = "['test.*', 'app.*']"): ReactorIndex {
+  const texts = conditions.map(
+    (when, number) =>
+      `name: r${number}\non: ${on}\n${when === undefined ? "" : `when: ${JSON.stringify(when)}\n`}do:\n  - event.emit: { type: x.y }\n`,
+  );
+  const loaded = loadReactors("r.yaml", texts.join("---\n"));
+  assert.ok(loaded.ok);
+  return new ReactorIndex(loaded.reactors);
+}
+
+function look(index: ReactorIndex, drafts: Partial<EventDraft>[]): number[] | undefined {
+  const sieve = new Sieve({ reactors: () => index, agentView: () => agent });
+  return sieve.look("web1", eventsFrame(drafts.map((draft, at) => wire(at + 1, draft))).frame);
+}
+
+test("what no reactor waits for, and what fails every condition, is passed over", () => {
+  const index = indexOf(["event.data.n > 2", "event.severity == 'high'"], "test.happened");
+  const drafts = [
+    { data: { n: 1 } },
+    { data: { n: 3 } },
+    { type: "test.other", data: { n: 3 } },
+    { severity: "high" as const },
+    { data: {} },
+  ];
+  assert.deepEqual(look(index, drafts), [1, 3]);
+});
+
+test("a result, a type of the master's own and an event with a cause are the engine's to judge", () => {
+  const drafts = [{ type: "execution.finished" }, { type: "task.created" }, { cause: "t-0123456789abcdef.1" }, {}];
+  assert.deepEqual(look(indexOf([]), drafts), [0, 1, 2]);
+});
+
+test("a batch with something wrong in it is left to the engine whole", () => {
+  const sieve = new Sieve({ reactors: () => indexOf([]), agentView: () => agent });
+  for (const events of [[wire(1), "nonsense"], [wire(1).slice(0, 7)], [wire(1).with(3, "fatal" as never)]])
+    assert.equal(sieve.look("web1", eventsFrame(events).frame), undefined);
+  assert.equal(sieve.look("web1", Buffer.from("nonsense")), undefined);
+});
+
+test("a condition on what the event is only given in the journal lets everything pass", () => {
+  for (const condition of ["event.position > 1000", "event.received > event.time", "size(event) > 3"])
+    assert.deepEqual(look(indexOf([condition]), [{}, {}]), [0, 1], condition);
+});
+
+const conditions = [
+  "event.data.n == 1",
+  "event.data.n + 1 > 2 && event.data.text != 'a'",
+  "has(event.data.deep.a) && event.data.deep.a == 2",
+  "event.data['n'] == 1",
+  "event.data.list.exists(e, e == event.data.n)",
+  "event.data == {'n': 1}",
+  "size(event.data) > 2",
+  "event.id == 'web1:e1:1' || event.source.startsWith('/agents/web1/b')",
+  "event.subject == '/a' && event.beacon == 'etc'",
+  "event.severity in ['high', 'critical'] && agent.labels.role == 'web'",
+  "event.data.?n.orValue(0) == 1",
+  "has(event.subject)",
+  "agent.facts.cpus > 3 && event.time > 1500.0",
+  "event.type.endsWith('happened') && event.agent == 'web1'",
+];
+
+test("whatever the conditions and the events: what match would fire is never passed over, and what it would not is", () => {
+  const data = fc.record(
+    {
+      n: fc.oneof(fc.integer({ min: -1, max: 3 }), fc.constant("1"), fc.constant(null)),
+      text: fc.constantFrom("a", "b", "x".repeat(40)),
+      deep: fc.oneof(fc.record({ a: fc.integer({ min: 1, max: 3 }) }), fc.constant(5)),
+      list: fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 20 }),
+      other: fc.jsonValue(),
+    },
+    { requiredKeys: [] },
+  );
+  const draft = fc.record(
+    {
+      type: fc.constantFrom("test.happened", "app.changed", "else.where"),
+      severity: fc.constantFrom("critical", "high", "low"),
+      subject: fc.constantFrom("/a", "/b"),
+      beacon: fc.constantFrom("etc", "b"),
+      time: fc.constantFrom(1_000, 2_000),
+      data,
+    },
+    { requiredKeys: ["data"] },
+  );
+  fc.assert(
+    fc.property(
+      fc.subarray(conditions, { minLength: 1, maxLength: 4 }),
+      fc.array(draft, { minLength: 1, maxLength: 10 }),
+      (some, drafts) => {
+        const index = indexOf(some);
+        const fires = drafts.flatMap((each, at) => {
+          const event = eventOfWire({ agent: "web1", epoch: "e1", received: 0 }, wire(at + 1, each as Partial<EventDraft>), 0);
+          return match(index, { event, agent, ancestry: [] }).some(({ kind }) => kind === "fire") ? [at] : [];
+        });
+        assert.deepEqual(look(index, drafts as Partial<EventDraft>[]), fires);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
