@@ -6,8 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Testbed, until } from "../test/testbed.ts";
 import type { Figure } from "./figure.ts";
 import { Fleet } from "./fleet.ts";
+import { hops } from "./hops.ts";
 import { quantile } from "./quantile.ts";
 import { content, restoreOnce } from "./restore.ts";
+import { syncFloor } from "./sync-floor.ts";
 
 const changesDefault = 300;
 const warmUp = 100;
@@ -67,6 +69,8 @@ export async function flood({ count = changesDefault }: { count?: number | undef
     const [before, from] = [fleet.total("acknowledged"), performance.now()];
     const flooded = await measure(count);
     const perSecond = ((fleet.total("acknowledged") - before) / (performance.now() - from)) * 1_000;
+    const floor = await syncFloor(bed.dir, { rounds: count, pauseMs });
+    const slowest = await hops(bed, { bench: "flood", reactor: "critical-files", count, shares: [0.5, 0.99] });
     const counted = await drain(bed, fleet);
     const settings = {
       changes: count,
@@ -79,12 +83,12 @@ export async function flood({ count = changesDefault }: { count?: number | undef
       synchronous: "FULL",
       encryption: "CURVE",
     };
-    const figure = (metric: string, value: number, unit: string, aim?: number): Figure => ({
+    const figure = (metric: string, value: number, unit: string, aim?: number, what?: string): Figure => ({
       bench: "flood",
       metric,
       value,
       unit,
-      settings,
+      settings: what === undefined ? settings : { ...settings, what },
       ...(aim === undefined ? {} : { aim }),
     });
     return [
@@ -99,6 +103,15 @@ export async function flood({ count = changesDefault }: { count?: number | undef
       figure("low_events_twice", Math.max(0, counted.kept - counted.offered), "events", 1),
       figure("critical_events", counted.critical, "events"),
       figure("critical_without_task", counted.unanswered, "events", 1),
+      figure(
+        "sync_floor_p99",
+        quantile(floor, 0.99),
+        "ms",
+        undefined,
+        "the reaction's four synced writes alone, one process, in the flood",
+      ),
+      figure("critical_p99_over_floor", quantile(flooded, 0.99) / quantile(floor, 0.99), "x"),
+      ...slowest,
     ];
   } finally {
     fleet?.stop();

@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { Testbed, until } from "../test/testbed.ts";
+import { hops } from "./hops.ts";
 import { quantile } from "./quantile.ts";
 import { content, restoreOnce } from "./restore.ts";
 import { syncFloor } from "./sync-floor.ts";
@@ -33,7 +34,7 @@ export async function latency({ count = changesDefault }: { count?: number | und
       if (change >= warmUp) totals.push(took);
     }
     const floor = await syncFloor(bed.dir, { rounds: count, pauseMs });
-    return [...figures(totals, floor), ...(await hops(bed, count))];
+    return [...figures(totals, floor), ...(await hops(bed, { bench: "latency", reactor: "managed-files", count }))];
   } finally {
     await bed.stop();
   }
@@ -63,30 +64,4 @@ function figures(totals: number[], floor: number[]): Figure[] {
     },
     { bench: "latency", metric: "p50_over_floor", value: p50 / floorP50, unit: "x", settings },
   ];
-}
-
-/** From the event to the command on the host, and from there to its end. */
-async function hops(bed: Testbed, count: number): Promise<Figure[]> {
-  const tasks = (await bed.client.tasks({ reactor: "managed-files", limit: count })).tasks;
-  const settings = { changes: tasks.length, from: "the events' own times" };
-  const times = new Map((await bed.client.events({ type: "file.drifted", limit: 10_000 })).events.map((event) => [event.id, event]));
-  const hop = (metric: string, of: (task: (typeof tasks)[number]) => number): Figure => ({
-    bench: "latency",
-    metric,
-    value: quantile(tasks.map(of), 0.5),
-    unit: "ms",
-    settings,
-  });
-  const restore = (task: (typeof tasks)[number]) => task.executions.find(({ purpose }) => purpose === "do");
-  return [
-    hop("event_to_master_p50", (task) => timeOf(times.get(task.event)!.received) - timeOf(times.get(task.event)!.time)),
-    hop("master_to_sent_p50", (task) => timeOf(restore(task)?.sent) - timeOf(times.get(task.event)!.received)),
-    hop("sent_to_begun_p50", (task) => timeOf(restore(task)?.started) - timeOf(restore(task)?.sent)),
-    hop("restore_p50", (task) => timeOf(restore(task)?.ended) - timeOf(restore(task)?.started)),
-  ];
-}
-
-function timeOf(iso: string | undefined): number {
-  if (iso === undefined) return Number.NaN;
-  return Date.parse(iso) + Number(/\.\d{3}(\d{3})Z$/.exec(iso)?.[1] ?? 0) / 1_000;
 }

@@ -1,8 +1,8 @@
 /**
  * The engine's thread: journal, store and judgement side by side, off the event loop that serves the socket. It works in turns. A turn
- * takes what has come in, gives the events their places in the journal, judges them, and makes durable what follows together with the
- * position reached; only then does the main thread hear what is to be acknowledged (P1) and performed (P2). What arrives meanwhile goes
- * with the next turn, so the load sets the size of the transactions.
+ * takes what has come in, gives the events their places in the journal, judges them, and commits what follows together with the position
+ * reached. When that is on the disk, and not before, the main thread hears what is to be acknowledged (P1) and performed (P2); the next turn
+ * does not wait for it. What arrives meanwhile goes with the next turn, so the load sets the size of the transactions.
  */
 import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
@@ -92,6 +92,8 @@ export class Engine {
   readonly #caughtUp = Promise.withResolvers<void>();
 
   #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
+  /** Those that overtake (P8). */
+  #urgent: Waiting<EventsFrame[], Verdict[]>[] = [];
   #commits: Waiting<Asked, Committed>[] = [];
   #tell: MasterEventDraft[] = [];
   #untold = 0;
@@ -101,6 +103,12 @@ export class Engine {
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
+  /** What turns have to say when they are durable. */
+  #unsaid: (() => void)[] = [];
+  #syncing: Promise<void> | undefined;
+  #overtaking: Promise<unknown> | undefined;
+  /** The turn is one of what overtakes. */
+  #isUrgent = false;
   /** Since when the disk takes nothing. */
   #fullSince: number | undefined;
 
@@ -154,9 +162,12 @@ export class Engine {
     this.#database.forgetDamage();
   }
 
-  /** Events from agents; resolves with a verdict for each frame when what was taken is durable. Rejects when the engine stops. */
-  take(frames: EventsFrame[]): Promise<Verdict[]> {
-    return this.#wait(this.#frames, frames);
+  /**
+   * Events from agents; resolves with a verdict for each frame when what was taken is durable. What is urgent has a turn of its own, the
+   * next one. Rejects when the engine stops.
+   */
+  take(frames: EventsFrame[], urgent = false): Promise<Verdict[]> {
+    return this.#wait(urgent ? this.#urgent : this.#frames, frames);
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */
@@ -227,6 +238,7 @@ export class Engine {
     this.#stop.abort();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
+    await Promise.all([this.#syncing, this.#overtaking]);
     this.#caughtUp.resolve();
     this.#store.close();
   }
@@ -252,7 +264,7 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
+    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0));
   }
@@ -274,7 +286,8 @@ export class Engine {
   }
 
   async #turn(): Promise<void> {
-    const frames = this.#frames.splice(0);
+    this.#isUrgent = this.#urgent.length > 0;
+    const frames = this.#isUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, 1);
     const asked = this.#commits.splice(0);
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));
@@ -284,10 +297,12 @@ export class Engine {
       if (own !== undefined) this.#outbox.appended(own);
       const { heard, watched, position } = this.#look(batches, placed);
       await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
-      if (this.#watched && watched.total > 0)
-        this.#notify({ kind: "committed", events: watched.events, missed: watched.total - watched.events.length });
-      let at = 0;
-      for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
+      this.#whenDurable(() => {
+        if (this.#watched && watched.total > 0)
+          this.#notify({ kind: "committed", events: watched.events, missed: watched.total - watched.events.length });
+        let at = 0;
+        for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
+      });
     } catch (error) {
       // Agents send their events again, and the journal knows which it has.
       for (const { reject } of [...frames, ...asked]) reject(error);
@@ -319,7 +334,7 @@ export class Engine {
     return heard ?? events.flatMap(([, type], at) => (this.#react.hears(type) ? [at] : []));
   }
 
-  /** Judges, and makes durable what follows with what was asked for; then lets it happen (P2). */
+  /** Judges, and commits what follows with what was asked for; lets it happen when it is durable (P2). */
   async #settle(
     events: readonly Event[],
     { asked, tell, position }: { asked: Waiting<Asked, Committed>[]; tell: MasterEventDraft[]; position: number },
@@ -338,11 +353,17 @@ export class Engine {
       this.#marking = undefined;
       const own: Asked & { cursor: number; changes: Change[] } = { cursor: position, changes, marks, events: this.#withUntold(tell) };
       const committed = await this.#commit(own, asked);
-      this.#journal.sync();
       this.#position = position;
       this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
-      this.#perform(changes.filter((_change, index) => committed.taken[index]));
-      for (const { what, resolve } of cancels) resolve(await this.#react.task(what.task));
+      const cancelled: (() => void)[] = [];
+      for (const { what, resolve } of cancels) {
+        const task = await this.#react.task(what.task);
+        cancelled.push(() => resolve(task));
+      }
+      this.#whenDurable(() => {
+        this.#perform(changes.filter((_change, index) => committed.taken[index]));
+        for (const answer of cancelled) answer();
+      });
     } catch (error) {
       for (const { reject } of cancels) reject(error);
       throw error;
@@ -361,7 +382,9 @@ export class Engine {
     };
     try {
       const [first, ...others] = write([own, ...asked.map(({ what }) => what)]);
-      for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
+      this.#whenDurable(() => {
+        for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
+      });
       return first!;
     } catch (error) {
       for (const { reject } of asked) reject(error);
@@ -392,6 +415,25 @@ export class Engine {
         await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
       }
     }
+  }
+
+  #whenDurable(say: () => void): void {
+    this.#unsaid.push(say);
+    // What is urgent does not wait for a sync that began before it.
+    if (this.#isUrgent && this.#syncing !== undefined) {
+      const covered = this.#unsaid.splice(0);
+      this.#overtaking = Promise.all([this.#overtaking, this.#journal.sync().then(() => covered.forEach((each) => each()))]);
+    } else this.#syncing ??= this.#sync();
+  }
+
+  /** One sync covers all that was committed before it began; what is committed meanwhile waits for the next. */
+  async #sync(): Promise<void> {
+    while (this.#unsaid.length > 0) {
+      const covered = this.#unsaid.splice(0);
+      await this.#journal.sync();
+      for (const say of covered) say();
+    }
+    this.#syncing = undefined;
   }
 
   #roomAgain(): void {

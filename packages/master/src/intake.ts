@@ -1,6 +1,6 @@
 /**
- * The one way in for events, on the main thread: frames wait here by lane and go to the engine a slice at a time, critical ones first
- * (P8). What is durable is acknowledged (P1). What waits is bounded: a session that goes beyond its credit, or a fleet that brings more
+ * The one way in for events, on the main thread: frames wait here by lane and go to the engine a slice at a time, higher lanes first and
+ * critical ones past all others (P8). What is durable is acknowledged (P1). What waits is bounded: a session that goes beyond its credit, or a fleet that brings more
  * than there is room for, is told to send again later what was left out (P4).
  */
 import type { Logger } from "pino";
@@ -12,8 +12,8 @@ import { Queue } from "./queue.ts";
 import type { Session } from "./sessions.ts";
 
 export interface IntakeOptions {
-  /** Resolves with a verdict for each when what was taken is durable. */
-  take(frames: EventsFrame[]): Promise<Verdict[]>;
+  /** Resolves with a verdict for each when what was taken is durable. What is `urgent` overtakes what is on its way. */
+  take(frames: EventsFrame[], urgent: boolean): Promise<Verdict[]>;
   send(session: Session, message: MasterMessage): void;
   /** Which events of a batch the engine must look at. */
   sieve(agent: string, frame: Buffer): number[] | undefined;
@@ -36,10 +36,10 @@ const creditEventsMin = 20;
 const sessionBytesMax = 3 * inFlightBytesMax;
 /** Frames that wait here in all. */
 const waitingBytesMax = 268_435_456;
-/** A slice for the engine: small enough that a critical event does not wait long for its turn, large enough to be worth a sync. */
-const sliceBytesMax = 393_216;
-/** Slices at the engine: one is worked on while the other is on its way. */
-const slicesMax = 2;
+/** A slice for the engine: small enough that a critical event does not wait long for the turn before its own, large enough to be worth one. */
+const sliceBytesMax = 262_144;
+/** Slices of a kind at the engine: one is on its way to the disk, one is worked on, one is on its way there. */
+const slicesMax = 3;
 
 interface Waiting {
   session: Session;
@@ -62,7 +62,7 @@ export class Intake {
   readonly #states = new WeakMap<Session, SessionState>();
   readonly #leftOut = new Set<Session>();
   #bytes = 0;
-  #slices = 0;
+  readonly #slices = { urgent: 0, other: 0 };
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -85,22 +85,25 @@ export class Intake {
     state.bytes += frame.length;
     this.#bytes += frame.length;
     this.#lanes[lane].push({ session, lane, frame, received: this.#options.clock.now() });
-    if (this.#slices < slicesMax) void this.#work();
+    const urgent = lane === "critical";
+    if (this.#slices[urgent ? "urgent" : "other"] < slicesMax) void this.#work(urgent);
   }
 
-  async #work(): Promise<void> {
-    this.#slices++;
+  async #work(urgent: boolean): Promise<void> {
+    const kind = urgent ? "urgent" : "other";
+    this.#slices[kind]++;
     // What came in one go goes in one slice.
     await Promise.resolve();
-    for (let slice = this.#slice(); slice.length > 0; slice = this.#slice()) await this.#hand(slice);
-    this.#slices--;
+    for (let slice = this.#slice(urgent); slice.length > 0; slice = this.#slice(urgent)) await this.#hand(slice, urgent);
+    this.#slices[kind]--;
     this.#askForWhatWasLeftOut();
   }
 
-  #slice(): Waiting[] {
+  /** Critical events have slices of their own. */
+  #slice(urgent: boolean): Waiting[] {
     const slice: Waiting[] = [];
     let bytes = 0;
-    for (const severity of severities) {
+    for (const severity of severities.filter((each) => (each === "critical") === urgent)) {
       const lane = this.#lanes[severity];
       for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
         if (bytes > 0 && bytes + next.frame.length > sliceBytesMax) return slice;
@@ -115,11 +118,11 @@ export class Intake {
     return slice;
   }
 
-  async #hand(slice: Waiting[]): Promise<void> {
+  async #hand(slice: Waiting[], urgent: boolean): Promise<void> {
     const { take, sieve, log } = this.#options;
     const frameOf = ({ session: { agent }, frame, received }: Waiting) => ({ agent, frame, received, heard: sieve(agent, frame) });
     try {
-      const verdicts = await take(slice.map(frameOf));
+      const verdicts = await take(slice.map(frameOf), urgent);
       for (const [index, { session }] of slice.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
     } catch (error) {
       log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");

@@ -131,7 +131,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
-    take: (frames) => engine.take(frames),
+    take: (frames, urgent) => engine.take(frames, urgent),
     sieve: (agent, frame) => sieve.look(agent, frame),
     send: (session, message) => void sessions.send(session, message),
     isOpen: (session) => sessions.of(session.agent) === session,

@@ -49,8 +49,8 @@ export interface Journal {
    * afterwards takes them along. Throws `DISK_FULL`; then none of them was taken.
    */
   append(batches: readonly Batch[]): Promise<Placed[]> | Placed[];
-  /** Returns when everything that was appended is durable. Throws `DISK_FULL`. */
-  sync(): Promise<void> | void;
+  /** Resolves when everything that was appended by now is durable; what is appended meanwhile may be. */
+  sync(): Promise<void>;
   /** Events after a position, in order. */
   read(after: number, limit: number): Promise<Event[]> | Event[];
 }

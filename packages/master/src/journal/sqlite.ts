@@ -105,8 +105,8 @@ export class JournalWriter implements Journal {
     }
   }
 
-  sync(): void {
-    this.#database.sync();
+  sync(): Promise<void> {
+    return this.#database.syncLog();
   }
 
   read(after: number, limit: number): Event[] {

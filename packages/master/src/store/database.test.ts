@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { temporaryDirectory } from "../fixture.ts";
 import { Database } from "./database.ts";
@@ -48,6 +50,20 @@ test("with NORMAL nothing is synced for anybody", (t) => {
   insert(true);
   database.sync();
   assert.equal(mode(), 1);
+});
+
+test("the log is synced without a transaction, once for all that was committed before", async (t) => {
+  const { file, database, syncs, insert } = opened(t);
+  await database.syncLog();
+  insert(false);
+  insert(false);
+  await Promise.all([database.syncLog(), database.syncLog()]);
+  assert.equal(syncs(), 0);
+  // What a process that is killed now leaves behind can be read.
+  for (const suffix of ["", "-wal"]) copyFileSync(file + suffix, `${file}.copy${suffix}`);
+  const copy = new DatabaseSync(`${file}.copy`);
+  assert.equal(copy.prepare("SELECT count(*) AS rows FROM row").get()?.["rows"], 2);
+  copy.close();
 });
 
 test("a second process, or a second master in this one, is refused", (t) => {

@@ -2,8 +2,10 @@
  * The master's SQLite file (WAL), which journal and store share: one writer, one lock, and one log that is synced in order. So a durable
  * transaction takes along whatever was written before it, and an event and the reaction to it cost one sync to the disk, not two.
  */
+import { closeSync, fdatasync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
 import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
 
@@ -26,6 +28,8 @@ export class Database {
   damage: Damage | undefined;
   readonly #lock: DatabaseSync;
   readonly #full: boolean;
+  /** SQLite's log. It stays the same file as long as the database is open. */
+  #log: number | undefined;
   #synchronous: "FULL" | "NORMAL" = "NORMAL";
   /** Something was committed since the last sync. */
   #unsynced = false;
@@ -76,6 +80,17 @@ export class Database {
     this.transaction(() => this.connection.exec("UPDATE sync SET count = count + 1"), { durable: true });
   }
 
+  /**
+   * Resolves when everything that was committed by now is on the disk, without holding up this thread: it syncs SQLite's log as SQLite
+   * itself does for a durable transaction. Rejects when the disk fails: then nobody knows what is on it, and only a restart tells.
+   */
+  async syncLog(): Promise<void> {
+    if (!this.#full || !this.#unsynced) return;
+    this.#unsynced = false;
+    this.#log ??= openLog(this.file);
+    await sync(this.#log);
+  }
+
   /** Applies the migrations of a component that are missing, each once and in order. They are numbered by their place and never edited. */
   migrate(component: string, migrations: readonly string[]): void {
     const row = this.connection.prepare("SELECT version FROM migration WHERE component = ?").get(component);
@@ -111,6 +126,7 @@ export class Database {
   close(): void {
     if (!this.connection.isOpen) return;
     this.sync();
+    if (this.#log !== undefined) closeSync(this.#log);
     this.connection.close();
     this.#lock.close();
   }
@@ -120,6 +136,16 @@ export class Database {
     this.connection.exec(`PRAGMA synchronous = ${synchronous}`);
     this.#synchronous = synchronous;
   }
+}
+
+const sync = promisify(fdatasync);
+
+/** The file is there, since something was committed; its name may not be on the disk yet. */
+function openLog(file: string): number {
+  const directory = openSync(dirname(file), "r");
+  fsyncSync(directory);
+  closeSync(directory);
+  return openSync(`${file}-wal`, "r+");
 }
 
 /** A transaction that is never ended: the kernel lets go of it when the process ends, however it ends. Throws `STATE_LOCKED`. */

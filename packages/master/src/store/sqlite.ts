@@ -84,7 +84,7 @@ export class StoreWriter {
   }
 
   commitAll(writes: Writes[]): Committed[] {
-    return this.#database.transaction(() => writes.map((each) => this.#write(each)), { durable: true });
+    return this.#database.transaction(() => writes.map((each) => this.#write(each)), { durable: false });
   }
 
   task(id: string): Task | undefined {

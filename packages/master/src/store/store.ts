@@ -97,7 +97,7 @@ export interface Snapshot {
 /** An implementation may answer at once or with a promise. */
 export interface Store {
   load(): Promise<Snapshot> | Snapshot;
-  /** All of them in one transaction, or none. Throws `DISK_FULL`. */
+  /** All of them in one transaction, or none: durable with the journal's next sync. Throws `DISK_FULL`. */
   commitAll(writes: Writes[]): Promise<Committed[]> | Committed[];
   task(id: string): Promise<Task | undefined> | Task | undefined;
 }
