@@ -117,8 +117,10 @@ describe("with tokens", () => {
     // Both at once, so that a check that is not taken in turn would let both in.
     const peers = [new BusPeer(door), new BusPeer(door)];
     const answers = await Promise.all(peers.map((peer, index) => Promise.race([peer.join(`t${index}`, token), delay(5_000, "nothing")])));
-    assert.deepEqual(answers.toSorted(), ["refused", "welcome"]);
     for (const peer of peers) peer.close();
+    assert.equal(answers.filter((answer) => answer === "welcome").length, 1);
+    // The other one came to the gate in time to be told, or not even past the handshake any more.
+    assert.equal(answers.filter((answer) => answer === "refused" || answer === "zap").length, 1, answers.join());
     // The master knows no live token now, so an unknown key does not pass the handshake.
     const late = new BusPeer(door);
     assert.equal(await Promise.race([late.join("t9", token), delay(3_000, "nothing")]), "zap");
@@ -241,7 +243,6 @@ describe("a message is its session's, whatever it claims", () => {
   let victim: BusPeer;
   let attacker: BusPeer;
   let execution: string;
-  const event = { type: "x.y", time: 1, severity: "low", data: {} } as const;
   const silent = async (peer: BusPeer, kind: "ack" | "pong" | "blob") => assert.equal(await peer.expect(kind, silenceMs), undefined);
 
   before(async () => {
@@ -253,7 +254,7 @@ describe("a message is its session's, whatever it claims", () => {
     victim = new BusPeer(door);
     attacker = new BusPeer(door);
     assert.deepEqual([await victim.join("victim", token), await attacker.join("attacker", token)], ["welcome", "welcome"]);
-    await victim.send({ kind: "events", body: { epoch: "e1", events: [{ ...event, sequence: 1, type: "x.go" }] } });
+    await victim.send(eventsMessage([plainEvent(1, { type: "x.go" })]));
     execution = (await victim.expect("execute"))!.body.execution;
   });
   after(async () => {
@@ -264,7 +265,7 @@ describe("a message is its session's, whatever it claims", () => {
 
   test("an event that names another agent in its data, subject or numbering is its sender's", async () => {
     const data = { agent: "victim", id: "victim:e1:9", source: "/agents/victim" };
-    await attacker.send({ kind: "events", body: { epoch: "e1", events: [{ ...event, sequence: 1, subject: "victim", data }] } });
+    await attacker.send(eventsMessage([plainEvent(1, { subject: "victim", data })]));
     assert.notEqual(await attacker.expect("ack"), undefined);
     const [taken] = await bed.events({ agent: "attacker", type: "x.y" }, 1);
     assert.deepEqual([taken!.id, taken!.agent, taken!.source], ["attacker:e1:1", "attacker", "/agents/attacker"]);
@@ -274,9 +275,9 @@ describe("a message is its session's, whatever it claims", () => {
   test("what it says of another agent's command changes nothing", async () => {
     await attacker.send({ kind: "accepted", body: { execution } });
     const report = { execution, action: "command.run", outcome: "succeeded", changed: true, started: 1, ended: 2 };
-    const forged = { ...event, sequence: 2, type: "execution.finished", cause: execution, data: report };
-    const caused = { ...event, sequence: 3, type: "x.caused", cause: execution };
-    await attacker.send({ kind: "events", body: { epoch: "e1", events: [forged, caused] } });
+    const forged = plainEvent(2, { type: "execution.finished", cause: execution, data: report });
+    const caused = plainEvent(3, { type: "x.caused", cause: execution });
+    await attacker.send(eventsMessage([forged, caused], { after: 1 }));
     assert.equal((await attacker.expect("ack"))?.body.sequence, 3);
     const [task] = (await bed.client.tasks({ reactor: "go" })).tasks;
     assert.deepEqual([task!.state, task!.executions[0]!.state], ["running", "sent"]);

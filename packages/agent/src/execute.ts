@@ -72,6 +72,11 @@ export class Executor {
       return this.#options.log.error({ execution: command.execution, error: errorText(error) }, "a command could not be noted and waits");
     }
     if (!isNew) return accepted(command.execution);
+    if (command.again === true) {
+      const message = "this host has lost its record of commands: whether it ran is not known";
+      this.#finish(command, clock.now(), { outcome: "interrupted", changed: true, message });
+      return accepted(command.execution);
+    }
     if (this.#waiting.length >= waitingMax) {
       return this.#finish(command, clock.now(), {
         outcome: "refused",

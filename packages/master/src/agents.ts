@@ -86,7 +86,8 @@ export class Agents {
   async reported(session: Session, { facts, labels, beacons, files }: AgentBody<"facts">): Promise<void> {
     const now = this.#options.clock.now();
     const presence = this.#records.get(session.agent)?.presence ?? { state: "present", since: now };
-    const record: AgentRecord = { id: session.agent, facts: facts as Record<string, unknown>, labels, lastSeen: now, presence };
+    const { agent: id, epoch } = session;
+    const record: AgentRecord = { id, facts: facts as Record<string, unknown>, labels, lastSeen: now, presence, epoch };
     this.#records.set(record.id, record);
     this.#options.onView([this.view(record.id)]);
     const has = (version: string): Delivery => ({ version, resend: Infinity, resendAfterMs: resendMs });

@@ -27,6 +27,7 @@ function setting(unfinished: OpenExecution[] = []) {
   const link = { full: false, tooLarge: false };
   const dispatch = new Dispatch(
     {
+      epochOf: () => undefined,
       sessionOf: (agent) => (present.has(agent) ? ({ agent } as Session) : undefined),
       send: (session, message) => {
         assert.ok(message.kind === "execute" || message.kind === "cancel");

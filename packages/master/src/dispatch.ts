@@ -13,6 +13,8 @@ import type { Session } from "./sessions.ts";
 import type { Mark, OpenExecution } from "./store/store.ts";
 
 export interface DispatchOptions {
+  /** The numbering in which an agent was before this master's life. */
+  epochOf(agent: string): string | undefined;
   sessionOf(agent: string): Session | undefined;
   /** `urgent` overtakes what is not (P8). */
   send(session: Session, message: MasterMessage, urgent: boolean): boolean;
@@ -32,6 +34,8 @@ interface Open {
   resend: number;
   /** It may have reached its host. */
   sent: boolean;
+  /** In which numbering of its agent's, as far as that is known. */
+  epoch: string | undefined;
   cancelled: boolean;
   /** Why it can never go out. */
   unsendable?: string;
@@ -145,7 +149,8 @@ export class Dispatch {
 
   #add(execution: Execution, { age, sent, cancelled }: { age: number; sent: boolean; cancelled: boolean }): void {
     const expires = this.#options.monotonic.now() + this.#options.expiresMs - age;
-    const open: Open = { execution, expires, resend: Infinity, sent, cancelled };
+    const epoch = sent ? this.#options.epochOf(execution.agent) : undefined;
+    const open: Open = { execution, expires, resend: Infinity, sent, epoch, cancelled };
     this.#open.set(execution.id, open);
     const queue = this.#queues.get(execution.agent) ?? emptyQueue();
     this.#queues.set(execution.agent, queue);
@@ -195,7 +200,9 @@ export class Dispatch {
     const expiresInMs = Math.max(0, Math.floor(open.expires - now));
     open.resend = now + resendMs;
     try {
-      const body = { execution: id, action: action satisfies ActionName, args, priority, expiresInMs };
+      open.epoch ??= session.epoch;
+      const again = open.epoch === session.epoch ? {} : { again: true };
+      const body = { execution: id, action: action satisfies ActionName, args, priority, expiresInMs, ...again };
       return this.#options.send(session, { kind: "execute", body }, priority === "critical");
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;

@@ -121,6 +121,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const dispatch = new Dispatch(
     {
       sessionOf: (agent) => sessions.of(agent),
+      epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       mark: (marks) => background(engine.mark(marks)),
       clock,

@@ -20,6 +20,8 @@ export interface Session {
   readonly routingId: Buffer;
   readonly agent: string;
   readonly publicKey: string;
+  /** The agent's numbering of events; a new one when its spool is. */
+  readonly epoch: string;
   readonly secret: string;
   counter: number;
   /** By the wall clock, for people. */
@@ -33,7 +35,7 @@ export interface Session {
 
 type Peer =
   | { state: "challenged"; routingId: Buffer; challenge: Buffer }
-  | { state: "pending"; routingId: Buffer; agent: string; publicKey: string }
+  | { state: "pending"; routingId: Buffer; agent: string; publicKey: string; epoch: string }
   | { state: "bound"; session: Session };
 
 export interface SessionsOptions {
@@ -151,11 +153,13 @@ export class Sessions {
   keyChanged(key: KeyRecord): void {
     // A copy: binding puts a peer in anew, and a Map would come by it again and again.
     for (const [id, peer] of [...this.#peers]) {
-      const publicKey = peer.state === "bound" ? peer.session.publicKey : peer.state === "pending" ? peer.publicKey : undefined;
+      if (peer.state === "challenged") continue;
+      const { publicKey } = peer.state === "bound" ? peer.session : peer;
       if (publicKey !== key.publicKey) continue;
       const routingId = peer.state === "bound" ? peer.session.routingId : peer.routingId;
       if (key.state === "accepted") {
-        this.#bind(id, routingId, key.id, key.publicKey);
+        const { epoch } = peer.state === "bound" ? peer.session : peer;
+        this.#bind(id, routingId, { agent: key.id, publicKey: key.publicKey, epoch });
         continue;
       }
       this.#say(routingId, { kind: "refused", body: { reason: `this key was ${key.state}` } });
@@ -195,16 +199,16 @@ export class Sessions {
     // A challenge serves once, whatever comes of it.
     this.#forget(id);
     const { routingId, challenge } = peer;
-    const { agent, publicKey, token } = hello;
+    const { agent, publicKey, token, epoch } = hello;
     if (!this.#proven({ routingId, challenge, agent, publicKey }, hello.proof)) {
       this.#drop(id, `hello as "${agent}" with a proof that does not hold`);
       return this.#say(routingId, { kind: "refused", body: { reason: "the proof does not hold" } });
     }
     this.#options.keys.admit({ agent, publicKey, token }).then(
       (admission) => {
-        if (admission.kind === "accepted") return this.#bind(id, routingId, agent, publicKey);
+        if (admission.kind === "accepted") return this.#bind(id, routingId, { agent, publicKey, epoch });
         if (admission.kind === "refused") return this.#say(routingId, { kind: "refused", body: { reason: admission.reason } });
-        this.#wait(id, { state: "pending", routingId, agent, publicKey });
+        this.#wait(id, { state: "pending", routingId, agent, publicKey, epoch });
         this.#say(routingId, { kind: "pending", body: { fingerprint: fingerprint(publicKey) } });
       },
       (error: unknown) => this.#options.log.error({ agent, error: errorText(error) }, "an agent could not be admitted"),
@@ -228,7 +232,7 @@ export class Sessions {
     }
   }
 
-  #bind(id: string, routingId: Buffer, agent: string, publicKey: string): void {
+  #bind(id: string, routingId: Buffer, { agent, publicKey, epoch }: Pick<Session, "agent" | "publicKey" | "epoch">): void {
     // Authority is checked when it is used: the key may have been revoked while its admission was being written.
     if (this.#options.keys.get(publicKey)?.state !== "accepted") return;
     const before = this.#byAgent.get(agent);
@@ -237,7 +241,7 @@ export class Sessions {
     const secret = randomBytes(16).toString("base64url");
     this.#forget(id);
     const silence = { counter: 0, lastHeard: clock.now(), seenCounter: 0, silentMs: 0, saidBye: false };
-    const session: Session = { id, routingId, agent, publicKey, secret, ...silence };
+    const session: Session = { id, routingId, agent, publicKey, epoch, secret, ...silence };
     this.#peers.set(id, { state: "bound", session });
     this.#byAgent.set(agent, session);
     this.#options.log.info({ agent }, "a session began");

@@ -118,13 +118,14 @@ const fromMaster = {
   ]),
   /** Something that was sent could not be taken: send everything that is not acknowledged anew. */
   rewind: body({}, []),
-  /** `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. */
-  execute: body({ execution, action: text, args: { type: "object" }, priority: { enum: severities }, expiresInMs: offset }, [
-    "execution",
-    "action",
-    "args",
-    "priority",
-  ]),
+  /**
+   * `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. `again`: it was sent
+   * before the agent began its present numbering; if the agent has no record of it, the record is lost, and it must not be begun (P3).
+   */
+  execute: body(
+    { execution, action: text, args: { type: "object" }, priority: { enum: severities }, expiresInMs: offset, again: { type: "boolean" } },
+    ["execution", "action", "args", "priority"],
+  ),
   /** A command, delivered or not, is not wanted any more: what has not begun must not, what runs is ended. */
   cancel: body({ execution, action: text }, ["execution", "action"]),
   /** Beacon definitions, and managed files, for this agent; `version` names the set, which is whole when all its parts are there. */

@@ -38,6 +38,8 @@ export interface AgentRecord {
   labels: Record<string, string>;
   lastSeen: number;
   presence: AgentPresence;
+  /** Its numbering of events when it last reported. */
+  epoch?: string;
 }
 
 /** One step of a task's life with what follows from it. */
