@@ -124,6 +124,7 @@ function countCommands(host: HostRecord, { tasks, events }: Observed, count: Cou
     events.filter(({ type }) => type === "execution.finished"),
     ({ cause }) => cause,
   );
+  const damaged = events.some((event) => event.type === "spool.damaged" && event.agent === agent);
   const mine = tasks.filter((task) => task.agent === agent);
   for (const task of mine) {
     const runs = times.get(task.subject ?? "") ?? 0;
@@ -132,8 +133,11 @@ function countCommands(host: HostRecord, { tasks, events }: Observed, count: Cou
     if (runs > 1) count.mismatches.push(`${what} ran ${runs} times`);
     for (const { id, state, message } of task.executions) {
       count.executions[state] = (count.executions[state] ?? 0) + 1;
-      const reported = results.get(id)?.length ?? 0;
-      if (reported > 1) count.mismatches.push(`${what} has ${reported} results`);
+      const reports = results.get(id) ?? [];
+      const reported = reports.length;
+      // A host whose record of ends was destroyed reports as interrupted what may have ended before: the master has heard it, and keeps to that.
+      const certain = damaged ? reports.filter(({ data }) => data["outcome"] !== "interrupted").length : reported;
+      if (certain > 1) count.mismatches.push(`${what} has ${reported} results`);
       if (state === "succeeded" && (runs === 0 || reported === 0))
         count.mismatches.push(`${what} is told as succeeded; it ran ${runs} times, ${reported} results`);
       if (!["succeeded", "interrupted", "expired"].includes(state)) count.mismatches.push(`${what} is ${state}: ${message ?? ""}`);

@@ -13,7 +13,6 @@ import { z85Encode } from "@needfire/shared/identity";
 import { encode } from "@needfire/shared/wire";
 import { type WireEvent, wireEvent } from "@needfire/shared/wire-event";
 import type { EventsFrame } from "./admission.ts";
-import type { Batch } from "./journal/journal.ts";
 import type { Committed, Writes } from "./store/store.ts";
 
 export const silent = pino({ level: "silent" });
@@ -72,17 +71,6 @@ export function eventsFrame(
 /** An event in such a frame. */
 export function wire(sequence: number, given: Partial<EventDraft> = {}): WireEvent {
   return wireEvent(sequence, { type: "test.happened", time: sequence * 1_000, severity: "normal", data: { n: sequence }, ...given });
-}
-
-/** Events as the journal takes them, each a batch of its own. */
-export function batchesOf(events: readonly IncomingEvent[]): Batch[] {
-  return events.map(({ agent, epoch, received, sequence, id: _id, source: _source, ...draft }) => ({
-    agent,
-    epoch,
-    received,
-    lane: "normal",
-    events: [wireEvent(sequence, draft)],
-  }));
 }
 
 /** Takes everything that is to be made durable, and fails while it is told to. */
