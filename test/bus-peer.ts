@@ -13,6 +13,8 @@ export interface PeerOptions {
   masterKey: string;
   keys?: KeyPair;
   routingId?: Buffer;
+  /** Its numbering of events, as `hello` names it. */
+  epoch?: string;
 }
 
 export class BusPeer {
@@ -27,12 +29,14 @@ export class BusPeer {
   counter = 0;
   refusedByZap = false;
   readonly #masterKey: string;
+  readonly #epoch: string;
   #wake = Promise.withResolvers<void>();
 
-  constructor({ address, masterKey, keys = curveKeyPair(), routingId = freshRoutingId() }: PeerOptions) {
+  constructor({ address, masterKey, keys = curveKeyPair(), routingId = freshRoutingId(), epoch = "e1" }: PeerOptions) {
     this.keys = keys;
     this.routingId = routingId;
     this.#masterKey = masterKey;
+    this.#epoch = epoch;
     this.socket = new Dealer({
       routingId: routingId as unknown as string,
       curveServerKey: masterKey,
@@ -93,7 +97,7 @@ export class BusPeer {
         agent,
         publicKey,
         proof: proof.toString("base64url"),
-        epoch: "e1",
+        epoch: this.#epoch,
         ...(claim.token === undefined ? {} : { token: claim.token }),
       },
     };

@@ -19,7 +19,7 @@ const isNow = (bed: Testbed, presence: string) => until(`web1 is ${presence}`, a
 test("an agent that stands still is lost in time and returns with what it has to tell; one that stops is not missed", () =>
   withAgent(async (bed) => {
     const agent = bed.agents.get("web1")!;
-    assert.equal(await presenceOf(bed), "present");
+    await isNow(bed, "present");
     const paused = performance.now();
     agent.signal("SIGSTOP");
     const [lost] = await bed.events({ type: "agent.lost" }, 1);

@@ -51,7 +51,7 @@ async function setting() {
     },
     [],
   );
-  const session = (agent: string) => ({ agent, lastHeard: clock.time }) as Session;
+  const session = (agent: string) => ({ agent, epoch: "e1", lastHeard: clock.time }) as Session;
   return { agents, clock, monotonic, store, sent, seen, unsendable, link, given, session };
 }
 
@@ -180,7 +180,7 @@ test("what an agent reported and when it was last heard is kept", async () => {
   web1.lastHeard = clock.time += 500;
   await agents.left(web1);
   const presence = { state: "present" as const, since: clock.time - 500 };
-  const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time, presence };
+  const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time, presence, epoch: "e1" };
   assert.deepEqual(store.writes.at(-1)?.agents, [expected]);
   assert.deepEqual(agents.get("web1"), expected);
   const lost = { state: "lost" as const, since: 7 };

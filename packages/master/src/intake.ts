@@ -19,8 +19,6 @@ export interface IntakeOptions {
   sieve(agent: string, frame: Buffer): number[] | undefined;
   /** Whether a session is still the agent's own. */
   isOpen(session: Session): boolean;
-  /** Sends away a session that breaks the rules. */
-  close(session: Session, reason: string): void;
   sessions(): number;
   clock: { now(): number };
   log: Logger;
@@ -134,8 +132,9 @@ export class Intake {
   }
 
   #answer(session: Session, verdict: Verdict): void {
-    const { send, close } = this.#options;
-    if (verdict.kind === "refused") return close(session, `it broke the rules: ${verdict.reason}`);
+    const { send, log } = this.#options;
+    // No honest agent sends it, so nobody is waiting for it to be taken.
+    if (verdict.kind === "refused") return log.warn({ agent: session.agent, reason: verdict.reason }, "a batch of events was dropped");
     const { rewinding } = this.#state(session);
     const { lane, resumed } = verdict;
     if (resumed) rewinding.delete(lane);

@@ -136,7 +136,6 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     sieve: (agent, frame) => sieve.look(agent, frame),
     send: (session, message) => void sessions.send(session, message),
     isOpen: (session) => sessions.of(session.agent) === session,
-    close: (session, reason) => sessions.close(session, reason),
     sessions: () => sessions.count,
     clock,
     log,

@@ -117,13 +117,13 @@ export class Sessions {
     }
     const { session } = peer;
     if (envelope.counter <= session.counter) return this.#drop(id, `a replay: frame ${envelope.counter} after ${session.counter}`);
+    // Events are read on the engine's thread.
+    const decoded = lane === undefined ? decodeFromAgent(frame) : undefined;
+    if (decoded?.ok === false) return this.#drop(id, decoded.reason);
     session.counter = envelope.counter;
     session.lastHeard = this.#options.clock.now();
-    // Events are read on the engine's thread.
-    if (lane !== undefined) return this.#options.onEvents(session, lane, frame);
-    const decoded = decodeFromAgent(frame);
-    if (!decoded.ok) return this.#drop(id, decoded.reason);
-    this.#dispatch(session, decoded.message);
+    if (decoded !== undefined) this.#dispatch(session, decoded.message);
+    else this.#options.onEvents(session, lane!, frame);
   }
 
   #greeted(id: string, routingId: Buffer, peer: Peer | undefined, frame: Buffer): void {
