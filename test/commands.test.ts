@@ -206,7 +206,9 @@ test("5,000 commands at once to one agent all run, each once, without a stall, t
       );
   });
   try {
-    await (await bed.addAgent("web1")).stop();
+    const agent = await bed.addAgent("web1");
+    await bed.events({ agent: "web1", type: "beacon.applied" }, 1);
+    await agent.stop();
     appendFileSync(bed.path("web1.yaml"), "synchronous: NORMAL\n");
     for (let number = 1; number <= count; number++) writeFileSync(bed.path("host", String(number)), "");
     const events = Array.from({ length: count }, (_, index) => ({
