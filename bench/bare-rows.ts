@@ -9,7 +9,7 @@ import { DatabaseSync } from "node:sqlite";
 import { pack } from "@needfire/shared/pack";
 
 const rowsPerStatement = 50;
-const rowsPerTransaction = 1_200;
+const rowsPerTransaction = 1_500;
 const columns = ["position", "origin", "sequence", "type", "subject", "time", "received", "severity", "beacon", "cause", "data"];
 
 export interface BareRowsOptions {
@@ -24,7 +24,7 @@ export function bareRows({ batch, seconds, draft }: BareRowsOptions): number {
   try {
     const database = new DatabaseSync(join(dir, "rows.db"));
     database.exec(
-      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+      `PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
        CREATE TABLE event (position INTEGER PRIMARY KEY, origin INTEGER NOT NULL, sequence INTEGER NOT NULL, type TEXT NOT NULL, subject TEXT,
          time REAL NOT NULL, received REAL NOT NULL, severity INTEGER NOT NULL, beacon TEXT, cause TEXT, data BLOB NOT NULL) STRICT`,
     );

@@ -19,14 +19,14 @@ const warmUpMs = 3_000;
 const defaultSeconds = 10;
 
 export async function ingest({ count: seconds = defaultSeconds }: { count?: number | undefined }): Promise<Figure[]> {
-  const heardAll = await run({ heardEvery: 1, seconds });
-  const heardSome = await run({ heardEvery: 10, seconds });
+  const some = await run({ heardEvery: 10, seconds });
+  const all = await run({ heardEvery: 1, seconds });
   const rows = bareRows({ batch, seconds: Math.min(seconds, 5), draft: (index) => ingestDraft(index, 1) });
-  const frames = await bareLink({ bytes: heardAll.bytesPerFrame, seconds: Math.min(seconds, 5) });
+  const frames = await bareLink({ bytes: some.bytesPerFrame, seconds: Math.min(seconds, 5) });
   const settings = {
     agents,
     batch_events: batch,
-    event_bytes: Math.round(heardAll.bytesPerFrame / batch),
+    event_bytes: Math.round(some.bytesPerFrame / batch),
     reactors: reactorCount,
     matches: `1 in ${matchEvery}`,
     synchronous: "FULL",
@@ -43,20 +43,15 @@ export async function ingest({ count: seconds = defaultSeconds }: { count?: numb
     ...more,
   });
   const framesLimit = frames * batch;
+  const oneInTen = { conditions: "one event in ten is of a type that a reactor waits for, and its condition is evaluated" };
   return [
-    figure(
-      "events_per_s",
-      heardAll.perSecond,
-      "events/s",
-      { aim: 250_000, better: "more" },
-      { conditions: "one evaluated for every event" },
-    ),
-    figure("events_per_s_1_in_10_heard", heardSome.perSecond, "events/s", {}, { conditions: "one evaluated for every tenth event" }),
-    figure("journal_events", heardAll.journal, "events", {}, { what: "in the journal at the end, all that were acknowledged among them" }),
+    figure("events_per_s", some.perSecond, "events/s", { aim: 250_000, better: "more" }, oneInTen),
+    figure("events_per_s_all_heard", all.perSecond, "events/s", {}, { conditions: "one is evaluated for every event" }),
+    figure("journal_events", some.journal, "events", {}, { what: "in the journal at the end, all that were acknowledged among them" }),
     figure("sqlite_rows_per_s", rows, "rows/s", {}, { what: "the same rows straight into SQLite, one process, nothing else" }),
-    figure("of_sqlite", heardAll.perSecond / rows, "x"),
+    figure("of_sqlite", some.perSecond / rows, "x"),
     figure("libzmq_events_per_s", framesLimit, "events/s", {}, { what: "the same frames through bare libzmq with CURVE, thrown away" }),
-    figure("of_libzmq", heardAll.perSecond / framesLimit, "x"),
+    figure("of_libzmq", some.perSecond / framesLimit, "x"),
   ];
 }
 

@@ -255,8 +255,6 @@ class Connection {
       curveSecretKey: options.keys.secretKey,
       reconnectInterval: -1,
       linger: 0,
-      heartbeatInterval: 5_000,
-      heartbeatTimeout: 15_000,
     });
     this.#watch();
     this.#greeting = setTimeout(() => this.close(), greetingMs);

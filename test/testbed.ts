@@ -49,7 +49,7 @@ export class Process {
     const [command = "", ...rest] = [
       ...through,
       process.execPath,
-      ...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/exp/prof"] : []),
+
       program,
       ...args,
     ];

@@ -134,8 +134,6 @@ class Connection {
       reconnectInterval: -1,
       linger: 0,
       maxMessageSize: wireBytesMax,
-      heartbeatInterval: 5_000,
-      heartbeatTimeout: 15_000,
       sendHighWaterMark: 1_000,
     });
   }

@@ -9,11 +9,18 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** An agent's young generation, in MB: with V8's own 16 an idle agent keeps 13 MB more (docs/decisions/0010-agent-footprint.md). */
-const agentFlag = "--max-semi-space-size=1";
+/**
+ * The young generation of the daemons, in MB. With V8's own 16 an idle agent keeps 13 MB more, and a master some 10 kB for each of its agents,
+ * which a fleet that comes all at once leaves behind; nothing else changes by it
+ * (docs/decisions/0010-agent-footprint.md).
+ *
+ * @type {Record<string, string | undefined>}
+ */
+const daemonFlags = { agent: "--max-semi-space-size=1", master: "--max-semi-space-size=4" };
 
 if (Number.parseInt(process.versions.node, 10) >= 24) {
-  if (process.argv[2] === "agent" && !process.execArgv.includes(agentFlag)) startWith(agentFlag);
+  const flag = daemonFlags[process.argv[2] ?? ""];
+  if (flag !== undefined && !process.execArgv.includes(flag)) startWith(flag);
   enableCompileCache();
   const { main } = await import("../src/main.ts");
   await main(process.argv.slice(2));
@@ -30,7 +37,7 @@ function startWith(flag) {
   try {
     process.execve?.(process.execPath, [process.execPath, flag, ...process.execArgv, ...process.argv.slice(1)]);
   } catch {
-    // A Node that may not: the agent runs as well, in more memory.
+    // A Node that may not: the daemon runs as well, in more memory.
   }
 }
 

@@ -34,8 +34,12 @@ const creditEventsMin = 20;
 const sessionBytesMax = 3 * inFlightBytesMax;
 /** Frames that wait here in all. */
 const waitingBytesMax = 268_435_456;
-/** A slice for the engine: small enough that a critical event does not wait long for the turn before its own, large enough to be worth one. */
-const sliceBytesMax = 262_144;
+/** A slice for the engine: large enough to be worth a turn. */
+const sliceBytesMax = 524_288;
+/** The same while critical events come: the next one will wait for the turn before its own. */
+const sliceBytesWhileCritical = 196_608;
+/** They come, when the last one came so short a time ago. */
+const criticalForMs = 2_000;
 /** Slices of a kind at the engine: one is on its way to the disk, one is worked on, one is on its way there. */
 const slicesMax = 3;
 
@@ -60,6 +64,7 @@ export class Intake {
   readonly #states = new WeakMap<Session, SessionState>();
   readonly #leftOut = new Set<Session>();
   #bytes = 0;
+  #lastCritical = Number.NEGATIVE_INFINITY;
   readonly #slices = { urgent: 0, other: 0 };
 
   constructor(options: IntakeOptions) {
@@ -84,6 +89,7 @@ export class Intake {
     this.#bytes += frame.length;
     this.#lanes[lane].push({ session, lane, frame, received: this.#options.clock.now() });
     const urgent = lane === "critical";
+    if (urgent) this.#lastCritical = performance.now();
     if (this.#slices[urgent ? "urgent" : "other"] < slicesMax) void this.#work(urgent);
   }
 
@@ -100,11 +106,12 @@ export class Intake {
   /** Critical events have slices of their own. */
   #slice(urgent: boolean): Waiting[] {
     const slice: Waiting[] = [];
+    const bytesMax = performance.now() - this.#lastCritical < criticalForMs ? sliceBytesWhileCritical : sliceBytesMax;
     let bytes = 0;
     for (const severity of severities.filter((each) => (each === "critical") === urgent)) {
       const lane = this.#lanes[severity];
       for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
-        if (bytes > 0 && bytes + next.frame.length > sliceBytesMax) return slice;
+        if (bytes > 0 && bytes + next.frame.length > bytesMax) return slice;
         lane.shift();
         bytes += next.frame.length;
         this.#bytes -= next.frame.length;

@@ -86,8 +86,11 @@ export class Link {
       handover: false,
       maxMessageSize: wireBytesMax,
       handshakeInterval: this.#options.handshakeTimeoutMs,
-      heartbeatInterval: 5_000,
-      heartbeatTimeout: 15_000,
+      // A peer that is gone without a word: the kernel finds out. ZMTP's own heartbeats would cost as much as all else at rest.
+      tcpKeepalive: 1,
+      tcpKeepaliveIdle: 30,
+      tcpKeepaliveInterval: 10,
+      tcpKeepaliveCount: 3,
       sendHighWaterMark: peerFramesMax,
       receiveHighWaterMark: peerFramesMax,
       sendTimeout: 0,
