@@ -419,21 +419,27 @@ export class Engine {
 
   #whenDurable(say: () => void): void {
     this.#unsaid.push(say);
-    // What is urgent does not wait for a sync that began before it.
-    if (this.#isUrgent && this.#syncing !== undefined) {
+    if (this.#syncing === undefined && this.#urgent.length + this.#frames.length === 0) {
+      // Nobody else waits: a hop to another thread and back would take longer than it saves.
+      void this.#journal.sync({ atOnce: true });
+      for (const each of this.#unsaid.splice(0)) each();
+    } else if (this.#syncing === undefined) this.#syncing = this.#sync();
+    else if (this.#isUrgent) {
+      // What is urgent does not wait for a sync that began before it.
       const covered = this.#unsaid.splice(0);
-      this.#overtaking = Promise.all([this.#overtaking, this.#journal.sync().then(() => covered.forEach((each) => each()))]);
-    } else this.#syncing ??= this.#sync();
+      this.#overtaking = Promise.all([this.#overtaking, this.#syncFor(covered)]);
+    }
   }
 
   /** One sync covers all that was committed before it began; what is committed meanwhile waits for the next. */
   async #sync(): Promise<void> {
-    while (this.#unsaid.length > 0) {
-      const covered = this.#unsaid.splice(0);
-      await this.#journal.sync();
-      for (const say of covered) say();
-    }
+    while (this.#unsaid.length > 0) await this.#syncFor(this.#unsaid.splice(0));
     this.#syncing = undefined;
+  }
+
+  async #syncFor(covered: (() => void)[]): Promise<void> {
+    await this.#journal.sync();
+    for (const say of covered) say();
   }
 
   #roomAgain(): void {

@@ -49,8 +49,11 @@ export interface Journal {
    * afterwards takes them along. Throws `DISK_FULL`; then none of them was taken.
    */
   append(batches: readonly Batch[]): Promise<Placed[]> | Placed[];
-  /** Resolves when everything that was appended by now is durable; what is appended meanwhile may be. */
-  sync(): Promise<void>;
+  /**
+   * Resolves when everything that was appended by now is durable; what is appended meanwhile may be. `atOnce`: the caller has nothing else to
+   * do; then it may return when that is so.
+   */
+  sync(options?: { atOnce?: boolean }): Promise<void> | void;
   /** Events after a position, in order. */
   read(after: number, limit: number): Promise<Event[]> | Event[];
 }

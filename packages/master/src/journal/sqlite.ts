@@ -105,8 +105,8 @@ export class JournalWriter implements Journal {
     }
   }
 
-  sync(): Promise<void> {
-    return this.#database.syncLog();
+  sync({ atOnce = false } = {}): Promise<void> | void {
+    return atOnce ? this.#database.syncLogNow() : this.#database.syncLog();
   }
 
   read(after: number, limit: number): Event[] {
