@@ -95,3 +95,26 @@ test("an expression without end is refused at load", () => {
   assert.equal(compileCel(`${"(".repeat(2_000)}1${")".repeat(2_000)}`, "event").ok, false);
   assert.equal(compileCel(Array.from({ length: 5_000 }, () => "1").join(" + "), "event").ok, false);
 });
+
+test("what an expression reads of an event, and what it requires of it, is known without running it", () => {
+  const about = (source: string) => {
+    const compiled = compileCondition(source, "event");
+    assert.ok(compiled.ok);
+    const { reads, requires } = compiled.expression;
+    return { event: reads.event && [...reads.event], data: reads.data && [...reads.data], requires: Object.fromEntries(requires) };
+  };
+  assert.deepEqual(about('event.severity == "high" && event.data.percent > 900'), {
+    event: ["severity"],
+    data: ["percent"],
+    requires: { severity: "high" },
+  });
+  assert.deepEqual(about('"a.b" == event.type && (event.agent == "web1" && agent.labels.role == "x")').requires, {
+    type: "a.b",
+    agent: "web1",
+  });
+  assert.deepEqual(about('event.severity == "high" || event.type == "a.b"').requires, {});
+  assert.deepEqual(about('!(event.severity == "high")').requires, {});
+  assert.deepEqual(about('event.severity == event.type && event.data.x == "high"').requires, {});
+  assert.deepEqual(about("size(event) > 2"), { event: undefined, data: undefined, requires: {} });
+  assert.deepEqual(about("size(event.data) > 2 && event.subject != ''"), { event: ["subject"], data: undefined, requires: {} });
+});

@@ -21,6 +21,8 @@ export interface Reads {
 export type Expression = {
   source: string;
   reads: Reads;
+  /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
+  requires: ReadonlyMap<string, string>;
   /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string;
   evaluate(scope: Scope): Evaluated;
 };
@@ -62,7 +64,13 @@ export function compileCel(source: string, sees: keyof typeof environments): Com
     const run = env.parse(source);
     return {
       ok: true,
-      expression: { source, reads: readsOf(run.ast), type: String(checked.type), evaluate: (scope) => evaluate(run, scope) },
+      expression: {
+        source,
+        reads: readsOf(run.ast),
+        requires: requiredOf(run.ast),
+        type: String(checked.type),
+        evaluate: (scope) => evaluate(run, scope),
+      },
     };
   } catch (error) {
     return failure(error);
@@ -112,6 +120,23 @@ function readsOf(ast: unknown): Reads {
   };
   visit(ast);
   return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data };
+}
+
+/** From `a && b && event.NAME == "text"`, whichever way round. */
+function requiredOf(ast: unknown, found = new Map<string, string>()): ReadonlyMap<string, string> {
+  if (!isNode(ast) || !Array.isArray(ast.args)) return found;
+  const [left, right] = ast.args as unknown[];
+  if (ast.op === "&&") requiredOf(right, requiredOf(left, found) as Map<string, string>);
+  if (ast.op !== "==") return found;
+  for (const [field, value] of [
+    [left, right],
+    [right, left],
+  ]) {
+    const name =
+      isNode(field) && field.op === "." && Array.isArray(field.args) && isEvent(field.args[0]) ? (field.args[1] as unknown) : undefined;
+    if (typeof name === "string" && isNode(value) && value.op === "value" && typeof value.args === "string") found.set(name, value.args);
+  }
+  return found;
 }
 
 function isNode(value: unknown): value is Node {

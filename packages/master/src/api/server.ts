@@ -272,7 +272,7 @@ async function pastEvents(history: Remote<History>, query: EventQuery): Promise<
 function eventFilter({ agent, type, where }: schemas.EventsQuery): (event: Event) => boolean {
   const agentMatches = agent === undefined ? () => true : globMatcher(agent);
   const typeMatches = type === undefined ? () => true : globMatcher(type);
-  const holds = where === undefined ? () => true : conditionOf(where);
+  const holds = where === undefined ? () => true : conditionOf(where).holds;
   return (event) => agentMatches(event.agent) && typeMatches(event.type) && holds(event);
 }
 

@@ -5,12 +5,23 @@ import { compileCondition } from "@needfire/shared/cel";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 
-/** A test of `event`. A missing field makes it false. Throws `EXPRESSION_INVALID`. */
-export function conditionOf(where: string): (event: Event) => boolean {
+export interface Condition {
+  /** A missing field makes it false. */
+  holds(event: Event): boolean;
+  /** Fields of `event` that must be exactly these texts. */
+  requires: ReadonlyMap<string, string>;
+}
+
+/** Throws `EXPRESSION_INVALID`. */
+export function conditionOf(where: string): Condition {
   const compiled = compileCondition(where, "event");
   if (!compiled.ok) throw new NeedfireError("EXPRESSION_INVALID", `--where, column ${compiled.offset + 1}: ${compiled.message}`);
-  return (event) => {
-    const result = compiled.expression.evaluate({ event, agent: {} });
-    return result.ok && result.value === true;
+  const { expression } = compiled;
+  return {
+    holds: (event) => {
+      const result = expression.evaluate({ event, agent: {} });
+      return result.ok && result.value === true;
+    },
+    requires: expression.requires,
   };
 }

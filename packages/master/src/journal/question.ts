@@ -2,9 +2,9 @@
  * A question to the journal's reader, made ready once: what its globs, times and condition accept, and how much may be looked at for it.
  */
 import { NeedfireError } from "@needfire/shared/errors";
-import type { Event } from "@needfire/shared/event";
+import { type Event, severities } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
-import { conditionOf } from "./condition.ts";
+import { type Condition, conditionOf } from "./condition.ts";
 import type { EventQuery } from "./journal.ts";
 
 /** Rows that one question may look at; a narrower question reaches further back. */
@@ -23,20 +23,25 @@ export class Question {
   /** Times of the events, both inclusive. */
   readonly since: number;
   readonly until: number;
-  readonly #holds: ((event: Event) => boolean) | undefined;
+  /** The code of the only severity that fits, as the tables have it; -1 when none does. */
+  readonly severity: number | undefined;
+  readonly #condition: Condition | undefined;
   #looked = 0;
 
   /** Throws `EXPRESSION_INVALID`. */
   constructor({ agent, type, since, until, where }: Omit<EventQuery, "limit">) {
-    this.agent = patternOf(agent);
-    this.type = patternOf(type);
+    this.#condition = where === undefined ? undefined : conditionOf(where);
+    const required = (name: string) => this.#condition?.requires.get(name);
+    this.agent = patternOf(agent) ?? exactly(required("agent"));
+    this.type = patternOf(type) ?? exactly(required("type"));
+    const severity = required("severity");
+    this.severity = severity === undefined ? undefined : (severities as readonly string[]).indexOf(severity);
     this.since = since ?? Number.NEGATIVE_INFINITY;
     this.until = until ?? Number.POSITIVE_INFINITY;
-    this.#holds = where === undefined ? undefined : conditionOf(where);
   }
 
   holds(event: Event): boolean {
-    return this.#holds === undefined || this.#holds(event);
+    return this.#condition === undefined || this.#condition.holds(event);
   }
 
   inTime(time: number): boolean {
@@ -61,6 +66,10 @@ export class Question {
       `after ${rowsMax} events without enough hits the search was stopped: narrow it with --since, --type or --agent`,
     );
   }
+}
+
+function exactly(text: string | undefined): Pattern | undefined {
+  return text === undefined ? undefined : { exact: text, accepts: (other) => other === text };
 }
 
 function patternOf(text: string | undefined): Pattern | undefined {

@@ -102,9 +102,10 @@ export class Sealed {
 
   /** Of the events that a question might want, newest first, by the index that leaves the fewest. */
   #positions({ question, origins, types, whole }: { question: Question; origins: Ids; types: Ids; whole: boolean }): Iterable<number> {
+    const onlySeverity = question.severity === undefined ? "" : `AND severity = ${question.severity}`;
     if (!whole && this.#shareOf(question) <= timeShareMax) {
       const sql = `SELECT position FROM event INDEXED BY event_time WHERE time BETWEEN ? AND ?
-        ${inList("type", types)} ${inList("origin", origins)} ORDER BY position DESC`;
+        ${inList("type", types)} ${inList("origin", origins)} ${onlySeverity} ORDER BY position DESC`;
       const values = [Math.max(question.since, this.#timeMin), Math.min(question.until, this.#timeMax), ...listsOf(types, origins)];
       return (this.#all(sql, ...values) as [number][]).map(([position]) => position);
     }
@@ -116,7 +117,7 @@ export class Sealed {
           : "SELECT position FROM event INDEXED BY event_origin WHERE origin = ? AND type = ? ORDER BY position DESC";
       return newestFirst(followed.map((ids) => this.#follow(sql, ids)));
     }
-    const sql = `SELECT position FROM event WHERE true ${inList("type", types)} ${inList("origin", origins)} ORDER BY position DESC`;
+    const sql = `SELECT position FROM event WHERE true ${inList("type", types)} ${inList("origin", origins)} ${onlySeverity} ORDER BY position DESC`;
     return this.#follow(sql, listsOf(types, origins));
   }
 

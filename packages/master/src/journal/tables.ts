@@ -64,7 +64,7 @@ export class Tables {
   }
 
   /** What SQL can decide: exact names and times. Globs are left to whoever asks. */
-  #conditions({ agent, type, since, until }: Question): { conditions: string[]; values: SQLInputValue[] } {
+  #conditions({ agent, type, severity, since, until }: Question): { conditions: string[]; values: SQLInputValue[] } {
     const conditions: string[] = [];
     const values: SQLInputValue[] = [];
     const add = (condition: string, value: SQLInputValue) => {
@@ -73,6 +73,7 @@ export class Tables {
     };
     if (agent?.exact !== undefined) add("origin IN (SELECT id FROM origin WHERE agent = ?)", agent.exact);
     if (type?.exact !== undefined) add("type = ?", type.exact);
+    if (severity !== undefined) add("severity = ?", severity);
     if (Number.isFinite(since)) add("time >= ?", since);
     if (Number.isFinite(until)) add("time <= ?", until);
     return { conditions, values };

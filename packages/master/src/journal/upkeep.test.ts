@@ -88,6 +88,22 @@ function assertAnswers(directory: string, events: readonly Event[]): void {
     idsOf(reader.query({ where: "event.data.n % 3 == 0", limit: 1_000 })),
     idsOf(newest.filter(({ data }) => Number(data["n"]) % 3 === 0)),
   );
+  const wheres: [where: string, accepts: (event: Event) => boolean][] = [
+    ["event.severity == 'critical' && event.data.n > 1", ({ severity, data }) => severity === "critical" && Number(data["n"]) > 1],
+    ["event.type == 'cpu.high' && 'web1' == event.agent", ({ type, agent }) => type === "cpu.high" && agent === "web1"],
+    ["event.severity == 'fatal'", () => false],
+    ["event.type == 'no*such'", () => false],
+    ["event.severity == 'critical' || event.type == 'cpu.high'", ({ type, severity }) => severity === "critical" || type === "cpu.high"],
+  ];
+  for (const [where, accepts] of wheres) {
+    for (const [since, until] of [[], [hour, 3 * hour], [1.2 * hour, 1.3 * hour]]) {
+      const inTime = ({ time }: Event) => time >= (since ?? 0) && time <= (until ?? Infinity);
+      const expected = newest.filter((event) => accepts(event) && inTime(event));
+      assert.deepEqual(idsOf(reader.query({ where, since, until, limit: 1_000 })), idsOf(expected), where);
+      const narrowed = expected.filter(({ agent, type }) => agent === "web1" && type.startsWith("file."));
+      assert.deepEqual(idsOf(reader.query({ where, since, until, agent: "web1", type: "file.*", limit: 1_000 })), idsOf(narrowed), where);
+    }
+  }
   for (const event of events) assert.deepEqual(reader.get(event.id), event);
   const effects = events.filter(({ cause }) => cause !== undefined);
   assert.deepEqual(idsOf(reader.causedBy("c", 1_000)), idsOf(effects));
