@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, writeF
 import { basename } from "node:path";
 import { test } from "node:test";
 import type { TaskView } from "@needfire/shared/api";
+import { setTimeout as delay } from "node:timers/promises";
 import type { EventDraft } from "@needfire/shared/event";
 import { parseJoinString, parseKeyFile } from "@needfire/shared/identity";
 import { BusPeer, eventsMessage, plainEvent } from "./bus-peer.ts";
@@ -164,6 +165,8 @@ test("a command that expired while its agent stood still is not run when the age
       agent.signal("SIGSTOP");
       const tasks = await bed.tasks((found) => found.every(({ state }) => state === "escalated"));
       for (const { reason } of tasks) assert.equal(reason, "command.run on web1 had no result within its time");
+      // The host counts from when it heard of them, some milliseconds after the master.
+      await delay(500);
       writeFileSync(bed.path("host", "release"), "");
       agent.signal("SIGCONT");
       const results = await bed.events({ type: "execution.finished", agent: "web1" }, 2);
