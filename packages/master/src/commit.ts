@@ -1,5 +1,5 @@
 /**
- * How the main thread makes its state durable: the engine's ledger, seen from the other side.
+ * How the main thread makes its state durable: the engine's `commit`, seen from the other side.
  */
 import type { Committed, Writes } from "./store/store.ts";
 

@@ -1,7 +1,7 @@
 /**
  * The one way in for events, on the main thread: frames wait here by lane and go to the engine a slice at a time, higher lanes first and
- * critical ones past all others (P8). What is durable is acknowledged (P1). What waits is bounded: a session that goes beyond its credit, or a fleet that brings more
- * than there is room for, is told to send again later what was left out (P4).
+ * critical ones past all others (P8). What is durable is acknowledged (P1). What waits is bounded: a session that goes beyond its credit,
+ * or a fleet that brings more than there is room for, is told to send again later what was left out (P4).
  */
 import type { Logger } from "pino";
 import { errorText } from "@needfire/shared/errors";
