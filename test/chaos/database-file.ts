@@ -39,15 +39,29 @@ export function* committedTexts(directory: string): Generator<string> {
     for (const file of databasesIn(directory)) {
       for (const suffix of ["", "-wal"]) copyIfThere(file + suffix, join(copies, basename(file) + suffix));
       const database = new DatabaseSync(join(copies, basename(file)));
-      const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all();
-      for (const { name } of tables) {
-        for (const row of database.prepare(`SELECT * FROM "${String(name)}"`).iterate()) yield Object.values(row).map(textOf).join("\n");
+      try {
+        const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all();
+        for (const { name } of tables) {
+          for (const row of database.prepare(`SELECT * FROM "${String(name)}"`).iterate()) yield Object.values(row).map(textOf).join("\n");
+        }
+      } catch (error) {
+        // Another fault has spoiled it, and whose it is has not set it aside yet: what cannot be read was counted as destroyed then.
+        if (!isDamage(error)) throw error;
+      } finally {
+        database.close();
       }
-      database.close();
     }
   } finally {
     rmSync(copies, { recursive: true });
   }
+}
+
+const corrupt = 11;
+const notADatabase = 26;
+
+function isDamage(error: unknown): boolean {
+  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
+  return code === corrupt || code === notADatabase;
 }
 
 /**
@@ -103,8 +117,13 @@ function withLog(database: string, work: (file: number, log: Log) => boolean): b
 /** Puts what is in the log into the file, and ends the log. */
 export function foldLog(database: string): void {
   const connection = new DatabaseSync(database);
-  connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-  connection.close();
+  try {
+    connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  } finally {
+    connection.close();
+  }
 }
 
 /** Garbage over one page of the file, not the first. False when there is no second page. */

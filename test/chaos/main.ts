@@ -24,8 +24,13 @@ const { values: flags } = parseArgs({
   },
 });
 const stop = new AbortController();
+/** For what is still on its way to a pipe. */
+const exitAfterMs = 1_000;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
-process.exitCode = await main();
+const code = await main();
+process.exitCode = code;
+// A round that broke off may have left something open that would keep this process.
+setTimeout(() => process.exit(code), exitAfterMs);
 
 async function main(): Promise<number> {
   const [rounds, seed, from] = [Number(flags.rounds), Number(flags.seed), Number(flags.from)];
