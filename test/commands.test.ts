@@ -143,10 +143,13 @@ test("a command is held for an absent agent over a restart, unless it is cancell
       await watchAgain(bed);
       await ends(bed, held.id, "cancelled");
       await ends(bed, kept.id, "succeeded");
-      writeFileSync(bed.path("host", "c.go"), "");
-      await bed.tasks((tasks) => tasks.length === 4 && tasks[0]!.state === "resolved");
+      // What changes in the moment in which a command ends counts as its effect, so the first one may not be answered.
+      for (let file = 0; !existsSync(bed.path("host", `c${file - 1}.go.ran`)); file++) {
+        assert.ok(file < 20, "no command runs any more");
+        writeFileSync(bed.path("host", `c${file}.go`), "");
+        await delay(250);
+      }
       assert.ok(!existsSync(bed.path("host", "b.go.ran")));
-      assert.ok(existsSync(bed.path("host", "c.go.ran")));
     },
     'touch "$1.ran"',
   ));
