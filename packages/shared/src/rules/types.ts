@@ -1,0 +1,211 @@
+/**
+ * The words of the rule engine: what a compiled reactor is, what is known when an event is judged, and what a judgement says. Types only.
+ * The engine is a fold over the journal: same events, same times, same answers, on the master, in tests and in a replay.
+ */
+import type { ActionName } from "../action.ts";
+import type { Expression } from "../cel.ts";
+import type { Event, Severity } from "../event.ts";
+import type { AgentView } from "../target.ts";
+import type { Template } from "../value.ts";
+
+/** `live`; `plan`: tasks are made and shown, nothing is sent; `shadow`: decisions are recorded only; `off`. */
+export type Mode = "live" | "plan" | "shadow" | "off";
+
+export interface ReactorStep {
+  action: ActionName;
+  args: Template;
+}
+
+/** What an event may be to a reactor: the one that it is about, a step of its correlation, that which must not come, a raise, a clear. */
+export type Role = { kind: "event" } | { kind: "step"; step: number } | { kind: "absent" } | { kind: "raise" } | { kind: "clear" };
+
+/** One way in for events. `when` of the reactor itself stands before it and is not part of it. */
+export interface Entry {
+  role: Role;
+  on: readonly string[];
+  matchesType(type: string): boolean;
+  when: Expression | undefined;
+  /** The name under which later steps, values and messages know the event that took this step. */
+  as: string | undefined;
+}
+
+/** CEL expressions whose values, together, are a key. Empty: one key for all. */
+export type By = readonly Expression[];
+
+export type Correlation =
+  | { kind: "count"; count: number; distinct: Expression | undefined; withinMs: number; by: By; consume: boolean }
+  | { kind: "all"; steps: number; withinMs: number; by: By; consume: boolean }
+  | { kind: "any"; steps: number; by: By }
+  | { kind: "sequence"; steps: number; withinMs: number; by: By; consume: boolean }
+  | { kind: "none"; withinMs: number; by: By }
+  | { kind: "raise"; forMs: number; by: By };
+
+export type Overflow = "drop" | "delay" | "merge";
+/** `by` undefined: the correlation's key, and without a correlation one for all. */
+export type Flow =
+  | { kind: "once"; windowMs: number; overflow: Overflow; by: By | undefined }
+  | { kind: "rate"; count: number; windowMs: number; overflow: Overflow; by: By | undefined }
+  | { kind: "debounce"; quietMs: number; by: By | undefined }
+  | { kind: "collect"; windowMs: number; by: By | undefined };
+
+/** While `reactor` has a raised problem, or for `forMs` after its last firing, with the same values of `equal`. */
+export interface Inhibition {
+  reactor: string;
+  equal: By;
+  forMs: number;
+}
+
+/** `spans`: a window begins at each due time of a cron expression and lasts. */
+export interface Calendar {
+  /** Whether `now` (ms since the epoch) lies in a window; until when, then. */
+  covers(now: number): { until: number } | undefined;
+  text: string;
+}
+
+/** A reactor, compiled. `version`: from its text's meaning, so that history can say which one decided. */
+export interface Reactor {
+  name: string;
+  description: string;
+  owner: string | undefined;
+  runbook: string | undefined;
+  version: string;
+  /** From what its state depends on: state of another shape is dropped when the reactor changes. */
+  shape: string;
+  file: string;
+  line: number;
+  mode: Mode;
+  priority: Severity;
+  /** Fires on the effects of its own remedy, too. */
+  followsSelf: boolean;
+  /** All types of its entries, for people. */
+  on: readonly string[];
+  /** Holds for every event, whatever its role. */
+  when: Expression | undefined;
+  /** At least one. */
+  entries: readonly Entry[];
+  correlation: Correlation | undefined;
+  flow: Flow | undefined;
+  inhibitedBy: readonly Inhibition[];
+  muteDuring: readonly Calendar[];
+  onlyDuring: readonly Calendar[];
+  /** Values for `vars` in CEL; those of secrets are marks that the master replaces when a command is sent. */
+  vars: Readonly<Record<string, unknown>>;
+  steps: readonly ReactorStep[];
+  onClear: readonly ReactorStep[];
+  /** Its expressions read `events` or `matched`: only then are whole events kept in its state. */
+  keepsEvents: boolean;
+  keysMax: number;
+}
+
+/** What the operator's router says of an event. */
+export interface Route {
+  priority: Severity;
+  owner: string | undefined;
+  labels: Readonly<Record<string, string>>;
+}
+
+/** An event as the engine holds it. `agent`: the host that it is about. `ancestry`: the reactors whose remedies led to it, outermost first. */
+export interface Seen {
+  event: Event;
+  agent: string;
+  ancestry: readonly string[];
+  /** The event at the root of the causal chain; its own id when nothing caused it. */
+  root: string;
+}
+
+/** What the engine asks of the world; everything else comes in with the event. */
+export interface World {
+  agentView(id: string): AgentView;
+  route(event: Event, agent: AgentView): Route;
+  /** The silence that covers a firing of this reactor for this agent. */
+  silence(reactor: string, agent: string, now: number): { id: string; until: number; why: string } | undefined;
+}
+
+export interface PlannedStep {
+  action: ActionName;
+  args: Record<string, unknown>;
+}
+
+/** `plan`: what to do, with every value known; or why that could not be worked out, which makes a task that escalates at once. */
+export interface Firing {
+  reactor: Reactor;
+  branch: "do" | "on_clear";
+  /** The event that completed it, the last of them for a firing by time. One firing a reactor and trigger (P2). */
+  trigger: Seen;
+  /** Ids of the events that went in, the newest last, at most `eventsKeptMax`; `count`: how many went in. */
+  events: readonly string[];
+  count: number;
+  key: readonly unknown[];
+  ancestry: readonly string[];
+  route: Route;
+  /** The higher of the reactor's and the route's. */
+  priority: Severity;
+  plan: { ok: true; steps: PlannedStep[] } | { ok: false; reason: string };
+}
+
+/** P5: why an event, or the time, made a reactor fire or not. */
+export type Reason =
+  | "fired"
+  | "planned" // mode plan
+  | "shadow" // mode shadow: would have fired
+  | "own-effect"
+  | "when-false"
+  | "when-missing-field"
+  | "when-error"
+  | "waiting" // the correlation is not complete
+  | "cancelled" // what must not come came
+  | "pending" // raised, and `for` is not over
+  | "joined" // raised already
+  | "cleared" // and there is no on_clear
+  | "not-raised" // a clear without a raise
+  | "throttled" // once, rate: dropped
+  | "delayed"
+  | "merged" // goes into a later firing
+  | "debounced"
+  | "collecting"
+  | "overflowed" // more wait than may
+  | "inhibited"
+  | "silenced"
+  | "muted"
+  | "loop-cut";
+
+/**
+ * A judgement. `event`: the one judged, or the last that went in when time decided. `detail`: for people, with the values. `until`: ms since
+ * the epoch, where the reason has an end.
+ */
+export interface Decision {
+  reactor: Reactor;
+  event: string;
+  /** Engine time. */
+  at: number;
+  reason: Reason;
+  detail: string;
+  until?: number;
+  firing?: Firing; // with fired and planned
+}
+
+/** What the engine has to tell beside decisions. */
+export type Notice =
+  | { kind: "keys-full"; reactor: Reactor; keysMax: number; dropped: number }
+  | { kind: "loop-cut"; reactor: Reactor; chain: readonly string[]; root: string; why: string };
+
+export interface Judgement {
+  decisions: Decision[];
+  notices: Notice[];
+}
+
+/** One row of state: a reactor's, for one key. `body` undefined: it is gone. `due`: engine time at which time alone changes something. */
+export interface StateRow {
+  reactor: string;
+  shape: string;
+  key: string;
+  due: number | undefined;
+  body: unknown;
+}
+
+/** Whole events that a firing's values can see, the newest. */
+export const eventsKeptMax = 100;
+/** A causal chain of more remedies is cut. */
+export const chainDepthMax = 16;
+/** Firings of one reactor from one root in a minute, before the chain is cut. */
+export const chainFiringsMax = 100;
