@@ -15,7 +15,7 @@ import type { AgentView } from "@needfire/shared/target";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
-import { isDiskTrouble } from "./disk-trouble.ts";
+import { Durable } from "./durable.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
 import type { Placed } from "./journal/journal.ts";
 import { sealedDirectory } from "./journal/partition.ts";
@@ -23,6 +23,7 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
+import { retryMs, Room } from "./room.ts";
 import { Database } from "./store/database.ts";
 import { damageEvent } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -33,8 +34,6 @@ import { sealInThread } from "./worker-seal.ts";
 const marksWaitMs = 500;
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
-/** How long to wait before a disk that took nothing is tried again. */
-const retryMs = 1_000;
 /** Events that are read at once from the journal, when there is something to catch up with. */
 const pageEventsMax = 500;
 /** What the master has to say waits here while the disk takes nothing. */
@@ -78,6 +77,8 @@ export class Engine {
   readonly #admission: Admission;
   readonly #react: React;
   readonly #outbox: Outbox;
+  readonly #durable: Durable;
+  readonly #room: Room;
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
@@ -103,20 +104,21 @@ export class Engine {
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
-  /** What turns have to say when they are durable. */
-  #unsaid: (() => void)[] = [];
-  #syncing: Promise<void> | undefined;
-  #overtaking: Promise<unknown> | undefined;
   /** The turn is one of what overtakes. */
   #isUrgent = false;
-  /** Since when the disk takes nothing. */
-  #fullSince: number | undefined;
 
   constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
     this.#notify = notify;
     this.#log = logTo(notify);
     const file = join(state, "master.db");
     this.#database = new Database({ file, synchronous });
+    this.#durable = new Durable(this.#database);
+    this.#room = new Room({
+      clock: this.#clock,
+      signal: this.#stop.signal,
+      onFull: (error) => this.#full(error),
+      onRoom: (from, to) => this.#roomAgain(from, to),
+    });
     this.#store = new StoreWriter(this.#database, { now });
     this.#journal = new JournalWriter(this.#database);
     this.#upkeep = new Upkeep({
@@ -172,7 +174,7 @@ export class Engine {
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */
   commit(writes: Asked): Promise<Committed> {
-    if (this.#fullSince !== undefined)
+    if (this.#room.isFull)
       return Promise.reject(new NeedfireError("DISK_FULL", "the master's disk takes nothing at the moment: see its log"));
     return this.#wait(this.#commits, writes);
   }
@@ -238,7 +240,7 @@ export class Engine {
     this.#stop.abort();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
-    await Promise.all([this.#syncing, this.#overtaking]);
+    await this.#durable.settled();
     this.#caughtUp.resolve();
     this.#store.close();
   }
@@ -392,63 +394,26 @@ export class Engine {
     }
   }
 
-  /**
-   * Tries until the disk takes it. Meanwhile nothing is acknowledged, so agents keep what they have (P1), and whoever asks for something
-   * to be kept is told that it cannot be. Throws when the engine stops, and when it is not the disk's fault.
-   */
-  async #untilTaken<T>(work: () => T, asked: Waiting<Asked, Committed>[]): Promise<T> {
-    for (;;) {
-      try {
-        const result = work();
-        this.#roomAgain();
-        return result;
-      } catch (error) {
-        if (!isDiskTrouble(error)) throw error;
-        if (this.#fullSince === undefined) {
-          this.#fullSince = this.#clock.now();
-          this.#log.error({ error: errorText(error) }, "the disk takes nothing: agents keep their events until there is room");
-          this.#notify({ kind: "full", error: errorText(error) });
-        }
-        for (const { reject } of [...asked.splice(0), ...this.#commits.splice(0)])
-          reject(new NeedfireError("DISK_FULL", `the master's disk takes nothing: ${errorText(error)}`));
-        if (this.#stop.signal.aborted) throw new NeedfireError("DISK_FULL", "the engine stopped while the disk was full", { cause: error });
-        await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
-      }
-    }
+  /** Whoever asks for something to be kept does not wait for room. */
+  #untilTaken<T>(work: () => T, asked: Waiting<Asked, Committed>[]): Promise<T> {
+    return this.#room.untilTaken(work, (error) => {
+      for (const { reject } of [...asked.splice(0), ...this.#commits.splice(0)]) reject(error);
+    });
   }
 
-  #whenDurable(say: () => void): void {
-    this.#unsaid.push(say);
-    if (this.#syncing === undefined && this.#urgent.length + this.#frames.length === 0) {
-      // Nobody else waits: a hop to another thread and back would take longer than it saves.
-      void this.#journal.sync({ atOnce: true });
-      for (const each of this.#unsaid.splice(0)) each();
-    } else if (this.#syncing === undefined) this.#syncing = this.#sync();
-    else if (this.#isUrgent) {
-      // What is urgent does not wait for a sync that began before it.
-      const covered = this.#unsaid.splice(0);
-      this.#overtaking = Promise.all([this.#overtaking, this.#syncFor(covered)]);
-    }
+  #full(error: string): void {
+    this.#log.error({ error }, "the disk takes nothing: agents keep their events until there is room");
+    this.#notify({ kind: "full", error });
   }
 
-  /** One sync covers all that was committed before it began; what is committed meanwhile waits for the next. */
-  async #sync(): Promise<void> {
-    while (this.#unsaid.length > 0) await this.#syncFor(this.#unsaid.splice(0));
-    this.#syncing = undefined;
-  }
-
-  async #syncFor(covered: (() => void)[]): Promise<void> {
-    await this.#journal.sync();
-    for (const say of covered) say();
-  }
-
-  #roomAgain(): void {
-    if (this.#fullSince === undefined) return;
-    const now = this.#clock.now();
-    this.#log.warn({ from: this.#fullSince, to: now }, "the disk takes events again");
-    this.tell([{ type: "journal.full", severity: "critical", data: { from: this.#fullSince, to: now } }]);
-    this.#fullSince = undefined;
+  #roomAgain(from: number, to: number): void {
+    this.#log.warn({ from, to }, "the disk takes events again");
+    this.tell([{ type: "journal.full", severity: "critical", data: { from, to } }]);
     this.#notify({ kind: "full", error: undefined });
+  }
+
+  #whenDurable(saying: () => void): void {
+    this.#durable.say(saying, { alone: this.#urgent.length + this.#frames.length === 0, urgent: this.#isUrgent });
   }
 
   /** P4: what could not even wait is counted. */

@@ -17,21 +17,19 @@ export function repairCatalogue(database: Database, { kept, torn, cursor }: Dama
   const { connection } = database;
   const isCatalogueWhole = "partition" in kept && !torn.includes("partition");
   const sealed = sealedNumbers(sealedDirectory(database.file));
-  database.transaction(
-    () => {
-      const [known] = highest(connection);
-      for (const number of sealed) adopt(database, number);
-      for (const number of tableNumbers(connection)) measure(connection, number);
-      const [last, number] = highest(connection);
-      const first = Math.max(known, last, cursor ?? 0) + (isCatalogueWhole ? 0 : lostPositionsMax) + 1;
-      connection.exec(createTable(number + 1));
-      connection.prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)").run(number + 1, first);
-      // Where the engine was is lost: what is old must not be answered a second time.
-      if (cursor === undefined) setCursor(connection, first - 1);
-      noteRepaired(connection);
-    },
-    { durable: true },
-  );
+  database.transaction(() => {
+    const [known] = highest(connection);
+    for (const number of sealed) adopt(database, number);
+    for (const number of tableNumbers(connection)) measure(connection, number);
+    const [last, number] = highest(connection);
+    const first = Math.max(known, last, cursor ?? 0) + (isCatalogueWhole ? 0 : lostPositionsMax) + 1;
+    connection.exec(createTable(number + 1));
+    connection.prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)").run(number + 1, first);
+    // Where the engine was is lost: what is old must not be answered a second time.
+    if (cursor === undefined) setCursor(connection, first - 1);
+    noteRepaired(connection);
+  });
+  database.syncNow();
 }
 
 type Row = Record<string, SQLOutputValue>;

@@ -83,16 +83,13 @@ export class JournalWriter implements Journal {
     const partitions = [...this.#partitions];
     const live = { ...this.#live };
     try {
-      const placed = this.#database.transaction(
-        () => {
-          const done = batches.map((batch) => this.#place(batch));
-          this.#insertRows();
-          if (this.#live.last !== live.last) this.#catalogue(this.#live);
-          this.#origins.write();
-          return done;
-        },
-        { durable: false },
-      );
+      const placed = this.#database.transaction(() => {
+        const done = batches.map((batch) => this.#place(batch));
+        this.#insertRows();
+        if (this.#live.last !== live.last) this.#catalogue(this.#live);
+        this.#origins.write();
+        return done;
+      });
       this.#origins.committed();
       return placed;
     } catch (error) {
@@ -103,10 +100,6 @@ export class JournalWriter implements Journal {
       this.#live = live;
       throw error;
     }
-  }
-
-  sync({ atOnce = false } = {}): Promise<void> | void {
-    return atOnce ? this.#database.syncLogNow() : this.#database.syncLog();
   }
 
   read(after: number, limit: number): Event[] {
@@ -121,15 +114,12 @@ export class JournalWriter implements Journal {
 
   /** A closed partition has become a file: its table goes, and the pages that it took are free for the next one. */
   markSealed(number: number, { bytes, causes }: SealedFile): void {
-    this.#database.transaction(
-      () => {
-        const { connection } = this.#database;
-        connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
-        if (causes !== undefined) connection.prepare("INSERT OR REPLACE INTO cause_filter VALUES (?, ?)").run(number, causes);
-        connection.exec(`DROP TABLE ${tableOf(number)}`);
-      },
-      { durable: false },
-    );
+    this.#database.transaction(() => {
+      const { connection } = this.#database;
+      connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
+      if (causes !== undefined) connection.prepare("INSERT OR REPLACE INTO cause_filter VALUES (?, ?)").run(number, causes);
+      connection.exec(`DROP TABLE ${tableOf(number)}`);
+    });
     this.#partitions = this.#partitions.map((partition) =>
       partition.number === number ? { ...partition, state: "sealed", bytes } : partition,
     );
@@ -137,15 +127,13 @@ export class JournalWriter implements Journal {
 
   /** Takes the oldest partitions, which must be sealed, out of the journal. Durable when it returns: their files may go then. */
   forget(numbers: readonly number[]): void {
-    this.#database.transaction(
-      () => {
-        for (const number of numbers) {
-          this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
-          this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
-        }
-      },
-      { durable: true },
-    );
+    this.#database.transaction(() => {
+      for (const number of numbers) {
+        this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+        this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
+      }
+    });
+    this.#database.syncNow();
     this.#partitions = this.#partitions.filter(({ number }) => !numbers.includes(number));
   }
 
