@@ -139,6 +139,11 @@ export class Spool {
     return this.#state.lanes[lane].acknowledged;
   }
 
+  /** The number of a lane's last event. */
+  last(lane: Severity): number {
+    return this.#state.lanes[lane].last;
+  }
+
   /** Takes an event. All of one turn go to disk in one transaction, before anybody is told of them. */
   append(draft: EventDraft): void {
     this.#take({ lane: draft.severity, event: packDraft(draft), always: false });

@@ -139,7 +139,11 @@ export class Engine {
     });
     this.#snapshot = this.#store.load();
     this.#position = this.#snapshot.cursor;
-    this.#outbox = new Outbox(this.#snapshot.outbox);
+    this.#outbox = new Outbox(this.#snapshot.outbox, {
+      // At the end nothing waits for a later turn.
+      isAwaited: (type) => this.#stop.signal.aborted || this.#react.hears(type),
+      onDue: () => this.#wake(),
+    });
     this.#react = new React(
       {
         store: this.#store,
@@ -244,6 +248,7 @@ export class Engine {
     clearTimeout(this.#marking);
     await this.#upkeep.stop();
     this.#stop.abort();
+    this.#outbox.hurry();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
     await this.#durable.settled();
@@ -272,7 +277,7 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
+    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0));
   }
@@ -300,7 +305,8 @@ export class Engine {
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));
       const own = this.#outbox.next();
-      if (own !== undefined) batches.push(own);
+      // What the frames hold may be the answer to it.
+      if (own !== undefined) batches.unshift(own);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
       const { heard, watched, position } = this.#look(batches, placed);
