@@ -87,7 +87,10 @@ export class Executor {
     }
     this.#waiting[command.priority].push({ command, expires: this.#options.monotonic.now() + (command.expiresInMs ?? Infinity) });
     this.#next();
-    accepted(command.execution);
+    // The remedy goes first: to say this wakes another thread. Of what has ended by then the result says it.
+    setImmediate(() => {
+      if (this.#waiting.length > 0 || this.#running.has(command.execution)) accepted(command.execution);
+    });
   }
 
   /** A command is not wanted any more. One that is done keeps its result; one that has not come yet will not run when it does (P3). */

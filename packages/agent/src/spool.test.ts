@@ -92,6 +92,22 @@ test("P1: what is acknowledged in its lane is forgotten, the rest is kept, and n
   );
 });
 
+test("a write takes along what was acknowledged when it is much; a little waits for a quiet moment", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const s = setting(t);
+  const many = 300;
+  spool(s.spool, ...Array.from({ length: many }, (_, index) => draft(index + 1)));
+  acknowledge(s.spool, "normal", 1);
+  spool(s.spool, draft(many + 1));
+  assert.equal(s.spool.count(), many + 1);
+  acknowledge(s.spool, "normal", many);
+  spool(s.spool, draft(many + 2));
+  assert.deepEqual(numbers(s.spool), [many + 1, many + 2]);
+  acknowledge(s.spool, "normal", many + 1);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(numbers(s.spool), [many + 2]);
+});
+
 test("what an acknowledgement frees can be used again", (t) => {
   const s = setting(t, { bytesMax: 1_000 });
   spool(s.spool, large(1));

@@ -32,8 +32,9 @@ const executionsKeptMs = 7 * 86_400_000;
 const executionsKeptMax = 10_000;
 /** After so many commands the oldest are looked for and forgotten. */
 const pruneEvery = 1_000;
-/** What was acknowledged leaves the disk with the next write, or after this time. */
+/** What was acknowledged leaves the disk after this time, or with the next write when it is so many: a single write is an event's way out. */
 const forgetAfterMs = 1_000;
+const forgetEvents = 256;
 /** How long to wait before a disk that took nothing is tried again. */
 const retryMs = 1_000;
 /** How long what is shed is counted before an event says so: shedding must not fill the spool with reports of it. */
@@ -137,6 +138,11 @@ export class Spool {
   /** The number up to which the master has a lane, from before a restart too. */
   acknowledged(lane: Severity): number {
     return this.#state.lanes[lane].acknowledged;
+  }
+
+  /** The number of a lane's last event. */
+  last(lane: Severity): number {
+    return this.#state.lanes[lane].last;
   }
 
   /** Takes an event. All of one turn go to disk in one transaction, before anybody is told of them. */
@@ -321,7 +327,11 @@ export class Spool {
   /** False: there is none to be had, or only in higher lanes. */
   #makeRoom(lane: Severity, bytes: number): boolean {
     const { lanes } = this.#state;
-    let excess = severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
+    const excessNow = () => severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
+    if (excessNow() <= 0) return true;
+    // What the master has is not shed.
+    this.#forgetFrom(1);
+    let excess = excessNow();
     if (excess <= 0) return true;
     const lower = severities.slice(severities.indexOf(lane)).toReversed();
     if (lower.reduce((sum, each) => sum + lanes[each].bytes - lanes[each].alwaysBytes, 0) < excess) return false;
@@ -380,6 +390,7 @@ export class Spool {
     try {
       this.#whole(() =>
         this.#transaction(() => {
+          this.#forgetFrom(1);
           work();
           if (this.#tellShedNow && Object.keys(this.#state.shed).length > 0) told = this.#tellShed();
         }),
@@ -401,7 +412,7 @@ export class Spool {
     }, retryMs);
   }
 
-  /** Every transaction takes what was acknowledged off the disk, too, and notes the last number and what was shed. */
+  /** Every transaction takes much that was acknowledged off the disk, too, and notes the last number and what was shed. */
   #transaction<T>(work: () => T): T {
     const file = this.#open();
     const before = copyOf(this.#state);
@@ -409,7 +420,7 @@ export class Spool {
     let result: T;
     try {
       database.exec("BEGIN IMMEDIATE");
-      for (const lane of severities) this.#forget(lane);
+      this.#forgetFrom(forgetEvents);
       result = work();
       this.#noteNumbers();
       database.exec("COMMIT");
@@ -422,9 +433,16 @@ export class Spool {
     return result;
   }
 
+  /** Lanes of which so many numbers were acknowledged; other lanes have some of them. */
+  #forgetFrom(numbersMin: number): void {
+    for (const lane of severities) {
+      const { acknowledged, forgotten } = this.#state.lanes[lane];
+      if (acknowledged - forgotten >= numbersMin) this.#forget(lane);
+    }
+  }
+
   #forget(lane: Severity): void {
     const at = this.#state.lanes[lane];
-    if (at.acknowledged === at.forgotten) return;
     const { lanes, statements } = this.#open();
     const freed = lanes[lane].upTo.get(at.acknowledged);
     lanes[lane].forget.run(at.acknowledged);

@@ -65,6 +65,12 @@ interface Waiting<T, R> {
   reject(error: unknown): void;
 }
 
+/** Committed events for those who watch, of so many. */
+interface Watched {
+  events: Event[];
+  total: number;
+}
+
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
   readonly #notify: (notice: EngineNotice) => void;
@@ -133,7 +139,11 @@ export class Engine {
     });
     this.#snapshot = this.#store.load();
     this.#position = this.#snapshot.cursor;
-    this.#outbox = new Outbox(this.#snapshot.outbox);
+    this.#outbox = new Outbox(this.#snapshot.outbox, {
+      // At the end nothing waits for a later turn.
+      isAwaited: (type) => this.#stop.signal.aborted || this.#react.hears(type),
+      onDue: () => this.#wake(),
+    });
     this.#react = new React(
       {
         store: this.#store,
@@ -238,6 +248,7 @@ export class Engine {
     clearTimeout(this.#marking);
     await this.#upkeep.stop();
     this.#stop.abort();
+    this.#outbox.hurry();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
     await this.#durable.settled();
@@ -266,7 +277,7 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
+    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0));
   }
@@ -294,17 +305,19 @@ export class Engine {
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));
       const own = this.#outbox.next();
-      if (own !== undefined) batches.push(own);
+      // What the frames hold may be the answer to it.
+      if (own !== undefined) batches.unshift(own);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
       const { heard, watched, position } = this.#look(batches, placed);
       await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
-      this.#whenDurable(() => {
-        if (this.#watched && watched.total > 0)
-          this.#notify({ kind: "committed", events: watched.events, missed: watched.total - watched.events.length });
+      if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
+      if (frames.length > 0) {
         let at = 0;
-        for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
-      });
+        this.#whenDurable(() => {
+          for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
+        });
+      }
     } catch (error) {
       // Agents send their events again, and the journal knows which it has.
       for (const { reject } of [...frames, ...asked]) reject(error);
@@ -315,7 +328,7 @@ export class Engine {
   /** Of what was appended, the events that have consequences, and those that are watched. */
   #look(batches: readonly AdmittedBatch[], placed: readonly Placed[]) {
     const heard: Event[] = [];
-    const watched: { events: Event[]; total: number } = { events: [], total: 0 };
+    const watched: Watched = { events: [], total: 0 };
     let position = this.#position;
     for (const [index, batch] of batches.entries()) {
       const { skipped, position: first } = placed[index]!;
@@ -362,10 +375,9 @@ export class Engine {
         const task = await this.#react.task(what.task);
         cancelled.push(() => resolve(task));
       }
-      this.#whenDurable(() => {
-        this.#perform(changes.filter((_change, index) => committed.taken[index]));
-        for (const answer of cancelled) answer();
-      });
+      const taken = changes.filter((_change, index) => committed.taken[index]);
+      if (taken.length > 0) this.#whenDurable(() => this.#perform(taken));
+      if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
     } catch (error) {
       for (const { reject } of cancels) reject(error);
       throw error;
@@ -384,9 +396,10 @@ export class Engine {
     };
     try {
       const [first, ...others] = write([own, ...asked.map(({ what }) => what)]);
-      this.#whenDurable(() => {
-        for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
-      });
+      if (asked.length + (own.events ?? []).length > 0)
+        this.#whenDurable(() => {
+          for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
+        });
       return first!;
     } catch (error) {
       for (const { reject } of asked) reject(error);
@@ -412,6 +425,10 @@ export class Engine {
     this.#notify({ kind: "full", error: undefined });
   }
 
+  /**
+   * Not called by a turn that only moves the master's own events from the outbox to the journal, or the position on: a power cut lets that be
+   * done again, so it needs no sync of its own.
+   */
   #whenDurable(saying: () => void): void {
     this.#durable.say(saying, { alone: this.#urgent.length + this.#frames.length === 0, urgent: this.#isUrgent });
   }
@@ -422,6 +439,10 @@ export class Engine {
     const untold: MasterEventDraft = { type: "journal.dropped", severity: "high", data: { events: this.#untold, waiting_max: tellMax } };
     this.#untold = 0;
     return [...tell, untold];
+  }
+
+  #show({ events, total }: Watched): void {
+    this.#notify({ kind: "committed", events, missed: total - events.length });
   }
 
   #perform(changes: readonly Change[]): void {
