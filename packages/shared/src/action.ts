@@ -6,6 +6,7 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
 import { customTypePattern, severities } from "./event.ts";
 import { digestPattern, executionIdPattern } from "./ids.ts";
+import { type Checked, untypedChecker } from "./schema.ts";
 
 const path = { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
 
@@ -66,9 +67,10 @@ const commandRunArgs = {
     stdin: { type: "string", default: "", maxLength: 65_536 },
     timeout: {
       type: "string",
+      title: "a duration such as 30s",
       pattern: durationPattern,
       default: "1m",
-      description: "a duration such as 30s; then SIGTERM, and SIGKILL 5 s later",
+      description: "how long it may take; then SIGTERM, and SIGKILL 5 s later",
     },
     output_bytes_max: {
       type: "integer",
@@ -171,6 +173,12 @@ export type ActionResult<N extends ActionName> = FromSchema<(typeof actions)[N][
 export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(actions, name);
 }
+
+/** Checkers for the arguments of every action, by name. */
+export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
+  ActionName,
+  (value: unknown) => Checked<unknown>
+>;
 
 /** How an execution ended. `interrupted`: the agent died midway (P3). `expired`: it did not run, or was not heard of, in time. */
 export const outcomes = ["succeeded", "failed", "interrupted", "refused", "expired", "cancelled"] as const;

@@ -27,11 +27,24 @@ export interface TemplateProblem {
 
 export type Rendered = { ok: true; value: unknown } | { ok: false; message: string };
 
+/** An expression of a template: the path of its value, and where in that text its source begins. */
+export interface PlacedExpression {
+  path: Path;
+  offset: number;
+  expression: Expression;
+}
+
+export interface CompiledTemplate {
+  template: Template;
+  problems: TemplateProblem[];
+  expressions: PlacedExpression[];
+}
+
 /** Compiles every expression in `value`; `path` is where the value stands in its document. */
-export function compileTemplate(value: unknown, path: Path): { template: Template; problems: TemplateProblem[] } {
-  const problems: TemplateProblem[] = [];
-  const node = compileNode(value, path, problems);
-  return { template: { literal: isLiteral(node), node }, problems };
+export function compileTemplate(value: unknown, path: Path): CompiledTemplate {
+  const found: Found = { problems: [], expressions: [] };
+  const node = compileNode(value, path, found);
+  return { template: { literal: isLiteral(node), node }, ...found };
 }
 
 /** The static CEL type of a value that is one expression, or undefined. */
@@ -46,6 +59,43 @@ export function expressionType(template: Template, path: Path): string | undefin
   return node?.kind === "text" ? "string" : undefined;
 }
 
+/** Every value in a template that is made by CEL, with its static type. */
+export function typedPaths(template: Template): { path: (string | number)[]; type: string }[] {
+  const typed = (node: Node, path: (string | number)[]): { path: (string | number)[]; type: string }[] => {
+    if (node.kind === "expression") return [{ path, type: node.expression.type }];
+    if (node.kind === "text") return [{ path, type: "string" }];
+    if (node.kind === "list") return node.items.flatMap((item, index) => typed(item, [...path, index]));
+    return node.kind === "map" ? node.entries.flatMap(([key, item]) => typed(item, [...path, key])) : [];
+  };
+  return typed(template.node, []);
+}
+
+/** The template with what is known already in place: every text whose expressions are all known, and can be evaluated. */
+export function settle(template: Template, isKnown: (expression: Expression) => boolean, scope: Scope): Template {
+  const settled = (node: Node): Node => {
+    if (node.kind === "list") return { kind: "list", items: node.items.map(settled) };
+    if (node.kind === "map") return { kind: "map", entries: node.entries.map(([key, item]) => [key, settled(item)]) };
+    if (node.kind === "literal") return node;
+    const parts = node.kind === "text" ? node.parts : [node.expression];
+    if (!parts.every((part) => typeof part === "string" || isKnown(part))) return node;
+    const rendered = render({ literal: false, node }, scope);
+    return rendered.ok ? { kind: "literal", value: rendered.value } : node;
+  };
+  const node = settled(template.node);
+  return { literal: isLiteral(node), node };
+}
+
+/** The value with what is known in place, and `source`, what the template was made of, where it is not. */
+export function knownValue(template: Template, source: unknown): unknown {
+  const known = (node: Node, from: unknown): unknown => {
+    if (node.kind === "literal") return node.value;
+    if (node.kind === "list") return node.items.map((item, index) => known(item, (from as unknown[])[index]));
+    if (node.kind !== "map") return from;
+    return Object.fromEntries(node.entries.map(([key, item]) => [key, known(item, (from as Record<string, unknown>)[key])]));
+  };
+  return known(template.node, source);
+}
+
 /** The value for one event; or which expression failed and why. */
 export function render(template: Template, scope: Scope): Rendered {
   try {
@@ -58,31 +108,36 @@ export function render(template: Template, scope: Scope): Rendered {
 
 class RenderFailure extends Error {}
 
-function compileNode(value: unknown, path: Path, problems: TemplateProblem[]): Node {
-  if (typeof value === "string") return compileText(value, path, problems);
-  if (Array.isArray(value)) return { kind: "list", items: value.map((item, index) => compileNode(item, [...path, index], problems)) };
+type Found = Pick<CompiledTemplate, "problems" | "expressions">;
+
+function compileNode(value: unknown, path: Path, found: Found): Node {
+  if (typeof value === "string") return compileText(value, path, found);
+  if (Array.isArray(value)) return { kind: "list", items: value.map((item, index) => compileNode(item, [...path, index], found)) };
   if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).map(([key, item]): [string, Node] => [key, compileNode(item, [...path, key], problems)]);
+    const entries = Object.entries(value).map(([key, item]): [string, Node] => [key, compileNode(item, [...path, key], found)]);
     return { kind: "map", entries };
   }
   return { kind: "literal", value };
 }
 
-function compileText(text: string, path: Path, problems: TemplateProblem[]): Node {
+function compileText(text: string, path: Path, found: Found): Node {
   const parts: Part[] = [];
   let end = 0;
   for (let open = text.indexOf("${{"); open >= 0; open = text.indexOf("${{", end)) {
     const close = closingBraces(text, open + 3);
     if (close < 0) {
-      problems.push({ path, offset: open, message: 'this "${{" has no "}}"' });
+      found.problems.push({ path, offset: open, message: 'this "${{" has no "}}"' });
       return { kind: "literal", value: text };
     }
     if (open > end) parts.push(text.slice(end, open));
     const source = text.slice(open + 3, close);
     const lead = source.length - source.trimStart().length;
-    const compiled = compileCel(source.trim(), "event");
-    if (compiled.ok) parts.push(compiled.expression);
-    else problems.push({ path, offset: open + 3 + lead + compiled.offset, message: compiled.message });
+    const compiled = compileCel(source.trim(), "firing");
+    const offset = open + 3 + lead;
+    if (compiled.ok) {
+      parts.push(compiled.expression);
+      found.expressions.push({ path, offset, expression: compiled.expression });
+    } else found.problems.push({ path, offset: offset + compiled.offset, message: compiled.message });
     end = close + 2;
   }
   if (end < text.length) parts.push(text.slice(end));
