@@ -88,7 +88,7 @@ export class Executor {
     this.#next();
     // The remedy goes first: to say this wakes another thread. Of what has ended by then the result says it.
     setImmediate(() => {
-      if (this.#waiting.length > 0 || this.#running.has(command.execution)) accepted(command.execution);
+      if (this.#lanes.some(({ length }) => length > 0) || this.#running.has(command.execution)) accepted(command.execution);
     });
   }
 
