@@ -6,6 +6,7 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
 import { customTypePattern, severities } from "./event.ts";
 import { digestPattern, executionIdPattern } from "./ids.ts";
+import { type Checked, untypedChecker } from "./schema.ts";
 
 const path = { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
 
@@ -167,6 +168,12 @@ export const actions = {
 export type ActionName = keyof typeof actions;
 export type ActionArgs<N extends ActionName> = FromSchema<(typeof actions)[N]["args"]>;
 export type ActionResult<N extends ActionName> = FromSchema<(typeof actions)[N]["result"]>;
+
+/** Checkers for the arguments of every action, by name. */
+export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
+  ActionName,
+  (value: unknown) => Checked<unknown>
+>;
 
 export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(actions, name);

@@ -4,7 +4,8 @@
 import { type ActionName, actions } from "./action.ts";
 import type { Event } from "./event.ts";
 import { masterAgent } from "./ids.ts";
-import { argsCheckers, type Reactor } from "./reactor.ts";
+import { argsCheckers } from "./action.ts";
+import type { Reactor } from "./reactor.ts";
 import { problemsText } from "./schema.ts";
 import type { AgentView } from "./target.ts";
 import { render } from "./value.ts";

@@ -4,12 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { actions, isActionName, type ActionName } from "./action.ts";
+import { actions, type ActionName, argsCheckers, isActionName } from "./action.ts";
 import { compileCondition, type Expression } from "./cel.ts";
 import { type Severity, severities } from "./event.ts";
 import { globMatcher } from "./glob.ts";
 import { namePattern } from "./ids.ts";
-import { type Checked, checker, didYouMean, type SchemaProblem, untypedChecker } from "./schema.ts";
+import { checker, didYouMean, type SchemaProblem } from "./schema.ts";
 import { compileTemplate, expressionType, type Template } from "./value.ts";
 import { checkDocument, parseYaml, type Path, type Problem, type YamlDocument } from "./yaml-file.ts";
 
@@ -66,12 +66,6 @@ export interface Reactor {
 export type LoadedReactors = { ok: true; reactors: Reactor[] } | { ok: false; problems: Problem[] };
 
 const checkReactor = checker(reactorSchema);
-
-/** Checkers for the arguments of every action, by name. */
-export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
-  ActionName,
-  (value: unknown) => Checked<unknown>
->;
 
 export function loadReactors(file: string, text: string): LoadedReactors {
   const parsed = parseYaml(file, text);
