@@ -18,7 +18,7 @@ import { fileURLToPath } from "node:url";
  * @type {Record<string, string[] | undefined>}
  */
 const daemonFlags = {
-  agent: ["--max-semi-space-size=1", "--invocation-count-for-maglev=40000", "--invocation-count-for-turbofan=300000", "--expose-gc"],
+  agent: ["--max-semi-space-size=1", "--invocation-count-for-maglev=4000", "--invocation-count-for-turbofan=300000", "--expose-gc"],
   master: ["--max-semi-space-size=4"],
 };
 
