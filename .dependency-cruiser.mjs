@@ -99,7 +99,6 @@ export default {
     ),
     onlyFrom("sqlite", "^(node:)?sqlite$", ["^packages/agent/src/spool-(file|salvage)\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("chokidar", npm("chokidar"), ["^packages/agent/src/beacons/file[^/]*\\.ts$", "^packages/master/src/definitions\\.ts$"]),
-    onlyFrom("systeminformation", npm("systeminformation"), ["^packages/agent/src/beacons/cpu\\.ts$", "^packages/agent/src/facts\\.ts$"]),
     onlyFrom("execa", npm("execa"), ["^packages/agent/src/actions/command-run\\.ts$"]),
     onlyFrom("msgpackr", npm("msgpackr"), ["^packages/shared/src/pack\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),
