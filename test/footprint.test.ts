@@ -1,8 +1,8 @@
 /**
- * What an agent leaves unloaded (docs/decisions/0010-agent-footprint.md): held here, since nothing else breaks when it is loaded again.
+ * What an agent does to stay small (docs/decisions/0010-agent-footprint.md): held here, since nothing else breaks when it is lost.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Testbed } from "./testbed.ts";
 
@@ -14,7 +14,7 @@ registerHooks({ load(url, context, next) {
   return next(url, context);
 } });`;
 
-test("an agent that watches and remedies loads neither the schemas' compiler nor CEL", async () => {
+test("an agent that watches and remedies has its flags, and loads neither the schemas' compiler nor CEL", async () => {
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(telling)}` };
   const bed = await Testbed.start({ launch: (name) => (name === "host" || name === "master" ? { env } : {}) }, (made) => {
     made.manage("app.conf", { content: "as it should be\n" });
@@ -32,6 +32,7 @@ test("an agent that watches and remedies loads neither the schemas' compiler nor
     mkdirSync(bed.path("host"), { recursive: true });
     writeFileSync(file, "changed by hand\n");
     await bed.events({ type: "execution.finished" }, 1);
+    assert.match(readFileSync(`/proc/${bed.agents.get("host")!.pid}/cmdline`, "utf8"), /--max-semi-space-size=1\0.*--expose-gc\0/);
     assert.match(bed.master.output(), /loads .*cel-js/, "the master, which needs it, tells so");
     assert.doesNotMatch(bed.agents.get("host")!.output(), /loads /);
   } finally {

@@ -12,15 +12,11 @@ import { fileURLToPath } from "node:url";
 /**
  * What V8 is told for the daemons, which run for months and mostly wait (docs/decisions/0010-agent-footprint.md).
  * `--max-semi-space-size`: the young generation, in MB. With V8's own 16 an idle agent keeps 13 MB more, and a master some 10 kB for each of its
- * agents, which a fleet that comes all at once leaves behind. The agent also compiles a function to machine code a hundred times later than V8
- * would: not for what a start runs through, which costs 8 MB, but for what a storm of events does; and may give back what its start took.
+ * agents, which a fleet that comes all at once leaves behind. `--expose-gc`: an agent gives back what its start took (garbage.ts).
  *
  * @type {Record<string, string[] | undefined>}
  */
-const daemonFlags = {
-  agent: ["--max-semi-space-size=1", "--invocation-count-for-maglev=4000", "--invocation-count-for-turbofan=300000", "--expose-gc"],
-  master: ["--max-semi-space-size=4"],
-};
+const daemonFlags = { agent: ["--max-semi-space-size=1", "--expose-gc", ...compileLater()], master: ["--max-semi-space-size=4"] };
 
 if (Number.parseInt(process.versions.node, 10) >= 24) {
   const flags = daemonFlags[process.argv[2] ?? ""] ?? [];
@@ -30,6 +26,15 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
   await main(process.argv.slice(2));
 } else {
   await runUnderNode24();
+}
+
+/**
+ * Machine code for what a storm of events runs through, and not for what a start does: 9 MB. These flags are V8's own affair, and a Node
+ * that does not know one does not start, so only the version that we have tried gets them.
+ */
+function compileLater() {
+  const tried = process.versions.node.startsWith("24.");
+  return tried ? ["--invocation-count-for-maglev=4000", "--invocation-count-for-turbofan=300000"] : [];
 }
 
 /**
