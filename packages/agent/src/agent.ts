@@ -20,6 +20,7 @@ import { BlobStore } from "./blobs.ts";
 import { Definitions } from "./definitions.ts";
 import { Executor } from "./execute.ts";
 import { gatherFacts } from "./facts.ts";
+import { Garbage } from "./garbage.ts";
 import { readJoinToken, removeJoinToken } from "./join-token.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { generateKeyPair, Link, type LinkState } from "./link.ts";
@@ -79,6 +80,7 @@ class Wiring {
   readonly #executor: Executor;
   readonly #fileParts = new DefinitionParts<ManagedFile>();
   readonly #beaconParts = new DefinitionParts<unknown>();
+  readonly #garbage = new Garbage();
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
 
@@ -146,6 +148,7 @@ class Wiring {
       },
       stop: async () => {
         this.#session.abort();
+        this.#garbage.stop();
         await this.#beacons.stop();
         await this.#executor.stop();
         this.#parts.spool.flush();
@@ -228,6 +231,7 @@ class Wiring {
   /** Puts the definitions in force and says so: from then on what they watch is seen. */
   async #applyBeacons(): Promise<void> {
     await this.#beacons.apply(this.#definitions.all());
+    this.#garbage.collectLater();
     const { spool, clock } = this.#parts;
     const beacons = this.#beacons.list();
     spool.append({ type: "beacon.applied", time: clock.now(), severity: "low", data: { version: this.#definitions.version, beacons } });

@@ -91,7 +91,7 @@ const fromAgent = {
 } as const;
 
 /** From master to agent. */
-const fromMaster = {
+export const masterMessageSchemas = {
   challenge: body({ challenge: token }, ["challenge"]),
   /**
    * The session's secret, which every later frame of the agent carries; how many events may be on their way; how often to ping; over what
@@ -148,7 +148,7 @@ const fromMaster = {
 
 type Messages<T extends Record<string, JSONSchema>> = { [K in keyof T & string]: { kind: K; body: FromSchema<T[K]> } }[keyof T & string];
 export type AgentMessage = Messages<typeof fromAgent>;
-export type MasterMessage = Messages<typeof fromMaster>;
+export type MasterMessage = Messages<typeof masterMessageSchemas>;
 export type AgentBody<K extends AgentMessage["kind"]> = Extract<AgentMessage, { kind: K }>["body"];
 export type MasterBody<K extends MasterMessage["kind"]> = Extract<MasterMessage, { kind: K }>["body"];
 
@@ -174,7 +174,9 @@ export function encode(message: AgentMessage | MasterMessage, envelope: Envelope
 
 type Checkers = Record<string, (value: unknown) => Checked<unknown>>;
 const agentCheckers: Checkers = Object.fromEntries(Object.entries(fromAgent).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
-const masterCheckers: Checkers = Object.fromEntries(Object.entries(fromMaster).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
+const masterCheckers: Checkers = Object.fromEntries(
+  Object.entries(masterMessageSchemas).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]),
+);
 
 export function decodeFromAgent(frame: Uint8Array): Decoded<AgentMessage> {
   return decode<AgentMessage>(frame, agentCheckers);
