@@ -38,6 +38,8 @@ const emitWaitMs = 2_000;
 const pageEventsMax = 500;
 /** What the master has to say waits here while the disk takes nothing. */
 const tellMax = 20_000;
+/** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
+const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
 
@@ -112,6 +114,8 @@ export class Engine {
   #running: Promise<void> | undefined;
   /** The turn is one of what overtakes. */
   #isUrgent = false;
+  /** The turn is one of many. */
+  #isLoaded = false;
 
   constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
     this.#notify = notify;
@@ -309,6 +313,7 @@ export class Engine {
       if (own !== undefined) batches.unshift(own);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
+      this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
       const { heard, watched, position } = this.#look(batches, placed);
       await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
       if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
@@ -430,7 +435,8 @@ export class Engine {
    * done again, so it needs no sync of its own.
    */
   #whenDurable(saying: () => void): void {
-    this.#durable.say(saying, { alone: this.#urgent.length + this.#frames.length === 0, urgent: this.#isUrgent });
+    const alone = !this.#isLoaded && this.#urgent.length + this.#frames.length === 0;
+    this.#durable.say(saying, { alone, urgent: this.#isUrgent });
   }
 
   /** P4: what could not even wait is counted. */
