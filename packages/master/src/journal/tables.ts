@@ -33,7 +33,8 @@ export class Tables {
       if (question.type?.accepts(row[3] as string) === false) continue;
       const origin = this.#origin(row[1] as number);
       if (question.agent?.accepts(origin.agent) === false) continue;
-      yield eventOfRow(row, origin);
+      const event = question.eventOf(row, origin);
+      if (event !== undefined) yield event;
     }
   }
 
