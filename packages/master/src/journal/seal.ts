@@ -43,7 +43,7 @@ const indexes = `
   CREATE INDEX event_cause ON event (cause) WHERE cause IS NOT NULL;
   INSERT INTO tally SELECT CAST(floor(time / ${tallyMs}) AS INTEGER) AS hour, type, severity, origin, count(*) FROM event GROUP BY 1, 2, 3, 4;
   INSERT INTO summary SELECT hour, type, severity, sum(events) FROM tally GROUP BY 1, 2, 3;
-  INSERT INTO origin SELECT * FROM master.origin WHERE id IN (SELECT DISTINCT origin FROM tally);
+  INSERT INTO origin SELECT id, agent, epoch, critical, high, normal, low FROM master.origin WHERE id IN (SELECT DISTINCT origin FROM tally);
   CREATE INDEX origin_name ON origin (agent, epoch)`;
 
 /** The points between which a crash can fall, for the tests. */

@@ -5,7 +5,8 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
 import { newestFirst } from "./newest-first.ts";
-import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Names } from "./partition.ts";
+import { OriginNames } from "./origins.ts";
+import { eventColumns, eventOfRow, type EventRow, type EventNumber } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 import { Statements } from "./statements.ts";
@@ -24,8 +25,7 @@ type Ids = number[] | undefined;
 
 export class Sealed {
   readonly #connection: DatabaseSync;
-  /** Those that have been asked for. */
-  readonly #origins = new Map<number, Names>();
+  readonly #origins: OriginNames;
   readonly #types: ReadonlyMap<number, string>;
   readonly #statements: Statements;
   readonly #timeMin: number;
@@ -38,6 +38,7 @@ export class Sealed {
     this.#connection = new DatabaseSync(file, { readOnly: true });
     this.#statements = new Statements(this.#connection);
     try {
+      this.#origins = new OriginNames(this.#connection);
       this.#types = new Map((this.#statements.all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
       const [row] = this.#statements.all("SELECT time_min, time_max, first, last FROM partition") as [number, number, number, number][];
       if (row === undefined) throw new Error(`${file} has no partition`);
@@ -56,7 +57,7 @@ export class Sealed {
     for (const row of this.#rows({ question, origins, types })) {
       question.look();
       row[3] = this.#types.get(row[3] as number)!;
-      const event = question.eventOf(row, this.#origin(row[1] as number));
+      const event = question.eventOf(row, this.#origins.of(row[1] as number));
       if (event !== undefined) yield event;
     }
   }
@@ -184,7 +185,7 @@ export class Sealed {
 
   #add(by: CountKey, counts: Counts, rows: unknown[][]): void {
     for (const [id, events] of rows as [number, number][]) {
-      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origin(id).agent : "", code: id };
+      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origins.of(id).agent : "", code: id };
       addCount(counts, keyText(by, named), events);
     }
   }
@@ -196,15 +197,6 @@ export class Sealed {
     return (this.#statements.all("SELECT id, agent FROM origin") as [number, string][])
       .filter(([, name]) => agent.accepts(name))
       .map(([id]) => id);
-  }
-
-  #origin(id: number): Names {
-    let origin = this.#origins.get(id);
-    if (origin === undefined) {
-      const [agent, epoch] = this.#statements.get("SELECT agent, epoch FROM origin WHERE id = ?", id) as [string, string];
-      this.#origins.set(id, (origin = { agent, epoch }));
-    }
-    return origin;
   }
 
   #typeIds(type: Pattern | undefined): Ids {
@@ -219,7 +211,7 @@ export class Sealed {
 
   #event(row: EventRow): Event {
     row[3] = this.#types.get(row[3] as number)!;
-    return eventOfRow(row, this.#origin(row[1] as number));
+    return eventOfRow(row, this.#origins.of(row[1] as number));
   }
 }
 

@@ -1,8 +1,9 @@
 /**
- * What the journal needs from time to time: closed partitions are sealed, old ones are dropped. Lives in the thread of the writer, and
+ * What the journal needs from time to time: closed partitions are sealed, old ones are dropped, and so is what was noted of agents' numberings
+ * that are over. Lives in the thread of the writer, and
  * leaves the work of sealing to another. Sealing waits while much is appended, as long as it can.
  *
- * Keeps P4: what retention drops is told of as `journal.trimmed`, before it goes.
+ * Keeps P4: what retention drops is told of as `journal.trimmed`, before it goes; an agent whose numberings are too many, as `agent.renumbered`.
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { isoTime } from "@needfire/shared/clock";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import type { EngineLog } from "../engine-log.ts";
+import { originsMax, type Surplus } from "./origins.ts";
 import { type Partition, sealedFile } from "./partition.ts";
 import { type SealedFile, syncDirectoryOf } from "./seal.ts";
 import type { JournalWriter } from "./sqlite.ts";
@@ -22,6 +24,8 @@ const quietTicks = 3;
 const closedMax = 20;
 /** After sealing failed, for want of room on the disk as a rule. */
 const retryTicks = 30;
+/** Origins that go at a time: as many as a hostile agent can begin meanwhile. */
+const originsPerTick = 20_000;
 /** Ended tasks that go at a time. */
 const tasksPerTick = 500;
 
@@ -57,6 +61,8 @@ export class Upkeep {
   /** Tasks that ended before it may go. */
   #tasksBefore: number | undefined;
   #isBusy = false;
+  /** There may be origins that nobody needs any more. */
+  #originsDue = true;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -93,6 +99,7 @@ export class Upkeep {
     try {
       await this.#sealOne();
       await this.#trim();
+      await this.#forgetOrigins();
       this.#forgetTasks();
     } catch (error) {
       this.#pause = retryTicks;
@@ -106,6 +113,7 @@ export class Upkeep {
     const [oldest] = closed;
     if (oldest === undefined || (this.#quiet < quietTicks && closed.length <= closedMax)) return;
     journal.markSealed(oldest.number, await seal({ ...oldest }));
+    this.#originsDue = true;
   }
 
   async #trim(): Promise<void> {
@@ -117,6 +125,16 @@ export class Upkeep {
     for (const { number } of due) rmSync(sealedFile(directory, number), { force: true });
     syncDirectoryOf(sealedFile(directory, 0));
     this.#tasksBefore = journal.partitions()[0]!.receivedMin;
+    this.#originsDue = true;
+  }
+
+  async #forgetOrigins(): Promise<void> {
+    if (!this.#originsDue) return;
+    const { journal, emit } = this.#options;
+    const surplus = journal.surplusOrigins(originsPerTick);
+    this.#originsDue = surplus.length === originsPerTick;
+    for (const event of renumbered(surplus)) await emit(event);
+    if (surplus.length > 0) journal.forgetOrigins(surplus);
   }
 
   /** In small pieces, so that nothing waits for them. */
@@ -165,6 +183,20 @@ function trimmed(due: readonly Partition[], { keepMs, bytesMax }: Retention): Ma
       bytes_max: bytesMax,
     },
   };
+}
+
+/** Of those whose events the journal still has: nobody else's numberings are so many. */
+function renumbered(surplus: readonly Surplus[]): MasterEventDraft[] {
+  const byAgent = Map.groupBy(
+    surplus.filter(({ early }) => early),
+    ({ agent }) => agent,
+  );
+  return [...byAgent].map(([agent, { length }]) => ({
+    type: "agent.renumbered",
+    severity: "high",
+    subject: agent,
+    data: { agent, forgotten: length, kept: originsMax },
+  }));
 }
 
 function namesIn(directory: string): string[] {
