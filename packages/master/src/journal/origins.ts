@@ -129,7 +129,7 @@ export interface Surplus {
 }
 
 /**
- * Origins that can go, oldest first: whose events have left the journal and whose agent has a later one; and of an agent with more than `originsMax`
+ * Origins that can go: whose events have left the journal and whose agent has a later one; and of an agent with more than `originsMax`
  * those that were appended to before the others. Never one that a table has events of. `first`: positions of the journal's oldest event and of its tables'.
  */
 export function surplusOrigins(connection: DatabaseSync, first: { event: number; table: number }, limit: number): Surplus[] {
@@ -142,7 +142,7 @@ export function surplusOrigins(connection: DatabaseSync, first: { event: number;
   const least = connection.prepare("SELECT position FROM origin WHERE agent = ? ORDER BY position DESC LIMIT 1 OFFSET ?");
   const early = connection.prepare(
     `SELECT id, position, agent, 1 AS early FROM origin
-     WHERE agent = ? AND position >= ? AND position < ? AND id < (SELECT max(id) FROM origin) ORDER BY position LIMIT ?`,
+     WHERE agent = ? AND position >= ? AND position < ? AND id < (SELECT max(id) FROM origin) LIMIT ?`,
   );
   for (const row of many) {
     if (found.length >= limit) break;

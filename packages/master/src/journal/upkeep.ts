@@ -7,6 +7,7 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { isoTime } from "@needfire/shared/clock";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { MasterEventDraft } from "@needfire/shared/task";
@@ -24,8 +25,9 @@ const quietTicks = 3;
 const closedMax = 20;
 /** After sealing failed, for want of room on the disk as a rule. */
 const retryTicks = 30;
-/** Origins that go at a time: as many as a hostile agent can begin meanwhile. */
-const originsPerTick = 20_000;
+/** Origins that are looked for at a time, and that go at a time: the journal is appended to in between. */
+const originsPerLook = 20_000;
+const originsPerTurn = 1_000;
 /** Ended tasks that go at a time. */
 const tasksPerTick = 500;
 
@@ -128,13 +130,20 @@ export class Upkeep {
     this.#originsDue = true;
   }
 
+  /** All that there are: they go faster than any agent can begin new ones. */
   async #forgetOrigins(): Promise<void> {
     if (!this.#originsDue) return;
     const { journal, emit } = this.#options;
-    const surplus = journal.surplusOrigins(originsPerTick);
-    this.#originsDue = surplus.length === originsPerTick;
-    for (const event of renumbered(surplus)) await emit(event);
-    if (surplus.length > 0) journal.forgetOrigins(surplus);
+    for (;;) {
+      const surplus = journal.surplusOrigins(originsPerLook);
+      if (surplus.length === 0) break;
+      for (const event of renumbered(surplus)) await emit(event);
+      for (let from = 0; from < surplus.length; from += originsPerTurn) {
+        journal.forgetOrigins(surplus.slice(from, from + originsPerTurn));
+        await nextTurn();
+      }
+    }
+    this.#originsDue = false;
   }
 
   /** In small pieces, so that nothing waits for them. */
