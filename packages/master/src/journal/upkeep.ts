@@ -63,6 +63,7 @@ export class Upkeep {
   /** Tasks that ended before it may go. */
   #tasksBefore: number | undefined;
   #isBusy = false;
+  #isStopping = false;
   /** There may be origins that nobody needs any more. */
   #originsDue = true;
 
@@ -85,6 +86,7 @@ export class Upkeep {
   /** Lets what it is doing end. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#isStopping = true;
     await this.#turn;
   }
 
@@ -99,9 +101,12 @@ export class Upkeep {
       return;
     }
     try {
-      await this.#sealOne();
-      await this.#trim();
-      await this.#forgetOrigins();
+      // One a round, so that others have the processor, too; but while too many wait, one after the other.
+      do {
+        await this.#sealOne();
+        await this.#trim();
+        await this.#forgetOrigins();
+      } while (this.#closed.length > closedMax && !this.#isStopping);
       this.#forgetTasks();
     } catch (error) {
       this.#pause = retryTicks;
@@ -109,11 +114,14 @@ export class Upkeep {
     }
   }
 
+  get #closed(): readonly Partition[] {
+    return this.#options.journal.partitions().filter(({ state }) => state === "closed");
+  }
+
   async #sealOne(): Promise<void> {
     const { journal, seal } = this.#options;
-    const closed = journal.partitions().filter(({ state }) => state === "closed");
-    const [oldest] = closed;
-    if (oldest === undefined || (this.#quiet < quietTicks && closed.length <= closedMax)) return;
+    const [oldest] = this.#closed;
+    if (oldest === undefined || (this.#quiet < quietTicks && this.#closed.length <= closedMax)) return;
     journal.markSealed(oldest.number, await seal({ ...oldest }));
     this.#originsDue = true;
   }
