@@ -129,11 +129,15 @@ export class Database {
     this.syncNow();
   }
 
-  /** How many migrations must have been applied, by the tables that are there: after damage nothing else may say it. */
+  /** How many migrations must have been applied, by the tables and columns that are there: after damage nothing else may say it. */
   #present(component: string, migrations: readonly string[]): number {
     if (this.damage === undefined) return 0;
-    const isThere = this.connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?");
-    const done = migrations.findLastIndex((sql) => isThere.get(/CREATE TABLE (\w+)/.exec(sql)?.[1] ?? "") !== undefined) + 1;
+    const column = this.connection.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = coalesce(?, name)");
+    const isThere = (sql: string) => {
+      const [, table, added] = /(?:CREATE|ALTER) TABLE (\w+)(?: ADD COLUMN (\w+))?/.exec(sql) ?? [];
+      return table !== undefined && column.get(table, added ?? null) !== undefined;
+    };
+    const done = migrations.findLastIndex(isThere) + 1;
     if (done > 0) this.connection.prepare("INSERT INTO migration (component, version) VALUES (?, ?)").run(component, done);
     return done;
   }
