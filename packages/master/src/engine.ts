@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { type Event, severities } from "@needfire/shared/event";
+import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/match";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
@@ -94,6 +94,8 @@ export class Engine {
   #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
   /** Those that overtake (P8). */
   #urgent: Waiting<EventsFrame[], Verdict[]>[] = [];
+  /** What was given here and is not answered yet. */
+  readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
   #tell: MasterEventDraft[] = [];
   #untold = 0;
@@ -167,7 +169,19 @@ export class Engine {
    * next one. Rejects when the engine stops.
    */
   take(frames: EventsFrame[], urgent = false): Promise<Verdict[]> {
-    return this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    const taking = this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    this.#taking.set(taking, frames);
+    const taken = () => void this.#taking.delete(taking);
+    taking.then(taken, taken);
+    return taking;
+  }
+
+  /** The last number of each lane that the journal has of an agent's epoch, with all that was taken of the agent before. */
+  async marks(agent: string, epoch: string): Promise<Record<Severity, number>> {
+    const under = [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);
+    await Promise.allSettled(under);
+    const last = (lane: Severity) => this.#journal.last(agent, epoch, lane);
+    return { critical: last("critical"), high: last("high"), normal: last("normal"), low: last("low") };
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */

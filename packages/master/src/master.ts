@@ -120,7 +120,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   const dispatch = new Dispatch(
     {
-      sessionOf: (agent) => sessions.of(agent),
+      sessionOf: (agent) => {
+        const session = sessions.of(agent);
+        return session !== undefined && agents.hasReported(session) ? session : undefined;
+      },
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       mark: (marks) => background(engine.mark(marks)),
@@ -149,6 +152,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     creditEvents: () => intake.credit(),
     clock,
     log,
+    marks: (agent, epoch) => engine.marks(agent, epoch),
     onEvents: (session, lane, frame) => intake.take(session, lane, frame),
     handlers: {
       facts: (session, body) => {
