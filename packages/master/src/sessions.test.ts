@@ -44,6 +44,7 @@ function setting({ pendingMax = 10, marks = new Promise<Record<Severity, number>
     handlers: { facts: handle("facts"), accepted: handle("accepted"), taken: handle("taken"), blobGet: handle("blobGet") },
     onOpen: (session) => opened.push(session),
     onClose: (session, reason) => closed.push(`${session.agent}: ${reason}`),
+    onOtherNumbering: (agent) => handled.push(`${agent} of another numbering`),
   });
   return { sessions, keys, clock, said, handled, opened, closed };
 }
@@ -56,6 +57,7 @@ class Peer {
   readonly keys: KeyPair;
   session = "";
   counter = 0;
+  epoch = "e1";
   readonly #s: Setting;
 
   constructor(s: Setting, keys = generateKeyPair()) {
@@ -87,9 +89,9 @@ class Peer {
     return Buffer.from(last.body.challenge, "base64url");
   }
 
-  hello(agent: string, challenge: Buffer, publicKey = this.keys.publicKey): AgentMessage {
+  hello(agent: string, challenge: Buffer, publicKey = this.keys.publicKey, epoch = this.epoch): AgentMessage {
     const proof = helloProof(sharedSecret(this.keys, master.publicKey), { routingId: this.routingId, challenge, agent, publicKey });
-    return { kind: "hello", body: { agent, publicKey, proof: proof.toString("base64url"), epoch: "e1" } };
+    return { kind: "hello", body: { agent, publicKey, proof: proof.toString("base64url"), epoch } };
   }
 
   async greet(agent: string): Promise<void> {
@@ -265,6 +267,19 @@ test("an agent has one session: the newer one, and the secret of the older is wo
   assert.deepEqual(s.handled, []);
   newer.say(verbs[0]!);
   assert.deepEqual(s.handled, ["web1 facts"]);
+});
+
+test("a session that takes the place of a live one is noticed when it is of another numbering", async () => {
+  const s = setting();
+  const first = await new Peer(s).join("web1");
+  await new Peer(s, first.keys).join("web1");
+  assert.deepEqual(s.handled, []);
+  const other = new Peer(s, first.keys);
+  other.epoch = "e2";
+  await other.join("web1");
+  s.sessions.gone(other.routingId);
+  await new Peer(s, first.keys).join("web1");
+  assert.deepEqual(s.handled, ["web1 of another numbering"]);
 });
 
 test("P1: the first that a session hears is what the journal has of its numbering; one that was taken over meanwhile hears nothing", async () => {

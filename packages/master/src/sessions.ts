@@ -58,6 +58,8 @@ export interface SessionsOptions {
   onEvents(session: Session, lane: Severity, frame: Buffer): void;
   onOpen(session: Session): void;
   onClose(session: Session, reason: string): void;
+  /** A session took the place of one that was alive, and it is of another numbering. */
+  onOtherNumbering(agent: string): void;
 }
 
 /** Peers that have knocked and not yet proven anything; the oldest are forgotten first. */
@@ -239,7 +241,10 @@ export class Sessions {
     // Authority is checked when it is used: the key may have been revoked while its admission was being written.
     if (this.#options.keys.get(publicKey)?.state !== "accepted") return;
     const before = this.#byAgent.get(agent);
-    if (before !== undefined) this.close(before, "the agent opened another session");
+    if (before !== undefined) {
+      this.close(before, "the agent opened another session");
+      if (before.epoch !== epoch) this.#options.onOtherNumbering(agent);
+    }
     const { clock, creditEvents, heartbeatMs } = this.#options;
     const secret = randomBytes(16).toString("base64url");
     this.#forget(id);
