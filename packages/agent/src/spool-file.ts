@@ -10,6 +10,7 @@ import { crc32 } from "node:zlib";
 import { severities, type Severity } from "@needfire/shared/event";
 import { epochAt, epochPattern, executionIdPattern } from "@needfire/shared/ids";
 import { unpack } from "@needfire/shared/pack";
+import { corruptError, isCorrupt, isUnreadable } from "@needfire/shared/sqlite-code";
 import type { WireEvent } from "@needfire/shared/wire-event";
 import type { Spooled } from "./packed-event.ts";
 import type { Tally } from "./shed.ts";
@@ -78,7 +79,7 @@ export class SpoolFile {
   readonly #mark: MarkFile;
   #marked: Mark;
 
-  /** Throws what SQLite throws; `isDamaged` and `isLocked` know it. */
+  /** Throws what SQLite throws; `isDamaged` and `isBusy` know it. */
   constructor(options: FileOptions) {
     this.#path = options.file;
     keepLog(options.file);
@@ -383,26 +384,10 @@ class MarkFile {
   }
 }
 
-const sqliteBusy = 5;
-const sqliteIoError = 10;
-const sqliteCorrupt = 11;
-const sqliteNotADatabase = 26;
-/** SQLITE_IOERR_READ, _SHORT_READ, _DATA, _CORRUPTFS: what is there cannot be had. Where writing fails it is only tried again. */
-const unreadable = new Set([1, 2, 32, 33].map((detail) => sqliteIoError | (detail << 8)));
-
 function damage(what: string): Error {
-  return Object.assign(new Error(`the spool is damaged: ${what}`), { errcode: sqliteCorrupt });
-}
-
-function resultCode(error: unknown): number {
-  return error instanceof Error && "errcode" in error ? Number(error.errcode) : 0;
+  return corruptError(`the spool is damaged: ${what}`);
 }
 
 export function isDamaged(error: unknown): boolean {
-  const code = resultCode(error);
-  return (code & 0xff) === sqliteCorrupt || (code & 0xff) === sqliteNotADatabase || unreadable.has(code);
-}
-
-export function isLocked(error: unknown): boolean {
-  return (resultCode(error) & 0xff) === sqliteBusy;
+  return isCorrupt(error) || isUnreadable(error);
 }

@@ -9,11 +9,12 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type EventDraft, resultType, severities, type Severity } from "@needfire/shared/event";
 import { pack } from "@needfire/shared/pack";
+import { isBusy } from "@needfire/shared/sqlite-code";
 import type { MasterBody } from "@needfire/shared/wire";
 import { packDraft, type Spooled } from "./packed-event.ts";
 import { type Entry, Pending } from "./pending.ts";
 import { countShed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
-import { eachLane, freshEpoch, isDamaged, isLocked, type LaneContent, SpoolFile } from "./spool-file.ts";
+import { eachLane, freshEpoch, isDamaged, type LaneContent, SpoolFile } from "./spool-file.ts";
 import { setAside } from "./spool-salvage.ts";
 
 export interface SpoolOptions {
@@ -560,7 +561,7 @@ function openFile({ file, synchronous, clock }: SpoolOptions, epochBefore?: stri
   try {
     return new SpoolFile({ file, synchronous, now: clock.now(), ...(epochBefore === undefined ? {} : { epochBefore }) });
   } catch (error) {
-    if (!isLocked(error)) throw error;
+    if (!isBusy(error)) throw error;
     throw new NeedfireError("STATE_LOCKED", `another agent uses ${file}: stop it first`, { cause: error });
   }
 }

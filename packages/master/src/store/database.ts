@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
+import { isFull } from "@needfire/shared/sqlite-code";
 import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
@@ -168,10 +169,4 @@ function lockState(file: string): DatabaseSync {
     lock.close();
     throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
-}
-
-const sqliteFull = 13;
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull;
 }

@@ -6,6 +6,7 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSyn
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { errorText } from "@needfire/shared/errors";
+import { isConstraint, isCorrupt } from "@needfire/shared/sqlite-code";
 import type { MasterEventDraft } from "@needfire/shared/task";
 
 /** A database of up to this size is checked at every start, a larger one after an unclean end: half a second for 200 MB. */
@@ -76,9 +77,6 @@ export function damageEvent({ reason, aside, kept, torn }: Damage): MasterEventD
   };
 }
 
-const corrupt = 11;
-const notADatabase = 26;
-
 /** Why a file is no sound database; undefined when it is one, as far as it was looked at. Throws what has other reasons than damage. */
 function faultOf(file: string): string | undefined {
   const wal = `${file}-wal`;
@@ -93,16 +91,11 @@ function faultOf(file: string): string | undefined {
     const verdict = connection.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     return verdict === "ok" ? undefined : String(verdict);
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isCorrupt(error)) throw error;
     return errorText(error);
   } finally {
     connection.close();
   }
-}
-
-function isDamage(error: unknown): boolean {
-  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-  return code === corrupt || code === notADatabase;
 }
 
 type Copied = Pick<Damage, "kept" | "torn" | "cursor">;
@@ -196,16 +189,13 @@ function hasTable(connection: DatabaseSync, name: string): boolean {
   return connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }
 
-const constraint = 19;
-
 /** False when damage, or a row that does not fit its table, got in the way. */
 function tolerating(work: () => unknown): boolean {
   try {
     work();
     return true;
   } catch (error) {
-    const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-    if (isDamage(error) || code === constraint) return false;
+    if (isCorrupt(error) || isConstraint(error)) return false;
     throw error;
   }
 }
