@@ -24,7 +24,7 @@ import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
 import { Database } from "./store/database.ts";
-import { damageEvent } from "./store/salvage.ts";
+import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
@@ -160,7 +160,7 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    await this.commit({ events: [damageEvent(damage)] });
+    await this.commit({ events: damageEvents(damage) });
     this.#database.forgetDamage();
   }
 

@@ -8,19 +8,13 @@ import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
 import { isFull } from "@needfire/shared/sqlite-code";
-import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
+import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
   file: string;
   /** FULL: durable transactions are synced. NORMAL: none is; a power cut may take the last ones back, in order. */
   synchronous: "FULL" | "NORMAL";
 }
-
-/**
- * Of a new file. SQLite writes its log page by page, with two calls for each: larger pages took a fifth off the time of a synced transaction of
- * 1,200 events (docs/decisions/0012).
- */
-const pageBytes = 16_384;
 
 export class Database {
   readonly connection: DatabaseSync;
