@@ -31,6 +31,8 @@ import { Remedies } from "./remedies.ts";
 import { Spool } from "./spool.ts";
 
 const agentVersion = "0.1.0";
+/** How long to wait before a disk that took nothing is tried again. */
+const retryMs = 1_000;
 
 export interface RunningAgent {
   readonly id: string;
@@ -83,6 +85,8 @@ class Wiring {
   readonly #garbage = new Garbage();
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
+  #creditEvents = 0;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     const { config, id, keys, spool, clock, log } = parts;
@@ -154,6 +158,7 @@ class Wiring {
         this.#parts.spool.flush();
         this.#stop.abort();
         await running;
+        clearTimeout(this.#retry);
         this.#pump.close();
         this.#parts.spool.close();
       },
@@ -161,29 +166,48 @@ class Wiring {
   }
 
   #linkState(state: LinkState): void {
-    const { log, config, spool } = this.#parts;
+    const { log, config } = this.#parts;
     if (state.state === "joined") {
       log.info("joined the master");
       removeJoinToken(config.state);
       this.#session = new AbortController();
-      const { version: beacons } = this.#definitions;
-      this.#fileParts.reset();
-      this.#beaconParts.reset();
-      const has = { beacons, files: this.#managed.version, spooled: spool.count() };
-      this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
-      this.#pump.open(state.creditEvents);
+      // A session may follow another without a break.
+      clearTimeout(this.#retry);
+      this.#pump.close();
+      this.#creditEvents = state.creditEvents;
     } else {
       if (state.state === "pending")
         log.warn({ fingerprint: state.fingerprint }, "the master knows this key but nobody has accepted it yet");
       if (state.state === "refused") log.error(state.reason);
       this.#session.abort();
+      clearTimeout(this.#retry);
       this.#pump.close();
       this.#blobs.failAll();
     }
   }
 
+  /** What the master has of the spool's numbering: nothing is said to it, and no command taken from it, before that is known to be right. */
+  #meet(marks: MasterBody<"marks">): void {
+    const { log, config, spool } = this.#parts;
+    try {
+      // Put back to an earlier state, the spool begins a new numbering, and the link a new session.
+      if (!spool.meet(marks)) return log.warn({ marks }, "the master knows more of this spool than it does itself");
+    } catch (error) {
+      log.error({ error: errorText(error) }, "the spool cannot note that it speaks with the master, and waits");
+      this.#retry = setTimeout(() => this.#meet(marks), retryMs);
+      return;
+    }
+    this.#fileParts.reset();
+    this.#beaconParts.reset();
+    const has = { beacons: this.#definitions.version, files: this.#managed.version, spooled: spool.count() };
+    this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
+    this.#pump.open(this.#creditEvents);
+  }
+
   #hear(message: MasterMessage): void {
     switch (message.kind) {
+      case "marks":
+        return this.#meet(message.body);
       case "ack":
         return this.#pump.acknowledge(message.body);
       case "rewind":

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { type Event, severities } from "@needfire/shared/event";
+import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
@@ -25,7 +25,7 @@ import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
 import { Database } from "./store/database.ts";
-import { damageEvent } from "./store/salvage.ts";
+import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
@@ -103,6 +103,8 @@ export class Engine {
   #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
   /** Those that overtake (P8). */
   #urgent: Waiting<EventsFrame[], Verdict[]>[] = [];
+  /** What was given here and is not answered yet. */
+  readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
   #tell: MasterEventDraft[] = [];
   #untold = 0;
@@ -174,7 +176,7 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    await this.commit({ events: [damageEvent(damage)] });
+    await this.commit({ events: damageEvents(damage) });
     this.#database.forgetDamage();
   }
 
@@ -183,7 +185,19 @@ export class Engine {
    * next one. Rejects when the engine stops.
    */
   take(frames: EventsFrame[], urgent = false): Promise<Verdict[]> {
-    return this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    const taking = this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    this.#taking.set(taking, frames);
+    const taken = () => void this.#taking.delete(taking);
+    taking.then(taken, taken);
+    return taking;
+  }
+
+  /** The last number of each lane that the journal has of an agent's epoch, with all that was taken of the agent before. */
+  async marks(agent: string, epoch: string): Promise<Record<Severity, number>> {
+    const under = [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);
+    await Promise.allSettled(under);
+    const last = (lane: Severity) => this.#journal.last(agent, epoch, lane);
+    return { critical: last("critical"), high: last("high"), normal: last("normal"), low: last("low") };
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */

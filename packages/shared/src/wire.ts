@@ -57,7 +57,7 @@ const fromAgent = {
     "proof",
     "epoch",
   ]),
-  /** What the host is, what it is called, which definitions it already has, and how many events wait in its spool. */
+  /** After `marks`. What the host is, what it is called, which definitions it already has, and how many events wait in its spool. */
   facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text, spooled: offset }, [
     "facts",
     "labels",
@@ -106,6 +106,11 @@ export const masterMessageSchemas = {
     },
     ["session", "creditEvents", "heartbeatMs"],
   ),
+  /**
+   * Follows `welcome`, and goes before everything else: the last number that the master has of each lane of the hello's epoch. When it has
+   * numbers that the agent never sent, the agent's spool was put back to an earlier state, and a new numbering must begin (P1).
+   */
+  marks: body({ epoch, critical: offset, high: offset, normal: offset, low: offset }, ["epoch", ...severities]),
   /** The key waits for `needfire keys accept`. */
   pending: body({ fingerprint: text }, ["fingerprint"]),
   refused: body({ reason: text }, ["reason"]),

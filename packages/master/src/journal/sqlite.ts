@@ -148,7 +148,7 @@ export class JournalWriter implements Journal {
   }
 
   forgetOrigins(surplus: readonly Surplus[]): void {
-    this.#database.transaction(() => this.#origins.forget(surplus), { durable: false });
+    this.#database.transaction(() => this.#origins.forget(surplus));
   }
 
   close(): void {

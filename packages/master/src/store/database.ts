@@ -8,19 +8,14 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
-import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
+import { isFull } from "@needfire/shared/sqlite-code";
+import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
   file: string;
   /** FULL: a sync is one. NORMAL: it does nothing; a power cut may take the last transactions back, in order. */
   synchronous: "FULL" | "NORMAL";
 }
-
-/**
- * Of a new file. SQLite writes its log page by page, with two calls for each: larger pages took a fifth off the time of a synced transaction of
- * 1,200 events (docs/decisions/0012).
- */
-const pageBytes = 16_384;
 
 export class Database {
   readonly connection: DatabaseSync;
@@ -182,10 +177,4 @@ function lockState(file: string): DatabaseSync {
     lock.close();
     throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
-}
-
-const sqliteFull = 13;
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull;
 }
