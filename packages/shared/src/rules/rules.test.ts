@@ -10,7 +10,7 @@ import { type RuleSource, type Said, type Silence, SlowModel } from "./slow-mode
 import { anyRule, anyRules, anySilences, anyTimeline, indexOf, type Moment, saidOf, seenOf, worldOf } from "./timelines.ts";
 import type { Judgement, StateRow } from "./types.ts";
 
-const runs = Number(process.env["RULES_RUNS"] ?? 1_000);
+const runs = Number(process.env["RULES_RUNS"] ?? 600);
 
 test("one rule of any kind decides as the slow model does, at every moment", () => {
   fc.assert(

@@ -91,19 +91,18 @@ const correlate: fc.Arbitrary<RuleSource["correlate"]> = fc.oneof(
   }),
 );
 
+const problem = fc.record({
+  on: types,
+  raise: fc.record({ on: fc.constant("a.x"), when, by: fc.oneof(fc.constant(undefined), keys) }),
+  clear: fc.record({ on: types, when }),
+  for: fc.constantFrom(undefined, undefined, "3ms", "8ms"),
+  on_clear: fc.constantFrom(undefined, true, true),
+});
+
 const condition = fc.oneof(
   { weight: 4, arbitrary: fc.record({ on: types, when, correlate }) },
   { weight: 1, arbitrary: fc.record({ on: types, when }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      on: types,
-      raise: fc.record({ on: fc.constant("a.x"), when, by: fc.oneof(fc.constant(undefined), keys) }),
-      clear: fc.record({ on: types, when }),
-      for: fc.constantFrom(undefined, "3ms", "8ms"),
-      on_clear: fc.constantFrom(undefined, true),
-    }),
-  },
+  { weight: 3, arbitrary: problem },
 );
 
 const overflow = fc.constantFrom(undefined, "drop", "delay", "merge");
