@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Rules } from "./rules.ts";
-import { type RuleSource, type Said, type Silence, SlowModel } from "./slow-model.ts";
-import { anyRule, anyRules, anySilences, anyTimeline, indexOf, type Moment, saidOf, seenOf, worldOf } from "./timelines.ts";
+import { type RuleSource, type Said, type Silence, SlowModel } from "./slow-model.conformance.ts";
+import { anyRule, anyRules, anySilences, anyTimeline, indexOf, type Moment, saidOf, seenOf, worldOf } from "./timelines.conformance.ts";
 import type { Judgement, StateRow } from "./types.ts";
 
 const runs = Number(process.env["RULES_RUNS"] ?? 600);

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import type { Event } from "../event.ts";
 import { loadReactors } from "../reactor.ts";
 import { ReactorIndex } from "./reactor-index.ts";
-import type { ModelEvent, ModelFiring, RuleSource, Said, Silence } from "./slow-model.ts";
+import type { ModelEvent, ModelFiring, RuleSource, Said, Silence } from "./slow-model.conformance.ts";
 import type { Decision, Firing, Reactor, Seen, World } from "./types.ts";
 
 export type Moment = { kind: "event"; event: ModelEvent } | { kind: "tick"; at: number };
@@ -188,8 +188,8 @@ export const anySilences: fc.Arbitrary<Silence[]> = fc.array(
   { maxLength: 2 },
 );
 
-export function compile(sources: RuleSource[]): Reactor[] {
-  const text = sources.map(({ calendar: _, ...source }) => JSON.stringify(source)).join("\n---\n");
+function compile(sources: RuleSource[]): Reactor[] {
+  const text = sources.map((source) => JSON.stringify({ ...source, calendar: undefined })).join("\n---\n");
   const loaded = loadReactors("rules.yaml", text);
   if (!loaded.ok) throw new Error(`${JSON.stringify(loaded.problems)}\n${text}`);
   // A cron expression knows no milliseconds.
