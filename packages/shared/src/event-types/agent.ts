@@ -27,9 +27,9 @@ export const agentEventTypes = {
     example: { data: { version: "4be1f0c2", beacons: [{ name: "etc", type: "file" }] } },
   },
   "beacon.refused": {
-    description: "A beacon definition, or a set of them, cannot be put in force.",
+    description: "A beacon definition cannot be put in force. The agent says what; the master, of its own files, also where.",
     severity: "high",
-    data: object({ message }),
+    data: object({ message, file: { type: "string" }, line: { type: "integer" }, column: { type: "integer" } }, ["message"]),
     example: { subject: "/etc/needfire/beacons/web.yaml", data: { message: 'unknown key "pathes"; did you mean "paths"?' } },
   },
   "beacon.failed": {

@@ -1,5 +1,4 @@
 /** The master's own events. Nobody else can claim their types: their prefixes are reserved (event.ts). */
-import { outcomes } from "../action.ts";
 import { severities } from "../event.ts";
 import { type EventTypeSpec, object } from "./spec.ts";
 
