@@ -7,8 +7,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EventView, TaskView } from "@needfire/shared/api";
+import { isReservedType } from "@needfire/shared/event";
 import { NeedfireError } from "@needfire/shared/errors";
-import { dataProblem } from "@needfire/shared/event-types";
+import { dataProblem, eventType } from "@needfire/shared/event-types";
 import { Client } from "../packages/cli/src/client.ts";
 
 const program = join(import.meta.dirname, "..", "packages", "cli", "bin", "needfire.js");
@@ -277,8 +278,9 @@ export class Testbed {
       const { counts } = await this.client.count({ by: "type", limit: 1_000 });
       const samples = await Promise.all(counts.map(({ key }) => this.client.events({ type: key, limit: 50 })));
       return samples.flatMap(({ events }) =>
-        events.flatMap(({ id, type, data }) => {
-          const problem = dataProblem(type, data);
+        events.flatMap(({ id, type, severity, data }) => {
+          const expected = isReservedType(type) ? eventType(type)?.severity : undefined;
+          const problem = expected !== undefined && expected !== severity ? `its severity is ${severity}` : dataProblem(type, data);
           return problem === undefined ? [] : [`${type} (${id}): ${problem}`];
         }),
       );
