@@ -19,7 +19,8 @@ export type CelNode = Place &
     | { kind: "field"; of: CelNode; name: string; optional: boolean }
     | { kind: "index"; of: CelNode; at: CelNode; optional: boolean }
     | { kind: "and" | "or"; left: CelNode; right: CelNode }
-    | { kind: "not" | "minus"; of: CelNode }
+    | { kind: "not"; of: CelNode }
+    | { kind: "minus"; of: CelNode }
     | { kind: "compare"; op: Comparison; left: CelNode; right: CelNode }
     | { kind: "arithmetic"; op: string; left: CelNode; right: CelNode }
     | { kind: "choose"; condition: CelNode; then: CelNode; otherwise: CelNode }

@@ -3,6 +3,7 @@
  * text; evaluated on parsed values, so nothing that a host sends can become code.
  */
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from "@marcbachmann/cel-js";
+import { type CelNode, treeOf } from "./cel-tree.ts";
 import { errorText } from "./errors.ts";
 
 /** What an expression can see. */
@@ -20,6 +21,9 @@ export interface Reads {
 
 export type Expression = {
   source: string;
+  sees: ScopeName;
+  /** Made anew at each call: for those who look at few expressions, as the linter does. */
+  tree(): CelNode;
   reads: Reads;
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
   requires: ReadonlyMap<string, string>;
@@ -44,6 +48,8 @@ const environments = {
   agent: environment(["agent"]),
 };
 
+export type ScopeName = keyof typeof environments;
+
 function environment(variables: string[]): Environment {
   const made = new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits });
   for (const variable of variables) made.registerVariable(variable, "map");
@@ -56,7 +62,7 @@ function environment(variables: string[]): Environment {
 }
 
 /** Compiles and type-checks. `sees`: `event` for conditions on an event and its agent, `agent` for targets. */
-export function compileCel(source: string, sees: keyof typeof environments): Compiled {
+export function compileCel(source: string, sees: ScopeName): Compiled {
   const env = environments[sees];
   try {
     const checked = env.check(source);
@@ -66,6 +72,8 @@ export function compileCel(source: string, sees: keyof typeof environments): Com
       ok: true,
       expression: {
         source,
+        sees,
+        tree: () => treeOf(run.ast),
         reads: readsOf(run.ast),
         requires: requiredOf(run.ast),
         type: String(checked.type),
@@ -78,7 +86,7 @@ export function compileCel(source: string, sees: keyof typeof environments): Com
 }
 
 /** Compiles an expression that must be a condition. */
-export function compileCondition(source: string, sees: keyof typeof environments): Compiled {
+export function compileCondition(source: string, sees: ScopeName): Compiled {
   const compiled = compileCel(source, sees);
   if (compiled.ok && compiled.expression.type !== "bool" && compiled.expression.type !== "dyn") {
     return { ok: false, message: `a condition must be true or false, this is of type ${compiled.expression.type}`, offset: 0 };
