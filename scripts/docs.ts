@@ -18,7 +18,7 @@ import { eventSchema, reservedPrefixes } from "@needfire/shared/event";
 import { eventTypeGroups } from "@needfire/shared/event-types";
 import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
-import { reactorSchema } from "@needfire/shared/reactor";
+import { reactorSchema } from "@needfire/shared/reactor/schema";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
 interface Schema {
@@ -241,7 +241,9 @@ function reactorForEditors(): object {
       ]),
     ),
   };
-  return { ...reactorSchema, properties: { ...reactorSchema.properties, do: { ...reactorSchema.properties.do, items: step } } };
+  const { properties } = reactorSchema;
+  const lists = { do: { ...properties.do, items: step }, on_clear: { ...properties.on_clear, items: step } };
+  return { ...reactorSchema, properties: { ...properties, ...lists } };
 }
 
 function withExpressions(args: Schema): object {

@@ -4,7 +4,7 @@
  * never been looked at, and a batch that is not in order is left to it whole. Of an event it reads what conditions read, and no more.
  */
 import { isReservedType } from "@needfire/shared/event";
-import type { ReactorIndex } from "@needfire/shared/match";
+import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { Reactor } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import { decodeFromAgent } from "@needfire/shared/wire";
@@ -26,7 +26,7 @@ export interface SieveOptions {
 
 /** What the conditions of some reactors read of an event. */
 interface Reading {
-  /** One of them has no condition, or one on what an event is given only in the journal. */
+  /** One of them has no condition, or one on what an event is given only in the journal or by the router. */
   always: boolean;
   /** They read nothing but these fields of the event itself. */
   plain: boolean;
@@ -73,8 +73,8 @@ export class Sieve {
     if (reading.always) return true;
     const data = reading.data === undefined ? eventData(wire[7]) : pickData(wire[7], reading.data);
     const event = reading.plain ? plainEvent(arrival, wire, data) : eventOfWire(arrival, wire, 0);
-    for (const { when } of reactors) {
-      const result = when!.evaluate({ event, agent });
+    for (const { when, vars } of reactors) {
+      const result = when!.evaluate({ event, agent, vars });
       if (result.ok && result.value === true) return true;
     }
     return false;
@@ -83,7 +83,10 @@ export class Sieve {
 
 function readingOf(reactors: readonly Reactor[]): Reading {
   const reads = reactors.map(({ when }) => when?.reads);
-  const always = reads.some((each) => each === undefined || each.event === undefined || unknownYet.some((name) => each.event!.has(name)));
+  const always = reads.some(
+    (each) =>
+      each === undefined || each.event === undefined || each.variables.has("route") || unknownYet.some((name) => each.event!.has(name)),
+  );
   const plain = reads.every((each) => each?.event !== undefined && [...each.event].every((name) => plainFields.has(name)));
   const names = new Set(reads.flatMap((each) => [...(each?.data ?? [])]));
   const picks = plain && reads.every((each) => each?.data !== undefined);

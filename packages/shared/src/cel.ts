@@ -3,21 +3,24 @@
  * text; evaluated on parsed values, so nothing that a host sends can become code.
  */
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from "@marcbachmann/cel-js";
+import { type Access, accessesOf, type Reads, readsOf, requiredOf } from "./cel-reads.ts";
 import { type CelNode, treeOf } from "./cel-tree.ts";
 import { errorText } from "./errors.ts";
+import { didYouMean } from "./schema.ts";
 
-/** What an expression can see. */
+/** What an expression can see; which of it, says the name of its scope in {@link scopes}. */
 export interface Scope {
   event?: unknown;
   agent?: unknown;
+  vars?: unknown;
+  route?: unknown;
+  matched?: unknown;
+  events?: unknown;
+  count?: unknown;
+  key?: unknown;
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
-/** What an expression reads of `event`, and of `event.data`, by the names of fields; undefined: any of them. */
-export interface Reads {
-  event: ReadonlySet<string> | undefined;
-  data: ReadonlySet<string> | undefined;
-}
 
 export type Expression = {
   source: string;
@@ -25,9 +28,11 @@ export type Expression = {
   /** Made anew at each call: for those who look at few expressions, as the linter does. */
   tree(): CelNode;
   reads: Reads;
+  accesses: readonly Access[];
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
   requires: ReadonlyMap<string, string>;
-  /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string;
+  /** CEL's name of the static type; `dyn` where only the data will tell. */
+  type: string;
   evaluate(scope: Scope): Evaluated;
 };
 export type Compiled = { ok: true; expression: Expression } | { ok: false; message: string; offset: number };
@@ -43,16 +48,43 @@ const arithmetic: Record<string, (a: number, b: number) => number> = {
   "%": (a, b) => a % b,
 };
 
+const types = {
+  event: "map",
+  agent: "map",
+  vars: "map",
+  route: "map",
+  matched: "map",
+  events: "list",
+  // JSON's number, so that it can be set against CEL's whole numbers and fractions alike.
+  count: "dyn",
+  key: "list",
+} as const;
+type Variable = keyof typeof types;
+
+/**
+ * Which variables are known where. `plain`: about an event, outside of reactors. `event`: a reactor's conditions and keys. `step`: the
+ * conditions of a correlation's later steps. `firing`: values of `do` and `on_clear`.
+ */
+const scopes = {
+  agent: ["agent"],
+  plain: ["event", "agent"],
+  event: ["event", "agent", "vars", "route"],
+  step: ["event", "agent", "vars", "route", "matched"],
+  firing: ["event", "agent", "vars", "route", "matched", "events", "count", "key"],
+} as const satisfies Record<string, readonly Variable[]>;
+export type ScopeName = keyof typeof scopes;
+
 const environments = {
-  event: environment(["event", "agent"]),
-  agent: environment(["agent"]),
+  agent: environment(scopes.agent),
+  plain: environment(scopes.plain),
+  event: environment(scopes.event),
+  step: environment(scopes.step),
+  firing: environment(scopes.firing),
 };
 
-export type ScopeName = keyof typeof environments;
-
-function environment(variables: string[]): Environment {
+function environment(variables: readonly Variable[]): Environment {
   const made = new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits });
-  for (const variable of variables) made.registerVariable(variable, "map");
+  for (const variable of variables) made.registerVariable(variable, types[variable]);
   for (const [operator, apply] of Object.entries(arithmetic)) {
     made.registerOperator(`double ${operator} int`, (a: number, b: bigint) => apply(a, Number(b)));
     made.registerOperator(`int ${operator} double`, (a: bigint, b: number) => apply(Number(a), b));
@@ -61,27 +93,43 @@ function environment(variables: string[]): Environment {
   return made;
 }
 
-/** Compiles and type-checks. `sees`: `event` for conditions on an event and its agent, `agent` for targets. */
+/** Thousands of reactors say `event.agent`: each text is compiled once. Beyond so many the memory begins anew. */
+const rememberedMax = 10_000;
+const remembered = new Map<string, Compiled>();
+
+/** Compiles and type-checks. */
 export function compileCel(source: string, sees: ScopeName): Compiled {
-  const env = environments[sees];
+  const key = `${sees} ${source}`;
+  let compiled = remembered.get(key);
+  if (compiled !== undefined) return compiled;
+  compiled = compileAnew(source, sees);
+  if (remembered.size >= rememberedMax) remembered.clear();
+  remembered.set(key, compiled);
+  return compiled;
+}
+
+function compileAnew(source: string, sees: ScopeName): Compiled {
   try {
-    const checked = env.check(source);
-    if (!checked.valid) return failure(checked.error);
-    const run = env.parse(source);
+    const run = environments[sees].parse(source);
+    const checked = run.check();
+    if (!checked.valid) return failure(checked.error, sees);
+    const tree = treeOf(run.ast);
+    const accesses = accessesOf(tree).filter(({ path }) => Object.hasOwn(types, path[0]!));
     return {
       ok: true,
       expression: {
         source,
         sees,
         tree: () => treeOf(run.ast),
-        reads: readsOf(run.ast),
-        requires: requiredOf(run.ast),
+        reads: readsOf(accesses),
+        accesses,
+        requires: requiredOf(tree),
         type: String(checked.type),
         evaluate: (scope) => evaluate(run, scope),
       },
     };
   } catch (error) {
-    return failure(error);
+    return failure(error, sees);
   }
 }
 
@@ -103,63 +151,6 @@ function evaluate(run: (scope: Record<string, unknown>) => unknown, scope: Scope
   }
 }
 
-/** A node of the library's syntax tree, as far as it concerns us. */
-interface Node {
-  op: string;
-  args: unknown;
-}
-
-function readsOf(ast: unknown): Reads {
-  const event = new Set<string>();
-  const data = new Set<string>();
-  const all = { event: false, data: false };
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) return value.forEach(visit);
-    if (!isNode(value)) return;
-    const { op, args } = value;
-    if (op === "id" && args === "event") all.event = true;
-    const [of, name] = Array.isArray(args) ? (args as unknown[]) : [];
-    if (op === "." && typeof name === "string") {
-      if (isField(of, "data")) return void data.add(name);
-      if (isField(value, "data")) return void (all.data = true);
-      if (isEvent(of)) return void event.add(name);
-    }
-    visit(args);
-  };
-  visit(ast);
-  return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data };
-}
-
-/** From `a && b && event.NAME == "text"`, whichever way round. */
-function requiredOf(ast: unknown, found = new Map<string, string>()): ReadonlyMap<string, string> {
-  if (!isNode(ast) || !Array.isArray(ast.args)) return found;
-  const [left, right] = ast.args as unknown[];
-  if (ast.op === "&&") requiredOf(right, requiredOf(left, found) as Map<string, string>);
-  if (ast.op !== "==") return found;
-  for (const [field, value] of [
-    [left, right],
-    [right, left],
-  ]) {
-    const name =
-      isNode(field) && field.op === "." && Array.isArray(field.args) && isEvent(field.args[0]) ? (field.args[1] as unknown) : undefined;
-    if (typeof name === "string" && isNode(value) && value.op === "value" && typeof value.args === "string") found.set(name, value.args);
-  }
-  return found;
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === "object" && value !== null && "op" in value && "args" in value;
-}
-
-function isEvent(node: unknown): boolean {
-  return isNode(node) && node.op === "id" && node.args === "event";
-}
-
-/** Whether a node is `event.NAME`. */
-function isField(node: unknown, name: string): boolean {
-  return isNode(node) && node.op === "." && Array.isArray(node.args) && isEvent(node.args[0]) && node.args[1] === name;
-}
-
 /** CEL's values as JSON's: integers become numbers, bytes text, times ISO text. */
 function toJson(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
@@ -171,9 +162,18 @@ function toJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]));
 }
 
-function failure(error: unknown): Compiled {
+function failure(error: unknown, sees: ScopeName): Compiled {
   const range = error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError ? error.range : undefined;
-  return { ok: false, message: summaryOf(error), offset: range?.start ?? 0 };
+  const message = summaryOf(error);
+  const unknown = /^Unknown variable: (.*)$/.exec(message)?.[1];
+  const hint = unknown === undefined ? "" : scopeHint(unknown, sees);
+  return { ok: false, message: `${message}${hint}`, offset: range?.start ?? 0 };
+}
+
+function scopeHint(name: string, sees: ScopeName): string {
+  if (name === "matched" && sees === "event") return " is known in later steps and in values of do only";
+  if (Object.hasOwn(types, name) && sees !== "firing" && sees !== "agent") return " is known in values of do only";
+  return didYouMean(name, scopes[sees]) || ` (known: ${scopes[sees].join(", ")})`;
 }
 
 /** The library's message without its drawing of the source, which our own errors place in the file. */
