@@ -77,7 +77,7 @@ function byPlace(a: Problem, b: Problem): number {
 
 function compileReactor(file: string, draft: Draft, source: ReactorSource, sources: Sources): Reactor {
   const variables = compileVars(draft, source, sources);
-  draft.knowVars(new Set(Object.keys(variables.values)), variables.secrets);
+  draft.knowVars(variables);
   const when = draft.condition(source.when, ["when"]);
   const { entries, correlation, matched } = compileConditions(draft, source);
   const onDo = compileSteps(draft, "do", { sources: source.do, matched });

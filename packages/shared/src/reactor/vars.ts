@@ -21,6 +21,8 @@ export interface Sources {
 export interface Variables {
   values: Record<string, unknown>;
   secrets: Set<string>;
+  /** Those whose values are true when the file is read: no secrets, and nothing that was not asked for. */
+  known: Set<string>;
 }
 
 type VarSource = NonNullable<ReactorSource["vars"]>[string];
@@ -33,23 +35,26 @@ interface VarForm {
 }
 
 export function compileVars(draft: Draft, { name: reactor, vars = {} }: ReactorSource, sources: Sources): Variables {
-  const made: Variables = { values: {}, secrets: new Set() };
+  const made: Variables = { values: {}, secrets: new Set(), known: new Set() };
   for (const [name, source] of Object.entries(vars)) {
     const path: Path = ["vars", name];
-    if (!isForm(source)) {
-      made.values[name] = source;
-      continue;
-    }
-    checkForm(draft, source, path);
-    if (source.secret) made.secrets.add(name);
-    const value = source.secret ? secretText(draft, source, path, sources) : valueOf(draft, source, path, sources);
-    made.values[name] = source.secret ? (sources.mark ?? secretMark)(`${reactor}/${name}`, String(value ?? "")) : value;
+    if (isForm(source)) checkForm(draft, source, path);
+    if (!isForm(source)) made.values[name] = source;
+    else if (source.secret) {
+      made.secrets.add(name);
+      made.values[name] = (sources.mark ?? secretMark)(`${reactor}/${name}`, secretText(draft, source, path, sources) ?? "");
+    } else made.values[name] = valueOf(draft, source, path, sources);
+    if (!isForm(source) || isAsked(source, sources)) made.known.add(name);
   }
   return made;
 }
 
 function isForm(source: VarSource): source is VarForm & VarSource {
   return typeof source === "object" && source !== null && !Array.isArray(source);
+}
+
+function isAsked({ file, env, secret }: VarForm, sources: Sources): boolean {
+  return !secret && (file === undefined || sources.file !== undefined) && (env === undefined || sources.env !== undefined);
 }
 
 function checkForm(draft: Draft, source: VarForm, path: Path): void {
@@ -61,6 +66,10 @@ function checkForm(draft: Draft, source: VarForm, path: Path): void {
   }
   if (Object.hasOwn(source, "default") && source.env === undefined)
     draft.problem([...path, "default"], '"default" is for "env"', { key: true });
+  const { file = "" } = source;
+  // Secrets are often kept elsewhere, with rights of their own: /run/credentials.
+  if (file.split("/").includes("..") || (file.startsWith("/") && !source.secret))
+    draft.problem([...path, "file"], `expected a path below the folder of this file, got "${file}"`);
   if (!source.secret) return;
   if (Object.hasOwn(source, "value"))
     draft.problem([...path, "secret"], "a secret is never written into a reactor: name a file or a variable of the environment", {
@@ -100,10 +109,6 @@ function secretText(draft: Draft, source: VarForm, path: Path, sources: Sources)
 }
 
 function fileText(draft: Draft, file: string, path: Path, sources: Sources): string | undefined {
-  if (file.startsWith("/") || file.split("/").includes("..")) {
-    draft.problem([...path, "file"], `expected a path below the reactor's folder, got "${file}"`);
-    return undefined;
-  }
   if (sources.file === undefined) return undefined;
   const text = sources.file(file);
   if (text === undefined) draft.problem([...path, "file"], `there is no file "${file}" beside this one, or it cannot be read`);
