@@ -10,6 +10,8 @@ export type On = readonly string[];
 
 export interface CelPlace {
   path: Path;
+  /** Where in the text at `path` its source begins. */
+  offset: number;
   source: string;
   kind: "condition" | "key" | "value";
   sees: ScopeName;
@@ -19,10 +21,11 @@ export interface CelPlace {
   matched: Readonly<Record<string, On>>;
 }
 
-/** One way in for events. `path`: where its `on` and `when` stand. */
+/** One way in for events. `path`: where its `when` stands; `onPath`: its `on`, which may be the reactor's. */
 export interface EntryPlace {
   role: "event" | "step" | "absent" | "raise" | "clear";
   path: Path;
+  onPath: Path;
   on: On;
   when: string | undefined;
   as: string | undefined;
@@ -65,6 +68,7 @@ export function entriesOf(reactor: ReactorDocument): EntryPlace[] {
   const entry = (role: EntryPlace["role"], path: Path, given: StepDocument): EntryPlace => ({
     role,
     path,
+    onPath: given.on === undefined ? ["on"] : [...path, "on"],
     on: given.on === undefined ? own : listOf(given.on),
     when: given.when,
     as: given.as,
@@ -86,7 +90,7 @@ export function celPlacesOf(reactor: ReactorDocument): CelPlace[] {
   const entries = entriesOf(reactor);
   const heard = [...new Set(entries.flatMap(({ on }) => on))];
   const { correlate, raise, flow } = reactor;
-  const key = (path: Path, source: string): CelPlace => ({ path, source, kind: "key", sees: "event", on: heard, matched: {} });
+  const key = (path: Path, source: string): CelPlace => ({ path, offset: 0, source, kind: "key", sees: "event", on: heard, matched: {} });
   return [
     ...(reactor.when === undefined ? [] : [{ ...key(["when"], reactor.when), kind: "condition" as const }]),
     ...entries.flatMap(entryPlace),
@@ -110,7 +114,7 @@ export function valueScope(reactor: ReactorDocument, branch: "do" | "on_clear"):
 function entryPlace({ path, on, when, before }: EntryPlace): CelPlace[] {
   if (when === undefined) return [];
   const sees = Object.keys(before).length > 0 ? "step" : "event";
-  return [{ path: [...path, "when"], source: when, kind: "condition", sees, on, matched: before }];
+  return [{ path: [...path, "when"], offset: 0, source: when, kind: "condition", sees, on, matched: before }];
 }
 
 function namesOf(entries: readonly EntryPlace[]): Record<string, On> {

@@ -10,6 +10,7 @@ export const warningCodes = {
   "shadowed-name": "a name hides another one",
   "unknown-type": "an event type that nobody makes, and nearly a known one",
   "unused-var": "a variable that nothing reads",
+  "never-clears": "a problem that is raised, and that nothing clears",
   "no-test": "a reactor that no test is for",
 } as const;
 export type WarningCode = keyof typeof warningCodes;
