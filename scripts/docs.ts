@@ -18,6 +18,7 @@ import { eventSchema, reservedPrefixes } from "@needfire/shared/event";
 import { eventTypeGroups } from "@needfire/shared/event-types";
 import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
+import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
@@ -179,6 +180,12 @@ function reactorsPage(): string {
     fields(reactorSchema),
     "## Values",
     "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. Expressions see `event` ([its fields](events.md)) and `agent` (`id`, `labels`, `facts`).",
+    "## Warnings",
+    "What `needfire reactors check` tells of files that are not wrong ([guide](../guide/lint.md)).",
+    table(
+      ["code", "says that there is"],
+      Object.entries(warningCodes).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
     "## Actions",
     table(
       ["action", "does"],

@@ -76,7 +76,7 @@ function judgeNot(node: CelNode & { kind: "not" }, asking: Asking): Finding {
 function judgeChoice(node: CelNode & { kind: "choose" }, asking: Asking): Finding {
   const condition = judge(node.condition, asking);
   if (!isBoolean(condition)) return { outcome: evaluateNode(node, asking), blame: condition.blame };
-  const chosen = judge(is(condition, true) ? node.then : node.otherwise, asking);
+  const chosen = judge(is(condition, true) ? node.yes : node.no, asking);
   return { outcome: chosen.outcome, blame: `${condition.blame}; ${chosen.blame}` };
 }
 

@@ -31,7 +31,7 @@ export function accessesOf(tree: CelNode): Access[] {
       for (const part of node.body) visit(part, false, inside);
     } else if (node.kind === "choose") {
       visit(node.condition, false, bound);
-      for (const branch of [node.then, node.otherwise]) visit(branch, intact, bound);
+      for (const branch of [node.yes, node.no]) visit(branch, intact, bound);
     } else {
       for (const child of childrenOf(node)) visit(child, intact && keepsIntact(node), bound);
     }

@@ -23,7 +23,7 @@ export type CelNode = Place &
     | { kind: "minus"; of: CelNode }
     | { kind: "compare"; op: Comparison; left: CelNode; right: CelNode }
     | { kind: "arithmetic"; op: string; left: CelNode; right: CelNode }
-    | { kind: "choose"; condition: CelNode; then: CelNode; otherwise: CelNode }
+    | { kind: "choose"; condition: CelNode; yes: CelNode; no: CelNode }
     | { kind: "call"; name: string; args: CelNode[] }
     | { kind: "method"; name: string; of: CelNode; args: CelNode[] }
     /** `of.exists(name, ...)` and its like: in `body` the name stands for each element; for `cel.bind`, for `of` itself. */
@@ -64,7 +64,7 @@ export function childrenOf(node: CelNode): CelNode[] {
     case "arithmetic":
       return [node.left, node.right];
     case "choose":
-      return [node.condition, node.then, node.otherwise];
+      return [node.condition, node.yes, node.no];
     case "call":
       return node.args;
     case "method":
@@ -136,7 +136,7 @@ function partsOf({ op, args }: Raw): Parts {
     case "-_":
       return { kind: "minus", of: convert(args as Raw) };
     case "?:":
-      return { kind: "choose", condition: child(0), then: child(1), otherwise: child(2) };
+      return { kind: "choose", condition: child(0), yes: child(1), no: child(2) };
     case "call":
       return { kind: "call", name: String(list[0]), args: (list[1] as unknown as Raw[]).map(convert) };
     case "rcall":

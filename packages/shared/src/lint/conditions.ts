@@ -151,7 +151,7 @@ function contradiction(known: readonly Fact[], fact: Fact): string | undefined {
   const values = candidates === undefined ? undefined : valuesOf(candidates);
   const impossible =
     values === undefined ? isEmptyRange(same) || isBoth(same) : values.every((value) => same.some((each) => !allows(each, value)));
-  return impossible ? `${[...new Set(before.map(factText))].join(" and ")}` : undefined;
+  return impossible ? [...new Set(before.map(factText))].join(" and ") : undefined;
 }
 
 function valuesOf(fact: Fact): readonly Constant[] | undefined {

@@ -34,7 +34,7 @@ export function knownSeverities(types: readonly string[]): Event["severity"][] |
   return types.every(isReservedType) ? [...new Set(types.map((type) => eventType(type)!.severity))] : undefined;
 }
 
-export function eventShape(on: On): Shape {
+function eventShape(on: On): Shape {
   const types = knownTypes(on);
   const data: Shape = types === undefined ? { type: "object" } : either(types.map((type) => eventType(type)!.data as Shape));
   return { ...(eventSchema as Shape), properties: { ...(eventSchema.properties as Readonly<Record<string, Shape>>), data } };

@@ -60,7 +60,7 @@ class Walker {
         return boolean;
       case "choose":
         this.shapeOf(node.condition, names);
-        return eitherOf([this.shapeOf(node.then, names), this.shapeOf(node.otherwise, names)]);
+        return eitherOf([this.shapeOf(node.yes, names), this.shapeOf(node.no, names)]);
       case "method":
         return this.#method(node, names);
       case "macro":
