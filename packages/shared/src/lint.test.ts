@@ -163,6 +163,52 @@ test("what is said to hold never or always does so over random conditions and ev
   );
 });
 
+const operators = ["<", "<=", ">", ">=", "=="] as const;
+const comparison = fc
+  .tuple(fc.constantFrom(...operators), fc.constantFrom(0, 1, 2), fc.boolean())
+  .map(([operator, bound, turned]) => (turned ? `${bound} ${operator} event.data.n` : `event.data.n ${operator} ${bound}`));
+const anyComparison = fc.oneof(
+  comparison,
+  comparison.map((inner) => `!(${inner})`),
+  fc.constantFrom("event.data.n in [0, 2]", "event.data.n != 1", "event.data.n in [1]"),
+);
+const numbers = [-0.5, 0, 0.5, 1, 1.5, 2, 2.5];
+
+/** For which of the numbers a condition holds, and the codes of what is said of it. */
+function tried(when: string): { holds: boolean[]; codes: string[] } {
+  const compiled = compileCel(when, "event");
+  assert.ok(compiled.ok);
+  const holds = numbers.map((n) => {
+    const result = compiled.expression.evaluate({ event: { data: { n } } });
+    return result.ok && result.value === true;
+  });
+  return { holds, codes: said(when, "deploy.wanted").map((text) => text.split(" ")[0]!) };
+}
+
+test("&& of comparisons with one field is said to hold never when it holds for no number, and only then", () => {
+  fc.assert(
+    fc.property(fc.array(comparison, { minLength: 2, maxLength: 4 }), (parts) => {
+      const { holds, codes } = tried(parts.join(" && "));
+      assert.equal(codes.includes("unreachable-condition"), !holds.includes(true), parts.join(" && "));
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(anyComparison, { minLength: 2, maxLength: 4 }), (parts) => {
+      const { holds, codes } = tried(parts.join(" && "));
+      if (codes.includes("unreachable-condition")) assert.ok(!holds.includes(true), parts.join(" && "));
+    }),
+  );
+});
+
+test("|| of two comparisons with one field is said to hold always when it holds for every number, and only then", () => {
+  fc.assert(
+    fc.property(comparison, comparison, (left, right) => {
+      const { holds, codes } = tried(`${left} || ${right}`);
+      assert.equal(codes.includes("constant-condition"), !holds.includes(false), `${left} || ${right}`);
+    }),
+  );
+});
+
 test("every field of every example is known: no warning for what the catalogue itself shows", () => {
   for (const type of Object.keys(eventTypes)) {
     for (const field of Object.keys(exampleOf(type)!.data))
