@@ -4,7 +4,7 @@
  */
 
 /** Files that may use what the house does not: they stand outside of it and look in. */
-const tests = ["\\.(test|conformance)\\.ts$", "^packages/[^/]+/test/", "^test/", "^bench/"];
+const tests = ["\\.(test|conformance)\\.ts$", "[-/]fixture\\.ts$", "^packages/[^/]+/test/", "^test/", "^bench/"];
 
 /**
  * One importer for each heavy dependency: what it does is hidden behind one module, and can be replaced there.

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
+import { dataProblem } from "@needfire/shared/event-types";
 import { globMatcher } from "@needfire/shared/glob";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { temporaryDirectory, TestClock } from "../fixture.ts";
@@ -230,6 +231,7 @@ test("what is older than retention goes, a whole partition at a time, and is tol
       ["journal.trimmed", 2, "1970-01-01T03:00:00.000000Z", "1970-01-01T04:00:00.000000Z"],
     ],
   );
+  for (const { type, data } of emitted) assert.equal(dataProblem(type, data), undefined);
   assert.equal(forgotten.at(-1), 5 * hour, "tasks older than the oldest event may go");
   assert.deepEqual(journal.append([batch([1, 10, 11], { received: 11 * hour })]), [{ skipped: 2, position: 11 }]);
   journal.close();
