@@ -2,7 +2,8 @@
  * A CEL condition over one event, as `events list --where` and the stream take it, and over a row of the journal, of which it unpacks no
  * more than it reads.
  */
-import { compileCondition, type Reads } from "@needfire/shared/cel";
+import { compileCondition } from "@needfire/shared/cel";
+import type { Reads } from "@needfire/shared/cel-reads";
 import { NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities } from "@needfire/shared/event";
 import { eventData, packedName, type PackedName, pickData } from "@needfire/shared/wire-event";
