@@ -95,6 +95,8 @@ export class Engine {
   #watched = false;
   /** Up to here events have been judged. */
   #position: number;
+  /** By the clock by which events are received: where the journal is, or a time that was due and is judged already. */
+  #receivedUntil = 0;
   /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
   #behind = true;
   /** Reactors and agents are known. */
@@ -339,7 +341,7 @@ export class Engine {
       const own = this.#outbox.next();
       // What the frames hold may be the answer to it.
       if (own !== undefined) batches.unshift(own);
-      if (this.#live) this.#stamp(batches);
+      this.#stamp(batches);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
       const { arrivals, watched, position } = this.#look(batches, placed);
@@ -364,10 +366,11 @@ export class Engine {
    */
   #stamp(batches: readonly AdmittedBatch[]): void {
     const now = this.#clock.now();
-    let until = this.#react.judgedUntil;
+    if (this.#live) this.#receivedUntil = this.#react.judgedUntil;
     for (const batch of batches) {
+      const until = this.#receivedUntil;
       const received = Math.max(batch.received, Math.min(until, now));
-      until = batch.received = until - received > stepBackMs ? received : Math.max(received, until);
+      this.#receivedUntil = batch.received = until - received > stepBackMs ? received : Math.max(received, until);
     }
   }
 
