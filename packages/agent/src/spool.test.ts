@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { severities } from "@needfire/shared/event";
+import { dataProblem } from "@needfire/shared/event-types";
 import { frameBytesMax } from "@needfire/shared/wire";
 import type { Spool, SpoolOptions } from "./spool.ts";
 import { all, day, draft, inLane, openSpool, spool, start, temporaryDirectory } from "./spool-fixture.ts";
@@ -135,6 +136,7 @@ test("P4: at its limit the oldest of the lowest lane goes, and an event says how
   t.mock.timers.tick(10_000);
   const told = all(s.spool).at(-1)!;
   assert.deepEqual([told.type, told.severity], ["spool.shed", "high"]);
+  assert.equal(dataProblem(told.type, told.data), undefined);
   assert.deepEqual(told.data, {
     cause: "bytes",
     limit: "2500 bytes",

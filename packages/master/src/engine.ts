@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { type Event, severities } from "@needfire/shared/event";
+import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { stepBackMs } from "@needfire/shared/rules/rules";
 import { loadReactors } from "@needfire/shared/reactor";
@@ -27,7 +27,7 @@ import { Outbox } from "./outbox.ts";
 import { type Arrival, type Cancel, type Expired, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
 import { Database } from "./store/database.ts";
-import { damageEvent } from "./store/salvage.ts";
+import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
@@ -42,6 +42,8 @@ const pageEventsMax = 500;
 const tellMax = 20_000;
 /** At most so long until the wall clock is looked at again, which may have been set: what is due goes by it. */
 const dueLookMs = 1_000;
+/** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
+const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
 
@@ -106,6 +108,8 @@ export class Engine {
   #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
   /** Those that overtake (P8). */
   #urgent: Waiting<EventsFrame[], Verdict[]>[] = [];
+  /** What was given here and is not answered yet. */
+  readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
   #tell: MasterEventDraft[] = [];
   #untold = 0;
@@ -117,8 +121,10 @@ export class Engine {
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
-  /** The turn is one of what overtakes. */
+  /** The turn is one of what overtakes, or has led to it. */
   #isUrgent = false;
+  /** The turn is one of many. */
+  #isLoaded = false;
 
   constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void, clock = systemClock()) {
     this.#notify = notify;
@@ -181,7 +187,7 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    await this.commit({ events: [damageEvent(damage)] });
+    await this.commit({ events: damageEvents(damage) });
     this.#database.forgetDamage();
   }
 
@@ -190,7 +196,19 @@ export class Engine {
    * next one. Rejects when the engine stops.
    */
   take(frames: EventsFrame[], urgent = false): Promise<Verdict[]> {
-    return this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    const taking = this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    this.#taking.set(taking, frames);
+    const taken = () => void this.#taking.delete(taking);
+    taking.then(taken, taken);
+    return taking;
+  }
+
+  /** The last number of each lane that the journal has of an agent's epoch, with all that was taken of the agent before. */
+  async marks(agent: string, epoch: string): Promise<Record<Severity, number>> {
+    const under = [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);
+    await Promise.allSettled(under);
+    const last = (lane: Severity) => this.#journal.last(agent, epoch, lane);
+    return { critical: last("critical"), high: last("high"), normal: last("normal"), low: last("low") };
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */
@@ -344,6 +362,7 @@ export class Engine {
       this.#stamp(batches);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
+      this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
       const { arrivals, watched, position } = this.#look(batches, placed);
       await this.#settle(arrivals, { asked, tell: [...this.#tell.splice(0), ...tell], position });
       if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
@@ -428,6 +447,8 @@ export class Engine {
         cancelled.push(() => resolve(task));
       }
       const taken = changes.filter((_change, index) => committed.taken[index]);
+      // P8: whatever the event came by, the router or a reactor has made its remedy critical.
+      this.#isUrgent ||= taken.some(({ task }) => task.priority === "critical");
       if (taken.length > 0) this.#whenDurable(() => this.#perform(taken));
       if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
     } catch (error) {
@@ -482,7 +503,8 @@ export class Engine {
    * done again, so it needs no sync of its own.
    */
   #whenDurable(saying: () => void): void {
-    this.#durable.say(saying, { alone: this.#urgent.length + this.#frames.length === 0, urgent: this.#isUrgent });
+    const alone = !this.#isLoaded && this.#urgent.length + this.#frames.length === 0;
+    this.#durable.say(saying, { alone, urgent: this.#isUrgent });
   }
 
   /** P4: what could not even wait is counted. */

@@ -47,11 +47,12 @@ function adopt({ connection, file }: Database, number: number): void {
     .prepare("INSERT OR REPLACE INTO partition VALUES (?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?)")
     .run(number, ...columns.map((name) => partition[name]!), bytes);
   const keep = connection.prepare(
-    `INSERT INTO origin (agent, epoch, critical, high, normal, low) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (agent, epoch) DO UPDATE
+    `INSERT INTO origin (agent, epoch, critical, high, normal, low, position) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (agent, epoch) DO UPDATE
      SET critical = max(critical, excluded.critical), high = max(high, excluded.high),
-         normal = max(normal, excluded.normal), low = max(low, excluded.low)`,
+         normal = max(normal, excluded.normal), low = max(low, excluded.low), position = max(position, excluded.position)`,
   );
-  for (const { agent, epoch, critical, high, normal, low } of origins) keep.run(agent!, epoch!, critical!, high!, normal!, low!);
+  for (const { agent, epoch, critical, high, normal, low } of origins)
+    keep.run(agent!, epoch!, critical!, high!, normal!, low!, partition["last"]!);
 }
 
 /** Undefined when the file cannot be read: then nothing is known of it but what the catalogue says, and whoever asks for it is told. */
@@ -85,8 +86,8 @@ function measure(connection: DatabaseSync, number: number): void {
     return;
   }
   connection.exec(
-    `INSERT INTO origin (id, agent, epoch, critical, high, normal, low)
-     SELECT DISTINCT origin, 'lost-' || origin, '0', 0, 0, 0, 0 FROM ${table} WHERE origin NOT IN (SELECT id FROM origin)`,
+    `INSERT INTO origin (id, agent, epoch, critical, high, normal, low, position)
+     SELECT origin, 'lost-' || origin, '0', 0, 0, 0, 0, max(position) FROM ${table} WHERE origin NOT IN (SELECT id FROM origin) GROUP BY origin`,
   );
 }
 

@@ -9,7 +9,7 @@ import type { SQLInputValue, StatementSync } from "node:sqlite";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
 import type { Database } from "../store/database.ts";
 import type { Batch, Journal, Placed } from "./journal.ts";
-import { Origins } from "./origins.ts";
+import { OriginNames, Origins, type Surplus, surplusOrigins } from "./origins.ts";
 import {
   createTable,
   eventColumnCount,
@@ -39,6 +39,8 @@ const severityCodes = Object.fromEntries(severities.map((severity, code) => [sev
 
 export interface JournalOptions {
   partitionEventsMax?: number;
+  /** Of origins, in memory. */
+  heldMax?: number;
 }
 
 export class JournalWriter implements Journal {
@@ -46,6 +48,7 @@ export class JournalWriter implements Journal {
   readonly #directory: string;
   readonly #eventsMax: number;
   readonly #origins: Origins;
+  readonly #names: OriginNames;
   /** The live one is last. */
   #partitions: Partition[];
   #live: Partition;
@@ -55,17 +58,18 @@ export class JournalWriter implements Journal {
   readonly #update: StatementSync;
 
   /** A damaged database was salvaged: then the store must have its tables by now, since the engine's place in the journal is among them. */
-  constructor(database: Database, { partitionEventsMax: eventsMax = partitionEventsMax }: JournalOptions = {}) {
+  constructor(database: Database, options: JournalOptions = {}) {
     this.#database = database;
     this.#directory = sealedDirectory(database.file);
-    this.#eventsMax = eventsMax;
+    this.#eventsMax = options.partitionEventsMax ?? partitionEventsMax;
     migrateJournal(database);
     if (database.damage !== undefined && database.damage.repaired !== true) repairCatalogue(database, database.damage);
     this.#update = database.connection.prepare(
       `UPDATE partition SET state = ?, last = ?, events = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
        WHERE number = ?`,
     );
-    this.#origins = new Origins(database.connection);
+    this.#origins = new Origins(database.connection, options);
+    this.#names = new OriginNames(database.connection);
     this.#partitions = readCatalogue(database.connection);
     this.#live = this.#partitions.at(-1)!;
   }
@@ -137,6 +141,16 @@ export class JournalWriter implements Journal {
     this.#partitions = this.#partitions.filter(({ number }) => !numbers.includes(number));
   }
 
+  /** Origins that are not needed any more, so many at most. */
+  surplusOrigins(limit: number): Surplus[] {
+    const table = this.#partitions.find(({ state }) => state !== "sealed")!;
+    return surplusOrigins(this.#database.connection, { event: this.#partitions[0]!.first, table: table.first }, limit);
+  }
+
+  forgetOrigins(surplus: readonly Surplus[]): void {
+    this.#database.transaction(() => this.#origins.forget(surplus));
+  }
+
   close(): void {
     this.#database.close();
   }
@@ -163,7 +177,7 @@ export class JournalWriter implements Journal {
     live.events += events.length - skipped;
     if (received < live.receivedMin) live.receivedMin = received;
     if (received > live.receivedMax) live.receivedMax = received;
-    this.#origins.move(origin, lane, events.at(-1)![0]);
+    this.#origins.move(origin, lane, { mark: events.at(-1)![0], position: live.last });
     return { skipped, position };
   }
 
@@ -227,7 +241,7 @@ export class JournalWriter implements Journal {
     );
     statement.setReturnArrays(true);
     const rows = statement.all(after, limit) as unknown as EventRow[];
-    return rows.map((row) => eventOfRow(row, this.#origins.get(row[1] as number)));
+    return rows.map((row) => eventOfRow(row, this.#names.of(row[1] as number)));
   }
 }
 

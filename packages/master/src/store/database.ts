@@ -8,19 +8,14 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
-import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
+import { isFull } from "@needfire/shared/sqlite-code";
+import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
   file: string;
   /** FULL: a sync is one. NORMAL: it does nothing; a power cut may take the last transactions back, in order. */
   synchronous: "FULL" | "NORMAL";
 }
-
-/**
- * Of a new file. SQLite writes its log page by page, with two calls for each: larger pages took a fifth off the time of a synced transaction of
- * 1,200 events (docs/decisions/0012).
- */
-const pageBytes = 16_384;
 
 export class Database {
   readonly connection: DatabaseSync;
@@ -129,11 +124,15 @@ export class Database {
     this.syncNow();
   }
 
-  /** How many migrations must have been applied, by the tables that are there: after damage nothing else may say it. */
+  /** How many migrations must have been applied, by the tables and columns that are there: after damage nothing else may say it. */
   #present(component: string, migrations: readonly string[]): number {
     if (this.damage === undefined) return 0;
-    const isThere = this.connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?");
-    const done = migrations.findLastIndex((sql) => isThere.get(/CREATE TABLE (\w+)/.exec(sql)?.[1] ?? "") !== undefined) + 1;
+    const column = this.connection.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = coalesce(?, name)");
+    const isThere = (sql: string) => {
+      const [, table, added] = /(?:CREATE|ALTER) TABLE (\w+)(?: ADD COLUMN (\w+))?/.exec(sql) ?? [];
+      return table !== undefined && column.get(table, added ?? null) !== undefined;
+    };
+    const done = migrations.findLastIndex(isThere) + 1;
     if (done > 0) this.connection.prepare("INSERT INTO migration (component, version) VALUES (?, ?)").run(component, done);
     return done;
   }
@@ -178,10 +177,4 @@ function lockState(file: string): DatabaseSync {
     lock.close();
     throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
-}
-
-const sqliteFull = 13;
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull;
 }
