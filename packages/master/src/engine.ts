@@ -13,7 +13,7 @@ import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { stepBackMs } from "@needfire/shared/rules/rules";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
-import { plainRoute } from "@needfire/shared/router";
+import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
@@ -26,6 +26,8 @@ import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Arrival, type Cancel, type Expired, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
+import { type RuleFile, takenSources } from "./rule-files.ts";
+import { Secrets } from "./secrets.ts";
 import { Database } from "./store/database.ts";
 import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -94,11 +96,15 @@ export class Engine {
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
+  #route: RouteOf = plainRoute;
+  #secrets: Secrets | undefined;
   #watched = false;
   /** Up to here events have been judged. */
   #position: number;
   /** By the clock by which events are received: where the journal is, or a time that was due and is judged already. */
   #receivedUntil = 0;
+  /** The clock was set back, and the next batch is the first by its new time. */
+  #isSetBack = false;
   /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
   #behind = true;
   /** Reactors and agents are known. */
@@ -163,14 +169,18 @@ export class Engine {
         store: this.#store,
         world: {
           agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
-          route: plainRoute,
+          route: (event, agent) => this.#route(event, agent),
           silence: () => undefined,
         },
         clock: this.#clock,
       },
       this.#snapshot.openTasks,
     );
-    this.#admission = new Admission({ journal: this.#journal, ownerOf: (execution) => this.#react.ownerOf(execution) });
+    this.#admission = new Admission({
+      journal: this.#journal,
+      ownerOf: (execution) => this.#react.ownerOf(execution),
+      mask: (report) => this.#secrets?.mask(report) ?? report,
+    });
   }
 
   state(): EngineState {
@@ -236,12 +246,17 @@ export class Engine {
     return made!.id;
   }
 
-  /** Files that have been checked already. */
-  setReactors(files: { file: string; text: string }[]): void {
-    const reactors = files.flatMap(({ file, text }) => {
-      const loaded = loadReactors(file, text);
+  /** Files that have been checked already. `nonce`: what makes the marks of secrets this master's own. */
+  setReactors(files: RuleFile[], { router, nonce = "" }: { router?: RuleFile | undefined; nonce?: string } = {}): void {
+    this.#secrets ??= new Secrets(nonce);
+    const secrets = this.#secrets;
+    const mark = (name: string, value: string) => (secrets.know(name, value), secrets.mark(name));
+    const reactors = files.flatMap(({ file, text, taken = { files: {}, env: {} } }) => {
+      const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
       return loaded.ok ? loaded.reactors : [];
     });
+    const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
+    this.#route = routing?.ok === true ? routing.route : plainRoute;
     this.#react.setReactors(new ReactorIndex(reactors));
     this.#awaitDue();
   }
@@ -381,7 +396,8 @@ export class Engine {
 
   /**
    * In the journal no time lies before one that has been judged, so that a replay in the journal's order finds what was found here. What was
-   * overtaken (P8), or waited while something was due, is received when its turn comes; only a clock that was set back goes back.
+   * overtaken (P8), or waited while something was due, is received when its turn comes; only a clock that was set back goes back, and then
+   * one batch more has the time before, so that the replay comes as far.
    */
   #stamp(batches: readonly AdmittedBatch[]): void {
     const now = this.#clock.now();
@@ -389,7 +405,9 @@ export class Engine {
     for (const batch of batches) {
       const until = this.#receivedUntil;
       const received = Math.max(batch.received, Math.min(until, now));
-      this.#receivedUntil = batch.received = until - received > stepBackMs ? received : Math.max(received, until);
+      this.#isSetBack = until - received > stepBackMs && !this.#isSetBack;
+      const goesBack = until - received > stepBackMs && !this.#isSetBack;
+      this.#receivedUntil = batch.received = goesBack ? received : Math.max(received, until);
     }
   }
 

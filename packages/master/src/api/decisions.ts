@@ -4,7 +4,7 @@
  */
 import type { DecisionView } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import { plainRoute } from "@needfire/shared/router";
+import type { RouteOf } from "@needfire/shared/router";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
 import type { Decision } from "@needfire/shared/rules/types";
@@ -15,11 +15,16 @@ import type { History } from "../worker-history.ts";
 
 export async function decisionsOn(
   event: Event,
-  { history, reactors, agentView }: { history: Remote<History>; reactors: ReactorIndex; agentView(id: string): AgentView },
+  {
+    history,
+    reactors,
+    agentView,
+    route,
+  }: { history: Remote<History>; reactors: ReactorIndex; agentView(id: string): AgentView; route: RouteOf },
 ): Promise<DecisionView[]> {
   const origin = await originOf(event, (id) => history.readTask(id));
   const made = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task.id]));
-  const rules = new Rules(reactors, { agentView, route: plainRoute, silence: () => undefined });
+  const rules = new Rules(reactors, { agentView, route, silence: () => undefined });
   return rules.hear({ event, ...origin }).decisions.map((decision) => viewOf(decision, made.get(decision.reactor.name)));
 }
 
