@@ -159,6 +159,18 @@ export const masterEventTypes = {
     data: problem,
     example: refusal("/etc/needfire/reactors/web.yaml"),
   },
+  "router.loaded": {
+    description: "The router's rules are in force.",
+    severity: "low",
+    data: definitionFile,
+    example: { subject: "/etc/needfire/router.yaml", data: { file: "/etc/needfire/router.yaml" } },
+  },
+  "router.refused": {
+    description: "The router's file has a problem: the rules that were in force stay. One event for each problem.",
+    severity: "high",
+    data: problem,
+    example: refusal("/etc/needfire/router.yaml"),
+  },
   "reactor.rolled_back": {
     description: "A file of reactors was put back to an earlier version.",
     severity: "normal",
