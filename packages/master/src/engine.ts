@@ -25,13 +25,15 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Arrival, type Cancel, type Expired, React } from "./react.ts";
+import { RecordLoss } from "./record-loss.ts";
 import { retryMs, Room } from "./room.ts";
 import { type RuleFile, takenSources } from "./rule-files.ts";
 import { Secrets } from "./secrets.ts";
+import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
 import { Database } from "./store/database.ts";
 import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
-import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
+import type { Change, Committed, Mark, SilenceRecord, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
 
 /** How long a mark waits for something to be recorded with. */
@@ -46,6 +48,8 @@ const tellMax = 20_000;
 const dueLookMs = 1_000;
 /** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
 const aloneEventsMax = 200;
+/** Decisions that go at a time for each task that may. */
+const decisionsPerTask = 20;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
 
@@ -65,7 +69,7 @@ export type EngineNotice =
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
-type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents">;
+type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions">;
 
 interface Waiting<T, R> {
   what: T;
@@ -96,6 +100,8 @@ export class Engine {
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
+  readonly #silences = new Silences();
+  readonly #loss = new RecordLoss();
   #route: RouteOf = plainRoute;
   #secrets: Secrets | undefined;
   #watched = false;
@@ -152,12 +158,13 @@ export class Engine {
       directory: sealedDirectory(file),
       seal: (partition) => sealInThread(file, partition),
       emit: (event) => this.commit({ events: [event] }),
-      forgetTasks: (before, limit) => this.#store.forgetTasks(before, limit),
+      forgetTasks: (before, limit) => this.#forgetRecord(before, limit),
       retention,
       clock: this.#clock,
       log: this.#log,
     });
     this.#snapshot = this.#store.load();
+    this.#silences.load(this.#store.silences());
     this.#position = this.#snapshot.cursor;
     this.#outbox = new Outbox(this.#snapshot.outbox, {
       // At the end nothing waits for a later turn.
@@ -170,7 +177,7 @@ export class Engine {
         world: {
           agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
           route: (event, agent) => this.#route(event, agent),
-          silence: () => undefined,
+          silence: (reactor, agent, now) => this.#silences.holdBack(reactor, agent, now),
         },
         clock: this.#clock,
       },
@@ -284,6 +291,27 @@ export class Engine {
     return this.#wait(this.#cancels, cancel);
   }
 
+  /** Resolves when it is durable; from then on it holds back. Throws `BAD_REQUEST`, `CONFLICT`, `DISK_FULL`. */
+  async silence(wish: SilenceWish): Promise<SilenceRecord> {
+    const silence = this.#silences.make(wish, this.#clock.now());
+    await this.commit({ silences: { added: [silence] }, events: [silenceEvent("silence.added", silence)] });
+    this.#silences.add(silence);
+    this.#awaitDue();
+    return silence;
+  }
+
+  /** Before its time. Throws `NOT_FOUND`, `DISK_FULL`. */
+  async endSilence(id: string, by: string): Promise<SilenceRecord> {
+    const silence = this.#silences.get(id);
+    await this.commit({ silences: { ended: [id] }, events: [silenceEvent("silence.removed", silence, by)] });
+    this.#silences.remove(id);
+    return silence;
+  }
+
+  silences(): SilenceRecord[] {
+    return this.#silences.list();
+  }
+
   /** Whether committed events are wanted on the main thread. */
   watch(wanted: boolean): void {
     this.#watched = wanted;
@@ -322,7 +350,7 @@ export class Engine {
   /** Looks again when something may be due, unless something else comes before. */
   #awaitDue(): void {
     clearTimeout(this.#waitingForDue);
-    const due = this.#react.nextDue();
+    const due = this.#nextDue;
     if (due === undefined || !this.#live || this.#stop.signal.aborted) return;
     this.#waitingForDue = setTimeout(
       () => (this.#isDue ? this.#wake() : this.#awaitDue()),
@@ -332,7 +360,12 @@ export class Engine {
 
   /** Time alone has consequences by now. */
   get #isDue(): boolean {
-    return this.#live && (this.#react.nextDue() ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
+    return this.#live && (this.#nextDue ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
+  }
+
+  get #nextDue(): number | undefined {
+    const dues = [this.#react.nextDue(), this.#silences.nextEnd()].filter((due) => due !== undefined);
+    return dues.length === 0 ? undefined : Math.min(...dues);
   }
 
   /** Events are judged as they come. */
@@ -353,6 +386,7 @@ export class Engine {
       try {
         if (this.#started && this.#behind) {
           await this.#react.restore();
+          this.#silences.load(this.#store.silences());
           await this.#catchUp();
         }
         await this.#turn();
@@ -447,16 +481,21 @@ export class Engine {
     if (this.#live) this.#expired.clear();
     const cancels = this.#live ? this.#cancels.splice(0) : [];
     try {
+      const now = this.#live ? this.#clock.now() : undefined;
       const { changes, events, ...rest } = await this.#react.judge(arrivals, {
         expired,
         cancels: cancels.map(({ what }) => what),
-        ...(this.#live ? { now: this.#clock.now() } : {}),
+        ...(now === undefined ? {} : { now }),
       });
+      const { silences, events: ended } = this.#silences.takeChanges(now);
+      const lost = now === undefined ? [] : this.#loss.take(now);
       const marks = this.#marks.splice(0);
       clearTimeout(this.#marking);
       this.#marking = undefined;
-      const own = { ...rest, cursor: position, changes, marks, events: this.#withUntold([...tell, ...events]) };
+      const said = this.#withUntold([...tell, ...events, ...ended, ...lost]);
+      const own = { ...rest, silences, cursor: position, changes, marks, events: said };
       const committed = await this.#commit(own, asked);
+      this.#loss.count(rest.counts, committed.decisionsDropped);
       this.#position = position;
       this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
       const cancelled: (() => void)[] = [];
@@ -523,6 +562,12 @@ export class Engine {
   #whenDurable(saying: () => void): void {
     const alone = !this.#isLoaded && this.#urgent.length + this.#frames.length === 0;
     this.#durable.say(saying, { alone, urgent: this.#isUrgent });
+  }
+
+  /** Tasks that ended before a time, and decisions of before, which are more. Gives `limit` when there may be more of either. */
+  #forgetRecord(before: number, limit: number): number {
+    const decisions = this.#store.forgetDecisions(before, limit * decisionsPerTask);
+    return decisions === limit * decisionsPerTask ? limit : this.#store.forgetTasks(before, limit);
   }
 
   /** P4: what could not even wait is counted. */

@@ -11,7 +11,8 @@ import { Rules } from "@needfire/shared/rules/rules";
 import { type Decision, type Judgement, type Notice, reasons, type World } from "@needfire/shared/rules/types";
 import { type Execution, hasEnded, type MasterEventDraft, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
 import { fromNowhere, originOf } from "./origin.ts";
-import type { Change, DecisionRecord, Store, Writes } from "./store/store.ts";
+import type { Change, Store, Writes } from "./store/store.ts";
+import { Tally } from "./tally.ts";
 
 /** A command that will have no result, and why. */
 export interface Expired {
@@ -33,7 +34,7 @@ export interface Arrival {
 }
 
 /** What follows, to be committed as a whole. */
-export type Consequences = Required<Pick<Writes, "changes" | "rules" | "events" | "decisions" | "decisionsBeyond">>;
+export type Consequences = Required<Pick<Writes, "changes" | "rules" | "events" | "decisions" | "counts">>;
 
 export interface Asked {
   expired: readonly Expired[];
@@ -62,6 +63,7 @@ export class React {
   readonly #options: ReactOptions;
   readonly #tasks = new Map<string, Task>();
   readonly #rules: Rules;
+  readonly #tally = new Tally();
   #index = new ReactorIndex([]);
 
   constructor(options: ReactOptions, openTasks: Task[]) {
@@ -99,7 +101,7 @@ export class React {
 
   /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
   async judge(arrivals: readonly Arrival[], { expired, cancels, now }: Asked): Promise<Consequences> {
-    const made: Consequences = { changes: [], rules: [], events: [], decisions: [], decisionsBeyond: {} };
+    const made: Consequences = { changes: [], rules: [], events: [], decisions: [], counts: [] };
     for (const { received, events } of arrivals) {
       this.#take(this.#rules.tick(received), made);
       for (const event of events) await this.#hear(event, made);
@@ -115,6 +117,7 @@ export class React {
       if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, this.#options.clock.now()), false, made.changes);
     }
     made.rules = this.#rules.takeDirty();
+    made.counts = this.#tally.take();
     return made;
   }
 
@@ -137,7 +140,7 @@ export class React {
     if (event.type === resultType) await this.#takeReport(event, made.changes);
     // Hardly any event has a cause: the others are judged without a wait.
     const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
-    this.#take(this.#rules.hear({ event, ...origin }), made, event);
+    this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
   }
 
   /**
@@ -152,14 +155,23 @@ export class React {
     }
   }
 
-  #take({ decisions, notices }: Judgement, made: Consequences, event?: Event): void {
+  #take({ decisions, notices }: Judgement, made: Consequences): void {
     for (const decision of decisions) {
       const { firing } = decision;
       const step = firing === undefined ? undefined : startTask(firing, this.#options.clock.now());
       if (step !== undefined) this.#change(step, true, made.changes);
-      record(made, decision, { position: event?.id === decision.event ? event.position : undefined, task: step?.task.id });
+      this.#record(made, decision, step?.task.id);
     }
     for (const notice of notices) made.events.push(noticeEvent(notice));
+  }
+
+  /** P5, as far as there is room for it. */
+  #record({ decisions }: Consequences, decision: Decision, task: string | undefined): void {
+    this.#tally.decided(decision);
+    const { event, reactor, at, reason, detail, until } = decision;
+    const { name, version } = reactor;
+    if (decisions.length < decisionsMax) decisions.push({ event, reactor: name, version, at, reason, detail, until, task });
+    else this.#tally.unrecorded(name);
   }
 
   async #takeReport(event: Event, changes: Change[]): Promise<void> {
@@ -186,16 +198,6 @@ export class React {
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
-}
-
-/** P5, as far as there is room for it. */
-function record(
-  { decisions, decisionsBeyond }: Consequences,
-  { event, reactor: { name, version }, at, reason, detail, until }: Decision,
-  { position, task }: Pick<DecisionRecord, "position" | "task">,
-): void {
-  if (decisions.length < decisionsMax) decisions.push({ position, event, reactor: name, version, at, reason, detail, until, task });
-  else decisionsBeyond[name] = (decisionsBeyond[name] ?? 0) + 1;
 }
 
 /** P4, P7: what a limit cut off is told. */

@@ -22,7 +22,11 @@ export function open({ file }: { file: string }, notify: (notice: LogNotice) => 
     tasksOfEvent: (event) => store.tasksOfEvent(event),
     executions: (task) => store.executions(task),
     countTasks: () => store.countTasks(),
-    firings: () => store.firings(),
+    decisionsOn: (event) => store.decisionsOn(event),
+    reactorCounts: () => store.reactorCounts(),
+    versionsOf: (reactor) => store.versionsOf(reactor),
+    versionsAt: (time) => store.versionsAt(time),
+    taskWith: (reactor, event, from) => store.taskWith(reactor, event, from),
     close: () => {
       journal.close();
       store.close();

@@ -12,14 +12,19 @@ import { pack, unpack } from "@needfire/shared/pack";
 import type { StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Database } from "./database.ts";
+import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
 import type {
   AgentRecord,
   Change,
   Committed,
+  DecisionRecord,
   ExecutionRecord,
+  FileVersion,
   KeyRecord,
   Mark,
   OpenExecution,
+  ReactorCounts,
+  SilenceRecord,
   Snapshot,
   TaskQuery,
   TokenRecord,
@@ -54,16 +59,19 @@ const migrations = [
    ) STRICT;
    UPDATE task SET body = json_patch(
      json_object('branch', 'do', 'labels', json('{}'), 'key', json('[]'), 'events', json_array(event), 'count', 1, 'root', event), body);`,
+  recordMigration,
 ] as const;
 
 export class StoreWriter {
   readonly #database: Database;
   readonly #epoch: string;
   readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+  readonly #record: RecordWriter;
 
-  constructor(database: Database, { now }: { now: number }) {
+  constructor(database: Database, { now, decisionRowsMax }: { now: number; decisionRowsMax?: number }) {
     this.#database = database;
     database.migrate("store", migrations);
+    this.#record = new RecordWriter(database.connection, decisionRowsMax === undefined ? {} : { rowsMax: decisionRowsMax });
     this.#run("INSERT OR IGNORE INTO setting (name, value) VALUES ('epoch', ?), ('cursor', '0')", epochAt(now));
     this.#epoch = this.#setting("epoch");
   }
@@ -106,6 +114,15 @@ export class StoreWriter {
       }));
   }
 
+  silences(): SilenceRecord[] {
+    return this.#record.silences();
+  }
+
+  /** Removes decisions that were made before a time, oldest first. Returns how many. */
+  forgetDecisions(before: number, limit: number): number {
+    return this.#database.transaction(() => this.#record.forgetDecisions(before, limit));
+  }
+
   task(id: string): Task | undefined {
     return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
   }
@@ -141,6 +158,7 @@ export class StoreWriter {
     tokens = [],
     agents = [],
     outboxDone,
+    ...recorded
   }: Writes): Committed {
     if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
     const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
@@ -151,7 +169,7 @@ export class StoreWriter {
     for (const token of tokens) this.#token(token);
     for (const agent of agents) this.#run("INSERT OR REPLACE INTO agent (id, body) VALUES (?, ?)", agent.id, JSON.stringify(agent));
     if (cursor !== undefined) this.#run("UPDATE setting SET value = ? WHERE name = 'cursor'", String(cursor));
-    return { taken, events: made };
+    return { taken, events: made, decisionsDropped: this.#record.write(recorded, now) };
   }
 
   /** P2: unique on (reactor, triggering event); a second firing of the same is none. */
@@ -259,9 +277,11 @@ export class StoreWriter {
 
 export class SqliteStoreReader {
   readonly #database: DatabaseSync;
+  readonly #record: RecordReader;
 
   constructor({ file }: { file: string }) {
     this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+    this.#record = new RecordReader(this.#database);
   }
 
   /** Newest first. */
@@ -304,9 +324,24 @@ export class SqliteStoreReader {
     return Number(this.#database.prepare("SELECT count(*) AS tasks FROM task").get()?.["tasks"]);
   }
 
-  firings(): { reactor: string; firings: number; last: number }[] {
-    const rows = this.#database.prepare("SELECT reactor, count(*) AS firings, max(created) AS last FROM task GROUP BY reactor").all();
-    return rows.map((row) => ({ reactor: String(row["reactor"]), firings: Number(row["firings"]), last: Number(row["last"]) }));
+  decisionsOn(event: string): DecisionRecord[] {
+    return this.#record.decisionsOn(event);
+  }
+
+  reactorCounts(): ReactorCounts[] {
+    return this.#record.reactorCounts();
+  }
+
+  versionsOf(reactor: string): FileVersion[] {
+    return this.#record.versionsOf(reactor);
+  }
+
+  versionsAt(time: number): FileVersion[] | undefined {
+    return this.#record.versionsAt(time);
+  }
+
+  taskWith(reactor: string, event: string, from: number): string | undefined {
+    return this.#record.taskWith(reactor, event, from);
   }
 
   close(): void {

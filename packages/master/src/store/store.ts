@@ -57,9 +57,8 @@ export interface Mark {
   at: number;
 }
 
-/** P5: why an event, or the time, made a reactor fire or not. `position`: of the event in the journal. `at`: engine time. */
+/** P5: why an event, or the time, made a reactor fire or not. `at`: engine time. */
 export interface DecisionRecord {
-  position?: number | undefined;
   event: string;
   reactor: string;
   version: string;
@@ -70,6 +69,46 @@ export interface DecisionRecord {
   task?: string | undefined;
 }
 
+/** What a reactor did, to be added to what it did before. `last`: its last firing. */
+export interface ReactorCounts {
+  reactor: string;
+  firings: number;
+  throttled: number;
+  /** Decisions for which there was no room. */
+  unrecorded: number;
+  last: number | undefined;
+  /** Decisions of which the time was taken, and that time. */
+  sampled: number;
+  sampledMs: number;
+}
+
+/** Firings of some reactors for some agents are held back. `reactor`, `agent`: globs; undefined: all. Times: ms since the epoch. */
+export interface SilenceRecord {
+  id: string;
+  reactor: string | undefined;
+  agent: string | undefined;
+  since: number;
+  until: number;
+  why: string;
+  by: string;
+  /** Firings that it has held back. */
+  held: number;
+}
+
+/** What is in force of a reactor file. `reactors`: their versions by name. No reactors: the file is in force no more. */
+export interface VersionInForce {
+  file: string;
+  text: string;
+  reactors: Record<string, string>;
+}
+
+/** One that came into force. `digest`: the text's SHA-256. */
+export interface FileVersion extends VersionInForce {
+  number: number;
+  digest: string;
+  since: number;
+}
+
 /** What belongs together: it becomes durable as a whole or not at all (P2). */
 export interface Writes {
   now: number;
@@ -78,8 +117,11 @@ export interface Writes {
   /** The state of rules that has changed. */
   rules?: StateRow[];
   decisions?: DecisionRecord[];
-  /** By reactor, how many more there were. */
-  decisionsBeyond?: Record<string, number>;
+  counts?: ReactorCounts[];
+  /** `held`: by id, what they have held back by now. `ended`: ids. */
+  silences?: { added?: SilenceRecord[]; held?: Record<string, number>; ended?: string[] };
+  /** Of files of reactors. */
+  versions?: VersionInForce[];
   marks?: Mark[];
   /** Events of the master itself, beside those among the effects. */
   events?: MasterEventDraft[];
@@ -95,6 +137,8 @@ export interface Committed {
   taken: boolean[];
   /** The master's own events, numbered, to be appended to the journal. They stay in the outbox until `outboxDone`. */
   events: IncomingEvent[];
+  /** P4: decisions that had to go because there were too many. */
+  decisionsDropped: number;
 }
 
 /** A command without a result. `cancelled`: its task is. */
@@ -123,6 +167,7 @@ export interface Store {
   task(id: string): Promise<Task | undefined> | Task | undefined;
   /** What rules remember. */
   ruleState(): Promise<StateRow[]> | StateRow[];
+  silences(): Promise<SilenceRecord[]> | SilenceRecord[];
 }
 
 export interface ExecutionRecord extends Execution {

@@ -45,7 +45,8 @@ const silence = object(
     agent: { type: "string", description: "an id or a glob" },
     until: milliseconds,
     why: reason,
-    by: { type: "string", description: "who" },
+    by: { type: "string", description: "who: of a silence that was removed, who removed it" },
+    held: { type: "integer", description: "firings that it has held back" },
   },
   ["silence", "until", "why", "by"],
 );
@@ -210,6 +211,16 @@ export const masterEventTypes = {
     severity: "low",
     data: definitionFile,
     example: { subject: "/etc/needfire/beacons/etc.yaml", data: { file: "/etc/needfire/beacons/etc.yaml" } },
+  },
+  "reactor.decisions_dropped": {
+    description: "Reactors decided more than can be recorded: what is told of single events has gaps. At most every 10 minutes.",
+    severity: "low",
+    data: object({
+      unrecorded: { type: "integer", description: "decisions that were not recorded: too many at once" },
+      reactors: { type: "object", additionalProperties: { type: "integer" }, description: "by reactor, those with the most" },
+      dropped: { type: "integer", description: "the oldest decisions, which made room for new ones" },
+    }),
+    example: { data: { unrecorded: 1_204, reactors: { "ssh-bruteforce": 1_204 }, dropped: 0 } },
   },
   "silence.added": {
     description: "An operator silenced a reactor, an agent, or both.",

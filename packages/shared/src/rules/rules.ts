@@ -74,14 +74,21 @@ export class Rules {
     this.#keys.load(found.filter(({ reactor }) => reactor !== clockRow.reactor));
   }
 
-  /** Judges an event: first what is due by then, then the event. To be called in the journal's order. */
-  hear(seen: Seen): Judgement {
+  /**
+   * Judges an event: first what is due by then, then the event. To be called in the journal's order. `asked`: called before reactors are
+   * asked, and after each with its name, so that whoever has a clock can take the time.
+   */
+  hear(seen: Seen, asked?: (reactor?: string) => void): Judgement {
     const { event } = seen;
     const judgement = this.tick(event.received);
     if (!this.#index.hearsType(event.type)) return judgement;
     const hearing = new Hearing(this.#world, seen);
     const turn = this.#turn(judgement);
-    for (const { name } of this.#index.candidates(event, hearing.agent)) judgeEvent(turn, this.#profiles.get(name)!, hearing);
+    asked?.();
+    for (const { name } of this.#index.candidates(event, hearing.agent)) {
+      judgeEvent(turn, this.#profiles.get(name)!, hearing);
+      asked?.(name);
+    }
     return judgement;
   }
 
