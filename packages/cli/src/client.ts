@@ -8,10 +8,15 @@ import type {
   ChainView,
   CountView,
   EventView,
+  ExplainView,
   KeysView,
   KeyView,
+  ReactorShowView,
+  ReactorVersionsView,
   ReactorView,
   ReloadView,
+  RollbackView,
+  SilenceView,
   StatusView,
   TaskView,
   TokenView,
@@ -60,6 +65,21 @@ export interface TokenWish {
   labels?: Record<string, string> | undefined;
 }
 
+export interface SilenceWish {
+  reactor?: string | undefined;
+  agent?: string | undefined;
+  for_ms: number;
+  why: string;
+  by: string;
+}
+
+export interface RollbackWish {
+  to?: string | undefined;
+  from?: string | undefined;
+  by: string;
+  dry_run?: boolean;
+}
+
 /** `dropped`: so many events did not fit while we were too slow to read. */
 export type StreamItem = EventView | { dropped: number };
 
@@ -82,8 +102,15 @@ export class Client {
   events = (filter: EventsFilter) => this.#get<{ events: EventView[] }>("/v1/events", { ...filter });
   count = (filter: CountFilter) => this.#get<CountView>("/v1/events/count", { ...filter });
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);
+  explain = (id: string, reactor?: string) => this.#get<ExplainView>(`/v1/events/${encodeURIComponent(id)}/decisions`, { reactor });
   send = (event: EventToSend) => this.#post<{ id: string }>("/v1/events", event);
   reactors = () => this.#get<{ reactors: ReactorView[]; problems: Problem[] }>("/v1/reactors");
+  reactor = (name: string, version?: string) => this.#get<ReactorShowView>(`/v1/reactors/${encodeURIComponent(name)}`, { version });
+  reactorVersions = (name: string) => this.#get<ReactorVersionsView>(`/v1/reactors/${encodeURIComponent(name)}/versions`);
+  rollBack = (name: string, wish: RollbackWish) => this.#post<RollbackView>(`/v1/reactors/${encodeURIComponent(name)}/rollback`, wish);
+  silences = () => this.#get<{ silences: SilenceView[] }>("/v1/silences");
+  addSilence = (wish: SilenceWish) => this.#post<SilenceView>("/v1/silences", wish);
+  removeSilence = (id: string, by: string) => this.#post<SilenceView>(`/v1/silences/${encodeURIComponent(id)}/remove`, { by });
   tasks = (filter: TasksFilter) => this.#get<{ tasks: TaskView[] }>("/v1/tasks", { ...filter });
   task = (id: string) => this.#get<TaskView>(`/v1/tasks/${encodeURIComponent(id)}`);
   cancelTask = (id: string, wish: { why?: string | undefined; by?: string | undefined }) =>

@@ -4,7 +4,7 @@
 import type { ChainLink, DecisionView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import { type Column, msBetween, type Output, type Style, Table } from "./output.ts";
-import { visible, visibleLine } from "./text.ts";
+import { displayWidth, pad, visible, visibleLine } from "./text.ts";
 
 /** Data nested deeper than this is not followed: a host may send any depth. */
 const depthMax = 20;
@@ -81,14 +81,14 @@ export function chainLines(out: Output, chain: readonly ChainLink[], indent: num
 const kindStyles: Record<ChainLink["kind"], Style | undefined> = { event: undefined, task: "yellow", execution: "cyan" };
 
 const decisionWords: Record<DecisionView["decision"], string> = {
-  fire: "fires",
   "when-false": "does not fire, its condition is false:",
   "when-missing-field": "does not fire, its condition asks for what the event does not have:",
   "when-error": "does not fire, its condition cannot be evaluated:",
   "own-effect": "does not fire, the event is",
-  fired: "fires:",
-  planned: "would fire, and only shows it:",
-  shadow: "would fire, and only notes it:",
+  "not-asked": "was not asked:",
+  fired: "fired",
+  planned: "fired, and only shows what it would do",
+  shadow: "would have fired, and only notes it",
   waiting: "does not fire, it waits:",
   cancelled: "does not fire any more:",
   pending: "does not fire yet, the problem has to last:",
@@ -107,11 +107,52 @@ const decisionWords: Record<DecisionView["decision"], string> = {
   "loop-cut": "does not fire, the chain was cut:",
 };
 
-/** What each reactor of the event's type made of it, and would make of it now. */
+const sourceWords: Record<DecisionView["source"], string> = {
+  recorded: "",
+  "judged-again": "judged again, with the host's facts of now",
+  "judged-by-now": "judged again, by the reactors and with the host's facts of now: those of then are not known",
+};
+/** Judged again, these say what the reactor would have done had nothing come before. */
+const firings = new Set<DecisionView["decision"]>(["fired", "planned", "shadow"]);
+
+/** What each reactor made of an event, a line each. */
 export function decisionLines(out: Output, decisions: readonly DecisionView[]): string[] {
-  return decisions.map(({ reactor, decision, detail, task }) => {
-    const words = decision === "fire" ? decisionWords.fire : `${decisionWords[decision]} ${visible(detail)}`;
-    const made = task === undefined ? (decision === "fire" ? " now; it made no task when the event came" : "") : `: task ${visible(task)}`;
-    return `${out.paint(decision === "fire" ? "green" : "yellow", visible(reactor))} ${words}${made}`;
+  return decisions.map((decision) => {
+    const { source } = decision;
+    return `${decisionLine(out, decision)}${source === "recorded" ? "" : out.paint("dim", ` (${sourceWords[source]})`)}`;
   });
+}
+
+function decisionLine(out: Output, decision: DecisionView): string {
+  const { reactor, task } = decision;
+  const made = task === undefined ? "" : `, task ${visible(task)}`;
+  return `${out.paint(firings.has(decision.decision) ? "green" : "yellow", visible(reactor))} ${saying(decision)}${made}`;
+}
+
+function saying({ decision, detail, source, task }: DecisionView): string {
+  const fires = firings.has(decision);
+  const words =
+    fires && source !== "recorded" && task === undefined ? "would fire; what it did then is not recorded" : decisionWords[decision];
+  if (detail === "") return words.replace(/:$/, "");
+  return `${words}${fires ? ":" : ""} ${visible(detail)}`;
+}
+
+/** The same in full: when, by which version, and what each part of its conditions came to. */
+export function explanationLines(out: Output, decisions: readonly DecisionView[]): string[] {
+  return decisions.flatMap((decision) => {
+    const { version, at, parts = [], source } = decision;
+    const by = [version === undefined ? undefined : `version ${visible(version)}`, at === undefined ? undefined : `at ${out.time(at)}`];
+    const where = [...by, source === "recorded" ? undefined : sourceWords[source]].filter((text) => text !== undefined).join(", ");
+    const width = Math.max(0, ...parts.map((part) => displayWidth(visible(part.source))));
+    return [
+      decisionLine(out, decision),
+      `  ${out.paint("dim", where)}`,
+      ...parts.map((part) => `  ${pad(visible(part.source), width)}  ${partValue(out, part)}`),
+    ];
+  });
+}
+
+function partValue(out: Output, { value, error }: { value?: string; error?: string }): string {
+  if (error !== undefined) return out.paint("red", visible(error));
+  return out.paint(value === "true" ? "green" : "yellow", visible(value ?? ""));
 }

@@ -97,7 +97,7 @@ export class FakeCommit {
     if (this.failing !== undefined) throw this.failing;
     for (const { type, data } of writes.events ?? []) assert.equal(dataProblem(type, data), undefined, type);
     this.writes.push(writes);
-    return { taken: [], events: [] };
+    return { taken: [], events: [], decisionsDropped: 0 };
   };
 
   eventTypes(): string[] {

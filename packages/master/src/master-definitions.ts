@@ -8,7 +8,7 @@ import { loadBeacons, type LoadedBeacon } from "@needfire/shared/beacon";
 import type { MasterConfig } from "@needfire/shared/config";
 import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import { loadReactors, type Reactor } from "@needfire/shared/reactor";
+import { type LoadedReactors, loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { Definitions, type Reloaded } from "./definitions.ts";
@@ -29,6 +29,10 @@ export interface MasterDefinitions {
   paths(): string[];
   index(): ReactorIndex;
   route: RouteOf;
+  /** The files of reactors that are in force. */
+  sources(): { file: string; text: string }[];
+  /** Reactors of a text that is not in force, or what is wrong with it. */
+  compile(file: string, text: string): LoadedReactors;
   /** What the engine is to load: checked, and with what it was made of. */
   ruleFiles(): { reactors: RuleFile[]; router: RuleFile | undefined };
   reload(): { reloaded: ReloadedKind[]; problems: Problem[] };
@@ -85,6 +89,8 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
     paths: () => [...paths, ...reactors.inputs()],
     index: () => index,
     route: (event, agent) => (routers.all()[0] ?? plainRoute)(event, agent),
+    sources: () => reactors.sources(),
+    compile: (file, text) => loadReactors(file, text, { ...readingSources(file).sources, mark: (name) => secrets.mark(name) }),
     ruleFiles: () => ({
       reactors: reactors.sources().map((source) => ({ ...source, taken: taken.get(source.file)! })),
       router: routers.sources()[0],

@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { monotonicClock, systemClock } from "@needfire/shared/clock";
 import type { MasterConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
-import { errorText } from "@needfire/shared/errors";
+import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
@@ -32,6 +32,7 @@ import { loadNonce, Secrets } from "./secrets.ts";
 import { Sessions } from "./sessions.ts";
 import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
+import { checkRollback, replaceFile, type Rollback, versionsInForce } from "./versions.ts";
 import type { History } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
 
@@ -209,7 +210,26 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
     watcher?.also(definitions.paths());
+    background(keepVersions());
     return problems;
+  };
+  const keepVersions = async () => {
+    const before = (await history.versionsAt(clock.now())) ?? [];
+    const versions = versionsInForce(definitions.sources(), definitions.index().reactors, before);
+    await engine.commit({ versions });
+  };
+  const rollBack = async ({ reactor, file, from, to }: Rollback, by: string) => {
+    checkRollback({ file, loaded: definitions.compile(file, to.text), reactors: definitions.index().reactors });
+    // So that the way back can be gone back, too.
+    await keepVersions();
+    replaceFile(file, { expected: from.text, text: to.text });
+    const problems = (await reload()).filter((problem) => problem.file === file);
+    await keepVersions();
+    const [versionBefore, versionAfter] = [from, to].map(({ version, digest }) => version ?? digest.slice(0, 12));
+    const data = { reactor, file, from: versionBefore, to: versionAfter, by };
+    tell({ type: "reactor.rolled_back", severity: "normal", subject: reactor, data });
+    if (problems[0] !== undefined)
+      throw new NeedfireError("CONFLICT", `the file was written, and is not in force: ${problemText(problems[0])}`);
   };
   let watcher: ReturnType<typeof watchDefinitions> | undefined;
   await reload();
@@ -290,6 +310,13 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       return task;
     },
     emit: (event) => engine.emit(event),
+    engine,
+    rollBack,
+    sources: definitions.sources,
+    compile: (file, text) => {
+      const loaded = definitions.compile(file, text);
+      return loaded.ok ? loaded.reactors : undefined;
+    },
     feed,
     clock,
     reactors: () => definitions.index(),

@@ -5,7 +5,7 @@
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { actions } from "./action.ts";
 import { severities } from "./event.ts";
-import { reasons } from "./rules/types.ts";
+import { modes, reasons } from "./rules/types.ts";
 
 const string = { type: "string" } as const;
 const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
@@ -201,18 +201,99 @@ export const reactorView = object(
     line: integer,
     on: { type: "array", items: string },
     when: string,
+    mode: { enum: modes },
     priority: { enum: severities },
+    owner: string,
+    runbook: string,
     actions: { type: "array", items: string },
-    firings: integer,
+    firings: { ...integer, description: "what it fired, in mode shadow what it would have" },
+    throttled: { ...integer, description: "what its flow left out" },
+    unrecorded: { ...integer, description: "decisions that were not recorded: too many at once" },
     last_firing: time,
+    decision_ms: { type: "number", description: "how long it takes to decide on an event, on average; one event in 64 is timed" },
   },
-  ["name", "description", "version", "file", "line", "on", "priority", "actions", "firings"],
+  ["name", "description", "version", "file", "line", "on", "mode", "priority", "actions", "firings", "throttled", "unrecorded"],
 );
 export type ReactorView = FromSchema<typeof reactorView>;
 export const reactorsView = object({ reactors: { type: "array", items: reactorView }, problems: { type: "array", items: problemView } }, [
   "reactors",
   "problems",
 ]);
+
+/** `version`: the reactor's own; none: the file had no such reactor. `file_version`: SHA-256 of the file's text. */
+export const reactorVersionView = object(
+  { version: string, file: string, file_version: string, since: time, in_force: { type: "boolean" } },
+  ["file", "file_version", "since", "in_force"],
+);
+export type ReactorVersionView = FromSchema<typeof reactorVersionView>;
+export const reactorVersionsView = object({ reactor: string, versions: { type: "array", items: reactorVersionView } }, [
+  "reactor",
+  "versions",
+]);
+export type ReactorVersionsView = FromSchema<typeof reactorVersionsView>;
+
+const someVersion = {
+  type: "string",
+  minLength: 4,
+  maxLength: 64,
+  description: "a version of the reactor or of its file, or the beginning of one",
+} as const;
+export const reactorQuery = object({ version: someVersion }, []);
+/** `reactor`: as it is in force; none: it is not. `text`: of the whole file, in the version that was asked for. */
+export const reactorShowView = object({ reactor: reactorView, version: reactorVersionView, text: string }, ["version", "text"]);
+export type ReactorShowView = FromSchema<typeof reactorShowView>;
+
+/** `from`: the version of the file that must be in force for it. `dry_run`: only tell what would be put back. */
+export const rollbackRequest = object(
+  {
+    to: someVersion,
+    from: { type: "string", maxLength: 64 },
+    by: { type: "string", maxLength: 100, default: "api" },
+    dry_run: { type: "boolean", default: false },
+  },
+  [],
+);
+export const rollbackView = object(
+  {
+    reactor: string,
+    file: string,
+    from: reactorVersionView,
+    to: reactorVersionView,
+    text_before: string,
+    text_after: string,
+    done: { type: "boolean" },
+  },
+  ["reactor", "file", "from", "to", "text_before", "text_after", "done"],
+);
+export type RollbackView = FromSchema<typeof rollbackView>;
+
+/** `reactor`, `agent`: globs; one at least. `by`: who silences, as the caller says. */
+export const silenceRequest = object(
+  {
+    reactor: { type: "string", minLength: 1, maxLength: 200 },
+    agent: { type: "string", minLength: 1, maxLength: 200 },
+    for_ms: { type: "integer", minimum: 1_000, maximum: 31_622_400_000 },
+    why: { type: "string", minLength: 1, maxLength: 1_000 },
+    by: { type: "string", maxLength: 100, default: "api" },
+  },
+  ["for_ms", "why"],
+);
+export const silenceEndRequest = object({ by: { type: "string", maxLength: 100, default: "api" } }, []);
+export const silenceView = object(
+  {
+    id: string,
+    reactor: { type: "string", description: "a glob; none: all" },
+    agent: { type: "string", description: "a glob; none: all" },
+    since: time,
+    until: time,
+    why: string,
+    by: string,
+    held: { ...integer, description: "firings that it has held back" },
+  },
+  ["id", "since", "until", "why", "by", "held"],
+);
+export type SilenceView = FromSchema<typeof silenceView>;
+export const silencesView = object({ silences: { type: "array", items: silenceView } }, ["silences"]);
 
 export const executionStates = [
   "queued",
@@ -303,16 +384,30 @@ export const chainLink = object(
 );
 export type ChainLink = FromSchema<typeof chainLink>;
 
-/** What a reactor of the event's type makes of it (P5), as the reactors and the agent's facts are now. */
+export const decisionSources = ["recorded", "judged-again", "judged-by-now"] as const;
+
+/** What a reactor made of an event (P5). */
 export const decisionView = object(
   {
     reactor: string,
-    decision: { enum: ["fire", ...reasons] },
+    decision: { enum: [...reasons, "not-asked"], description: "the reason; not-asked: the event did not concern it" },
     detail: string,
-    /** The task that this reactor made of the event when it came. */
-    task: string,
+    version: { type: "string", description: "of the reactor that decided" },
+    at: time,
+    until: { ...time, description: "when the reason ends" },
+    task: { type: "string", description: "that the event made, or went into" },
+    source: {
+      enum: decisionSources,
+      description:
+        "recorded: when the event came. judged-again: by the reactors of then, with the agent's facts of now, as if nothing had come before. judged-by-now: the same by the reactors of now, since those of then are not known",
+    },
+    parts: {
+      type: "array",
+      description: "what the conditions came to, part by part",
+      items: object({ source: string, value: { type: "string", description: "as JSON" }, error: string }, ["source"]),
+    },
   },
-  ["reactor", "decision", "detail"],
+  ["reactor", "decision", "detail", "source"],
 );
 export type DecisionView = FromSchema<typeof decisionView>;
 
@@ -326,6 +421,10 @@ export const chainView = object(
   ["event", "chain", "cut", "decisions"],
 );
 export type ChainView = FromSchema<typeof chainView>;
+
+export const explainQuery = object({ reactor: { type: "string", maxLength: 200, description: "only this one" } }, []);
+export const explainView = object({ event: eventView, decisions: { type: "array", items: decisionView } }, ["event", "decisions"]);
+export type ExplainView = FromSchema<typeof explainView>;
 
 export const reloadView = object({ problems: { type: "array", items: problemView } }, ["problems"]);
 export type ReloadView = FromSchema<typeof reloadView>;

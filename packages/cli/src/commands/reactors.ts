@@ -1,30 +1,41 @@
-/** `needfire reactors`: the rules in force, and a check of rules before they are. */
+/** `needfire reactors`: the rules in force, why they did what they did, and a check of rules before they are. */
 import type { Command } from "commander";
+import { formatDuration } from "@needfire/shared/duration";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { CheckedReactors } from "../check.ts";
-import { type Column, type Output, styled } from "../output.ts";
+import { type Column, type Output } from "../output.ts";
 import { codeFrame, problemLine, problemLines, warningLine } from "../problems.ts";
+import { explanationLines } from "../render.ts";
 import { examples, exit, type Session } from "../session.ts";
+import { registerVersions } from "./reactor-versions.ts";
 
 const columns: Column[] = [
-  { title: "REACTOR" },
-  { title: "PRIORITY" },
-  { title: "ON", shrinkTo: 10 },
-  { title: "DOES", shrinkTo: 12 },
+  { title: "REACTOR", shrinkTo: 16 },
+  { title: "MODE" },
+  { title: "VERSION" },
   { title: "FIRED", align: "right" },
   { title: "LAST" },
-  { title: "FILE", shrinkTo: 12 },
+  { title: "THROTTLED", align: "right" },
+  { title: "DECIDES IN", align: "right" },
+  { title: "ON", shrinkTo: 8 },
 ];
 
 export function register(reactors: Command, session: Session): void {
   reactors.addHelpText(
     "after",
-    examples(["needfire reactors list", "the rules in force"], ["needfire reactors check ./reactors", "before they are"]),
+    examples(
+      ["needfire reactors list", "the rules in force"],
+      ["needfire reactors explain web1:mi4k2x:42", "why they did not fire"],
+      ["needfire reactors check ./reactors", "before they are in force"],
+      ["needfire reactors rollback restore", "to what it was"],
+    ),
   );
   reactors
     .command("list")
     .summary("list the reactors in force")
-    .description("List the reactors in force. What is wrong with the master's reactor files is told on stderr.")
+    .description(
+      "List the reactors in force: what they fired and left out, and how long they take to decide. What is wrong with the master's reactor files is told on stderr.",
+    )
     .addHelpText(
       "after",
       examples(
@@ -33,6 +44,24 @@ export function register(reactors: Command, session: Session): void {
       ),
     )
     .action(session.run(() => list(session)));
+  reactors
+    .command("explain")
+    .summary("tell why reactors did or did not fire on an event")
+    .description(
+      "Tell each reactor's decision on an event and its reason. What was decided then is recorded; only conditions that were false are judged again, with the values that they see.",
+    )
+    .argument("<event>", "the event's id, as `needfire events list` prints it")
+    .argument("[reactor]", "only this one, also when the event did not concern it")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire reactors explain web1:mi4k2x:42", "every reactor that hears such events"],
+        ["needfire reactors explain web1:mi4k2x:42 restore", "one"],
+        ["needfire reactors explain web1:mi4k2x:42 --json | jq -r '[.reactor, .decision] | @tsv'", "a decision a line"],
+      ),
+    )
+    .action(session.run((event: string, reactor: string | undefined) => explain(session, event, reactor)));
+  registerVersions(reactors, session);
   reactors
     .command("check")
     .summary("check reactor files, without a master")
@@ -57,18 +86,36 @@ async function list({ out, master }: Session): Promise<void> {
   const { reactors, problems } = await master.reactors();
   out.list(reactors, {
     columns,
-    row: ({ name, priority, on, actions, firings, last_firing, file, line }) => [
+    row: ({ name, mode, version, firings, last_firing, throttled, decision_ms, on }) => [
       name,
-      styled(priority),
-      on.join(" "),
-      actions.join(" "),
+      { text: mode, style: mode === "live" ? undefined : "yellow" },
+      version,
       String(firings),
       out.time(last_firing),
-      `${file}:${line}`,
+      String(throttled),
+      decision_ms === undefined ? "-" : formatDuration(decision_ms),
+      on.join(" "),
     ],
     empty: "No reactor is in force.",
   });
   for (const line of problemLines(out, problems)) out.notice(line);
+}
+
+async function explain({ out, master }: Session, id: string, reactor: string | undefined): Promise<void> {
+  const { event, decisions } = await master.explain(id, reactor);
+  if (out.json) {
+    for (const decision of decisions) out.record(decision);
+    return;
+  }
+  out.title(`${event.type}  ${event.subject ?? ""}`.trimEnd());
+  out.fields([
+    ["id", event.id],
+    ["received", out.timeInFull(event.received)],
+    ["agent", event.agent],
+  ]);
+  if (decisions.length === 0) return out.notice("No reactor hears such events.");
+  out.line();
+  for (const line of explanationLines(out, decisions)) out.line(line);
 }
 
 async function check({ out }: Session, paths: string[], { strict = false }: { strict?: boolean }): Promise<number> {

@@ -1,5 +1,4 @@
 /** `needfire tasks`: what was done about what happened, and how it ended. */
-import { userInfo } from "node:os";
 import { type Command, Option } from "commander";
 import { type ExecutionView, taskStates, type TaskView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
@@ -9,6 +8,7 @@ import { type Column, msBetween, type Output, styled, styleOf } from "../output.
 import { valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 import { visible } from "../text.ts";
+import { userName } from "../user.ts";
 
 const columns: Column[] = [
   { title: "CREATED" },
@@ -79,15 +79,6 @@ async function cancel({ out, master }: Session, id: string, why: string | undefi
   const open = task.executions.filter(({ ended }) => ended === undefined);
   out.line(`${visible(task.id)} is cancelled.`);
   for (const { agent, action } of open) out.notice(`${visible(agent)} has yet to say what became of ${visible(action)}.`);
-}
-
-/** For the record; who may cancel is decided by who may open the socket. */
-function userName(): string {
-  try {
-    return process.env["SUDO_USER"] ?? userInfo().username;
-  } catch {
-    return String(process.getuid?.() ?? "cli"); // a user without a name
-  }
 }
 
 async function list({ out, master }: Session, filter: TasksFilter): Promise<void> {

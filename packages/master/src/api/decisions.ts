@@ -1,35 +1,166 @@
 /**
- * Why each reactor did or did not fire on an event (P5): judged again by the same engine, with the reactors and facts of now and as if
- * nothing had happened before, beside the tasks that were made of it then.
+ * Why each reactor did or did not fire on an event (P5). What was decided then is in the record, but for conditions that were false: these are
+ * asked again, of the reactors that were in force when the event came, as far as that is known, and of the agent's facts as they are now.
  */
 import type { DecisionView } from "@needfire/shared/api";
+import type { Expression } from "@needfire/shared/cel";
+import { explain } from "@needfire/shared/cel-explain";
+import { isoTime } from "@needfire/shared/clock";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import type { RouteOf } from "@needfire/shared/router";
-import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { Hearing, refusal, type RuleScope, valuesOf } from "@needfire/shared/rules/hearing";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import type { Decision } from "@needfire/shared/rules/types";
+import type { Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { originOf } from "../origin.ts";
+import type { DecisionRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
+import type { InForce } from "../versions.ts";
 import type { History } from "../worker-history.ts";
 
-export async function decisionsOn(
-  event: Event,
-  {
-    history,
-    reactors,
-    agentView,
-    route,
-  }: { history: Remote<History>; reactors: ReactorIndex; agentView(id: string): AgentView; route: RouteOf },
-): Promise<DecisionView[]> {
-  const origin = await originOf(event, (id) => history.readTask(id));
-  const made = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task.id]));
-  const rules = new Rules(reactors, { agentView, route, silence: () => undefined });
-  return rules.hear({ event, ...origin }).decisions.map((decision) => viewOf(decision, made.get(decision.reactor.name)));
+export interface Explaining {
+  history: Pick<Remote<History>, "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "taskWith" | "taskOfKey">;
+  /** Those in force, and their files. */
+  reactors: ReactorIndex;
+  sources: readonly InForce[];
+  /** Undefined: the text is no good any more, for want of a file that it takes something from, say. */
+  compile(file: string, text: string): readonly Reactor[] | undefined;
+  agentView(id: string): AgentView;
+  route: RouteOf;
 }
 
-function viewOf({ reactor: { name, description }, reason, detail, firing }: Decision, task: string | undefined): DecisionView {
-  if (firing === undefined && task === undefined) return { reactor: name, decision: reason, detail };
-  const made = task === undefined ? {} : { task };
-  return { reactor: name, decision: "fire", detail: firing?.plan.ok === false ? firing.plan.reason : description, ...made };
+/** Reasons for which an event may be in a task that another one triggered. */
+const gathered = new Set<Reason>(["waiting", "pending", "collecting", "debounced", "merged", "delayed"]);
+/** Turns are judged a little before their tasks are made, by clocks that tremble. */
+const clockTremblesMs = 1_000;
+
+/** `only`: of one reactor. Throws `NOT_FOUND` when there is none of the name. */
+export async function decisionsOn(event: Event, explaining: Explaining, only?: string): Promise<DecisionView[]> {
+  const { history } = explaining;
+  const { reactors, known } = await reactorsThen(event.received, explaining);
+  const seen: Seen = { event, ...(await originOf(event, (id) => history.readTask(id))) };
+  const asking: Asking = { seen, explaining, then: known };
+  const records = (await history.decisionsOn(event.id)).filter(({ reactor }) => only === undefined || reactor === only);
+  const recorded = await Promise.all(records.map((record) => recordView(record, reactors, asking)));
+  const told = new Set(records.map(({ reactor }) => reactor));
+  const index = new ReactorIndex(reactors);
+  const others = index.forType(event.type).filter(({ name }) => !told.has(name) && (only === undefined || name === only));
+  const tasks = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task]));
+  const again = others.map((reactor) => judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
+  if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, reactors, asking)];
+  return [...recorded, ...again];
+}
+
+interface Asking {
+  seen: Seen;
+  explaining: Explaining;
+  /** The reactors are those of when the event came. */
+  then: boolean;
+}
+
+/** The reactors in force at a time; those of now when that is not known. A file that is as it was is not compiled again. */
+async function reactorsThen(
+  time: number,
+  { history, reactors, sources, compile }: Explaining,
+): Promise<{ reactors: readonly Reactor[]; known: boolean }> {
+  const versions = await history.versionsAt(time);
+  if (versions === undefined) return { reactors: reactors.reactors, known: false };
+  const now = new Map(sources.map(({ file, text }) => [file, text]));
+  const found: Reactor[] = [];
+  for (const { file, text, reactors: had } of versions) {
+    if (Object.keys(had).length === 0) continue;
+    const ofFile = reactors.reactors.filter((reactor) => reactor.file === file);
+    found.push(...(now.get(file) === text ? ofFile : (compile(file, text) ?? ofFile)));
+  }
+  return { reactors: found, known: true };
+}
+
+async function recordView(
+  { reactor, version, at, reason, detail, until, task, event }: DecisionRecord,
+  reactors: readonly Reactor[],
+  asking: Asking,
+): Promise<DecisionView> {
+  const joined =
+    task ?? (await taskJoined(reason, { reactor: reactors.find(({ name }) => name === reactor), name: reactor, event }, asking));
+  return {
+    reactor,
+    decision: reason,
+    detail,
+    version,
+    at: isoTime(at),
+    ...(until === undefined ? {} : { until: isoTime(until) }),
+    ...(joined === undefined ? {} : { task: joined }),
+    source: "recorded",
+  };
+}
+
+/** The task in which an event ended up that did not trigger it. */
+async function taskJoined(
+  reason: Reason,
+  { reactor, name, event }: { reactor: Reactor | undefined; name: string; event: string },
+  { seen, explaining: { history, ...rest } }: Asking,
+): Promise<string | undefined> {
+  if (gathered.has(reason)) return history.taskWith(name, event, seen.event.received - clockTremblesMs);
+  if (reason !== "joined" || reactor?.correlation === undefined) return undefined;
+  const key = valuesOf(reactor.correlation.by, new Hearing(worldOf(rest), seen).scope({ reactor, readsRoute: true }));
+  return key.ok ? history.taskOfKey(name, key.values, seen.event.received + clockTremblesMs) : undefined;
+}
+
+function worldOf({ agentView, route }: Pick<Explaining, "agentView" | "route">): World {
+  return { agentView, route, silence: () => undefined };
+}
+
+/** As if nothing had come before. */
+function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaining, then }: Asking): DecisionView {
+  const world = worldOf(explaining);
+  const source = then ? "judged-again" : "judged-by-now";
+  const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
+  const [decision] = new Rules(new ReactorIndex([reactor]), world).hear(seen).decisions;
+  if (decision === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
+  const { reason, detail, firing } = decision;
+  if (!reason.startsWith("when-")) {
+    const text = firing?.plan.ok === false ? firing.plan.reason : detail;
+    return { ...base, decision: reason, detail: text };
+  }
+  const { blames, parts } = whyNot(reactor, new Hearing(world, seen).scope({ reactor, readsRoute: true }));
+  return { ...base, decision: reason, detail: blames.length === 0 ? detail : blames.join("; "), parts };
+}
+
+/** The parts of its conditions that were not true, with the values that they saw. */
+function whyNot(reactor: Reactor, scope: RuleScope): { blames: string[]; parts: NonNullable<DecisionView["parts"]> } {
+  const own = refusal(reactor.when, scope) === undefined ? undefined : reactor.when;
+  const entries = reactor.entries.filter(({ matchesType, when }) => matchesType(scope.event.type) && refusal(when, scope) !== undefined);
+  const conditions: { name: string; condition: Expression | undefined }[] =
+    own === undefined
+      ? entries.map(({ when, as, role }) => ({ name: as ?? nameOf(role), condition: when }))
+      : [{ name: "", condition: own }];
+  const blames: string[] = [];
+  const parts: NonNullable<DecisionView["parts"]> = [];
+  for (const { name, condition } of conditions) {
+    if (condition === undefined) continue;
+    const explained = explain(condition, scope);
+    blames.push(name === "" ? explained.blame : `${name}: ${explained.blame}`);
+    for (const part of explained.parts)
+      parts.push("error" in part ? part : { source: part.source, value: JSON.stringify(part.value) ?? "nothing" });
+  }
+  return { blames, parts };
+}
+
+function nameOf(role: Reactor["entries"][number]["role"]): string {
+  if (role.kind === "step") return `step${role.step + 1}`;
+  return role.kind === "event" ? "" : role.kind;
+}
+
+/** Why a reactor had nothing to do with an event at all. */
+function notAsked(name: string, reactors: readonly Reactor[], { seen: { event }, explaining, then }: Asking): DecisionView {
+  const now = explaining.reactors.reactors.find((reactor) => reactor.name === name);
+  const reactor = reactors.find((each) => each.name === name) ?? now;
+  if (reactor === undefined) throw new NeedfireError("NOT_FOUND", `there is no reactor "${name}" (needfire reactors list)`);
+  const source = then ? "judged-again" : "judged-by-now";
+  const base = { reactor: name, version: reactor.version, decision: "not-asked", source } as const;
+  if (!reactors.includes(reactor)) return { ...base, detail: "it was not in force when the event came" };
+  if (reactor.mode === "off") return { ...base, detail: "it is off" };
+  return { ...base, detail: `it hears ${reactor.on.join(", ")}, and the event is a ${event.type}` };
 }

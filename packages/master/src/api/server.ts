@@ -5,19 +5,15 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, relative } from "node:path";
-import type { JsonSchemaToTsProvider } from "@fastify/type-provider-json-schema-to-ts";
-import fastify, { type FastifyError } from "fastify";
 import * as schemas from "@needfire/shared/api";
 import type { KeyState } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { parseWhen } from "@needfire/shared/duration";
-import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/errors";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { RouteOf } from "@needfire/shared/router";
-import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import { hideMarks } from "@needfire/shared/secret";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
@@ -30,11 +26,14 @@ import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
-import { decisionsOn } from "./decisions.ts";
+import { decisionsOn, type Explaining } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
-import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
+import { bareServer, idParams } from "./http.ts";
+import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
+import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
+import { agentApiView, eventView, keyView, taskView } from "./views.ts";
 
-export interface ApiOptions {
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
   socket: string;
   version: string;
   started: number;
@@ -52,24 +51,14 @@ export interface ApiOptions {
   emit(event: MasterEventDraft): Promise<string>;
   feed: Feed;
   clock: { now(): number };
-  reactors(): ReactorIndex;
+  compile: Explaining["compile"];
   route: RouteOf;
   counts(): { beacons: number; files: number };
-  problems(): Problem[];
   reload(): Promise<Problem[]>;
 }
 
 /** Events of the past that a watcher gets at most, before those that come. */
 const pastEventsMax = 10_000;
-
-/** HTTP's word for each of our errors. */
-const statusOf: Partial<Record<ErrorCode, number>> = {
-  NOT_FOUND: 404,
-  CONFLICT: 409,
-  BAD_REQUEST: 400,
-  EXPRESSION_INVALID: 400,
-  DISK_FULL: 507,
-};
 
 /** Longer socket paths do not fit the kernel's address. */
 const socketPathBytesMax = 107;
@@ -102,19 +91,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
-
-  // Whatever is shown, where a secret stood nobody sees even its mark.
-  server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
-
-  server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
-    const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;
-    const status = code === undefined ? ("statusCode" in error ? (error.statusCode ?? 500) : 500) : (statusOf[code] ?? 500);
-    void reply.status(status).send({ error: { code: code ?? "INTERNAL", message: errorText(error) } });
-  });
-  server.setNotFoundHandler((request, reply) => {
-    void reply.status(404).send({ error: { code: "NOT_FOUND", message: `there is no ${request.method} ${request.url}` } });
-  });
+  const server = bareServer();
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
@@ -180,7 +157,6 @@ function buildServer(options: ApiOptions) {
       .filter(({ state }) => state === "accepted")
       .map(showAgent),
   }));
-  const idParams = { type: "object", properties: { id: { type: "string", maxLength: 200 } }, required: ["id"] } as const;
   server.get("/v1/agents/:id", { schema: { params: idParams, response: { 200: schemas.agentView } } }, async (request) => {
     const key = keys.acceptedFor(request.params.id);
     if (key === undefined) throw new NeedfireError("NOT_FOUND", `there is no agent "${request.params.id}" (needfire agents list)`);
@@ -209,29 +185,35 @@ function buildServer(options: ApiOptions) {
       return { by, total, counts: counts.slice(0, limit) };
     },
   );
-  server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
-    const event = await history.get(request.params.id);
-    if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
-    const decisions = await decisionsOn(event, {
-      history,
-      reactors: options.reactors(),
-      agentView: (id) => agents.view(id),
-      route: options.route,
-    });
-    return { event: eventView(event), ...(await causalChain(history, event)), decisions };
+  const eventOf = async (id: string) => {
+    const event = await history.get(id);
+    if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${id}" (needfire events list)`);
+    return event;
+  };
+  const explaining = (): Explaining => ({
+    history,
+    reactors: options.reactors(),
+    sources: options.sources(),
+    compile: options.compile,
+    agentView: (id) => agents.view(id),
+    route: options.route,
+  });
+  server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async ({ params }) => {
+    const event = await eventOf(params.id);
+    return { event: eventView(event), ...(await causalChain(history, event)), decisions: await decisionsOn(event, explaining()) };
+  });
+  const explainRoute = { params: idParams, querystring: schemas.explainQuery, response: { 200: schemas.explainView } };
+  server.get("/v1/events/:id/decisions", { schema: explainRoute }, async ({ params, query }) => {
+    const event = await eventOf(params.id);
+    return { event: eventView(event), decisions: await decisionsOn(event, explaining(), query.reactor) };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
     const { type, subject, severity } = body;
     return { id: await options.emit({ type, subject, severity, data: body.data as Record<string, unknown> }) };
   });
 
-  server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
-    const fired = new Map((await history.firings()).map((row) => [row.reactor, row]));
-    return {
-      reactors: options.reactors().reactors.map((reactor) => reactorView(reactor, fired.get(reactor.name))),
-      problems: options.problems(),
-    };
-  });
+  reactorRoutes(server, options);
+  silenceRoutes(server, options);
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);

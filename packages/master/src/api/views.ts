@@ -7,7 +7,7 @@ import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
 import type { Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
-import type { AgentPresence, ExecutionRecord, KeyRecord } from "../store/store.ts";
+import type { AgentPresence, ExecutionRecord, KeyRecord, ReactorCounts } from "../store/store.ts";
 
 export function eventView(event: Event): EventView {
   return { ...event, time: isoTime(event.time), received: isoTime(event.received), data: event.data as Record<string, unknown> };
@@ -38,8 +38,8 @@ export function agentApiView(agent: {
   };
 }
 
-export function reactorView(reactor: Reactor, fired: { firings: number; last: number } | undefined): ReactorView {
-  const { name, description, version, file, line, on, when, priority, steps } = reactor;
+export function reactorView(reactor: Reactor, counts: ReactorCounts | undefined): ReactorView {
+  const { name, description, version, file, line, on, when, mode, priority, owner, runbook, steps } = reactor;
   return {
     name,
     description,
@@ -48,10 +48,16 @@ export function reactorView(reactor: Reactor, fired: { firings: number; last: nu
     line,
     on: [...on],
     ...(when === undefined ? {} : { when: when.source }),
+    mode,
     priority,
+    ...(owner === undefined ? {} : { owner }),
+    ...(runbook === undefined ? {} : { runbook }),
     actions: steps.map(({ action }) => action),
-    firings: fired?.firings ?? 0,
-    ...(fired === undefined ? {} : { last_firing: isoTime(fired.last) }),
+    firings: counts?.firings ?? 0,
+    throttled: counts?.throttled ?? 0,
+    unrecorded: counts?.unrecorded ?? 0,
+    ...(counts?.last === undefined ? {} : { last_firing: isoTime(counts.last) }),
+    ...(counts === undefined || counts.sampled === 0 ? {} : { decision_ms: counts.sampledMs / counts.sampled }),
   };
 }
 

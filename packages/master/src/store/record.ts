@@ -166,6 +166,17 @@ export class RecordReader {
     return this.#connection.prepare(sql).all(time).map(versionOf);
   }
 
+  /** The last task that a reactor made for a key. */
+  taskOfKey(reactor: string, key: readonly unknown[], until: number): string | undefined {
+    const wanted = JSON.stringify(key);
+    const sql = "SELECT id, body FROM task WHERE reactor = ? AND created <= ? ORDER BY created DESC LIMIT ?";
+    for (const row of this.#connection.prepare(sql).iterate(reactor, until, tasksLookedAtMax)) {
+      const task = JSON.parse(String(row["body"])) as Task;
+      if (task.branch === "do" && JSON.stringify(task.key) === wanted) return task.id;
+    }
+    return undefined;
+  }
+
   /** The task of a reactor into which an event went that was not the one that triggered it. */
   taskWith(reactor: string, event: string, from: number): string | undefined {
     const sql = "SELECT id, body FROM task WHERE reactor = ? AND created >= ? ORDER BY created LIMIT ?";

@@ -340,6 +340,10 @@ export class SqliteStoreReader {
     return this.#record.versionsAt(time);
   }
 
+  taskOfKey(reactor: string, key: readonly unknown[], until: number): string | undefined {
+    return this.#record.taskOfKey(reactor, key, until);
+  }
+
   taskWith(reactor: string, event: string, from: number): string | undefined {
     return this.#record.taskWith(reactor, event, from);
   }

@@ -9,7 +9,8 @@ import type { AgentView } from "../target.ts";
 import type { Template } from "../value.ts";
 
 /** `live`; `plan`: tasks are made and shown, nothing is sent; `shadow`: decisions are recorded only; `off`. */
-export type Mode = "live" | "plan" | "shadow" | "off";
+export const modes = ["live", "plan", "shadow", "off"] as const;
+export type Mode = (typeof modes)[number];
 
 export interface ReactorStep {
   action: ActionName;

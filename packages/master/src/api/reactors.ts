@@ -1,0 +1,76 @@
+/**
+ * The API's routes about reactors: those in force with what they did, their versions, and the way back to one.
+ */
+import * as schemas from "@needfire/shared/api";
+import type { ReactorVersionView } from "@needfire/shared/api";
+import { isoTime } from "@needfire/shared/clock";
+import { NeedfireError } from "@needfire/shared/errors";
+import type { Problem } from "@needfire/shared/yaml-file";
+import type { Remote } from "../thread.ts";
+import { type InForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf } from "../versions.ts";
+import type { History } from "../worker-history.ts";
+import { nameParams, type Server } from "./http.ts";
+import { reactorView } from "./views.ts";
+import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+
+export interface ReactorRoutes {
+  history: Pick<Remote<History>, "reactorCounts" | "versionsOf">;
+  reactors(): ReactorIndex;
+  /** The files of reactors that are in force. */
+  sources(): InForce[];
+  problems(): Problem[];
+  /** Resolves when the earlier text is in force. Throws `CONFLICT`, `DISK_FULL`. */
+  rollBack(rollback: Rollback, by: string): Promise<void>;
+}
+
+export function reactorRoutes(server: Server, { history, reactors, sources, problems, rollBack }: ReactorRoutes): void {
+  const versions = async (name: string) => versionsOf(name, await history.versionsOf(name), sources());
+  const inForce = async (name: string) => {
+    const reactor = reactors().reactors.find((each) => each.name === name);
+    const counts = reactor && (await history.reactorCounts()).find((each) => each.reactor === name);
+    return reactor && reactorView(reactor, counts);
+  };
+
+  server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
+    const counts = new Map((await history.reactorCounts()).map((each) => [each.reactor, each]));
+    return { reactors: reactors().reactors.map((reactor) => reactorView(reactor, counts.get(reactor.name))), problems: problems() };
+  });
+
+  const show = { params: nameParams, querystring: schemas.reactorQuery, response: { 200: schemas.reactorShowView } };
+  server.get("/v1/reactors/:name", { schema: show }, async ({ params: { name }, query: { version } }) => {
+    const kept = await versions(name);
+    const wanted = version === undefined ? (kept.find((each) => each.inForce) ?? kept[0]) : versionNamed(version, kept, name);
+    if (wanted === undefined) throw new NeedfireError("NOT_FOUND", `there is no reactor "${name}" (needfire reactors list)`);
+    const reactor = await inForce(name);
+    return { ...(reactor === undefined ? {} : { reactor }), version: versionView(wanted), text: wanted.text };
+  });
+
+  const list = { params: nameParams, response: { 200: schemas.reactorVersionsView } };
+  server.get("/v1/reactors/:name/versions", { schema: list }, async ({ params: { name } }) => {
+    const kept = await versions(name);
+    if (kept.length === 0) throw new NeedfireError("NOT_FOUND", `there is no reactor "${name}" (needfire reactors list)`);
+    return { reactor: name, versions: kept.map(versionView) };
+  });
+
+  const back = { params: nameParams, body: schemas.rollbackRequest, response: { 200: schemas.rollbackView } };
+  server.post("/v1/reactors/:name/rollback", { schema: back }, async ({ params: { name }, body }) => {
+    const { to, from, by, dry_run: dryRun } = body;
+    const rollback = planRollback(name, to, await versions(name));
+    if (from !== undefined && rollback.from.digest !== from)
+      throw new NeedfireError("CONFLICT", `${rollback.file} has changed meanwhile: look at it again`);
+    if (!dryRun) await rollBack(rollback, by);
+    return {
+      reactor: name,
+      file: rollback.file,
+      from: versionView(rollback.from),
+      to: versionView(rollback.to),
+      text_before: rollback.from.text,
+      text_after: rollback.to.text,
+      done: !dryRun,
+    };
+  });
+}
+
+function versionView({ version, file, digest, since, inForce }: ReactorVersion): ReactorVersionView {
+  return { ...(version === undefined ? {} : { version }), file, file_version: digest, since: isoTime(since), in_force: inForce };
+}
