@@ -347,7 +347,12 @@ test("engine time goes on when the clock is set back, and says when people's clo
   const before = stage.rules.time;
   assert.deepEqual(told(stage.tick(7_197)), [], "a little back is nothing");
   assert.equal(stage.rules.time, before);
+  stage.rules.takeDirty();
   assert.deepEqual(told(stage.tick(3_600)), []);
+  assert.deepEqual(
+    stage.rules.takeDirty().map(({ key, body }) => [key, body]),
+    [["t[]", { time: before, skew: 3_600_000 }]],
+  );
   assert.equal(stage.rules.time, before, "an hour back: from here time goes on");
   assert.equal(stage.rules.nextDue(), start + 3_660_000);
   const renewed = stage.hear({ type: "a.x", at: 3_610 });
