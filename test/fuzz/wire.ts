@@ -180,7 +180,7 @@ async function attack(bed: Testbed, attackers: Attacker[], { chance, frames, sig
  * peer that has a thousand to read.
  */
 async function stillHeard({ peer }: Attacker): Promise<boolean> {
-  for (const giveUp = performance.now() + drainedMsMax; performance.now() < giveUp; ) {
+  for (const giveUp = performance.now() + drainedMsMax; performance.now() < giveUp;) {
     await peer.send({ kind: "ping", body: {} }).catch(() => {});
     if ((await peer.expect("pong", askAgainMs)) !== undefined) return true;
   }

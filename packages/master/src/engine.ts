@@ -23,6 +23,7 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
+import { sourcesBeside } from "./reactor-sources.ts";
 import { Database } from "./store/database.ts";
 import { damageEvent } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -198,7 +199,7 @@ export class Engine {
   /** Files that have been checked already. */
   setReactors(files: { file: string; text: string }[]): void {
     const reactors = files.flatMap(({ file, text }) => {
-      const loaded = loadReactors(file, text);
+      const loaded = loadReactors(file, text, sourcesBeside(file));
       return loaded.ok ? loaded.reactors : [];
     });
     this.#reactors = new ReactorIndex(reactors);

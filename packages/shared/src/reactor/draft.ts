@@ -3,7 +3,7 @@
  * compiles CEL through here, so that each expression has its place and knows the same names.
  */
 import { type Access, compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
-import { didYouMean } from "../schema.ts";
+import { didYouMean, shown } from "../schema.ts";
 import { settle, type Template } from "../value.ts";
 import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
 import type { OneOrMore } from "./schema.ts";
@@ -122,7 +122,7 @@ export class Draft {
       return this.#secrets.size > 0 ? "name the variable, as in vars.NAME: there are secrets among them" : undefined;
     }
     this.#varsRead.add(name);
-    if (!this.#vars.has(name)) return `there is no variable "${name}" under vars${nearest(name, [...this.#vars])}`;
+    if (!this.#vars.has(name)) return `there is no variable ${shown(name)} under vars${nearest(name, [...this.#vars])}`;
     if (!this.#secrets.has(name)) return undefined;
     if (!inValue) return `the secret "${name}" may stand in values of do only: a condition would tell what it is`;
     return intact
@@ -132,8 +132,8 @@ export class Draft {
 }
 
 function noMatch(name: string, known: readonly string[]): string {
-  if (known.length === 0) return `there is no event "${name}": no step comes before this`;
-  return `there is no event "${name}" here${nearest(name, known)}`;
+  if (known.length === 0) return `there is no event ${shown(name)}: no step comes before this`;
+  return `there is no event ${shown(name)} here${nearest(name, known)}`;
 }
 
 function nearest(name: string, known: readonly string[]): string {
