@@ -288,8 +288,8 @@ test("of too many keys the one that was not touched for longest goes, which is t
 
 test("a forgotten problem inhibits nobody any more", () => {
   const stage = new Stage(`name: down
-keys_max: 1
-raise: { on: host.down, by: event.agent }
+keys_max: 2
+raise: { on: host.down, by: [event.agent, event.subject] }
 ${emit}
 ---
 name: fix
@@ -297,9 +297,10 @@ on: a.x
 inhibited_by: [{ reactor: down }]
 ${emit}
 `);
-  stage.hear({ type: "host.down", at: 0, agent: "web1" });
+  stage.hear({ type: "host.down", at: 0, agent: "web1", subject: "a" });
+  stage.hear({ type: "host.down", at: 1, agent: "web2", subject: "a" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 1, agent: "web1" })), ["fix inhibited"]);
-  stage.hear({ type: "host.down", at: 2, agent: "web2" });
+  stage.hear({ type: "host.down", at: 2, agent: "web2", subject: "b" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web1" })), ["fix fired"]);
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web2" })), ["fix inhibited"]);
 });
