@@ -24,6 +24,7 @@ import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
+import { sourcesBeside } from "./reactor-sources.ts";
 import { Database } from "./store/database.ts";
 import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -228,7 +229,7 @@ export class Engine {
   /** Files that have been checked already. */
   setReactors(files: { file: string; text: string }[]): void {
     const reactors = files.flatMap(({ file, text }) => {
-      const loaded = loadReactors(file, text);
+      const loaded = loadReactors(file, text, sourcesBeside(file));
       return loaded.ok ? loaded.reactors : [];
     });
     this.#reactors = new ReactorIndex(reactors);

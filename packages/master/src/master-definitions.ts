@@ -12,6 +12,7 @@ import type { MasterEventDraft } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { Definitions, type Reloaded } from "./definitions.ts";
 import { Files } from "./files.ts";
+import { sourcesBeside } from "./reactor-sources.ts";
 
 interface ReloadedKind {
   kind: "reactor" | "beacon";
@@ -35,7 +36,7 @@ export function masterDefinitions(config: MasterConfig, log: Logger): MasterDefi
   const reactors = new Definitions<Reactor>(
     config.reactors,
     (file, text) => {
-      const loaded = loadReactors(file, text);
+      const loaded = loadReactors(file, text, sourcesBeside(file));
       return loaded.ok ? { ok: true, items: loaded.reactors } : loaded;
     },
     ({ name }) => name,
