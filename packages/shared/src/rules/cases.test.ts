@@ -128,6 +128,11 @@ name: down
 on: host.down
 ${emit}
 ---
+name: slow
+on: never.heard
+inhibited_by: [{ reactor: down, for: 1h }]
+${emit}
+---
 name: dead
 raise: { on: host.dead, by: event.agent }
 clear: { on: host.back }
@@ -149,7 +154,7 @@ ${emit}
   assert.equal(about("web3", 4).detail, 'inhibited by dead, which is raised for ["web3"]');
   stage.hear({ type: "host.back", at: 5, agent: "web3" });
   assert.equal(about("web3", 5).reason, "fired");
-  assert.equal(about("web1", 301).reason, "fired", "an inhibition is over at its end");
+  assert.equal(about("web1", 301).reason, "fired", "an inhibition is over at its end, also where it lasts longer for others");
   const muted = about("web1", 3_601);
   assert.deepEqual([muted.reason, muted.until], ["muted", undefined]);
   assert.match(muted.detail, /^muted outside of 0 0 \* \* \* UTC/);
@@ -200,6 +205,22 @@ on_clear: [{ event.emit: { type: x.over } }]
       fired(stage.hear({ type: "disk.fine", at: 61, agent })).map(({ branch, key }) => [branch, key]),
       [["on_clear", [agent]]],
     );
+});
+
+test("a firing that was put off tells its own problem, not the one that was raised since", () => {
+  const stage = new Stage(`name: disk
+raise: { on: disk.full, by: event.agent }
+clear: { on: disk.fine }
+flow: { once: 1m, overflow: delay, by: [] }
+${emit}
+on_clear: [{ event.emit: { type: x.over } }]
+`);
+  stage.hear({ type: "disk.full", at: 0, agent: "a" });
+  assert.deepEqual(told(stage.hear({ type: "disk.full", at: 1, agent: "b" })), ["disk delayed"]);
+  assert.deepEqual(told(stage.hear({ type: "disk.fine", at: 2, agent: "b" })), ["disk cleared"]);
+  assert.deepEqual(told(stage.hear({ type: "disk.full", at: 3, agent: "b" })), ["disk delayed"]);
+  assert.equal(fired(stage.tick(60))[0]!.trigger.event.id, "e2");
+  assert.deepEqual(told(stage.hear({ type: "disk.fine", at: 61, agent: "b" })), ["disk cleared"]);
 });
 
 test("a remedy's own effect raises nothing, but it clears what it remedied", () => {
@@ -337,6 +358,40 @@ test("engine time goes on when the clock is set back, and says when people's clo
   assert.deepEqual(told(stage.tick(3_670)), ["quiet fired"]);
 });
 
+test("silences and calendars go by people's clock, also after it was set back", () => {
+  const asked: number[] = [];
+  const silence: World["silence"] = (_reactor, _agent, now) => {
+    asked.push(now);
+    return { id: "s1", until: start + 50_000, why: "" };
+  };
+  const stage = new Stage(`name: a\non: a.x\n${emit}`, { silence });
+  stage.hear({ type: "b.x", at: 7_200 });
+  const silenced = only(stage.hear({ type: "a.x", at: 10 }));
+  assert.deepEqual([asked, silenced.until, silenced.at], [[start + 10_000], start + 50_000, start + 7_200_000]);
+  assert.match(silenced.detail, /until 2026-01-01T00:00:50\.000Z/);
+  const muted = new Stage(`name: a\non: a.x\nmute_during: [{ cron: "0 0 * * *", for: 1h }]\n${emit}`);
+  muted.hear({ type: "b.x", at: 7_200 });
+  assert.equal(only(muted.hear({ type: "a.x", at: 10 })).until, start + 3_600_000);
+});
+
+test("nobody overtakes what a delay lets wait, not even in the moment in which it comes out", () => {
+  const stage = new Stage(`name: lost
+on: agent.beat
+correlate: { none: {}, within: 1m, by: event.agent }
+flow: { once: 1m, overflow: delay, by: [] }
+${emit}
+`);
+  for (const [agent, at] of [
+    ["web1", 0],
+    ["web2", 10],
+    ["web3", 60],
+  ] as const)
+    stage.hear({ type: "agent.beat", at, agent });
+  stage.tick(119);
+  const keys = (at: number) => fired(stage.tick(at)).map(({ key }) => key);
+  assert.deepEqual([keys(120), keys(179), keys(180)], [[["web2"]], [], [["web3"]]]);
+});
+
 test("a reactor that changes keeps its state while the state means the same; one that is gone or off loses it, row by row", () => {
   const counts = (count: number, rest = "") => `name: three\non: a.x\n${rest}correlate: { count: ${count}, within: 1h }\n${emit}\n`;
   const stage = new Stage(counts(3));
@@ -370,6 +425,40 @@ test("a reactor that changes keeps its state while the state means the same; one
     [{ ...row, body: undefined }],
     "rows that fit no reactor any more are to be deleted",
   );
+});
+
+test("which key was touched last is known after any number of crashes", () => {
+  const yaml = `name: many\non: a.x\nkeys_max: 3\ncorrelate: { count: 9, within: 1h, by: event.agent }\n${emit}`;
+  const store = new Map<string, StateRow>();
+  const touch = (agent: string) => {
+    const stage = new Stage(yaml);
+    stage.rules.load([...store.values()].toReversed());
+    stage.hear({ type: "a.x", at: 0, agent });
+    for (const row of stage.rules.takeDirty())
+      if (row.body === undefined) store.delete(row.key);
+      else store.set(row.key, row);
+  };
+  for (const agent of ["a", "b", "c", "c", "a", "d"]) touch(agent);
+  assert.deepEqual([...store.keys()].toSorted(), ['c["a"]', 'c["c"]', 'c["d"]', "t[]"]);
+});
+
+test("a key that went and came again between two commits is one row, and one that came and went is none", () => {
+  const stage = new Stage(`name: two\non: a.x\ncorrelate: { count: 2, within: 1h, by: event.agent }\n${emit}`);
+  const hear = (times: number, agent: string) => {
+    for (let count = 0; count < times; count++) stage.hear({ type: "a.x", at: 0, agent });
+  };
+  const taken = () => stage.rules.takeDirty().map(({ key, body }) => [key, body !== undefined]);
+  hear(1, "a");
+  assert.deepEqual(taken(), [
+    ['c["a"]', true],
+    ["t[]", true],
+  ]);
+  hear(2, "a");
+  hear(2, "b");
+  assert.deepEqual(taken(), [['c["a"]', true]]);
+  hear(1, "a");
+  assert.deepEqual(taken(), [['c["a"]', false]]);
+  assert.deepEqual(taken(), []);
 });
 
 test("rows that were taken do not change any more", () => {
