@@ -270,10 +270,10 @@ function reactorForEditors(): object {
 
 function withExpressions(args: Schema): object {
   const expression = { type: "string", pattern: "\\$\\{\\{", description: "text with ${{ CEL }} in it" };
-  const properties = Object.entries(args.properties ?? {}).map(([name, { description, ...schema }]) => [
-    name,
-    { ...(description === undefined ? {} : { description }), anyOf: [withExpressionItems(schema, expression), expression] },
-  ]);
+  const properties = Object.entries(args.properties ?? {}).map(([name, schema]) => {
+    const { description } = schema;
+    return [name, { ...(description === undefined ? {} : { description }), anyOf: [withExpressionItems(schema, expression), expression] }];
+  });
   return { ...args, properties: Object.fromEntries(properties) };
 }
 
