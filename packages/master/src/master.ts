@@ -208,10 +208,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
-    watcher?.also(definitions.paths());
+    watching.watcher?.also(definitions.paths());
     return problems;
   };
-  let watcher: ReturnType<typeof watchDefinitions> | undefined;
+  const watching: { watcher?: ReturnType<typeof watchDefinitions> } = {};
   await reload();
 
   await engine.setAgents(agents.views());
@@ -261,13 +261,14 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   teardown.push(() => clearInterval(timer));
 
-  watcher = watchDefinitions(
+  const watcher = watchDefinitions(
     definitions.paths(),
     () => background(reload()),
     (error) => log.error({ error: errorText(error) }, "definitions cannot be watched: SIGHUP reads them again"),
   );
-  teardown.push(watcher.stop);
+  teardown.push(() => watcher.stop());
   await watcher.ready;
+  watching.watcher = watcher;
 
   const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
   const api = await startApi({
