@@ -15,7 +15,9 @@ import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/error
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
+import type { RouteOf } from "@needfire/shared/router";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { hideMarks } from "@needfire/shared/secret";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
@@ -51,6 +53,7 @@ export interface ApiOptions {
   feed: Feed;
   clock: { now(): number };
   reactors(): ReactorIndex;
+  route: RouteOf;
   counts(): { beacons: number; files: number };
   problems(): Problem[];
   reload(): Promise<Problem[]>;
@@ -100,6 +103,9 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
   const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+
+  // Whatever is shown, where a secret stood nobody sees even its mark.
+  server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
     const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;
@@ -206,7 +212,12 @@ function buildServer(options: ApiOptions) {
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
     const event = await history.get(request.params.id);
     if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
-    const decisions = await decisionsOn(event, { history, reactors: options.reactors(), agentView: (id) => agents.view(id) });
+    const decisions = await decisionsOn(event, {
+      history,
+      reactors: options.reactors(),
+      agentView: (id) => agents.view(id),
+      route: options.route,
+    });
     return { event: eventView(event), ...(await causalChain(history, event)), decisions };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {

@@ -20,7 +20,7 @@ export interface RulesOptions {
 }
 
 /** A wall clock that goes back further has been set; less is the trembling of several. */
-const stepBackMs = 5_000;
+export const stepBackMs = 5_000;
 /** Between two notices of one kind about one reactor. */
 const noticeEveryMs = 60_000;
 
@@ -49,6 +49,11 @@ export class Rules {
   /** Engine time: it never goes back, whatever the clock does by which events are received. */
   get time(): number {
     return this.#time;
+  }
+
+  /** The same by the clock by which events are received. */
+  get wallTime(): number {
+    return this.#time - this.#skew;
   }
 
   /** State of reactors whose shape is unchanged stays. */
