@@ -20,6 +20,8 @@ export interface Reads {
 
 export type Expression = {
   source: string;
+  /** The library's syntax tree: what anchors are found in (rules/anchor.ts). */
+  ast(): unknown;
   reads: Reads;
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
   requires: ReadonlyMap<string, string>;
@@ -40,7 +42,7 @@ const arithmetic: Record<string, (a: number, b: number) => number> = {
 };
 
 const environments = {
-  event: environment(["event", "agent"]),
+  event: environment(["event", "agent", "vars"]),
   agent: environment(["agent"]),
 };
 
@@ -66,6 +68,7 @@ export function compileCel(source: string, sees: keyof typeof environments): Com
       ok: true,
       expression: {
         source,
+        ast: () => run.ast,
         reads: readsOf(run.ast),
         requires: requiredOf(run.ast),
         type: String(checked.type),
