@@ -6,11 +6,16 @@
 import type { Expression } from "../cel.ts";
 
 /** `path`: names of fields from `event` or `agent` on. Texts, numbers and truth values are equal as they are in CEL: 1 is 1.0, and "1" is neither. */
-export type Anchor = { path: readonly string[] } & ({ kind: "equals"; value: string | number | boolean } | { kind: "prefix"; value: string });
+export type Anchor = { path: readonly string[] } & (
+  | { kind: "equals"; value: string | number | boolean }
+  | { kind: "prefix"; value: string }
+);
 
 /** `any`: the condition holds only where at least one of them does; `all`: where all do, so that each of them alone will do to ask for. */
 export type Anchored =
-  { kind: "anchors"; anchors: readonly Anchor[] } | { kind: "all"; of: readonly Anchored[] } | { kind: "any"; of: readonly Anchored[] };
+  | { kind: "anchors"; anchors: readonly Anchor[] }
+  | { kind: "all"; of: readonly Anchored[] }
+  | { kind: "any"; of: readonly Anchored[] };
 
 /** Fields of an event that are known wherever one is looked at; its place in the journal is not. */
 const eventFields = new Set(["type", "agent", "subject", "severity", "beacon", "data"]);

@@ -11,7 +11,18 @@ const agent = { id: "web1", labels: { role: "web", env: "prod" }, facts: { cpus:
 
 function eventOf(given: Partial<Event> = {}): Event {
   const { agent: id = "web1" } = given;
-  return { position: 1, id: `${id}:e1:1`, type: "a.b", source: "/", agent: id, time: 1, received: 2, severity: "normal", data: {}, ...given };
+  return {
+    position: 1,
+    id: `${id}:e1:1`,
+    type: "a.b",
+    source: "/",
+    agent: id,
+    time: 1,
+    received: 2,
+    severity: "normal",
+    data: {},
+    ...given,
+  };
 }
 
 function condition(source: string): Expression {
@@ -43,15 +54,13 @@ function reactorOf({ on = ["a.b"], when, vars = {}, mode = "live", entries = [{ 
     followsSelf: false,
     on,
     when: when === undefined ? undefined : condition(when),
-    entries: entries.map(
-      (entry, step): Entry => ({
-        role: { kind: "step", step },
-        on: entry.on,
-        matchesType: globMatcher(entry.on),
-        when: entry.when === undefined ? undefined : condition(entry.when),
-        as: undefined,
-      }),
-    ),
+    entries: entries.map((entry, step): Entry => ({
+      role: { kind: "step", step },
+      on: entry.on,
+      matchesType: globMatcher(entry.on),
+      when: entry.when === undefined ? undefined : condition(entry.when),
+      as: undefined,
+    })),
     correlation: undefined,
     flow: undefined,
     inhibitedBy: [],
@@ -167,7 +176,13 @@ const comparison = fc.oneof(
   field.map((left) => `has(event.data.a) && ${left} in vars.list`),
   field.map((left) => `cel.bind(event, {'subject': 'x'}, ${left.startsWith("event") ? "event.subject" : left} == 'x')`),
   field.map((left) => `[1].exists(agent, ${left} == 'x' || true)`),
-  fc.constantFrom("event.data.list.exists(e, e == event.data.a)", "event.data.?a.orValue('x') == 'x'", "event.position == 1", "true", "false"),
+  fc.constantFrom(
+    "event.data.list.exists(e, e == event.data.a)",
+    "event.data.?a.orValue('x') == 'x'",
+    "event.position == 1",
+    "true",
+    "false",
+  ),
 );
 const { tree } = fc.letrec<{ tree: string }>((tie) => ({
   tree: fc.oneof(
