@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { type Column, styled } from "../output.ts";
 import { codeFrame, problemLine, problemLines } from "../problems.ts";
 import { examples, exit, type Session } from "../session.ts";
+import { registerReplay } from "./replay.ts";
 
 const columns: Column[] = [
   { title: "REACTOR" },
@@ -45,6 +46,7 @@ export function register(reactors: Command, session: Session): void {
       ),
     )
     .action(session.run((paths: string[]) => check(session, paths)));
+  registerReplay(reactors, session);
 }
 
 async function list({ out, master }: Session): Promise<void> {

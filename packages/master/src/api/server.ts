@@ -30,6 +30,7 @@ import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
+import { replayRoute } from "./replay.ts";
 import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
 
 export interface ApiOptions {
@@ -44,6 +45,8 @@ export interface ApiOptions {
   agents: Agents;
   presence: Pick<Presence, "of">;
   history: Remote<History>;
+  /** The file of the master's database, for who reads it in a thread of its own. */
+  database: string;
   /** Resolves with the task as it then is; undefined when there is none. */
   cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
@@ -97,9 +100,15 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
   };
 }
 
+export type Server = ReturnType<typeof newServer>;
+
+function newServer() {
+  return fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+}
+
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+  const server = newServer();
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
     const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;
@@ -221,6 +230,8 @@ function buildServer(options: ApiOptions) {
       problems: options.problems(),
     };
   });
+
+  replayRoute(server, { database: options.database, clock });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
