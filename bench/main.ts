@@ -10,8 +10,9 @@ import { footprint } from "./footprint.ts";
 import { history } from "./history.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
+import { rules } from "./rules.ts";
 
-const benches = { agents, flood, footprint, history, ingest, latency } satisfies Record<
+const benches = { agents, flood, footprint, history, ingest, latency, rules } satisfies Record<
   string,
   (options: { count?: number | undefined }) => Promise<Figure[]>
 >;

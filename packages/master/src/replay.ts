@@ -169,7 +169,11 @@ export class Replay {
       ...(made === undefined
         ? {}
         : { diff: { same: this.#same, new: this.#firings - this.#same, gone: this.#made.size, complete: this.#compared } }),
-      reactors: index.reactors.map(({ name, mode }) => ({ reactor: name, mode, reasons: Object.fromEntries(this.#reasons.get(name) ?? []) })),
+      reactors: index.reactors.map(({ name, mode }) => ({
+        reactor: name,
+        mode,
+        reasons: Object.fromEntries(this.#reasons.get(name) ?? []),
+      })),
       world: "labels and facts of agents as they are now; no silences",
     };
   }

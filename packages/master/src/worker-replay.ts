@@ -41,7 +41,11 @@ export function open(options: ReplayThreadOptions, notify: (lines: ReplayLine[])
   const cancelled = new AbortController();
   const replay = new Replay({
     index,
-    rules: new Rules(index, { agentView, route: ({ severity }) => ({ priority: severity, owner: undefined, labels: {} }), silence: () => undefined }),
+    rules: new Rules(index, {
+      agentView,
+      route: ({ severity }) => ({ priority: severity, owner: undefined, labels: {} }),
+      silence: () => undefined,
+    }),
     recorded,
     until,
     agentView,

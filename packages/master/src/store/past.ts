@@ -26,7 +26,10 @@ export class Past {
     this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
     this.#task = this.#database.prepare("SELECT body FROM task WHERE id = ?");
     this.#agent = this.#database.prepare("SELECT body FROM agent WHERE id = ?");
-    const keys = this.#database.prepare("SELECT body FROM key").all().map(bodyOf<KeyRecord>);
+    const keys = this.#database
+      .prepare("SELECT body FROM key")
+      .all()
+      .map(bodyOf<KeyRecord>);
     this.#labels = new Map(keys.filter(({ state }) => state === "accepted").map(({ id, labels }) => [id, labels]));
   }
 

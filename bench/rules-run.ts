@@ -1,0 +1,111 @@
+/**
+ * One measurement of `rules.ts`, in a process of its own, so that none is the warmer for another. Prints a line of JSON.
+ *
+ *     node bench/rules-run.ts speed REACTORS SECONDS | keys KEYS | compile REACTORS
+ */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { loadReactors } from "@needfire/shared/reactor";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { Rules } from "@needfire/shared/rules/rules";
+import type { Reactor, Seen, World } from "@needfire/shared/rules/types";
+import { ruleEvent, ruleSet } from "./rule-set.ts";
+
+const perFile = 100;
+const differentEvents = 50_000;
+const eventsPerTurn = 500;
+
+const views = new Map<string, ReturnType<World["agentView"]>>();
+const world: World = {
+  agentView: (id) => {
+    let view = views.get(id);
+    if (view === undefined) views.set(id, (view = { id, labels: { role: "web" }, facts: {} }));
+    return view;
+  },
+  route: ({ severity }) => ({ priority: severity, owner: undefined, labels: {} }),
+  silence: () => undefined,
+};
+
+const [what, numberText = "", secondsText = ""] = process.argv.slice(2);
+const measure = { speed, keys, compile }[what as "speed"];
+console.log(JSON.stringify(measure(Number(numberText), Number(secondsText))));
+
+function speed(count: number, seconds: number): object {
+  const rules = new Rules(new ReactorIndex(compiled(count)), world);
+  const events = Array.from({ length: differentEvents }, (_value, number) => seenOf(number, count));
+  let heard = 0;
+  let decisions = 0;
+  let firings = 0;
+  let time = events[0]!.event.received;
+  const run = (forMs: number) => {
+    const begun = performance.now();
+    const before = heard;
+    while (performance.now() - begun < forMs) {
+      for (let turn = 0; turn < eventsPerTurn; turn++) {
+        const seen = events[heard++ % differentEvents]!;
+        // Time goes on where the events begin anew.
+        seen.event.received = time++;
+        const judgement = rules.hear(seen);
+        decisions += judgement.decisions.length;
+        for (const { firing } of judgement.decisions) if (firing !== undefined) firings++;
+      }
+      rules.takeDirty();
+    }
+    return ((heard - before) / (performance.now() - begun)) * 1_000;
+  };
+  run(1_000);
+  const perSecond = run(seconds * 1_000);
+  return { perSecond, decisions: decisions / heard, firings: firings / heard };
+}
+
+function keys(count: number): object {
+  const yaml = `name: many\non: login.failed\nkeys_max: 1000000\ncorrelate: { count: 1000, within: 1d, by: [event.agent, event.data.address] }\ndo: [{ event.emit: { type: site.noticed } }]\n`;
+  const rules = new Rules(new ReactorIndex(reactorsOf(yaml)), world);
+  const hear = (number: number) => {
+    const address = `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
+    const { event, ...rest } = seenOf(number, 10);
+    rules.hear({ event: { ...event, type: "login.failed", data: { address } }, ...rest });
+    if (number % eventsPerTurn === 0) rules.takeDirty();
+  };
+  for (let number = 0; number < eventsPerTurn; number++) hear(number);
+  rules.takeDirty();
+  const before = memory();
+  for (let number = eventsPerTurn; number < count + eventsPerTurn; number++) hear(number);
+  rules.takeDirty();
+  return { bytesPerKey: (memory() - before) / count };
+}
+
+function compile(count: number): object {
+  const texts = Array.from({ length: count / perFile }, (_value, file) => ruleSet(file * perFile, perFile));
+  const begun = performance.now();
+  const reactors = texts.flatMap((text) => reactorsOf(text));
+  const loaded = performance.now();
+  const index = new ReactorIndex(reactors);
+  for (const { on } of reactors) for (const type of on) index.hearsType(type);
+  return { seconds: (performance.now() - begun) / 1_000, indexSeconds: (performance.now() - loaded) / 1_000 };
+}
+
+function compiled(count: number): Reactor[] {
+  const all: Reactor[] = [];
+  for (let from = 0; from < count; from += perFile) all.push(...reactorsOf(ruleSet(from, Math.min(perFile, count - from))));
+  return all;
+}
+
+function reactorsOf(text: string): Reactor[] {
+  const loaded = loadReactors("rules.yaml", text);
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+  return loaded.reactors;
+}
+
+function seenOf(number: number, reactors: number): Seen {
+  const event = ruleEvent(number, reactors);
+  return { event, agent: event.agent, ancestry: [], root: event.id };
+}
+
+function memory(): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}
