@@ -16,7 +16,7 @@ import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
 import { errorCodes } from "@needfire/shared/errors";
 import { eventSchema } from "@needfire/shared/event";
 import { fileMapSchema } from "@needfire/shared/managed-file";
-import { reactorSchema } from "@needfire/shared/reactor";
+import { reactorSchema } from "@needfire/shared/reactor/schema";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
 interface Schema {
@@ -231,7 +231,9 @@ function reactorForEditors(): object {
       ]),
     ),
   };
-  return { ...reactorSchema, properties: { ...reactorSchema.properties, do: { ...reactorSchema.properties.do, items: step } } };
+  const { properties } = reactorSchema;
+  const lists = { do: { ...properties.do, items: step }, on_clear: { ...properties.on_clear, items: step } };
+  return { ...reactorSchema, properties: { ...properties, ...lists } };
 }
 
 function withExpressions(args: Schema): object {

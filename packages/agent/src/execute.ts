@@ -3,10 +3,9 @@
  * in the spool. Tells the beacons what is being changed meanwhile, so that a remedy does not feed its own beacon (P7).
  */
 import type { Logger } from "pino";
-import { type ActionName, actions as specs, type ExecutionReport, type Outcome } from "@needfire/shared/action";
+import { type ActionName, actions as specs, argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
 import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
-import { argsCheckers } from "@needfire/shared/reactor";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { remedyScope, runAction } from "./actions/registry.ts";

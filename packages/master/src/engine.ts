@@ -9,7 +9,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promi
 import { systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities } from "@needfire/shared/event";
-import { ReactorIndex } from "@needfire/shared/match";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";

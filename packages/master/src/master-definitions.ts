@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { loadBeacons, type LoadedBeacon } from "@needfire/shared/beacon";
 import type { MasterConfig } from "@needfire/shared/config";
-import { ReactorIndex } from "@needfire/shared/match";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";

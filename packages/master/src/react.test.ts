@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
-import { ReactorIndex } from "@needfire/shared/match";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
 import { incoming, TestClock } from "./fixture.ts";

@@ -5,7 +5,8 @@
 import type { ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
-import { match, type ReactorIndex } from "@needfire/shared/match";
+import { match } from "@needfire/shared/match";
+import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, hasEnded, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
 import { fromNowhere, type Origin, originOf } from "./origin.ts";

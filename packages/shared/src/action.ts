@@ -6,6 +6,7 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
 import { customTypePattern, severities } from "./event.ts";
 import { digestPattern, executionIdPattern } from "./ids.ts";
+import { type Checked, untypedChecker } from "./schema.ts";
 
 const path = { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
 
@@ -171,6 +172,12 @@ export type ActionResult<N extends ActionName> = FromSchema<(typeof actions)[N][
 export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(actions, name);
 }
+
+/** Checkers for the arguments of every action, by name. */
+export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
+  ActionName,
+  (value: unknown) => Checked<unknown>
+>;
 
 /** How an execution ended. `interrupted`: the agent died midway (P3). `expired`: it did not run, or was not heard of, in time. */
 export const outcomes = ["succeeded", "failed", "interrupted", "refused", "expired", "cancelled"] as const;

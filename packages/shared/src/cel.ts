@@ -4,18 +4,37 @@
  */
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from "@marcbachmann/cel-js";
 import { errorText } from "./errors.ts";
+import { didYouMean } from "./schema.ts";
 
-/** What an expression can see. */
+/** What an expression can see; which of it, says the name of its scope in {@link scopes}. */
 export interface Scope {
   event?: unknown;
   agent?: unknown;
+  vars?: unknown;
+  route?: unknown;
+  matched?: unknown;
+  events?: unknown;
+  count?: unknown;
+  key?: unknown;
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
+
+/** A name or a field that an expression reads: `["event", "data", "user"]`. */
+export interface Access {
+  path: readonly string[];
+  /** Where it begins in the source. */
+  offset: number;
+  /** What it gives reaches the result as it is: whole, in a list or a map, or joined to a text. */
+  intact: boolean;
+}
+
 /** What an expression reads of `event`, and of `event.data`, by the names of fields; undefined: any of them. */
 export interface Reads {
   event: ReadonlySet<string> | undefined;
   data: ReadonlySet<string> | undefined;
+  /** The variables that it reads at all: `event`, `vars`, `matched`, ... */
+  variables: ReadonlySet<string>;
 }
 
 export type Expression = {
@@ -23,9 +42,11 @@ export type Expression = {
   /** The library's syntax tree: what anchors are found in (rules/anchor.ts). */
   ast(): unknown;
   reads: Reads;
+  accesses: readonly Access[];
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
   requires: ReadonlyMap<string, string>;
-  /** CEL's name of the static type; `dyn` where only the data will tell. */ type: string;
+  /** CEL's name of the static type; `dyn` where only the data will tell. */
+  type: string;
   evaluate(scope: Scope): Evaluated;
 };
 export type Compiled = { ok: true; expression: Expression } | { ok: false; message: string; offset: number };
@@ -41,14 +62,43 @@ const arithmetic: Record<string, (a: number, b: number) => number> = {
   "%": (a, b) => a % b,
 };
 
+const types = {
+  event: "map",
+  agent: "map",
+  vars: "map",
+  route: "map",
+  matched: "map",
+  events: "list",
+  // JSON's number, so that it can be set against CEL's whole numbers and fractions alike.
+  count: "dyn",
+  key: "list",
+} as const;
+type Variable = keyof typeof types;
+
+/**
+ * Which variables are known where. `plain`: about an event, outside of reactors. `event`: a reactor's conditions and keys. `step`: the
+ * conditions of a correlation's later steps. `firing`: values of `do` and `on_clear`.
+ */
+const scopes = {
+  agent: ["agent"],
+  plain: ["event", "agent"],
+  event: ["event", "agent", "vars", "route"],
+  step: ["event", "agent", "vars", "route", "matched"],
+  firing: ["event", "agent", "vars", "route", "matched", "events", "count", "key"],
+} as const satisfies Record<string, readonly Variable[]>;
+export type ScopeName = keyof typeof scopes;
+
 const environments = {
-  event: environment(["event", "agent", "vars"]),
-  agent: environment(["agent"]),
+  agent: environment(scopes.agent),
+  plain: environment(scopes.plain),
+  event: environment(scopes.event),
+  step: environment(scopes.step),
+  firing: environment(scopes.firing),
 };
 
-function environment(variables: string[]): Environment {
+function environment(variables: readonly Variable[]): Environment {
   const made = new Environment({ homogeneousAggregateLiterals: false, enableOptionalTypes: true, limits });
-  for (const variable of variables) made.registerVariable(variable, "map");
+  for (const variable of variables) made.registerVariable(variable, types[variable]);
   for (const [operator, apply] of Object.entries(arithmetic)) {
     made.registerOperator(`double ${operator} int`, (a: number, b: bigint) => apply(a, Number(b)));
     made.registerOperator(`int ${operator} double`, (a: bigint, b: number) => apply(Number(a), b));
@@ -57,31 +107,46 @@ function environment(variables: string[]): Environment {
   return made;
 }
 
-/** Compiles and type-checks. `sees`: `event` for conditions on an event and its agent, `agent` for targets. */
-export function compileCel(source: string, sees: keyof typeof environments): Compiled {
-  const env = environments[sees];
+/** Thousands of reactors say `event.agent`: each text is compiled once. Beyond so many the memory begins anew. */
+const rememberedMax = 10_000;
+const remembered = new Map<string, Compiled>();
+
+/** Compiles and type-checks. */
+export function compileCel(source: string, sees: ScopeName): Compiled {
+  const key = `${sees} ${source}`;
+  let compiled = remembered.get(key);
+  if (compiled !== undefined) return compiled;
+  compiled = compileAnew(source, sees);
+  if (remembered.size >= rememberedMax) remembered.clear();
+  remembered.set(key, compiled);
+  return compiled;
+}
+
+function compileAnew(source: string, sees: ScopeName): Compiled {
   try {
-    const checked = env.check(source);
-    if (!checked.valid) return failure(checked.error);
-    const run = env.parse(source);
+    const run = environments[sees].parse(source);
+    const checked = run.check();
+    if (!checked.valid) return failure(checked.error, sees);
+    const accesses = accessesOf(run.ast);
     return {
       ok: true,
       expression: {
         source,
         ast: () => run.ast,
-        reads: readsOf(run.ast),
+        reads: readsOf(accesses),
+        accesses,
         requires: requiredOf(run.ast),
         type: String(checked.type),
         evaluate: (scope) => evaluate(run, scope),
       },
     };
   } catch (error) {
-    return failure(error);
+    return failure(error, sees);
   }
 }
 
 /** Compiles an expression that must be a condition. */
-export function compileCondition(source: string, sees: keyof typeof environments): Compiled {
+export function compileCondition(source: string, sees: ScopeName): Compiled {
   const compiled = compileCel(source, sees);
   if (compiled.ok && compiled.expression.type !== "bool" && compiled.expression.type !== "dyn") {
     return { ok: false, message: `a condition must be true or false, this is of type ${compiled.expression.type}`, offset: 0 };
@@ -102,27 +167,69 @@ function evaluate(run: (scope: Record<string, unknown>) => unknown, scope: Scope
 interface Node {
   op: string;
   args: unknown;
+  start: number;
 }
 
-function readsOf(ast: unknown): Reads {
+/** Macros that give a name of their own to what they go through: `list.exists(each, each > 1)`. */
+const binders = new Set(["all", "exists", "exists_one", "map", "filter", "bind"]);
+
+function accessesOf(ast: unknown): Access[] {
+  const found: Access[] = [];
+  const visit = (value: unknown, intact: boolean, bound: ReadonlySet<string>): void => {
+    if (Array.isArray(value)) return value.forEach((item) => visit(item, intact, bound));
+    if (!isNode(value)) return;
+    const path = pathOf(value);
+    if (path !== undefined) {
+      if (Object.hasOwn(types, path[0]!) && !bound.has(path[0]!)) found.push({ path, offset: value.start, intact });
+      return;
+    }
+    const { op, args } = value;
+    if (op === "?:") {
+      const [condition, ...branches] = args as unknown[];
+      visit(condition, false, bound);
+      return visit(branches, intact, bound);
+    }
+    if (op === "rcall") {
+      const [name, of, given] = args as [string, unknown, unknown[]];
+      const [first, ...rest] = given;
+      visit(of, false, bound);
+      if (!binders.has(name) || !isNode(first) || first.op !== "id") return visit(given, false, bound);
+      return visit(rest, false, new Set([...bound, String(first.args)]));
+    }
+    visit(args, intact && keepsIntact.has(op), bound);
+  };
+  visit(ast, true, new Set());
+  return found;
+}
+
+const keepsIntact = new Set(["+", "list", "map"]);
+
+/** The names of `a.b.?c["d"]`, or undefined when the node is something else. */
+function pathOf(node: unknown): string[] | undefined {
+  if (!isNode(node)) return undefined;
+  if (node.op === "id") return [String(node.args)];
+  if (!accessors.has(node.op) || !Array.isArray(node.args)) return undefined;
+  const [of, part] = node.args as unknown[];
+  const name = isNode(part) && part.op === "value" ? part.args : part;
+  return typeof name === "string" ? pathOf(of)?.concat(name) : undefined;
+}
+
+const accessors = new Set([".", ".?", "[]", "[?]"]);
+
+function readsOf(accesses: readonly Access[]): Reads {
   const event = new Set<string>();
   const data = new Set<string>();
   const all = { event: false, data: false };
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) return value.forEach(visit);
-    if (!isNode(value)) return;
-    const { op, args } = value;
-    if (op === "id" && args === "event") all.event = true;
-    const [of, name] = Array.isArray(args) ? (args as unknown[]) : [];
-    if (op === "." && typeof name === "string") {
-      if (isField(of, "data")) return void data.add(name);
-      if (isField(value, "data")) return void (all.data = true);
-      if (isEvent(of)) return void event.add(name);
-    }
-    visit(args);
-  };
-  visit(ast);
-  return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data };
+  for (const { path } of accesses) {
+    const [variable, field, name] = path;
+    if (variable !== "event") continue;
+    if (field === undefined) all.event = true;
+    else if (field !== "data") event.add(field);
+    else if (name === undefined) all.data = true;
+    else data.add(name);
+  }
+  const variables = new Set(accesses.map(({ path }) => path[0]!));
+  return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data, variables };
 }
 
 /** From `a && b && event.NAME == "text"`, whichever way round. */
@@ -150,11 +257,6 @@ function isEvent(node: unknown): boolean {
   return isNode(node) && node.op === "id" && node.args === "event";
 }
 
-/** Whether a node is `event.NAME`. */
-function isField(node: unknown, name: string): boolean {
-  return isNode(node) && node.op === "." && Array.isArray(node.args) && isEvent(node.args[0]) && node.args[1] === name;
-}
-
 /** CEL's values as JSON's: integers become numbers, bytes text, times ISO text. */
 function toJson(value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
@@ -166,9 +268,18 @@ function toJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toJson(item)]));
 }
 
-function failure(error: unknown): Compiled {
+function failure(error: unknown, sees: ScopeName): Compiled {
   const range = error instanceof ParseError || error instanceof EvaluationError || error instanceof CelTypeError ? error.range : undefined;
-  return { ok: false, message: summaryOf(error), offset: range?.start ?? 0 };
+  const message = summaryOf(error);
+  const unknown = /^Unknown variable: (.*)$/.exec(message)?.[1];
+  const hint = unknown === undefined ? "" : scopeHint(unknown, sees);
+  return { ok: false, message: `${message}${hint}`, offset: range?.start ?? 0 };
+}
+
+function scopeHint(name: string, sees: ScopeName): string {
+  if (name === "matched" && sees === "event") return " is known in later steps and in values of do only";
+  if (Object.hasOwn(types, name) && sees !== "firing" && sees !== "agent") return " is known in values of do only";
+  return didYouMean(name, scopes[sees]) || ` (known: ${scopes[sees].join(", ")})`;
 }
 
 /** The library's message without its drawing of the source, which our own errors place in the file. */

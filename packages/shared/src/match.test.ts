@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "./event.ts";
-import { type Decision, match, ReactorIndex } from "./match.ts";
+import { type Decision, match } from "./match.ts";
+import { ReactorIndex } from "./rules/reactor-index.ts";
 import { loadReactors } from "./reactor.ts";
 
 const event: Event = {

@@ -1,10 +1,12 @@
 /**
  * Matching: which reactors fire on an event, and why the others of its type do not (P5, P7). Pure: values in, decisions out.
  */
-import { type ActionName, actions } from "./action.ts";
+import { type ActionName, actions, argsCheckers } from "./action.ts";
+import type { Scope } from "./cel.ts";
 import type { Event } from "./event.ts";
 import { masterAgent } from "./ids.ts";
-import { argsCheckers, type Reactor } from "./reactor.ts";
+import type { ReactorIndex } from "./rules/reactor-index.ts";
+import type { Reactor } from "./rules/types.ts";
 import { problemsText } from "./schema.ts";
 import type { AgentView } from "./target.ts";
 import { render } from "./value.ts";
@@ -30,52 +32,47 @@ export interface Firing {
 export type SkipReason = "when-false" | "when-missing-field" | "when-error" | "own-effect";
 export type Decision = ({ kind: "fire" } & Firing) | { kind: "skip"; reactor: Reactor; reason: SkipReason; detail: string };
 
-/** Distinct event types whose reactors are remembered; beyond it they are looked up anew. */
-const typesRemembered = 10_000;
-
-/** The reactors in force, found by event type. */
-export class ReactorIndex {
-  readonly reactors: readonly Reactor[];
-  readonly #byType = new Map<string, readonly Reactor[]>();
-
-  constructor(reactors: readonly Reactor[]) {
-    this.reactors = reactors;
-  }
-
-  forType(type: string): readonly Reactor[] {
-    const known = this.#byType.get(type);
-    if (known !== undefined) return known;
-    const found = this.reactors.filter((reactor) => reactor.matchesType(type));
-    if (this.#byType.size < typesRemembered) this.#byType.set(type, found);
-    return found;
-  }
-}
-
 /** One decision for each reactor of the event's type. */
 export function match(index: ReactorIndex, circumstances: Circumstances): Decision[] {
-  return index.forType(circumstances.event.type).map((reactor) => decide(reactor, circumstances));
+  const { event, agent } = circumstances;
+  return index
+    .candidates(event, agent)
+    .filter(judgesEventsSingly)
+    .map((reactor) => decide(reactor, circumstances));
+}
+
+/** What looks at more than one event, or at the time, is for the engine of `rules/` and must not fire here. */
+function judgesEventsSingly({ mode, correlation, flow, inhibitedBy, muteDuring, onlyDuring }: Reactor): boolean {
+  const bound = inhibitedBy.length > 0 || muteDuring.length > 0 || onlyDuring.length > 0;
+  return mode === "live" && correlation === undefined && flow === undefined && !bound;
 }
 
 function decide(reactor: Reactor, { event, agent, ancestry }: Circumstances): Decision {
   // P7: before the condition, so that a loop costs nothing.
-  if (ancestry.includes(reactor.name)) {
+  if (ancestry.includes(reactor.name) && !reactor.followsSelf) {
     return { kind: "skip", reactor, reason: "own-effect", detail: `caused by this reactor's own remedy (${event.cause ?? "?"})` };
   }
+  const scope = scopeOf(reactor, event, agent);
   if (reactor.when !== undefined) {
-    const result = reactor.when.evaluate({ event, agent });
+    const result = reactor.when.evaluate(scope);
     if (!result.ok) return { kind: "skip", reactor, reason: result.missing ? "when-missing-field" : "when-error", detail: result.message };
     if (result.value !== true) return { kind: "skip", reactor, reason: "when-false", detail: reactor.when.source };
   }
-  return { kind: "fire", reactor, plan: plan(reactor, event, agent) };
+  return { kind: "fire", reactor, plan: plan(reactor, scope, agent) };
 }
 
-function plan(reactor: Reactor, event: Event, agent: AgentView): Firing["plan"] {
+function scopeOf({ vars }: Reactor, event: Event, agent: AgentView): Scope {
+  const route = { priority: event.severity, labels: {} };
+  return { event, agent, vars, route, matched: {}, events: [event], count: 1, key: [] };
+}
+
+function plan(reactor: Reactor, scope: Scope, agent: AgentView): Firing["plan"] {
   const steps: PlannedStep[] = [];
   for (const [index, step] of reactor.steps.entries()) {
     if (actions[step.action].runsOn === "agent" && agent.id === masterAgent) {
       return { ok: false, reason: `do[${index}]: ${step.action} runs on a host, and this event is about none` };
     }
-    const rendered = render(step.args, { event, agent });
+    const rendered = render(step.args, scope);
     if (!rendered.ok) return { ok: false, reason: `do[${index}] ${step.action}: ${rendered.message}` };
     const args = structuredClone(rendered.value);
     const checked = argsCheckers[step.action](args);

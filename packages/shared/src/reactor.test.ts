@@ -40,7 +40,7 @@ test("a reactor knows where it stands, what it is for and which version it is", 
       steps: ["file.restore"],
     },
   );
-  assert.ok(reactor!.matchesType("file.drifted") && !reactor!.matchesType("file.changed"));
+  assert.ok(reactor!.entries[0]!.matchesType("file.drifted") && !reactor!.entries[0]!.matchesType("file.changed"));
   assert.equal(load(`# a comment\n${good}`)[0]!.version, reactor!.version, "a comment changes nothing");
   assert.notEqual(load(good.replace("high", "low"))[0]!.version, reactor!.version);
 });
@@ -54,7 +54,7 @@ test("one file may hold several, with defaults filled in", () => {
       ["other", "normal", 10],
     ],
   );
-  assert.ok(reactors[1]!.matchesType("net.full"));
+  assert.ok(reactors[1]!.entries[0]!.matchesType("net.full"));
 });
 
 for (const [what, text, expected] of [

@@ -8,7 +8,7 @@ import { agentConfigSchema, masterConfigSchema } from "./config.ts";
 import { eventSchema } from "./event.ts";
 import { wireEventSchema } from "./wire-event.ts";
 import { fileMapSchema, managedFileSchema } from "./managed-file.ts";
-import { reactorSchema } from "./reactor.ts";
+import { reactorSchema } from "./reactor/schema.ts";
 import { checker, didYouMean, doorChecker, problemsText } from "./schema.ts";
 
 const schema = {

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type ExecutionReport, outcomes } from "./action.ts";
 import type { Event } from "./event.ts";
-import { type Firing, match, type PlannedStep, ReactorIndex } from "./match.ts";
+import { type Firing, match, type PlannedStep } from "./match.ts";
+import { ReactorIndex } from "./rules/reactor-index.ts";
 import { loadReactors, type Reactor } from "./reactor.ts";
 import { type Effect, hasEnded, type Input, startTask, type Step, stepTask } from "./task.ts";
 

@@ -27,11 +27,24 @@ export interface TemplateProblem {
 
 export type Rendered = { ok: true; value: unknown } | { ok: false; message: string };
 
+/** An expression of a template: the path of its value, and where in that text its source begins. */
+export interface PlacedExpression {
+  path: Path;
+  offset: number;
+  expression: Expression;
+}
+
+export interface CompiledTemplate {
+  template: Template;
+  problems: TemplateProblem[];
+  expressions: PlacedExpression[];
+}
+
 /** Compiles every expression in `value`; `path` is where the value stands in its document. */
-export function compileTemplate(value: unknown, path: Path): { template: Template; problems: TemplateProblem[] } {
-  const problems: TemplateProblem[] = [];
-  const node = compileNode(value, path, problems);
-  return { template: { literal: isLiteral(node), node }, problems };
+export function compileTemplate(value: unknown, path: Path): CompiledTemplate {
+  const found: Found = { problems: [], expressions: [] };
+  const node = compileNode(value, path, found);
+  return { template: { literal: isLiteral(node), node }, ...found };
 }
 
 /** The static CEL type of a value that is one expression, or undefined. */
@@ -46,6 +59,17 @@ export function expressionType(template: Template, path: Path): string | undefin
   return node?.kind === "text" ? "string" : undefined;
 }
 
+/** Every value in a template that is made by CEL, with its static type. */
+export function typedPaths(template: Template): { path: (string | number)[]; type: string }[] {
+  const typed = (node: Node, path: (string | number)[]): { path: (string | number)[]; type: string }[] => {
+    if (node.kind === "expression") return [{ path, type: node.expression.type }];
+    if (node.kind === "text") return [{ path, type: "string" }];
+    if (node.kind === "list") return node.items.flatMap((item, index) => typed(item, [...path, index]));
+    return node.kind === "map" ? node.entries.flatMap(([key, item]) => typed(item, [...path, key])) : [];
+  };
+  return typed(template.node, []);
+}
+
 /** The value for one event; or which expression failed and why. */
 export function render(template: Template, scope: Scope): Rendered {
   try {
@@ -58,31 +82,36 @@ export function render(template: Template, scope: Scope): Rendered {
 
 class RenderFailure extends Error {}
 
-function compileNode(value: unknown, path: Path, problems: TemplateProblem[]): Node {
-  if (typeof value === "string") return compileText(value, path, problems);
-  if (Array.isArray(value)) return { kind: "list", items: value.map((item, index) => compileNode(item, [...path, index], problems)) };
+type Found = Pick<CompiledTemplate, "problems" | "expressions">;
+
+function compileNode(value: unknown, path: Path, found: Found): Node {
+  if (typeof value === "string") return compileText(value, path, found);
+  if (Array.isArray(value)) return { kind: "list", items: value.map((item, index) => compileNode(item, [...path, index], found)) };
   if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value).map(([key, item]): [string, Node] => [key, compileNode(item, [...path, key], problems)]);
+    const entries = Object.entries(value).map(([key, item]): [string, Node] => [key, compileNode(item, [...path, key], found)]);
     return { kind: "map", entries };
   }
   return { kind: "literal", value };
 }
 
-function compileText(text: string, path: Path, problems: TemplateProblem[]): Node {
+function compileText(text: string, path: Path, found: Found): Node {
   const parts: Part[] = [];
   let end = 0;
   for (let open = text.indexOf("${{"); open >= 0; open = text.indexOf("${{", end)) {
     const close = closingBraces(text, open + 3);
     if (close < 0) {
-      problems.push({ path, offset: open, message: 'this "${{" has no "}}"' });
+      found.problems.push({ path, offset: open, message: 'this "${{" has no "}}"' });
       return { kind: "literal", value: text };
     }
     if (open > end) parts.push(text.slice(end, open));
     const source = text.slice(open + 3, close);
     const lead = source.length - source.trimStart().length;
-    const compiled = compileCel(source.trim(), "event");
-    if (compiled.ok) parts.push(compiled.expression);
-    else problems.push({ path, offset: open + 3 + lead + compiled.offset, message: compiled.message });
+    const compiled = compileCel(source.trim(), "firing");
+    const offset = open + 3 + lead;
+    if (compiled.ok) {
+      parts.push(compiled.expression);
+      found.expressions.push({ path, offset, expression: compiled.expression });
+    } else found.problems.push({ path, offset: offset + compiled.offset, message: compiled.message });
     end = close + 2;
   }
   if (end < text.length) parts.push(text.slice(end));

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test, type TestContext } from "node:test";
-import type { ActionArgs } from "@needfire/shared/action";
-import { argsCheckers } from "@needfire/shared/reactor";
+import { type ActionArgs, argsCheckers } from "@needfire/shared/action";
 import { frameBytesMax } from "@needfire/shared/wire";
 import { eventData } from "@needfire/shared/wire-event";
 import { Fixture } from "../beacons/fixture.ts";

@@ -4,7 +4,8 @@
  */
 import type { DecisionView } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import { type Decision, match, type ReactorIndex } from "@needfire/shared/match";
+import { type Decision, match } from "@needfire/shared/match";
+import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { AgentView } from "@needfire/shared/target";
 import { originOf } from "../origin.ts";
 import type { Remote } from "../thread.ts";

@@ -15,7 +15,7 @@ import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/error
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
-import type { ReactorIndex } from "@needfire/shared/match";
+import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";

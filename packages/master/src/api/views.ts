@@ -46,7 +46,7 @@ export function reactorView(reactor: Reactor, fired: { firings: number; last: nu
     version,
     file,
     line,
-    on,
+    on: [...on],
     ...(when === undefined ? {} : { when: when.source }),
     priority,
     actions: steps.map(({ action }) => action),

@@ -14,7 +14,7 @@ export interface Condition {
 
 /** Throws `EXPRESSION_INVALID`. */
 export function conditionOf(where: string): Condition {
-  const compiled = compileCondition(where, "event");
+  const compiled = compileCondition(where, "plain");
   if (!compiled.ok) throw new NeedfireError("EXPRESSION_INVALID", `--where, column ${compiled.offset + 1}: ${compiled.message}`);
   const { expression } = compiled;
   return {

@@ -1,0 +1,115 @@
+/**
+ * A reactor on its way from YAML: its document, its variables, and what is found wrong with it. Everything that compiles a part of it
+ * compiles CEL through here, so that each expression has its place and knows the same names.
+ */
+import { type Access, compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
+import { didYouMean } from "../schema.ts";
+import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
+import type { OneOrMore } from "./schema.ts";
+
+interface Found {
+  path: Path;
+  problem: Problem;
+}
+
+export class Draft {
+  readonly document: YamlDocument;
+  readonly found: Found[] = [];
+  /** Variables that some expression reads. */
+  readonly #varsRead = new Set<string>();
+  #vars: ReadonlySet<string> = new Set();
+  #secrets: ReadonlySet<string> = new Set();
+
+  constructor(document: YamlDocument) {
+    this.document = document;
+  }
+
+  /** Must be called before anything with CEL in it is compiled. */
+  knowVars(vars: ReadonlySet<string>, secrets: ReadonlySet<string>): void {
+    this.#vars = vars;
+    this.#secrets = secrets;
+  }
+
+  isSecret(name: string | undefined): boolean {
+    return name !== undefined && this.#secrets.has(name);
+  }
+
+  problem(path: Path, message: string, at?: { key?: boolean; offset?: number }): void {
+    this.found.push({ path, problem: this.document.problemAt(path, message, at) });
+  }
+
+  /** Call it when everything is compiled. */
+  warnings(): Problem[] {
+    return [...this.#vars]
+      .filter((name) => !this.#varsRead.has(name))
+      .map((name) => this.document.problemAt(["vars", name], `the variable "${name}" is not used`, { key: true }));
+  }
+
+  /** A condition; `matched`: the names of the steps before it. */
+  condition(source: string | undefined, path: Path, matched?: readonly string[]): Expression | undefined {
+    if (source === undefined) return undefined;
+    return this.#compile(compileCondition, { source, path, matched, what: "in the condition: " });
+  }
+
+  /** One expression or several, whose values are a key. */
+  keys(sources: OneOrMore | undefined, path: Path): Expression[] {
+    if (sources === undefined) return [];
+    if (typeof sources === "string") return this.#key(sources, path);
+    return sources.flatMap((source, index) => this.#key(source, [...path, index]));
+  }
+
+  #key(source: string, path: Path): Expression[] {
+    const compiled = this.#compile(compileCel, { source, path, matched: undefined, what: "" });
+    return compiled === undefined ? [] : [compiled];
+  }
+
+  #compile(
+    compile: typeof compileCel,
+    { source, path, matched, what }: { source: string; path: Path; matched: readonly string[] | undefined; what: string },
+  ): Expression | undefined {
+    const sees: ScopeName = matched === undefined ? "event" : "step";
+    const compiled = compile(source, sees);
+    if (!compiled.ok) {
+      this.problem(path, `${what}${compiled.message}`, { offset: compiled.offset });
+      return undefined;
+    }
+    this.checkNames(compiled.expression, { path, offset: 0, matched: matched ?? [], inValue: false });
+    return compiled.expression;
+  }
+
+  /** That the expression names nothing that is not there, and no secret where it could come to light. */
+  checkNames(
+    { accesses }: Expression,
+    { path, offset, matched, inValue }: { path: Path; offset: number; matched: readonly string[]; inValue: boolean },
+  ): void {
+    for (const access of accesses) {
+      const message = this.#wrongName(access, matched, inValue);
+      if (message !== undefined) this.problem(path, message, { offset: offset + access.offset });
+    }
+  }
+
+  #wrongName({ path: [variable, name], intact }: Access, matched: readonly string[], inValue: boolean): string | undefined {
+    if (variable === "matched" && name !== undefined && !matched.includes(name)) return noMatch(name, matched);
+    if (variable !== "vars") return undefined;
+    if (name === undefined) {
+      for (const each of this.#vars) this.#varsRead.add(each);
+      return this.#secrets.size > 0 ? "name the variable, as in vars.NAME: there are secrets among them" : undefined;
+    }
+    this.#varsRead.add(name);
+    if (!this.#vars.has(name)) return `there is no variable "${name}" under vars${nearest(name, [...this.#vars])}`;
+    if (!this.#secrets.has(name)) return undefined;
+    if (!inValue) return `the secret "${name}" may stand in values of do only: a condition would tell what it is`;
+    return intact
+      ? undefined
+      : `the secret "${name}" can only be handed on as it is or joined to a text: its value is not known before it is sent`;
+  }
+}
+
+function noMatch(name: string, known: readonly string[]): string {
+  if (known.length === 0) return `there is no event "${name}": no step comes before this`;
+  return `there is no event "${name}" here${nearest(name, known)}`;
+}
+
+function nearest(name: string, known: readonly string[]): string {
+  return didYouMean(name, known) || (known.length > 0 ? ` (known: ${known.join(", ")})` : "");
+}

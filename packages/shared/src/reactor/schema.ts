@@ -1,0 +1,251 @@
+/**
+ * The grammar of a reactor's YAML: checked at load, published for editors, and the source of the reference. Defaults stand here and
+ * nowhere else. What a schema cannot say well (one of several keys, a key that makes no sense beside another) the compiler says.
+ */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import { durationPattern } from "../duration.ts";
+import { severities } from "../event.ts";
+import { namePattern } from "../ids.ts";
+import { ratePattern } from "../rate.ts";
+
+const name = { type: "string", pattern: namePattern, description: "a name of lower-case letters, digits, - and _" } as const;
+
+const typeGlob = {
+  type: "string",
+  pattern: "^[a-z0-9_*?{},.-]+$",
+  maxLength: 200,
+  description: "an event type or a glob such as file.*",
+} as const;
+
+const on = {
+  anyOf: [typeGlob, { type: "array", items: typeGlob, minItems: 1, maxItems: 100 }],
+  description: "an event type, a glob such as file.*, or a list of them",
+} as const;
+
+const cel = { type: "string", minLength: 1, maxLength: 10_000 } as const;
+const condition = { ...cel, description: "a CEL condition over event, agent, vars and route" } as const;
+const duration = { type: "string", pattern: durationPattern } as const;
+
+const key = { ...cel, description: "a CEL expression such as event.data.address" } as const;
+const by = {
+  anyOf: [key, { type: "array", items: key, maxItems: 20 }],
+  description: "a CEL expression or a list of them: each combination of their values is counted for itself",
+} as const;
+
+const as = {
+  type: "string",
+  pattern: "^[a-z][a-zA-Z0-9_]{0,62}$",
+  description: "a name of letters, digits and _ for the event of this step: matched.NAME in later steps and in values",
+} as const;
+
+const steps = {
+  type: "array",
+  minItems: 2,
+  maxItems: 20,
+  items: {
+    type: "object",
+    properties: { on: { ...on, description: "event types; default: the reactor's `on`" }, when: condition, as },
+    additionalProperties: false,
+    description: "a step: { on, when, as }",
+  },
+} as const;
+
+const correlate = {
+  type: "object",
+  properties: {
+    count: { type: "integer", minimum: 1, maximum: 10_000, description: "fire when so many events came within the time" },
+    all: { ...steps, description: "fire when an event came for each of these, in any order, within the time" },
+    any: { ...steps, description: "fire on an event for any of these" },
+    sequence: { ...steps, description: "fire when events came for these, in this order, within the time; later steps see matched.NAME" },
+    none: {
+      type: "object",
+      properties: {
+        on: { ...on, description: "event types; default: the reactor's `on`" },
+        when: { ...cel, description: "a CEL condition; matched.first is the event that began the wait" },
+      },
+      additionalProperties: false,
+      description: "after an event of the reactor's `on`, fire when no event came for this within the time",
+    },
+    within: { ...duration, description: "the time, such as 1m; with every condition but `any`" },
+    by,
+    distinct: { ...cel, description: "with `count`: a CEL expression; events of one value count once" },
+    consume: { type: "boolean", default: true, description: "false: events that fired may take part in further firings" },
+  },
+  additionalProperties: false,
+  description: "several events that together fire: one of count, all, any, sequence, none",
+} as const;
+
+const overflows = ["drop", "delay", "merge"] as const;
+const flow = {
+  type: "object",
+  properties: {
+    once: { ...duration, description: "fire once, then not again for this time, such as 10m" },
+    debounce: { ...duration, description: "fire when nothing more has come for this time, such as 30s" },
+    collect: { ...duration, description: "gather what comes in this time, such as 1m, and fire once with all of it" },
+    rate: { type: "string", pattern: ratePattern, description: "fire at most so often in a time, such as 10/1h" },
+    by: { ...by, description: "CEL expressions whose values are told apart; default: those of the correlation" },
+    overflow: {
+      enum: overflows,
+      description: "with once and rate, what is over: drop it (the default), delay it, or merge it into one later firing",
+    },
+  },
+  additionalProperties: false,
+  description: "how often it fires: one of once, debounce, collect, rate",
+} as const;
+
+/** For one that is given by its name alone. */
+export const inhibitionDefaults = { equal: ["event.agent"], for: "10m" } as const;
+const equal = {
+  type: "array",
+  items: key,
+  maxItems: 20,
+  default: inhibitionDefaults.equal,
+  description: "CEL expressions that must have the same values on both events",
+} as const;
+const inhibitedFor = {
+  ...duration,
+  default: inhibitionDefaults.for,
+  description: "how long after a firing; with `raise`: while it is raised",
+} as const;
+const inhibitedBy = {
+  type: ["array", "object"],
+  items: {
+    type: ["string", "object"],
+    pattern: namePattern,
+    properties: { reactor: { ...name, description: "the name of a reactor" }, equal, for: inhibitedFor },
+    required: ["reactor"],
+    additionalProperties: false,
+    description: "the name of a reactor, or { reactor, equal, for }",
+  },
+  properties: {
+    reactors: {
+      type: "array",
+      items: { ...name, description: "the name of a reactor" },
+      minItems: 1,
+      maxItems: 100,
+      description: "their names",
+    },
+    equal,
+    for: inhibitedFor,
+  },
+  required: ["reactors"],
+  additionalProperties: false,
+  maxItems: 100,
+  description: "reactors that keep this one from firing while they are at work: a list, or { reactors, equal, for }",
+} as const;
+
+const calendars = {
+  type: "array",
+  minItems: 1,
+  maxItems: 20,
+  items: {
+    type: "object",
+    properties: {
+      cron: { type: "string", maxLength: 200, description: "when a window begins: minute hour day month weekday, such as 0 2 * * *" },
+      for: { ...duration, description: "how long it lasts, such as 2h" },
+      zone: { type: "string", maxLength: 100, default: "UTC", description: "the time zone, such as Europe/Berlin" },
+    },
+    required: ["cron", "for"],
+    additionalProperties: false,
+    description: "a window: { cron, for, zone }",
+  },
+} as const;
+
+const vars = {
+  type: "object",
+  maxProperties: 100,
+  propertyNames: { pattern: "^[a-zA-Z_][a-zA-Z0-9_]{0,62}$", description: "a name of letters, digits and _" },
+  additionalProperties: {
+    type: ["string", "number", "boolean", "null", "array", "object"],
+    properties: {
+      value: { description: "the value itself, of any kind" },
+      file: {
+        type: "string",
+        minLength: 1,
+        maxLength: 4_096,
+        description: "a YAML or JSON file, relative to this one; with secret: a text",
+      },
+      env: { type: "string", pattern: "^[A-Za-z_][A-Za-z0-9_]*$", description: "the name of a variable in the master's environment" },
+      default: { description: "with `env`: the value when it is not set" },
+      secret: { type: "boolean", default: false, description: "with `file` and `env`: never shown; for values of do only" },
+    },
+    additionalProperties: false,
+    description: "a value, or one of { value }, { file }, { env, default }",
+  },
+  description: "values for vars.NAME in CEL",
+} as const;
+
+const actionList = {
+  type: "array",
+  minItems: 1,
+  maxItems: 50,
+  items: { type: "object", minProperties: 1, maxProperties: 1, additionalProperties: { type: ["object", "null"] } },
+  description: "a list of actions, each as `- action.name: { argument: value }`",
+} as const;
+
+export const reactorSchema = {
+  type: "object",
+  properties: {
+    name: { ...name },
+    description: { type: "string", maxLength: 2_000, default: "", description: "what it is for" },
+    owner: { type: "string", maxLength: 200, description: "who answers for it" },
+    runbook: { type: "string", maxLength: 2_000, description: "where people read on: an address or a text" },
+    mode: {
+      enum: ["live", "plan", "shadow", "off"],
+      default: "live",
+      description: "plan: tasks are made and shown, nothing is sent; shadow: decisions are recorded only",
+    },
+    priority: { enum: severities, default: "normal", description: "of its tasks; the router's, when that is higher" },
+    follow: { enum: ["self"], description: "self: fire on the effects of its own remedy, too" },
+    on,
+    when: { ...condition, description: `${condition.description}; must hold for every event, whatever its part` },
+    correlate,
+    raise: {
+      type: "object",
+      properties: { on: { ...on, description: "event types; default: the reactor's `on`" }, when: condition, by },
+      additionalProperties: false,
+      description: "a problem with a life: `do` when it is raised, `on_clear` when it clears; for each agent and subject, or `by`",
+    },
+    clear: {
+      type: "object",
+      properties: { on: { ...on, description: "event types; default: the reactor's `on`" }, when: condition },
+      additionalProperties: false,
+      description: "with `raise`: what ends the problem",
+    },
+    for: { ...duration, description: "with `raise`: how long it must not have cleared before it counts, such as 30s; default: at once" },
+    flow,
+    inhibited_by: inhibitedBy,
+    mute_during: { ...calendars, description: "windows of time in which it does not fire" },
+    only_during: { ...calendars, description: "windows of time in which alone it fires" },
+    vars,
+    keys_max: {
+      type: "integer",
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: "for so many keys state is kept; then the one that was not touched for longest is forgotten, and that is told",
+    },
+    do: actionList,
+    on_clear: { ...actionList, description: "with `raise`: what to do when the problem clears" },
+    tests: {
+      type: "array",
+      maxItems: 1_000,
+      items: { type: "object" },
+      description: "timelines of events with what is to follow from them; or in a file NAME.test.yaml beside this one",
+    },
+  },
+  required: ["name", "do"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
+export type ReactorSource = FromSchema<typeof reactorSchema>;
+export type CorrelateSource = NonNullable<ReactorSource["correlate"]>;
+export type FlowSource = NonNullable<ReactorSource["flow"]>;
+/** One text or several. */
+export type OneOrMore = string | readonly string[];
+export type InhibitorSource = string | { reactor: string; equal: readonly string[]; for: string };
+export interface InhibitorsSource {
+  reactors: readonly string[];
+  equal: readonly string[];
+  for: string;
+}

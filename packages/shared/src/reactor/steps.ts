@@ -1,0 +1,103 @@
+/**
+ * What a reactor does: the actions of `do` and `on_clear` with their arguments, checked against the action's schema as far as values are
+ * known when the file is read. What only the event will tell is checked again when it is known.
+ */
+import { actions, type ActionName, argsCheckers, isActionName } from "../action.ts";
+import type { Expression } from "../cel.ts";
+import type { ReactorStep } from "../rules/types.ts";
+import { didYouMean, type SchemaProblem } from "../schema.ts";
+import { compileTemplate, type CompiledTemplate, expressionType, type PlacedExpression, type Template, typedPaths } from "../value.ts";
+import type { Path } from "../yaml-file.ts";
+import { typeProblem } from "./argument-types.ts";
+import type { Draft } from "./draft.ts";
+
+interface CompiledSteps {
+  steps: ReactorStep[];
+  expressions: Expression[];
+}
+
+export function compileSteps(
+  draft: Draft,
+  key: "do" | "on_clear",
+  { sources = [], matched }: { sources: readonly Record<string, unknown>[] | undefined; matched: readonly string[] },
+): CompiledSteps {
+  const compiled: CompiledSteps = { steps: [], expressions: [] };
+  for (const [index, source] of sources.entries()) {
+    const [action, args] = Object.entries(source)[0]!;
+    const path: Path = [key, index, action];
+    if (!isActionName(action)) {
+      draft.problem(path, noAction(action), { key: true });
+      continue;
+    }
+    const template = compileArguments(draft, { action, args: args ?? {}, path, matched });
+    compiled.steps.push({ action, args: template.template });
+    compiled.expressions.push(...template.expressions.map(({ expression }) => expression));
+  }
+  return compiled;
+}
+
+function noAction(action: string): string {
+  const known = Object.keys(actions);
+  return `there is no action "${action}"${didYouMean(action, known) || ` (known: ${known.join(", ")})`}`;
+}
+
+interface StepSource {
+  action: ActionName;
+  args: unknown;
+  path: Path;
+  matched: readonly string[];
+}
+
+function compileArguments(draft: Draft, { action, args, path, matched }: StepSource): CompiledTemplate {
+  const compiled = compileTemplate(args, path);
+  const { template, problems, expressions } = compiled;
+  for (const problem of problems) draft.problem(problem.path, problem.message, { offset: problem.offset });
+  for (const each of expressions) {
+    draft.checkNames(each.expression, { path: each.path, offset: each.offset, matched, inValue: true });
+    if (actions[action].runsOn === "master") checkNoSecret(draft, each);
+  }
+  if (action === "command.run") checkShell(draft, args, template, path);
+  // What a broken expression would have given is not known, so its text is not judged as if it were the value.
+  const broken = new Set(problems.map((problem) => JSON.stringify(problem.path)));
+  for (const problem of argumentProblems(action, args, template)) {
+    const place = [...path, ...problem.path];
+    if (!broken.has(JSON.stringify(place))) draft.problem(place, `${action}: ${problem.message}`, { key: problem.atKey });
+  }
+  return compiled;
+}
+
+function checkNoSecret(draft: Draft, { path, offset, expression }: PlacedExpression): void {
+  for (const access of expression.accesses) {
+    if (access.path[0] === "vars" && draft.isSecret(access.path[1]))
+      draft.problem(path, "a secret may not go into an event: everybody who sees history would see it", { offset: offset + access.offset });
+  }
+}
+
+/** With a shell, argv[0] is its script and must be known when the file is read: an expression would be spliced into it. */
+function checkShell(draft: Draft, args: unknown, template: Template, path: Path): void {
+  const { shell } = args as { shell?: unknown };
+  const withShell = (shell !== undefined && shell !== false) || expressionType(template, ["shell"]) !== undefined;
+  if (!withShell) return;
+  const spliced = [["argv"], ["argv", 0]].find((place) => expressionType(template, place) !== undefined);
+  if (spliced !== undefined)
+    draft.problem(
+      [...path, ...spliced],
+      "an expression may not become part of a shell script: write $1 in the script and give the value as the next of argv",
+    );
+}
+
+/** An expression stands for a value of its static type. */
+function argumentProblems(action: ActionName, args: unknown, template: Template): SchemaProblem[] {
+  const checked = argsCheckers[action](structuredClone(args));
+  const fromSchema = (checked.ok ? [] : checked.problems).filter(
+    ({ path, atKey }) => atKey || expressionType(template, path) === undefined,
+  );
+  return template.literal ? fromSchema : [...fromSchema, ...staticTypeProblems(template, action)];
+}
+
+function staticTypeProblems(template: Template, action: ActionName): SchemaProblem[] {
+  return typedPaths(template).flatMap(({ path, type }) => {
+    const message = typeProblem(actions[action].args, path, type);
+    return message === undefined ? [] : [{ path, atKey: false, message }];
+  });
+}
