@@ -36,7 +36,7 @@ export type Decision = ({ kind: "fire" } & Firing) | { kind: "skip"; reactor: Re
 export function match(index: ReactorIndex, circumstances: Circumstances): Decision[] {
   const { event, agent } = circumstances;
   return index
-    .candidates(event, agent)
+    .forType(event.type)
     .filter(judgesEventsSingly)
     .map((reactor) => decide(reactor, circumstances));
 }
