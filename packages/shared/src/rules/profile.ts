@@ -1,0 +1,75 @@
+/**
+ * What the engine works out about a reactor once, when it comes into force, so that no event pays for it.
+ */
+import { stepNames } from "./candidate.ts";
+import type { By, Entry, Reactor } from "./types.ts";
+
+/** Values by which firings of a reactor inhibit others. `id`: of these expressions; reactors that ask for the same share them. */
+export interface Equal {
+  id: string;
+  by: By;
+  vars: Reactor["vars"];
+  /** The longest that any reactor asks for. */
+  forMs: number;
+}
+
+export interface Profile {
+  reactor: Reactor;
+  names: readonly string[];
+  /** An expression of it asks for `route`, which is worked out only then. */
+  readsRoute: boolean;
+  /** How others are inhibited by it. */
+  inhibits: readonly Equal[];
+  entriesFor(type: string): readonly Entry[];
+}
+
+/** Event types of which a reactor remembers its entries; the others are looked at anew. */
+const typesRemembered = 100;
+
+export function profilesOf(reactors: readonly Reactor[]): Map<string, Profile> {
+  const inhibits = new Map<string, Map<string, Equal>>();
+  for (const inhibited of reactors) {
+    for (const { reactor, equal: by, forMs } of inhibited.inhibitedBy) {
+      const id = equalId(by, inhibited.vars);
+      const known = inhibits.get(reactor) ?? new Map<string, Equal>();
+      inhibits.set(reactor, known.set(id, { id, by, vars: inhibited.vars, forMs: Math.max(forMs, known.get(id)?.forMs ?? 0) }));
+    }
+  }
+  return new Map(reactors.map((reactor) => [reactor.name, profileOf(reactor, [...(inhibits.get(reactor.name)?.values() ?? [])])]));
+}
+
+/** Expressions of the same text give the same values, unless they read what each reactor has for itself. */
+export function equalId(by: By, vars: Reactor["vars"]): string {
+  const sources = by.map(({ source }) => source);
+  return JSON.stringify(sources.some((source) => source.includes("vars")) ? [sources, vars] : [sources]);
+}
+
+function profileOf(reactor: Reactor, inhibits: readonly Equal[]): Profile {
+  const remembered = new Map<string, readonly Entry[]>();
+  return {
+    reactor,
+    names: stepNames(reactor),
+    readsRoute: JSON.stringify(sourcesOf(reactor)).includes("route"),
+    inhibits,
+    entriesFor(type) {
+      const known = remembered.get(type);
+      if (known !== undefined) return known;
+      const found = reactor.entries.filter((entry) => entry.matchesType(type));
+      if (remembered.size < typesRemembered) remembered.set(type, found);
+      return found;
+    },
+  };
+}
+
+function sourcesOf({ when, entries, correlation, flow, inhibitedBy }: Reactor): (string | undefined)[] {
+  const distinct = correlation?.kind === "count" ? [correlation.distinct] : [];
+  const expressions = [
+    when,
+    ...entries.map((entry) => entry.when),
+    ...distinct,
+    ...(correlation?.by ?? []),
+    ...(flow?.by ?? []),
+    ...inhibitedBy.flatMap(({ equal }) => equal),
+  ];
+  return expressions.map((expression) => expression?.source);
+}
