@@ -68,7 +68,11 @@ export function candidateOf(
 }
 
 /** Of one event alone. */
-export function single(reactor: Reactor, trigger: Seen, { key, at, name }: { key: readonly unknown[]; at: number; name?: string }): Candidate {
+export function single(
+  reactor: Reactor,
+  trigger: Seen,
+  { key, at, name }: { key: readonly unknown[]; at: number; name?: string },
+): Candidate {
   const candidate: Candidate = { trigger, events: [keep(reactor, trigger, at)], count: 1, key, ancestry: trigger.ancestry };
   if (name !== undefined && reactor.keepsEvents) candidate.matched = { [name]: trigger.event };
   return candidate;

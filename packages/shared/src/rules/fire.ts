@@ -1,17 +1,20 @@
 /**
  * Firings: what to do, with every value worked out, checked against the action's schema, or why that could not be done. Pure.
  */
-import { actions } from "../action.ts";
+import { actions, argsCheckers } from "../action.ts";
 import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
-import { argsCheckers } from "../reactor.ts";
 import { problemsText } from "../schema.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Hearing, RuleScope } from "./hearing.ts";
 import type { Firing, PlannedStep, Reactor, ReactorStep } from "./types.ts";
 
-export function firingOf(reactor: Reactor, candidate: Candidate, { hearing, branch }: { hearing: Hearing; branch: Firing["branch"] }): Firing {
+export function firingOf(
+  reactor: Reactor,
+  candidate: Candidate,
+  { hearing, branch }: { hearing: Hearing; branch: Firing["branch"] },
+): Firing {
   const { trigger, events, count, key, ancestry } = candidate;
   const { route } = hearing;
   return {

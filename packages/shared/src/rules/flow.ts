@@ -14,7 +14,11 @@ export type FlowState =
 /** `until`: when the next may fire. */
 export type Admission =
   | { outcome: "fire" }
-  | { outcome: Extract<Reason, "throttled" | "delayed" | "merged" | "debounced" | "collecting" | "overflowed">; state: FlowState; until: number };
+  | {
+      outcome: Extract<Reason, "throttled" | "delayed" | "merged" | "debounced" | "collecting" | "overflowed">;
+      state: FlowState;
+      until: number;
+    };
 
 /** Candidates of one key that a delay lets wait. */
 export const delayWaitingMax = 1_000;
@@ -65,7 +69,11 @@ function gather(
 }
 
 /** What has waited and may fire now, the oldest; undefined: nothing may. */
-export function release(flow: Flow, state: FlowState | undefined, now: number): { candidate: Candidate; rest: FlowState | undefined } | undefined {
+export function release(
+  flow: Flow,
+  state: FlowState | undefined,
+  now: number,
+): { candidate: Candidate; rest: FlowState | undefined } | undefined {
   const [candidate, ...waiting] = state?.waiting ?? [];
   if (state === undefined || candidate === undefined) return undefined;
   if (state.kind === "gather") return now < state.due ? undefined : { candidate, rest: undefined };

@@ -3,16 +3,7 @@
  * candidates go on to `pass`.
  */
 import { type Candidate, candidateOf, type Gathered, keep, type Kept, single } from "./candidate.ts";
-import {
-  type AllState,
-  type CountState,
-  newestOf,
-  type SequenceState,
-  takeAll,
-  takeCount,
-  takeSequence,
-  windowEnds,
-} from "./correlate.ts";
+import { type AllState, type CountState, newestOf, type SequenceState, takeAll, takeCount, takeSequence, windowEnds } from "./correlate.ts";
 import { Hearing, refusal, type Refusal, type RuleScope, valuesOf } from "./hearing.ts";
 import { cutsLoop } from "./loop.ts";
 import { fire, flowTime, offer } from "./pass.ts";
@@ -61,7 +52,15 @@ function isEnd({ role: { kind } }: Entry): boolean {
 type Judges = { [Kind in Correlation["kind"]]: (asked: Case, correlation: Extract<Correlation, { kind: Kind }>) => void } & {
   event: (asked: Case) => void;
 };
-const judges: Judges = { event: judgeSingle, any: judgeAny, count: judgeCount, all: judgeAll, sequence: judgeSequence, none: judgeNone, raise: judgeRaise };
+const judges: Judges = {
+  event: judgeSingle,
+  any: judgeAny,
+  count: judgeCount,
+  all: judgeAll,
+  sequence: judgeSequence,
+  none: judgeNone,
+  raise: judgeRaise,
+};
 
 function judgeSingle(asked: Case): void {
   if (firstHolding(asked) === undefined) return;
@@ -154,7 +153,12 @@ function judgeNone(asked: Case, { by, withinMs }: Correlation & { kind: "none" }
     const { trigger, since } = wait;
     wait = undefined;
     isTold = true;
-    say(turn, profile.reactor, { event, reason: "cancelled" }, () => `it came: ${trigger.event.id} waited for it since ${clockText(turn, since)}`);
+    say(
+      turn,
+      profile.reactor,
+      { event, reason: "cancelled" },
+      () => `it came: ${trigger.event.id} waited for it since ${clockText(turn, since)}`,
+    );
   }
   for (const entry of entries.filter(({ role }) => role.kind === "event")) {
     const refused = refusal(entry.when, scope);
@@ -163,7 +167,12 @@ function judgeNone(asked: Case, { by, withinMs }: Correlation & { kind: "none" }
     wait ??= { trigger: seen, since: turn.now, due: turn.now + withinMs };
     const { since, due } = wait;
     isTold = true;
-    say(turn, profile.reactor, { event, reason: "waiting", until: due }, () => `since ${clockText(turn, since)}, until ${clockText(turn, due)}${forKey(key.values)}`);
+    say(
+      turn,
+      profile.reactor,
+      { event, reason: "waiting", until: due },
+      () => `since ${clockText(turn, since)}, until ${clockText(turn, due)}${forKey(key.values)}`,
+    );
     break;
   }
   if (isTold) return void put(turn, profile, key.row, { state: wait, due: wait?.due });
@@ -187,11 +196,21 @@ function raises(asked: Case, key: Key, { forMs }: Correlation & { kind: "raise" 
   const event = hearing.seen.event.id;
   if (raised.outcome === "joined") {
     keepProblem(turn, profile, key.row, before);
-    return say(turn, profile.reactor, { event, reason: "joined" }, () => `raised since ${clockText(turn, before!.since)}${forKey(key.values)}`);
+    return say(
+      turn,
+      profile.reactor,
+      { event, reason: "joined" },
+      () => `raised since ${clockText(turn, before!.since)}${forKey(key.values)}`,
+    );
   }
   const { state } = raised;
   keepProblem(turn, profile, key.row, state);
-  say(turn, profile.reactor, { event, reason: "pending", until: state.due }, () => `since ${clockText(turn, state.since)}, raised at ${clockText(turn, state.due)} unless it clears${forKey(key.values)}`);
+  say(
+    turn,
+    profile.reactor,
+    { event, reason: "pending", until: state.due },
+    () => `since ${clockText(turn, state.since)}, raised at ${clockText(turn, state.due)} unless it clears${forKey(key.values)}`,
+  );
 }
 
 /** It is raised whether or not something holds the firing back: the clear has to know. */

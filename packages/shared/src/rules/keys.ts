@@ -51,8 +51,7 @@ export class Keys {
       this.#books.set(name, { shape, keysMax, rows: stays ? old.rows : {} });
       if (stays) before.delete(name);
     }
-    for (const { rows } of before.values())
-      for (const kind of Object.values(rows)) for (const row of kind.values()) this.#end(row);
+    for (const { rows } of before.values()) for (const kind of Object.values(rows)) for (const row of kind.values()) this.#end(row);
   }
 
   get(reactor: string, key: string): unknown {

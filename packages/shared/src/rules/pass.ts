@@ -20,7 +20,11 @@ export function offer(turn: Turn, profile: Profile, candidate: Candidate, hearin
   else goThrough(turn, profile, { flow, candidate, hearing });
 }
 
-function goThrough(turn: Turn, profile: Profile, { flow, candidate, hearing }: { flow: Flow; candidate: Candidate; hearing: Hearing }): void {
+function goThrough(
+  turn: Turn,
+  profile: Profile,
+  { flow, candidate, hearing }: { flow: Flow; candidate: Candidate; hearing: Hearing },
+): void {
   const { reactor } = profile;
   const event = hearing.seen.event.id;
   const found = flow.by === undefined ? { ok: true as const, values: candidate.key } : valuesOf(flow.by, hearing.scope(profile));
@@ -42,7 +46,6 @@ function goThrough(turn: Turn, profile: Profile, { flow, candidate, hearing }: {
 export function flowTime(turn: Turn, profile: Profile, { row, state: found }: { row: string; state: unknown }): void {
   const { flow } = profile.reactor;
   let state = found as FlowState | undefined;
-  // The state that a firing finds is the one without it: it may lead back here.
   for (;;) {
     const next = flow === undefined ? undefined : release(flow, state, turn.now);
     if (flow === undefined || next === undefined) break;

@@ -1,6 +1,7 @@
 /**
  * What the engine works out about a reactor once, when it comes into force, so that no event pays for it.
  */
+import type { Expression } from "../cel.ts";
 import { stepNames } from "./candidate.ts";
 import type { By, Entry, Reactor } from "./types.ts";
 
@@ -41,7 +42,7 @@ export function profilesOf(reactors: readonly Reactor[]): Map<string, Profile> {
 /** Expressions of the same text give the same values, unless they read what each reactor has for itself. */
 export function equalId(by: By, vars: Reactor["vars"]): string {
   const sources = by.map(({ source }) => source);
-  return JSON.stringify(sources.some((source) => source.includes("vars")) ? [sources, vars] : [sources]);
+  return JSON.stringify(by.some(({ reads }) => reads.variables.has("vars")) ? [sources, vars] : sources);
 }
 
 function profileOf(reactor: Reactor, inhibits: readonly Equal[]): Profile {
@@ -49,7 +50,7 @@ function profileOf(reactor: Reactor, inhibits: readonly Equal[]): Profile {
   return {
     reactor,
     names: stepNames(reactor),
-    readsRoute: JSON.stringify(sourcesOf(reactor)).includes("route"),
+    readsRoute: asked(reactor).some((expression) => expression?.reads.variables.has("route")),
     inhibits,
     entriesFor(type) {
       const known = remembered.get(type);
@@ -61,15 +62,8 @@ function profileOf(reactor: Reactor, inhibits: readonly Equal[]): Profile {
   };
 }
 
-function sourcesOf({ when, entries, correlation, flow, inhibitedBy }: Reactor): (string | undefined)[] {
-  const distinct = correlation?.kind === "count" ? [correlation.distinct] : [];
-  const expressions = [
-    when,
-    ...entries.map((entry) => entry.when),
-    ...distinct,
-    ...(correlation?.by ?? []),
-    ...(flow?.by ?? []),
-    ...inhibitedBy.flatMap(({ equal }) => equal),
-  ];
-  return expressions.map((expression) => expression?.source);
+/** What is asked of an event before anything fires. */
+function asked({ when, entries, correlation, flow }: Reactor): (Expression | undefined)[] {
+  const distinct = correlation?.kind === "count" ? correlation.distinct : undefined;
+  return [when, ...entries.map((entry) => entry.when), distinct, ...(correlation?.by ?? []), ...(flow?.by ?? [])];
 }

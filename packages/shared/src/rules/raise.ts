@@ -10,7 +10,10 @@ export type ProblemState =
   | { state: "raised"; id: string; since: number; fired: boolean; inhibits?: readonly string[] };
 
 /** `raise`: it is a candidate now. */
-export type Raised = { outcome: "raise"; since: number } | { outcome: "pending"; state: ProblemState & { state: "pending" } } | { outcome: "joined" };
+export type Raised =
+  | { outcome: "raise"; since: number }
+  | { outcome: "pending"; state: ProblemState & { state: "pending" } }
+  | { outcome: "joined" };
 
 export function raise(state: ProblemState | undefined, forMs: number, trigger: Seen, now: number): Raised {
   if (state?.state === "raised") return { outcome: "joined" };

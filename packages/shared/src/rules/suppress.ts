@@ -67,7 +67,11 @@ export function inhibitionsOf(profile: Profile, hearing: Hearing): string[] {
 }
 
 /** A problem has fired, and inhibits from now on; or it is over. */
-export function inhibit(turn: Turn, profile: Profile, { rows = [], begins }: { rows: readonly string[] | undefined; begins: boolean }): void {
+export function inhibit(
+  turn: Turn,
+  profile: Profile,
+  { rows = [], begins }: { rows: readonly string[] | undefined; begins: boolean },
+): void {
   for (const row of rows) {
     const before = (turn.keys.get(profile.reactor.name, row) as InhibitionState | undefined)?.raised ?? 0;
     const raised = Math.max(0, before + (begins ? 1 : -1));

@@ -8,7 +8,6 @@ import type { Decision, Firing, Judgement, Reactor, Reason, World } from "./type
 export interface Turn extends Judgement {
   readonly keys: Keys;
   readonly world: World;
-  readonly profiles: ReadonlyMap<string, Profile>;
   /** Reasons of which decisions are made; firings always are. */
   readonly records: (reason: Reason) => boolean;
   /** Engine time. */

@@ -2,7 +2,7 @@
  * The details of decisions, for people: with the values that decided. Made only when somebody wants to read them.
  */
 import type { Candidate } from "./candidate.ts";
-import { type AllState, type CountState, newestOf, type SequenceState, timeOf } from "./correlate.ts";
+import { type AllState, type CountState, type SequenceState, timeOf } from "./correlate.ts";
 import type { Admission } from "./flow.ts";
 import type { Profile } from "./profile.ts";
 import { clockText, type Turn } from "./turn.ts";
@@ -64,7 +64,12 @@ export function admissionText(turn: Turn, flow: Flow, admission: Exclude<Admissi
   const limit = flow.kind === "rate" ? `${flow.count} in ${spanText(flow.windowMs)}; ` : "";
   const since = clockText(turn, state.kind === "once" ? state.opened : state.log.at(-1)!);
   const [first] = state.waiting;
-  const waits = { throttled: "", overflowed: ` and ${state.waiting.length} wait already`, delayed: ` and ${state.waiting.length} wait`, merged: ` and ${first?.count ?? 0} events wait` };
+  const waits = {
+    throttled: "",
+    overflowed: ` and ${state.waiting.length} wait already`,
+    delayed: ` and ${state.waiting.length} wait`,
+    merged: ` and ${first?.count ?? 0} events wait`,
+  };
   return `${limit}throttled until ${end}${waits[outcome as keyof typeof waits]}; fired at ${since} by ${state.by}`;
 }
 
