@@ -39,6 +39,7 @@ function speed(count: number, seconds: number): object {
   let time = events[0]!.event.received;
   const run = (forMs: number) => {
     const begun = performance.now();
+    const cpu = process.cpuUsage();
     const before = heard;
     while (performance.now() - begun < forMs) {
       for (let turn = 0; turn < eventsPerTurn; turn++) {
@@ -51,7 +52,9 @@ function speed(count: number, seconds: number): object {
       }
       rules.takeDirty();
     }
-    return ((heard - before) / (performance.now() - begun)) * 1_000;
+    // By the processor's time: what else runs on the machine is not the engine's.
+    const { user, system } = process.cpuUsage(cpu);
+    return ((heard - before) / (user + system)) * 1_000_000;
   };
   run(1_000);
   const perSecond = run(seconds * 1_000);

@@ -4,6 +4,8 @@
  */
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from "@marcbachmann/cel-js";
 import { errorText } from "./errors.ts";
+import { type Quick, quickOf, quickValue, unsure } from "./quick.ts";
+import { type AnchoredByName, anchoredOf } from "./rules/anchor.ts";
 import { didYouMean } from "./schema.ts";
 
 /** What an expression can see; which of it, says the name of its scope in {@link scopes}. */
@@ -39,8 +41,8 @@ export interface Reads {
 
 export type Expression = {
   source: string;
-  /** The library's syntax tree: what anchors are found in (rules/anchor.ts). */
-  ast(): unknown;
+  /** What an event must have for it to hold. */
+  anchored: AnchoredByName | undefined;
   reads: Reads;
   accesses: readonly Access[];
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
@@ -132,12 +134,12 @@ function compileAnew(source: string, sees: ScopeName): Compiled {
       ok: true,
       expression: {
         source,
-        ast: () => run.ast,
+        anchored: anchoredOf(run.ast),
         reads: readsOf(accesses),
         accesses,
         requires: requiredOf(run.ast),
         type: String(checked.type),
-        evaluate: (scope) => evaluate(run, scope),
+        evaluate: evaluator(source, sees, run),
       },
     };
   } catch (error) {
@@ -154,7 +156,27 @@ export function compileCondition(source: string, sees: ScopeName): Compiled {
   return compiled;
 }
 
-function evaluate(run: (scope: Record<string, unknown>) => unknown, scope: Scope): Evaluated {
+const holds: Evaluated = { ok: true, value: true };
+const fails: Evaluated = { ok: true, value: false };
+type Run = ReturnType<Environment["parse"]>;
+
+function evaluator(source: string, sees: ScopeName, run: Run): Expression["evaluate"] {
+  const quick = quickOf(run.ast);
+  return quick === undefined ? (scope) => evaluate(run, scope) : quickEvaluator(source, sees, quick);
+}
+
+/** The short way. What CEL itself needs, which takes kilobytes, is made only when it is asked for. */
+function quickEvaluator(source: string, sees: ScopeName, quick: Quick): Expression["evaluate"] {
+  let run: Run | undefined;
+  return (scope) => {
+    const value = quickValue(quick, scope);
+    if (value === true) return holds;
+    if (value === false) return fails;
+    return value === unsure ? evaluate((run ??= environments[sees].parse(source)), scope) : { ok: true, value };
+  };
+}
+
+function evaluate(run: Run, scope: Scope): Evaluated {
   try {
     return { ok: true, value: toJson(run(scope as Record<string, unknown>)) };
   } catch (error) {

@@ -34,7 +34,7 @@ export type Decision = ({ kind: "fire" } & Firing) | { kind: "skip"; reactor: Re
 
 /** One decision for each reactor of the event's type. */
 export function match(index: ReactorIndex, circumstances: Circumstances): Decision[] {
-  const { event, agent } = circumstances;
+  const { event } = circumstances;
   return index
     .forType(event.type)
     .filter(judgesEventsSingly)

@@ -23,10 +23,11 @@ interface Case {
   entries: readonly Entry[];
 }
 
-export function judgeEvent(turn: Turn, profile: Profile, hearing: Hearing): void {
+export function judgeEvent(turn: Turn, profile: Profile, heard: { hearing: Hearing; entries: readonly Entry[] }): void {
   const { reactor } = profile;
+  const { hearing } = heard;
   const { seen } = hearing;
-  let entries = profile.entriesFor(seen.event.type);
+  let { entries } = heard;
   if (entries.length === 0) return;
   if (seen.ancestry.length > 0) {
     // P7: before any condition, so that a loop costs nothing.

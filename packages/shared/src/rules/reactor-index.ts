@@ -5,7 +5,7 @@
 import type { Event } from "../event.ts";
 import { globMatcher } from "../glob.ts";
 import type { AgentView } from "../target.ts";
-import { type Anchored, anchorsOf, bothAnchored } from "./anchor.ts";
+import { anchorsOf } from "./anchor.ts";
 import { PrefixTable } from "./prefix-table.ts";
 import { type Hearer, TypeIndex, type Way } from "./type-index.ts";
 import type { Reactor } from "./types.ts";
@@ -55,12 +55,9 @@ export class ReactorIndex {
     return this.ofType(type).reactors;
   }
 
-  /** The reactors that could do something about an event, in order of definition: some too many, never one too few. */
-  candidates(event: Event, agent: AgentView): readonly Reactor[] {
-    const type = this.ofType(event.type);
-    const found = type.candidates(event, agent);
-    if (found.length === 0) return noReactors;
-    return found.length === type.hearers.length ? type.reactors : found.map(reactorOf);
+  /** The reactors that could do something about an event, with their entries of its type, in order of definition: some too many, never one too few. */
+  candidates(event: Event, agent: AgentView): readonly Hearer[] {
+    return this.ofType(event.type).candidates(event, agent);
   }
 
   ofType(type: string): TypeIndex {
@@ -73,10 +70,8 @@ export class ReactorIndex {
   }
 
   #add(order: number, reactor: Reactor, globs: Map<string, Glob>): void {
-    const always = anchorsOf(reactor.when, reactor.vars);
     for (const entry of reactor.entries) {
-      const anchored: Anchored | undefined = bothAnchored(always, anchorsOf(entry.when, reactor.vars));
-      const way = { order, reactor, entry, anchored };
+      const way = { order, reactor, entry, anchored: anchorsOf([reactor.when, entry.when], reactor.vars) };
       for (const pattern of new Set(entry.on)) {
         if (exactType.test(pattern)) {
           const known = this.#exact.get(pattern);
@@ -114,14 +109,8 @@ export class ReactorIndex {
   }
 }
 
-const noReactors: readonly Reactor[] = [];
-
 /** In order of definition, and none twice: an entry may be reached by several globs. */
 function inOrder(sources: readonly (readonly Way[])[]): Way[] {
   const entries = new Map(sources.flat().map((way) => [way.entry, way]));
   return [...entries.values()].toSorted((a, b) => a.order - b.order);
-}
-
-function reactorOf({ reactor }: Hearer): Reactor {
-  return reactor;
 }

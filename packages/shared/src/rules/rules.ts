@@ -34,6 +34,8 @@ export class Rules {
   readonly #full = new Map<string, { told: number; dropped: number }>();
   #index: ReactorIndex;
   #profiles: ReadonlyMap<string, Profile>;
+  /** The same in the order of the index. */
+  #inOrder: readonly Profile[];
   #time = 0;
   #skew = 0;
   #clockIsDirty = false;
@@ -43,6 +45,7 @@ export class Rules {
     this.#records = records === undefined ? () => true : (reason) => records.has(reason);
     this.#index = index;
     this.#profiles = profilesOf(index.reactors);
+    this.#inOrder = index.reactors.map(({ name }) => this.#profiles.get(name)!);
     this.#keys.setReactors(index.reactors);
   }
 
@@ -55,6 +58,7 @@ export class Rules {
   setReactors(index: ReactorIndex): void {
     this.#index = index;
     this.#profiles = profilesOf(index.reactors);
+    this.#inOrder = index.reactors.map(({ name }) => this.#profiles.get(name)!);
     this.#keys.setReactors(index.reactors);
   }
 
@@ -76,7 +80,8 @@ export class Rules {
     if (!this.#index.hearsType(event.type)) return judgement;
     const hearing = new Hearing(this.#world, seen);
     const turn = this.#turn(judgement);
-    for (const { name } of this.#index.candidates(event, hearing.agent)) judgeEvent(turn, this.#profiles.get(name)!, hearing);
+    for (const { order, entries } of this.#index.candidates(event, hearing.agent))
+      judgeEvent(turn, this.#inOrder[order]!, { hearing, entries });
     return judgement;
   }
 

@@ -15,8 +15,9 @@ export interface Way {
   anchored: Anchored | undefined;
 }
 
-/** A reactor with those of its entries that hear a type. */
+/** A reactor with those of its entries that hear a type. `order`: its place in the order of definition. */
 export interface Hearer {
+  order: number;
   reactor: Reactor;
   entries: readonly Entry[];
 }
@@ -26,13 +27,18 @@ const valuesGuess = 20;
 const severityValues = 4;
 const booleanValues = 2;
 
+/** Whom a value leads to, in order of definition. */
+type Led = Hearer[];
 interface Field {
   path: readonly string[];
-  equals: Map<unknown, number[]>;
-  prefixes: PrefixTable<number[]> | undefined;
+  equals: ReadonlyMap<unknown, Led>;
+  prefixes: PrefixTable<Led> | undefined;
 }
-
-const none: readonly Hearer[] = [];
+interface FieldDraft {
+  path: readonly string[];
+  equals: Map<unknown, Led>;
+  prefixes: Map<string, Led>;
+}
 
 export class TypeIndex {
   /** All that hear the type, in order of definition. */
@@ -40,29 +46,23 @@ export class TypeIndex {
   readonly reactors: readonly Reactor[];
   /** What is read of `event.data` to tell them apart: names of its fields; undefined: any. */
   readonly dataNames: readonly string[] | undefined;
-  /** Indexes of `hearers` that are looked at always, and the same as hearers. */
-  readonly #always: readonly number[];
-  readonly #alwaysHearers: readonly Hearer[];
+  /** Those that are looked at with every event. */
+  readonly #always: Led = [];
   readonly #fields: readonly Field[];
 
   /** `ways` in order of definition. */
   constructor(ways: readonly Way[]) {
-    this.hearers = hearersOf(ways);
+    const hearers = hearersOf(ways);
+    this.hearers = [...hearers.values()];
     this.reactors = this.hearers.map(({ reactor }) => reactor);
     const valuesOf = distinctValues(ways);
-    const always = new Set<number>();
-    const fields = new Map<string, { path: readonly string[]; equals: Map<unknown, number[]>; prefixes: Map<string, number[]> }>();
-    let hearer = -1;
-    let order = -1;
-    for (const way of ways) {
-      if (way.order !== order) hearer++;
-      order = way.order;
-      const chosen = way.anchored === undefined ? undefined : choose(way.anchored, valuesOf);
-      if (chosen === undefined || chosen.share >= 1) always.add(hearer);
+    const fields = new Map<string, FieldDraft>();
+    for (const { order, anchored } of ways) {
+      const hearer = hearers.get(order)!;
+      const chosen = anchored === undefined ? undefined : choose(anchored, valuesOf);
+      if (chosen === undefined || chosen.share >= 1) lead(this.#always, hearer);
       else for (const anchor of chosen.anchors) add(fields, anchor, hearer);
     }
-    this.#always = [...always];
-    this.#alwaysHearers = this.#always.map((index) => this.hearers[index]!);
     this.#fields = [...fields.values()].map(({ path, equals, prefixes }) => ({
       path,
       equals,
@@ -73,54 +73,47 @@ export class TypeIndex {
 
   /** Those whose conditions may hold, in order of definition: some too many, never one too few. */
   candidates(event: object, agent: object): readonly Hearer[] {
-    if (this.#fields.length === 0) return this.#alwaysHearers;
-    let found: number[] | undefined;
-    const take = (hearers: readonly number[]) => {
-      if (found === undefined) found = [...hearers];
-      else for (const hearer of hearers) found.push(hearer);
+    // Nearly always one list is all there is, and it is handed out as it stands.
+    let found = this.#always;
+    let own: Led | undefined;
+    const take = (led: Led) => {
+      if (found.length === 0) found = led;
+      else (own ??= found = [...found]).push(...led);
     };
     for (const { path, equals, prefixes } of this.#fields) {
       const value = valueAt(path, path[0] === "event" ? event : agent);
       if (value === undefined) continue;
-      const equal = equals.get(value);
-      if (equal !== undefined) take(equal);
+      const led = equals.get(value);
+      if (led !== undefined) take(led);
       if (prefixes !== undefined && typeof value === "string") prefixes.each(value, take);
     }
-    if (found === undefined) return this.#alwaysHearers;
-    if (this.#always.length > 0) take(this.#always);
-    return this.#inOrder(found);
-  }
-
-  #inOrder(found: number[]): readonly Hearer[] {
-    if (found.length > 1) found.sort((a, b) => a - b);
-    const hearers: Hearer[] = [];
-    for (let at = 0; at < found.length; at++) if (found[at] !== found[at - 1]) hearers.push(this.hearers[found[at]!]!);
-    return hearers.length === 0 ? none : hearers;
+    return own === undefined ? found : [...new Set(own)].sort((a, b) => a.order - b.order);
   }
 }
 
-function hearersOf(ways: readonly Way[]): Hearer[] {
-  const hearers = new Map<number, { reactor: Reactor; entries: Entry[] }>();
+function hearersOf(ways: readonly Way[]): Map<number, Hearer> {
+  const hearers = new Map<number, Hearer & { entries: Entry[] }>();
   for (const { order, reactor, entry } of ways) {
     const known = hearers.get(order);
-    if (known === undefined) hearers.set(order, { reactor, entries: [entry] });
+    if (known === undefined) hearers.set(order, { order, reactor, entries: [entry] });
     else known.entries.push(entry);
   }
-  return [...hearers.values()];
+  return hearers;
 }
 
-function add(
-  fields: Map<string, { path: readonly string[]; equals: Map<unknown, number[]>; prefixes: Map<string, number[]> }>,
-  { path, kind, value }: Anchor,
-  hearer: number,
-): void {
+/** The ways of a reactor follow each other. */
+function lead(led: Led, hearer: Hearer): void {
+  if (led.at(-1) !== hearer) led.push(hearer);
+}
+
+function add(fields: Map<string, FieldDraft>, { path, kind, value }: Anchor, hearer: Hearer): void {
   const name = nameOf(path);
   let field = fields.get(name);
   if (field === undefined) fields.set(name, (field = { path, equals: new Map(), prefixes: new Map() }));
-  const table: Map<unknown, number[]> = kind === "equals" ? field.equals : field.prefixes;
-  const hearers = table.get(value);
-  if (hearers === undefined) table.set(value, [hearer]);
-  else if (hearers.at(-1) !== hearer) hearers.push(hearer);
+  const table: Map<unknown, Led> = kind === "equals" ? field.equals : field.prefixes;
+  const led = table.get(value);
+  if (led === undefined) table.set(value, [hearer]);
+  else lead(led, hearer);
 }
 
 /** How many values the conditions know of each field: the more, the more it tells apart. */
