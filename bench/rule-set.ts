@@ -3,17 +3,16 @@
  * a tenant; some with globs, some that keep state. Each event is made for one of the reactors, and one in ten fulfils its condition, however
  * many reactors there are.
  */
-import type { Event } from "@needfire/shared/event";
+import { type WireEvent, wireEvent } from "@needfire/shared/wire-event";
 
 const fulfilledEvery = 10;
 const agents = 1_000;
-const received = Date.UTC(2026, 10, 22);
 
 interface Kind {
   /** Of a hundred reactors. */
   share: number;
   yaml(number: number): string;
-  event(number: number, fulfilled: boolean): Partial<Event> & { type: string };
+  event(number: number, fulfilled: boolean): { type: string; subject?: string; data: Record<string, unknown> };
 }
 
 const emit = "do: [{ event.emit: { type: site.noticed } }]";
@@ -81,21 +80,17 @@ export function ruleSet(from: number, count: number): string {
   );
 }
 
-/** The event of a number, for one of so many reactors. They come one to a millisecond. */
-export function ruleEvent(number: number, reactors: number): Event {
-  const reactor = (number * 7_919) % reactors;
-  const agent = `host-${number % agents}`;
-  return {
-    position: number + 1,
-    id: `${agent}:e1:${number}`,
-    source: `/agents/${agent}`,
-    agent,
-    time: received + number,
-    received: received + number,
-    severity: "normal",
-    data: {},
-    ...kindOf(reactor).event(reactor, Math.floor(number / 3) % fulfilledEvery === 0),
-  };
+/** How events are spread over the reactors: `few`: as it is everywhere, a few have most of them (Zipf's law); `even`: all have as many. */
+export type Spread = "few" | "even";
+
+/** The event of a number, for one of so many reactors. */
+export function ruleEvent(number: number, { reactors, spread }: { reactors: number; spread: Spread }): { agent: string; event: WireEvent } {
+  // Steps of the golden ratio fall evenly between 0 and 1.
+  const place = (number * 0.618_033_988_749_895) % 1;
+  const reactor = spread === "few" ? Math.floor(reactors ** place) - 1 : Math.floor(reactors * place);
+  const { type, subject, data } = kindOf(reactor).event(reactor, Math.floor(number / 3) % fulfilledEvery === 0);
+  const draft = { type, time: number, severity: "normal", data, ...(subject === undefined ? {} : { subject }) } as const;
+  return { agent: `host-${number % agents}`, event: wireEvent(number + 1, draft) };
 }
 
 function kindOf(number: number): Kind {

@@ -1,19 +1,22 @@
 /**
  * One measurement of `rules.ts`, in a process of its own, so that none is the warmer for another. Prints a line of JSON.
  *
- *     node bench/rules-run.ts speed REACTORS SECONDS | keys KEYS | compile REACTORS
+ *     node bench/rules-run.ts speed REACTORS SECONDS few|even | keys KEYS | compile REACTORS
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { loadReactors } from "@needfire/shared/reactor";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import type { Reactor, Seen, World } from "@needfire/shared/rules/types";
-import { ruleEvent, ruleSet } from "./rule-set.ts";
+import type { Reactor, World } from "@needfire/shared/rules/types";
+import { eventOfWire, wireEvent } from "@needfire/shared/wire-event";
+import { ruleEvent, ruleSet, type Spread } from "./rule-set.ts";
 
 const perFile = 100;
 const differentEvents = 50_000;
 const eventsPerTurn = 500;
+const begin = Date.UTC(2026, 10, 22);
+const nobody: readonly string[] = [];
 
 const views = new Map<string, ReturnType<World["agentView"]>>();
 const world: World = {
@@ -26,27 +29,28 @@ const world: World = {
   silence: () => undefined,
 };
 
-const [what, numberText = "", secondsText = ""] = process.argv.slice(2);
+const [what, numberText = "", secondsText = "", spreadText = "few"] = process.argv.slice(2);
 const measure = { speed, keys, compile }[what as "speed"];
-console.log(JSON.stringify(measure(Number(numberText), Number(secondsText))));
+console.log(JSON.stringify(measure(Number(numberText), Number(secondsText), spreadText as Spread)));
 
-function speed(count: number, seconds: number): object {
+/** Each event is made of its packed bytes before it is heard, as the master does. */
+function speed(count: number, seconds: number, spread: Spread): object {
   const rules = new Rules(new ReactorIndex(compiled(count)), world);
-  const events = Array.from({ length: differentEvents }, (_value, number) => seenOf(number, count));
+  const events = Array.from({ length: differentEvents }, (_value, number) => ruleEvent(number, { reactors: count, spread }));
   let heard = 0;
   let decisions = 0;
   let firings = 0;
-  let time = events[0]!.event.received;
+  let received = begin;
   const run = (forMs: number) => {
     const begun = performance.now();
     const cpu = process.cpuUsage();
     const before = heard;
     while (performance.now() - begun < forMs) {
       for (let turn = 0; turn < eventsPerTurn; turn++) {
-        const seen = events[heard++ % differentEvents]!;
+        const { agent, event } = events[heard++ % differentEvents]!;
         // Time goes on where the events begin anew.
-        seen.event.received = time++;
-        const judgement = rules.hear(seen);
+        const made = eventOfWire({ agent, epoch: "e1", received: received++ }, event, heard);
+        const judgement = rules.hear({ event: made, agent, ancestry: nobody, root: made.id });
         decisions += judgement.decisions.length;
         for (const { firing } of judgement.decisions) if (firing !== undefined) firings++;
       }
@@ -66,8 +70,9 @@ function keys(count: number): object {
   const rules = new Rules(new ReactorIndex(reactorsOf(yaml)), world);
   const hear = (number: number) => {
     const address = `10.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`;
-    const { event, ...rest } = seenOf(number, 10);
-    rules.hear({ event: { ...event, type: "login.failed", data: { address } }, ...rest });
+    const wire = wireEvent(number + 1, { type: "login.failed", time: number, severity: "normal", data: { address } });
+    const event = eventOfWire({ agent: "host-1", epoch: "e1", received: begin + number }, wire, number);
+    rules.hear({ event, agent: event.agent, ancestry: nobody, root: event.id });
     if (number % eventsPerTurn === 0) rules.takeDirty();
   };
   for (let number = 0; number < eventsPerTurn; number++) hear(number);
@@ -98,11 +103,6 @@ function reactorsOf(text: string): Reactor[] {
   const loaded = loadReactors("rules.yaml", text);
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
   return loaded.reactors;
-}
-
-function seenOf(number: number, reactors: number): Seen {
-  const event = ruleEvent(number, reactors);
-  return { event, agent: event.agent, ancestry: [], root: event.id };
 }
 
 function memory(): number {
