@@ -210,6 +210,7 @@ const wordStyles: Record<string, Style> = {
   away: "yellow",
   lost: "red",
   cancelled: "dim",
+  planned: "dim",
 };
 
 export function styled(word: string): Cell {

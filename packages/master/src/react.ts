@@ -5,7 +5,7 @@
 import type { ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
-import { match } from "@needfire/shared/match";
+import { match, singleFiring } from "@needfire/shared/match";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { AgentView } from "@needfire/shared/target";
 import { type Execution, hasEnded, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
@@ -87,10 +87,10 @@ export class React {
 
   #judgeEvent(event: Event, from: Origin, changes: Change[]): void {
     const { clock, reactors, agentView } = this.#options;
-    const origin = { event, agent: from.agent, ancestry: from.ancestry };
+    const origin = { event, agent: from.agent, ancestry: from.ancestry, root: event.id };
     // Why the others did not fire is asked of history (api/decisions.ts), not of the log: a line an event and reactor would drown it.
     for (const decision of match(reactors(), { ...origin, agent: agentView(from.agent) }))
-      if (decision.kind === "fire") this.#change(startTask(decision, origin, clock.now()), true, changes);
+      if (decision.kind === "fire") this.#change(startTask(singleFiring(decision, origin), clock.now()), true, changes);
   }
 
   async #takeReport(event: Event, changes: Change[]): Promise<void> {

@@ -67,9 +67,10 @@ const commandRunArgs = {
     stdin: { type: "string", default: "", maxLength: 65_536 },
     timeout: {
       type: "string",
+      title: "a duration such as 30s",
       pattern: durationPattern,
       default: "1m",
-      description: "a duration such as 30s; then SIGTERM, and SIGKILL 5 s later",
+      description: "how long it may take; then SIGTERM, and SIGKILL 5 s later",
     },
     output_bytes_max: {
       type: "integer",

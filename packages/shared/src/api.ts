@@ -246,7 +246,7 @@ export const executionView = object(
 );
 export type ExecutionView = FromSchema<typeof executionView>;
 
-export const taskStates = ["running", "verifying", "resolved", "escalated", "cancelled"] as const;
+export const taskStates = ["running", "verifying", "resolved", "escalated", "cancelled", "planned"] as const;
 export const taskView = object(
   {
     id: string,

@@ -299,8 +299,8 @@ function failure(error: unknown, sees: ScopeName): Compiled {
 }
 
 function scopeHint(name: string, sees: ScopeName): string {
-  if (name === "matched" && sees === "event") return " is known in later steps and in values of do only";
-  if (Object.hasOwn(types, name) && sees !== "firing" && sees !== "agent") return " is known in values of do only";
+  if (name === "matched" && sees === "event") return "; it is known in later steps and in values of do only";
+  if (Object.hasOwn(types, name) && sees !== "firing" && sees !== "agent") return "; it is known in values of do only";
   return didYouMean(name, scopes[sees]) || ` (known: ${scopes[sees].join(", ")})`;
 }
 

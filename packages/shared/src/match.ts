@@ -1,12 +1,12 @@
 /**
  * Matching: which reactors fire on an event, and why the others of its type do not (P5, P7). Pure: values in, decisions out.
  */
-import { type ActionName, actions, argsCheckers } from "./action.ts";
+import { actions, argsCheckers } from "./action.ts";
 import type { Scope } from "./cel.ts";
 import type { Event } from "./event.ts";
 import { masterAgent } from "./ids.ts";
 import type { ReactorIndex } from "./rules/reactor-index.ts";
-import type { Reactor } from "./rules/types.ts";
+import type { Firing as RulesFiring, PlannedStep, Reactor, Seen } from "./rules/types.ts";
 import { problemsText } from "./schema.ts";
 import type { AgentView } from "./target.ts";
 import { render } from "./value.ts";
@@ -18,11 +18,6 @@ export interface Circumstances {
   ancestry: readonly string[];
 }
 
-export interface PlannedStep {
-  action: ActionName;
-  args: Record<string, unknown>;
-}
-
 /** `plan`: what to do, with every value known; or why that could not be worked out, which makes a task that escalates at once. */
 export interface Firing {
   reactor: Reactor;
@@ -31,6 +26,14 @@ export interface Firing {
 
 export type SkipReason = "when-false" | "when-missing-field" | "when-error" | "own-effect";
 export type Decision = ({ kind: "fire" } & Firing) | { kind: "skip"; reactor: Reactor; reason: SkipReason; detail: string };
+
+/** The firing of one event alone, as a task wants it. */
+export function singleFiring({ reactor, plan }: Firing, trigger: Seen): RulesFiring {
+  const { event, ancestry } = trigger;
+  const route = { priority: event.severity, owner: undefined, labels: {} };
+  const { priority } = reactor;
+  return { reactor, branch: "do", trigger, events: [event.id], count: 1, key: [], ancestry, route, priority, plan };
+}
 
 /** One decision for each reactor of the event's type. */
 export function match(index: ReactorIndex, circumstances: Circumstances): Decision[] {

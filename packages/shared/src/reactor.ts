@@ -25,7 +25,7 @@ const checkReactor = checker(reactorSchema);
 export function loadReactors(file: string, text: string, sources: Sources = {}): LoadedReactors {
   const parsed = parseYaml(file, text);
   if (!parsed.ok) return parsed;
-  const reactors: Reactor[] = [];
+  const reactors = new Map<string, Reactor>();
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
   for (const document of parsed.documents) {
@@ -34,12 +34,12 @@ export function loadReactors(file: string, text: string, sources: Sources = {}):
     warnings.push(...loaded.warnings);
     if (loaded.reactor === undefined) continue;
     const { name } = loaded.reactor;
-    if (reactors.some((other) => other.name === name)) {
-      problems.push(document.problemAt(["name"], `a second reactor of the name "${name}" in this file`));
-    }
-    reactors.push(loaded.reactor);
+    if (reactors.has(name)) problems.push(document.problemAt(["name"], `a second reactor of the name "${name}" in this file`));
+    reactors.set(name, loaded.reactor);
   }
-  return problems.length > 0 ? { ok: false, problems: problems.toSorted(byPlace) } : { ok: true, reactors, warnings };
+  return problems.length > 0
+    ? { ok: false, problems: problems.toSorted(byPlace) }
+    : { ok: true, reactors: [...reactors.values()], warnings };
 }
 
 interface LoadedDocument {
@@ -77,7 +77,7 @@ function byPlace(a: Problem, b: Problem): number {
 
 function compileReactor(file: string, draft: Draft, source: ReactorSource, sources: Sources): Reactor {
   const variables = compileVars(draft, source, sources);
-  draft.knowVars(new Set(Object.keys(variables.values)), variables.secrets);
+  draft.knowVars(variables);
   const when = draft.condition(source.when, ["when"]);
   const { entries, correlation, matched } = compileConditions(draft, source);
   const onDo = compileSteps(draft, "do", { sources: source.do, matched });

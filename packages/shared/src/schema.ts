@@ -54,7 +54,8 @@ export function problemsText(problems: readonly SchemaProblem[]): string {
 }
 
 function problemsOf(errors: ErrorObject[]): SchemaProblem[] {
-  const real = errors.filter((error) => error.keyword !== "if");
+  // What is wrong with a name follows `propertyNames` as an error of its own.
+  const real = errors.filter((error) => error.keyword !== "if" && error.keyword !== "propertyNames");
   // Of a failed union the branches' errors say less than the union's own.
   const unions = real.filter((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
   const isBranch = (error: ErrorObject) =>
@@ -79,8 +80,9 @@ function problemOf(error: ErrorObject): SchemaProblem {
       return { path, atKey: false, message: `the key "${String(error.params["missingProperty"])}" is missing` };
     case "type": {
       // A text with a form of its own is better described by that: mode: 0644 is a number, and wants quotes.
-      const title = error.parentSchema?.["pattern"] === undefined ? undefined : error.parentSchema["description"];
-      return { path, atKey: false, message: `expected ${typeof title === "string" ? title : listOf(error.params["type"])}, got ${found}` };
+      const hasForm = error.parentSchema?.["pattern"] !== undefined || error.parentSchema?.["title"] !== undefined;
+      const title = hasForm ? titleOf(error) : undefined;
+      return { path, atKey: false, message: `expected ${title ?? listOf(error.params["type"])}, got ${found}` };
     }
     case "enum": {
       const allowed = (error.params["allowedValues"] as unknown[]).map(String);
@@ -88,18 +90,26 @@ function problemOf(error: ErrorObject): SchemaProblem {
       return { path, atKey: false, message: `expected one of ${allowed.join(", ")}, got ${found}${meant}` };
     }
     case "pattern": {
-      const title = error.parentSchema?.["description"];
-      const expected = typeof title === "string" ? title : `text that fits ${String(error.params["pattern"])}`;
-      return { path, atKey: false, message: `expected ${expected}, got ${found}` };
+      if (error.propertyName !== undefined) return { path: [...path, error.propertyName], atKey: true, message: patternMessage(error) };
+      return { path, atKey: false, message: patternMessage(error) };
     }
     case "anyOf":
     case "oneOf": {
-      const title = error.parentSchema?.["description"];
-      return { path, atKey: false, message: `expected ${typeof title === "string" ? title : "another form"}, got ${found}` };
+      return { path, atKey: false, message: `expected ${titleOf(error) ?? "another form"}, got ${found}` };
     }
     default:
       return { path, atKey: false, message: `${error.message ?? error.keyword}, got ${found}` };
   }
+}
+
+function patternMessage(error: ErrorObject): string {
+  return `expected ${titleOf(error) ?? `text that fits ${String(error.params["pattern"])}`}, got ${show(error.data)}`;
+}
+
+/** What a schema calls its values: its title, or else its description. */
+function titleOf({ parentSchema }: ErrorObject): string | undefined {
+  const title: unknown = parentSchema?.["title"] ?? parentSchema?.["description"];
+  return typeof title === "string" ? title : undefined;
 }
 
 function listOf(types: unknown): string {
@@ -124,7 +134,9 @@ export function didYouMean(word: string, known: readonly string[]): string {
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
     const distance = editDistance(word.toLowerCase(), name.toLowerCase());
-    if (distance <= limit && (best === undefined || distance < best.distance)) best = { name, distance };
+    // Of words of one letter none is near another.
+    if (distance <= limit && distance < Math.max(word.length, name.length) && (best === undefined || distance < best.distance))
+      best = { name, distance };
   }
   return best === undefined ? "" : `; did you mean "${best.name}"?`;
 }

@@ -3,9 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type ExecutionReport, outcomes } from "./action.ts";
 import type { Event } from "./event.ts";
-import { type Firing, match, type PlannedStep } from "./match.ts";
-import { ReactorIndex } from "./rules/reactor-index.ts";
 import { loadReactors, type Reactor } from "./reactor.ts";
+import type { Firing, PlannedStep } from "./rules/types.ts";
 import { type Effect, hasEnded, type Input, startTask, type Step, stepTask } from "./task.ts";
 
 const event: Event = {
@@ -31,9 +30,15 @@ const restore: PlannedStep = { action: "file.restore", args: { path: "/etc/motd"
 const command: PlannedStep = { action: "command.run", args: { argv: ["id"] } };
 const emit: PlannedStep = { action: "event.emit", args: { type: "deploy.wanted", severity: "normal", data: { a: 1 } } };
 
+function firing(plan: Firing["plan"], given: Partial<Firing> = {}): Firing {
+  const trigger = { event, agent: event.agent, ancestry: ["root"], root: "web1:1:0" };
+  const route = { priority: "low", owner: "ops", labels: { impact: "small" } } as const;
+  const went = { trigger, events: ["web1:0:9", event.id], count: 2, key: ["web1"], ancestry: trigger.ancestry };
+  return { reactor, branch: "do", route, priority: reactor.priority, plan, ...went, ...given };
+}
+
 function start(steps: PlannedStep[], now = 100): Step {
-  const firing: Firing = { reactor, plan: { ok: true, steps } };
-  return startTask(firing, { event, agent: event.agent, ancestry: ["root"] }, now);
+  return startTask(firing({ ok: true, steps }), now);
 }
 
 function report(execution: string, outcome: ExecutionReport["outcome"] = "succeeded", message?: string): Input {
@@ -112,11 +117,7 @@ test("a command that nobody could take escalates, and is recorded as expired", (
 });
 
 test("values that could not be worked out make a task that escalates at once", () => {
-  const { task, effects } = startTask(
-    { reactor, plan: { ok: false, reason: "no such key" } },
-    { event, agent: event.agent, ancestry: [] },
-    100,
-  );
+  const { task, effects } = startTask(firing({ ok: false, reason: "no such key" }), 100);
   assert.deepEqual(task.status, { state: "escalated", reason: "no such key" });
   assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
 });
@@ -232,12 +233,45 @@ test("any order of reports, duplicates, cancellations and expiries ends a task o
   );
 });
 
-test("what match decides is what a task starts with", () => {
-  const [decision] = match(new ReactorIndex([reactor]), { event, agent: { id: "web1", labels: {}, facts: {} }, ancestry: [] });
-  assert.ok(decision?.kind === "fire");
-  const { task } = startTask(decision, { event, agent: event.agent, ancestry: [] }, 100);
+test("what a reactor in mode plan would do is shown, and nothing is sent", () => {
+  const planning: Reactor = { ...reactor, mode: "plan" };
+  const { task, effects } = startTask(firing({ ok: true, steps: [restore, emit] }, { reactor: planning }), 100);
+  assert.deepEqual([task.status, task.steps, task.started], [{ state: "planned" }, [restore, emit], 0]);
   assert.deepEqual(
-    [task.reactor, task.reactorVersion, task.priority, task.agent, task.subject, task.created],
-    ["heal", reactor.version, "high", "web1", "/etc/motd", 100],
+    effects.map((effect) => effect.kind === "emit" && effect.event.type),
+    ["task.created", "task.planned"],
   );
+  assert.ok(hasEnded(task));
+  for (const input of [report(`${task.id}.1`), { kind: "cancel", reason: "no", by: "alice" } as const])
+    assert.deepEqual(stepTask(task, input, 110), { task, effects: [] });
+  const unknown = startTask(firing({ ok: false, reason: "no such key" }, { reactor: planning }), 100);
+  assert.deepEqual(unknown.task.status, { state: "planned", reason: "no such key" });
+});
+
+test("a task knows what went into its firing, whose it is and where it came from", () => {
+  const { task } = startTask(firing({ ok: true, steps: [restore] }, { branch: "on_clear", priority: "critical" }), 100);
+  assert.deepEqual(task, {
+    id: task.id,
+    reactor: "heal",
+    reactorVersion: reactor.version,
+    branch: "on_clear",
+    owner: "ops",
+    labels: { impact: "small" },
+    runbook: undefined,
+    key: ["web1"],
+    event: event.id,
+    events: ["web1:0:9", event.id],
+    count: 2,
+    agent: "web1",
+    subject: "/etc/motd",
+    priority: "critical",
+    ancestry: ["root", "heal"],
+    steps: [restore],
+    started: 1,
+    status: { state: "running", execution: `${task.id}.1` },
+    created: 100,
+    updated: 100,
+  });
+  const owned = startTask(firing({ ok: true, steps: [] }, { reactor: { ...reactor, owner: "web team", runbook: "https://x" } }), 100);
+  assert.deepEqual([owned.task.owner, owned.task.runbook], ["web team", "https://x"]);
 });

@@ -1,26 +1,40 @@
 /**
- * The life of a task, as a pure state machine: running -> verifying -> resolved, or escalated, or cancelled by an operator. A step gives
- * the task as it is now and the effects that the master must make durable together with it (P2) before it performs them.
+ * The life of a task, as a pure state machine: running -> verifying -> resolved, or escalated, or cancelled by an operator; or planned, of
+ * a reactor that only shows what it would do. A step gives the task as it is now and the effects that the master must make durable together
+ * with it (P2) before it performs them.
  */
 import { type ActionName, actions, type ExecutionReport, type Outcome } from "./action.ts";
-import type { Event, Severity } from "./event.ts";
+import type { Severity } from "./event.ts";
 import { executionId, masterAgent, taskId } from "./ids.ts";
-import type { Firing, PlannedStep } from "./match.ts";
+import type { Firing, PlannedStep } from "./rules/types.ts";
 
 export type TaskState =
   | { state: "running"; execution: string }
   | { state: "verifying"; execution: string }
   | { state: "resolved"; verified: boolean }
   | { state: "escalated"; reason: string }
+  /** Nothing is sent: its steps are there to be seen, or why they could not be worked out. */
+  | { state: "planned"; reason?: string }
   /** `execution`: the command that was under way, while it is not known what became of it. */
   | { state: "cancelled"; reason: string; by: string; execution?: string };
 
-/** One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). */
+/**
+ * One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). `event`: the trigger; `events`:
+ * all that went in, the newest last, as far as they are known by name; `count`: how many. `owner` and `labels`: from the router, where the
+ * reactor names no owner.
+ */
 export interface Task {
   id: string;
   reactor: string;
   reactorVersion: string;
+  branch: Firing["branch"];
+  owner: string | undefined;
+  labels: Record<string, string>;
+  runbook: string | undefined;
+  key: unknown[];
   event: string;
+  events: string[];
+  count: number;
   agent: string;
   subject: string | undefined;
   priority: Severity;
@@ -72,42 +86,47 @@ export interface Step {
   effects: Effect[];
 }
 
-/** What fired a reactor. `agent`: the host that the event is about, which is not the one that made it when the master itself did. */
-interface Origin {
-  event: Event;
-  agent: string;
-  ancestry: readonly string[];
+/** The task of a firing, and what to do first. */
+export function startTask(firing: Firing, now: number): Step {
+  const { plan, reactor } = firing;
+  const task = taskOf(firing, now);
+  const { event, count, branch, steps } = task;
+  const created = tell(task, "task.created", { event, count, branch, actions: steps.map(({ action }) => action) });
+  if (reactor.mode === "plan") return withEffects([created], showPlan(task, plan.ok ? undefined : plan.reason, now));
+  if (!plan.ok) return withEffects([created], escalate(task, plan.reason, now));
+  return withEffects([created], next(task, now));
 }
 
-/** The task of a firing, and what to do first. */
-export function startTask(firing: Firing, origin: Origin, now: number): Step {
-  const { reactor, plan } = firing;
-  const { event, agent } = origin;
-  const steps = plan.ok ? plan.steps : [];
-  const task: Task = {
+function taskOf({ reactor, trigger, route, plan, ...firing }: Firing, now: number): Task {
+  const { event, agent } = trigger;
+  return {
     id: taskId(reactor.name, event.id),
     reactor: reactor.name,
     reactorVersion: reactor.version,
+    branch: firing.branch,
+    owner: reactor.owner ?? route.owner,
+    labels: { ...route.labels },
+    runbook: reactor.runbook,
+    key: [...firing.key],
     event: event.id,
+    events: [...firing.events],
+    count: firing.count,
     agent,
     subject: event.subject,
-    priority: reactor.priority,
-    ancestry: [...origin.ancestry, reactor.name],
-    steps,
+    priority: firing.priority,
+    ancestry: [...firing.ancestry, reactor.name],
+    steps: plan.ok ? plan.steps : [],
     started: 0,
     status: { state: "running", execution: "" },
     created: now,
     updated: now,
   };
-  const created = tell(task, "task.created", { event: event.id, actions: steps.map(({ action }) => action) });
-  if (!plan.ok) return withEffects([created], escalate(task, plan.reason, now));
-  return withEffects([created], next(task, now));
 }
 
 /** What one input does to a task. A report that is not of the execution under way changes nothing: it counts once. */
 export function stepTask(task: Task, input: Input, now: number): Step {
   const { status } = task;
-  if (status.state === "resolved" || status.state === "escalated") return { task, effects: [] };
+  if (status.state === "resolved" || status.state === "escalated" || status.state === "planned") return { task, effects: [] };
   if (input.kind === "cancel") return status.state === "cancelled" ? { task, effects: [] } : cancel(task, status.execution, input, now);
   const execution = input.kind === "report" ? input.report.execution : input.execution;
   if (execution !== status.execution) return { task, effects: [] };
@@ -121,7 +140,10 @@ export function stepTask(task: Task, input: Input, now: number): Step {
 
 /** Whether nothing can happen to a task any more. */
 export function hasEnded({ status }: Task): boolean {
-  return status.state === "resolved" || status.state === "escalated" || (status.state === "cancelled" && status.execution === undefined);
+  const { state } = status;
+  return (
+    state === "resolved" || state === "escalated" || state === "planned" || (status.state === "cancelled" && status.execution === undefined)
+  );
 }
 
 /** Nothing more is started. What is under way stays open until its host, or its expiry, tells what became of it. */
@@ -202,6 +224,12 @@ function performEmit(task: Task, execution: Execution, now: number): Step {
 function resolve(task: Task, verified: boolean, now: number): Step {
   const resolved: Task = { ...task, status: { state: "resolved", verified }, updated: now };
   return { task: resolved, effects: [tell(resolved, "task.resolved", { verified, took_ms: now - task.created })] };
+}
+
+function showPlan(task: Task, reason: string | undefined, now: number): Step {
+  const why = reason === undefined ? {} : { reason };
+  const planned: Task = { ...task, status: { state: "planned", ...why }, updated: now };
+  return { task: planned, effects: [tell(planned, "task.planned", { actions: task.steps.map(({ action }) => action), ...why })] };
 }
 
 function escalate(task: Task, reason: string, now: number): Step {

@@ -70,6 +70,32 @@ export function typedPaths(template: Template): { path: (string | number)[]; typ
   return typed(template.node, []);
 }
 
+/** The template with what is known already in place: every text whose expressions are all known, and can be evaluated. */
+export function settle(template: Template, isKnown: (expression: Expression) => boolean, scope: Scope): Template {
+  const settled = (node: Node): Node => {
+    if (node.kind === "list") return { kind: "list", items: node.items.map(settled) };
+    if (node.kind === "map") return { kind: "map", entries: node.entries.map(([key, item]) => [key, settled(item)]) };
+    if (node.kind === "literal") return node;
+    const parts = node.kind === "text" ? node.parts : [node.expression];
+    if (!parts.every((part) => typeof part === "string" || isKnown(part))) return node;
+    const rendered = render({ literal: false, node }, scope);
+    return rendered.ok ? { kind: "literal", value: rendered.value } : node;
+  };
+  const node = settled(template.node);
+  return { literal: isLiteral(node), node };
+}
+
+/** The value with what is known in place, and `source`, what the template was made of, where it is not. */
+export function knownValue(template: Template, source: unknown): unknown {
+  const known = (node: Node, from: unknown): unknown => {
+    if (node.kind === "literal") return node.value;
+    if (node.kind === "list") return node.items.map((item, index) => known(item, (from as unknown[])[index]));
+    if (node.kind !== "map") return from;
+    return Object.fromEntries(node.entries.map(([key, item]) => [key, known(item, (from as Record<string, unknown>)[key])]));
+  };
+  return known(template.node, source);
+}
+
 /** The value for one event; or which expression failed and why. */
 export function render(template: Template, scope: Scope): Rendered {
   try {

@@ -39,6 +39,29 @@ test("a problem stands at the value, at the key, or inside the text, as asked", 
   assert.equal(place(document, ["do", 1, "command.run", "argv", 1]), "6:33");
 });
 
+test("a place inside a text is found however the text is written", () => {
+  const document = only(String.raw`literal: |
+  one == 1 &&
+
+    two == wrong
+folded: >-  # a comment
+  one == 1 &&
+  two == wrong
+plain: one == 1 &&
+  two == wrong
+double: "one \"\u0041\" == 1 &&\n two == wrong"
+single: 'one ''A'' == 1 && two == wrong'
+end: one ==
+`);
+  const found = ["literal", "folded", "plain", "double", "single"].map((key) => {
+    const value = (document.value as Record<string, string>)[key]!;
+    return place(document, [key], { offset: value.indexOf("wrong") });
+  });
+  assert.deepEqual(found, ["4:12", "7:10", "9:10", "10:42", "11:35"]);
+  assert.equal(place(document, ["single"], { offset: 4 }), "11:14", "just behind a space");
+  assert.equal(place(document, ["end"], { offset: 6 }), "12:12");
+});
+
 test("a key that is a number in the file is found by its text", () => {
   assert.equal(place(only(text), [8080]), "7:7");
   assert.equal(place(only(text), ["8080"]), "7:7");

@@ -51,7 +51,7 @@ export function parseYaml(file: string, text: string): YamlFile {
     if (document.errors.length > 0 || document.contents === null) continue;
     try {
       const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
-      if (value !== null) documents.push({ value, problemAt: locator(file, lines, document) });
+      if (value !== null) documents.push({ value, problemAt: locator({ file, text, lines, document }) });
     } catch (error) {
       problems.push({ file, line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
     }
@@ -69,7 +69,14 @@ export function checkDocument<T>(
   return { ok: false, problems: checked.problems.map(({ path, atKey, message }) => document.problemAt(path, message, { key: atKey })) };
 }
 
-function locator(file: string, lines: LineCounter, document: Document): YamlDocument["problemAt"] {
+interface Located {
+  file: string;
+  text: string;
+  lines: LineCounter;
+  document: Document;
+}
+
+function locator({ file, text, lines, document }: Located): YamlDocument["problemAt"] {
   return (path, message, at = {}) => {
     let node: unknown = document.contents;
     let start = startOf(node) ?? 0;
@@ -86,15 +93,43 @@ function locator(file: string, lines: LineCounter, document: Document): YamlDocu
       if (here === undefined) break;
       start = here;
     }
-    return { file, ...position(lines, start + offsetIn(node, at.offset)), message };
+    return { file, ...position(lines, at.offset === undefined ? start : placeIn(text, node, at.offset, start)), message };
   };
 }
 
-/** Where, counted from a scalar's first byte, the character `offset` of its value stands. Exact for one-line scalars without escapes. */
-function offsetIn(node: unknown, offset: number | undefined): number {
-  if (offset === undefined || !isScalar(node)) return 0;
-  if (node.type === "QUOTE_DOUBLE" || node.type === "QUOTE_SINGLE") return offset + 1;
-  return node.type === "PLAIN" ? offset : 0;
+/**
+ * Where in the file the character `offset` of a scalar's value stands. YAML folds, indents and escapes: the file and the value are walked
+ * side by side, and only what is no white space must be met in both.
+ */
+function placeIn(text: string, node: unknown, offset: number, start: number): number {
+  if (!isScalar(node) || typeof node.value !== "string" || !node.range) return start;
+  const { value, type, range } = node;
+  const block = type === "BLOCK_LITERAL" || type === "BLOCK_FOLDED";
+  let at = block ? text.indexOf("\n", start) + 1 : type === "PLAIN" ? start : start + 1;
+  const double = type === "QUOTE_DOUBLE";
+  const blank = () => {
+    for (let length = 1; length > 0 && at < range[1]; at += length) {
+      if (double && /^\\[ntrvf_LP \t\n]/.test(text.slice(at, at + 2))) length = 2;
+      else length = /\s/.test(text[at]!) ? 1 : 0;
+    }
+  };
+  for (const character of value.slice(0, offset)) {
+    if (/\s/.test(character)) continue;
+    blank();
+    if (double) at += escapeLength(text, at);
+    else at += type === "QUOTE_SINGLE" && text.startsWith("''", at) ? 2 : character.length;
+  }
+  // White space is met only up to the end of a line; before something that can be seen all of it is passed over.
+  const spaces = /[^\S\n]*$/.exec(value.slice(0, offset))![0].length;
+  if (/\S/.test(value[offset] ?? " ")) blank();
+  else for (let left = spaces; left > 0 && text[at] === " "; left--) at++;
+  return Math.min(at, range[1]);
+}
+
+/** How many characters of the file one of a double-quoted value takes. */
+function escapeLength(text: string, at: number): number {
+  if (text[at] !== "\\") return text.codePointAt(at)! > 0xffff ? 2 : 1;
+  return 2 + ({ x: 2, u: 4, U: 8 }[text[at + 1] ?? ""] ?? 0);
 }
 
 function startOf(node: unknown): number | undefined {

@@ -108,6 +108,8 @@ function taskDetail({ status }: Task): string {
       return `cancelled by ${status.by}: ${status.reason}`;
     case "escalated":
       return `escalated: ${status.reason}`;
+    case "planned":
+      return status.reason === undefined ? "planned, nothing was sent" : `planned, and it would have escalated: ${status.reason}`;
     default:
       return status.state;
   }

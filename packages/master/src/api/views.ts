@@ -66,7 +66,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...(subject === undefined ? {} : { subject }),
     priority,
     state: status.state,
-    ...(status.state === "escalated" || status.state === "cancelled" ? { reason: status.reason } : {}),
+    ...("reason" in status ? { reason: status.reason } : {}),
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
     created: isoTime(created),

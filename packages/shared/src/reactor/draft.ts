@@ -4,6 +4,7 @@
  */
 import { type Access, compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
 import { didYouMean } from "../schema.ts";
+import { settle, type Template } from "../value.ts";
 import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
 import type { OneOrMore } from "./schema.ts";
 
@@ -12,22 +13,41 @@ interface Found {
   problem: Problem;
 }
 
+interface VarNames {
+  values: Readonly<Record<string, unknown>>;
+  secrets: ReadonlySet<string>;
+  known: ReadonlySet<string>;
+}
+
 export class Draft {
   readonly document: YamlDocument;
   readonly found: Found[] = [];
+  readonly #warnings: Problem[] = [];
   /** Variables that some expression reads. */
   readonly #varsRead = new Set<string>();
   #vars: ReadonlySet<string> = new Set();
   #secrets: ReadonlySet<string> = new Set();
+  #known: ReadonlySet<string> = new Set();
+  #values: Readonly<Record<string, unknown>> = {};
 
   constructor(document: YamlDocument) {
     this.document = document;
   }
 
   /** Must be called before anything with CEL in it is compiled. */
-  knowVars(vars: ReadonlySet<string>, secrets: ReadonlySet<string>): void {
-    this.#vars = vars;
+  knowVars({ values, secrets, known }: VarNames): void {
+    this.#values = values;
+    this.#vars = new Set(Object.keys(values));
     this.#secrets = secrets;
+    this.#known = known;
+  }
+
+  /** The template with the values of variables in place, where they are all that it needs. */
+  settled(template: Template): Template {
+    const isKnown = ({ accesses }: Expression) =>
+      accesses.length > 0 &&
+      accesses.every(({ path: [variable, name] }) => variable === "vars" && name !== undefined && this.#known.has(name));
+    return settle(template, isKnown, { vars: this.#values });
   }
 
   isSecret(name: string | undefined): boolean {
@@ -40,9 +60,15 @@ export class Draft {
 
   /** Call it when everything is compiled. */
   warnings(): Problem[] {
-    return [...this.#vars]
-      .filter((name) => !this.#varsRead.has(name))
-      .map((name) => this.document.problemAt(["vars", name], `the variable "${name}" is not used`, { key: true }));
+    const unread = [...this.#vars].filter((name) => !this.#varsRead.has(name));
+    return [
+      ...this.#warnings,
+      ...unread.map((name) => this.document.problemAt(["vars", name], `the variable "${name}" is not used`, { key: true })),
+    ];
+  }
+
+  warning(path: Path, message: string, at?: { key?: boolean; offset?: number }): void {
+    this.#warnings.push(this.document.problemAt(path, message, at));
   }
 
   /** A condition; `matched`: the names of the steps before it. */

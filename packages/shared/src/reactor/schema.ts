@@ -22,9 +22,10 @@ const on = {
   description: "an event type, a glob such as file.*, or a list of them",
 } as const;
 
-const cel = { type: "string", minLength: 1, maxLength: 10_000 } as const;
-const condition = { ...cel, description: "a CEL condition over event, agent, vars and route" } as const;
-const duration = { type: "string", pattern: durationPattern } as const;
+const cel = { type: "string", title: "a CEL expression", minLength: 1, maxLength: 10_000 } as const;
+const celCondition = { ...cel, title: "a CEL condition" } as const;
+const condition = { ...celCondition, description: "a CEL condition over event, agent, vars and route" } as const;
+const duration = { type: "string", title: "a duration such as 30s", pattern: durationPattern } as const;
 
 const key = { ...cel, description: "a CEL expression such as event.data.address" } as const;
 const by = {
@@ -34,8 +35,9 @@ const by = {
 
 const as = {
   type: "string",
+  title: "a name of letters, digits and _",
   pattern: "^[a-z][a-zA-Z0-9_]{0,62}$",
-  description: "a name of letters, digits and _ for the event of this step: matched.NAME in later steps and in values",
+  description: "the name of this step's event: matched.NAME in later steps and in values; default: step1, step2, ...",
 } as const;
 
 const steps = {
@@ -61,7 +63,7 @@ const correlate = {
       type: "object",
       properties: {
         on: { ...on, description: "event types; default: the reactor's `on`" },
-        when: { ...cel, description: "a CEL condition; matched.first is the event that began the wait" },
+        when: { ...celCondition, description: "a CEL condition; matched.first is the event that began the wait" },
       },
       additionalProperties: false,
       description: "after an event of the reactor's `on`, fire when no event came for this within the time",
@@ -82,7 +84,12 @@ const flow = {
     once: { ...duration, description: "fire once, then not again for this time, such as 10m" },
     debounce: { ...duration, description: "fire when nothing more has come for this time, such as 30s" },
     collect: { ...duration, description: "gather what comes in this time, such as 1m, and fire once with all of it" },
-    rate: { type: "string", pattern: ratePattern, description: "fire at most so often in a time, such as 10/1h" },
+    rate: {
+      type: "string",
+      title: "so many in a time, such as 10/1h",
+      pattern: ratePattern,
+      description: "fire at most so often in a time, such as 10/1h",
+    },
     by: { ...by, description: "CEL expressions whose values are told apart; default: those of the correlation" },
     overflow: {
       enum: overflows,
@@ -108,6 +115,7 @@ const inhibitedFor = {
   description: "how long after a firing; with `raise`: while it is raised",
 } as const;
 const inhibitedBy = {
+  title: "a list of names, or { reactors, equal, for }",
   type: ["array", "object"],
   items: {
     type: ["string", "object"],
@@ -141,7 +149,12 @@ const calendars = {
   items: {
     type: "object",
     properties: {
-      cron: { type: "string", maxLength: 200, description: "when a window begins: minute hour day month weekday, such as 0 2 * * *" },
+      cron: {
+        type: "string",
+        title: "a cron expression",
+        maxLength: 200,
+        description: "when a window begins: minute hour day month weekday, such as 0 2 * * *",
+      },
       for: { ...duration, description: "how long it lasts, such as 2h" },
       zone: { type: "string", maxLength: 100, default: "UTC", description: "the time zone, such as Europe/Berlin" },
     },
@@ -154,7 +167,7 @@ const calendars = {
 const vars = {
   type: "object",
   maxProperties: 100,
-  propertyNames: { pattern: "^[a-zA-Z_][a-zA-Z0-9_]{0,62}$", description: "a name of letters, digits and _" },
+  propertyNames: { pattern: "^[a-zA-Z][a-zA-Z0-9_]{0,62}$", description: "a name of letters, digits and _" },
   additionalProperties: {
     type: ["string", "number", "boolean", "null", "array", "object"],
     properties: {
@@ -163,7 +176,7 @@ const vars = {
         type: "string",
         minLength: 1,
         maxLength: 4_096,
-        description: "a YAML or JSON file, relative to this one; with secret: a text",
+        description: "a YAML or JSON file, relative to this one; with secret: a file whose text it is",
       },
       env: { type: "string", pattern: "^[A-Za-z_][A-Za-z0-9_]*$", description: "the name of a variable in the master's environment" },
       default: { description: "with `env`: the value when it is not set" },

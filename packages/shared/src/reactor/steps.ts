@@ -6,7 +6,15 @@ import { actions, type ActionName, argsCheckers, isActionName } from "../action.
 import type { Expression } from "../cel.ts";
 import type { ReactorStep } from "../rules/types.ts";
 import { didYouMean, type SchemaProblem } from "../schema.ts";
-import { compileTemplate, type CompiledTemplate, expressionType, type PlacedExpression, type Template, typedPaths } from "../value.ts";
+import {
+  compileTemplate,
+  type CompiledTemplate,
+  expressionType,
+  knownValue,
+  type PlacedExpression,
+  type Template,
+  typedPaths,
+} from "../value.ts";
 import type { Path } from "../yaml-file.ts";
 import { typeProblem } from "./argument-types.ts";
 import type { Draft } from "./draft.ts";
@@ -57,9 +65,10 @@ function compileArguments(draft: Draft, { action, args, path, matched }: StepSou
     if (actions[action].runsOn === "master") checkNoSecret(draft, each);
   }
   if (action === "command.run") checkShell(draft, args, template, path);
+  const known = draft.settled(template);
   // What a broken expression would have given is not known, so its text is not judged as if it were the value.
   const broken = new Set(problems.map((problem) => JSON.stringify(problem.path)));
-  for (const problem of argumentProblems(action, args, template)) {
+  for (const problem of argumentProblems(action, args, known)) {
     const place = [...path, ...problem.path];
     if (!broken.has(JSON.stringify(place))) draft.problem(place, `${action}: ${problem.message}`, { key: problem.atKey });
   }
@@ -88,7 +97,7 @@ function checkShell(draft: Draft, args: unknown, template: Template, path: Path)
 
 /** An expression stands for a value of its static type. */
 function argumentProblems(action: ActionName, args: unknown, template: Template): SchemaProblem[] {
-  const checked = argsCheckers[action](structuredClone(args));
+  const checked = argsCheckers[action](structuredClone(knownValue(template, args)));
   const fromSchema = (checked.ok ? [] : checked.problems).filter(
     ({ path, atKey }) => atKey || expressionType(template, path) === undefined,
   );

@@ -21,6 +21,8 @@ export interface Sources {
 export interface Variables {
   values: Record<string, unknown>;
   secrets: Set<string>;
+  /** Those whose values are true when the file is read: no secrets, and nothing that was not asked for. */
+  known: Set<string>;
 }
 
 type VarSource = NonNullable<ReactorSource["vars"]>[string];
@@ -32,18 +34,31 @@ interface VarForm {
   secret: boolean;
 }
 
+/** One variable of a draft. */
+interface Wanted {
+  draft: Draft;
+  path: Path;
+  source: VarForm;
+  sources: Sources;
+}
+
 export function compileVars(draft: Draft, { name: reactor, vars = {} }: ReactorSource, sources: Sources): Variables {
-  const made: Variables = { values: {}, secrets: new Set() };
+  const made: Variables = { values: {}, secrets: new Set(), known: new Set() };
   for (const [name, source] of Object.entries(vars)) {
-    const path: Path = ["vars", name];
     if (!isForm(source)) {
       made.values[name] = source;
+      made.known.add(name);
       continue;
     }
-    checkForm(draft, source, path);
-    if (source.secret) made.secrets.add(name);
-    const value = source.secret ? secretText(draft, source, path, sources) : valueOf(draft, source, path, sources);
-    made.values[name] = source.secret ? (sources.mark ?? secretMark)(`${reactor}/${name}`, String(value ?? "")) : value;
+    const wanted: Wanted = { draft, path: ["vars", name], source, sources };
+    checkForm(wanted);
+    if (source.secret) {
+      made.secrets.add(name);
+      made.values[name] = (sources.mark ?? secretMark)(`${reactor}/${name}`, secretText(wanted));
+      continue;
+    }
+    made.values[name] = valueOf(wanted) ?? null;
+    if (isAsked(wanted)) made.known.add(name);
   }
   return made;
 }
@@ -52,38 +67,39 @@ function isForm(source: VarSource): source is VarForm & VarSource {
   return typeof source === "object" && source !== null && !Array.isArray(source);
 }
 
-function checkForm(draft: Draft, source: VarForm, path: Path): void {
-  const given = (["value", "file", "env"] as const).filter((key) => Object.hasOwn(source, key));
+function isAsked({ source: { file, env }, sources }: Wanted): boolean {
+  return (file === undefined || sources.file !== undefined) && (env === undefined || sources.env !== undefined);
+}
+
+function checkForm({ draft, path, source }: Wanted): void {
+  const has = (key: keyof VarForm) => Object.hasOwn(source, key);
+  const wrong = (key: keyof VarForm, message: string) => draft.problem([...path, key], message, { key: true });
+  const given = (["value", "file", "env"] as const).filter(has);
   if (given.length !== 1) {
-    const found =
-      given.length === 0 ? "there is none; a map as the value itself is written { value: { ... } }" : `there are ${given.join(" and ")}`;
+    const none = "there is none; a map as the value itself is written { value: { ... } }";
+    const found = given.length === 0 ? none : `there are ${given.join(" and ")}`;
     draft.problem(path, `one of value, file, env is needed, ${found}`, { key: true });
   }
-  if (Object.hasOwn(source, "default") && source.env === undefined)
-    draft.problem([...path, "default"], '"default" is for "env"', { key: true });
-  if (!source.secret) return;
-  if (Object.hasOwn(source, "value"))
-    draft.problem([...path, "secret"], "a secret is never written into a reactor: name a file or a variable of the environment", {
-      key: true,
-    });
-  if (Object.hasOwn(source, "default"))
-    draft.problem([...path, "default"], "a secret has no default: it would stand here in clear", { key: true });
+  if (has("default") && !has("env")) wrong("default", '"default" is for "env"');
+  if (source.secret && has("value"))
+    wrong("secret", "a secret is never written into a reactor: name a file or a variable of the environment");
+  if (source.secret && has("default")) wrong("default", "a secret has no default: it would stand here in clear");
 }
 
-function valueOf(draft: Draft, source: VarForm, path: Path, sources: Sources): unknown {
-  if (source.file !== undefined) return fileValue(draft, source.file, path, sources);
-  if (source.env !== undefined) return envValue(draft, source, path, sources);
-  return source.value;
+function valueOf(wanted: Wanted): unknown {
+  const { value, file, env } = wanted.source;
+  if (file !== undefined) return fileValue(wanted, file);
+  return env !== undefined ? envValue(wanted, env) : value;
 }
 
-function fileValue(draft: Draft, file: string, path: Path, sources: Sources): unknown {
-  const text = fileText(draft, file, path, sources);
-  if (text === undefined) return null;
+function fileValue(wanted: Wanted, file: string): unknown {
+  const text = fileText(wanted, file);
+  if (text === undefined) return undefined;
   const parsed = parseYaml(file, text);
   if (parsed.ok && parsed.documents.length === 1) return parsed.documents[0]!.value;
   const why = parsed.ok ? `it holds ${parsed.documents.length} documents, one is wanted` : describe(parsed.problems[0]!);
-  draft.problem([...path, "file"], `"${file}" cannot be read as YAML: ${why}`);
-  return null;
+  wanted.draft.problem([...wanted.path, "file"], `"${file}" cannot be read as YAML: ${why}`);
+  return undefined;
 }
 
 function describe({ line, column, message }: { line: number; column: number; message: string }): string {
@@ -91,17 +107,18 @@ function describe({ line, column, message }: { line: number; column: number; mes
 }
 
 /** As a text, without the line break at its end that every editor leaves. */
-function secretText(draft: Draft, source: VarForm, path: Path, sources: Sources): string | undefined {
-  const text = source.file === undefined ? envValue(draft, source, path, sources) : fileText(draft, source.file, path, sources);
-  if (typeof text !== "string") return undefined;
-  const secret = text.replace(/\r?\n$/, "");
-  if (secret === "") draft.problem(path, "the secret is empty");
+function secretText(wanted: Wanted): string {
+  const { file, env } = wanted.source;
+  const text = file !== undefined ? fileText(wanted, file) : env !== undefined ? envValue(wanted, env) : undefined;
+  const secret = typeof text === "string" ? text.replace(/\r?\n$/, "") : "";
+  if (text !== undefined && secret === "") wanted.draft.problem(wanted.path, "the secret is empty");
   return secret;
 }
 
-function fileText(draft: Draft, file: string, path: Path, sources: Sources): string | undefined {
-  if (file.startsWith("/") || file.split("/").includes("..")) {
-    draft.problem([...path, "file"], `expected a path below the reactor's folder, got "${file}"`);
+function fileText({ draft, path, source, sources }: Wanted, file: string): string | undefined {
+  // Secrets are often kept elsewhere, with rights of their own: /run/credentials.
+  if (file.split("/").includes("..") || (file.startsWith("/") && !source.secret)) {
+    draft.problem([...path, "file"], `expected a path below the folder of this file, got "${file}"`);
     return undefined;
   }
   if (sources.file === undefined) return undefined;
@@ -110,10 +127,9 @@ function fileText(draft: Draft, file: string, path: Path, sources: Sources): str
   return text;
 }
 
-function envValue(draft: Draft, { env, default: fallback }: VarForm, path: Path, sources: Sources): unknown {
-  if (env === undefined) return null;
-  if (sources.env === undefined) return fallback ?? null;
+function envValue({ draft, path, source: { default: fallback }, sources }: Wanted, env: string): unknown {
+  if (sources.env === undefined) return fallback;
   const value = sources.env(env) ?? fallback;
   if (value === undefined) draft.problem([...path, "env"], `"${env}" is not set in the master's environment, and there is no "default"`);
-  return value ?? null;
+  return value;
 }

@@ -27,7 +27,8 @@ export function admit(flow: Flow, state: FlowState | undefined, candidate: Candi
   switch (flow.kind) {
     case "once":
     case "rate": {
-      const opens = opensAt(flow, state, now);
+      // Nobody overtakes what waits, also at the very moment in which it may come out.
+      const opens = opensAt(flow, state, now) ?? (state !== undefined && state.waiting.length > 0 ? now : undefined);
       return opens === undefined ? { outcome: "fire" } : overflow(flow.overflow, state as Limited, { candidate, until: opens });
     }
     case "debounce":

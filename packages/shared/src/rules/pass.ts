@@ -62,7 +62,7 @@ export function flowTime(turn: Turn, profile: Profile, { row, state: found }: { 
 /** A window that is over and in which nothing waits is nothing. */
 function keepFlow(turn: Turn, profile: Profile, { flow, row, state }: { flow: Flow; row: string; state: FlowState | undefined }): void {
   const due = state === undefined ? undefined : flowDue(flow, state);
-  const over = due === undefined || due <= turn.now;
+  const over = due === undefined || (due <= turn.now && state?.waiting.length === 0);
   put(turn, profile, row, over ? { state: undefined } : { state, due });
 }
 
