@@ -18,10 +18,20 @@ export function fromNowhere({ agent }: Event): Origin {
   return { agent, ancestry: nobody };
 }
 
-export async function originOf({ agent, cause }: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
+export async function originOf(event: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
+  const id = causingTask(event);
+  return originBy(event, id === undefined ? undefined : await readTask(id));
+}
+
+/** The task whose effect an event is. */
+export function causingTask({ cause }: Event): string | undefined {
   const kind = cause === undefined ? undefined : idKind(cause);
-  if (cause === undefined || kind === undefined || kind === "event") return { agent, ancestry: [] };
-  const task = await readTask(kind === "task" ? cause : taskOfExecution(cause));
-  if (task === undefined) return { agent, ancestry: [] };
+  if (cause === undefined || kind === undefined || kind === "event") return undefined;
+  return kind === "task" ? cause : taskOfExecution(cause);
+}
+
+/** `task`: the one whose effect the event is, if it is known. */
+export function originBy({ agent }: Event, task: Task | undefined): Origin {
+  if (task === undefined) return { agent, ancestry: nobody };
   return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry };
 }

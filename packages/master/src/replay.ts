@@ -25,12 +25,13 @@ export type ReplayLine = ReplayFiring | ReplayGone | ReplayProgress;
 
 export interface ReplayOptions {
   index: ReactorIndex;
+  /** Makes decisions of the reasons that are `told`. */
   rules: Rules;
   recorded: Recorded;
   /** Engine time goes on up to here after the last event. */
   until: number;
   agentView(id: string): AgentView;
-  originOf(event: Event): Omit<Seen, "event">;
+  seenOf(event: Event): Seen;
   /** Undefined: nothing is compared. */
   made: Iterable<Made> | undefined;
   /** Beyond so many lines firings are only counted. */
@@ -41,8 +42,29 @@ export interface ReplayOptions {
   signal: AbortSignal;
 }
 
-/** Reasons that say that a condition did not hold: what the sieve lets through of them is no measure of anything. */
-const unheard: ReadonlySet<Reason> = new Set(["when-false", "when-missing-field", "when-error"]);
+/** The decisions that are counted: all but that a condition did not hold, since most events for which none does are not even judged. */
+export const told: ReadonlySet<Reason> = new Set([
+  "fired",
+  "planned",
+  "shadow",
+  "own-effect",
+  "waiting",
+  "cancelled",
+  "pending",
+  "joined",
+  "cleared",
+  "not-raised",
+  "throttled",
+  "delayed",
+  "merged",
+  "debounced",
+  "collecting",
+  "overflowed",
+  "inhibited",
+  "silenced",
+  "muted",
+  "loop-cut",
+] satisfies Reason[]);
 const firingReasons = ["fired", "planned", "shadow"] as const;
 
 export class Replay {
@@ -70,16 +92,16 @@ export class Replay {
     const { recorded, index, rules, until, made, now, signal } = this.#options;
     const begun = now();
     if (made !== undefined) this.#takeMade(made);
-    let told = begun;
+    let progressed = begun;
     for (const { rows, read } of recorded.pages((type) => index.hearsType(type))) {
       for (const { row, names } of rows) this.#hear(row, names);
       this.#events += read;
       // A word to cancel it is heard between pages.
       await nextTurn();
       if (signal.aborted) return undefined;
-      if (now() - told < progressMs) continue;
-      told = now();
-      this.#tell(told - begun);
+      if (now() - progressed < progressMs) continue;
+      progressed = now();
+      this.#tell(progressed - begun);
     }
     this.#note(rules.tick(until));
     for (const { id, reactor, event, created } of this.#made.values())
@@ -89,20 +111,18 @@ export class Replay {
   }
 
   #hear(row: EventRow, names: Names): void {
-    const { agentView, originOf, rules } = this.#options;
+    const { agentView, seenOf, rules } = this.#options;
     const wire: WireEvent = wireOfRow(row);
     const received = row[5] as number;
     if (!this.#sieve.hears({ ...names, received }, wire, agentView(names.agent))) return;
     this.#heard++;
     this.#at = received;
-    const event = eventOfRow(row, names);
-    this.#note(rules.hear({ event, ...originOf(event) }));
+    this.#note(rules.hear(seenOf(eventOfRow(row, names))));
   }
 
   #note({ decisions }: Judgement): void {
     for (const decision of decisions) {
       const { reactor, reason } = decision;
-      if (unheard.has(reason)) continue;
       let reasons = this.#reasons.get(reactor.name);
       if (reasons === undefined) this.#reasons.set(reactor.name, (reasons = new Map()));
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
@@ -180,8 +200,8 @@ export class Replay {
 }
 
 function firingLine({ reactor, firing, event, at }: Decision, as: ReplayFiring["as"], task: string | undefined): ReplayFiring {
-  const told = task === undefined ? {} : { task };
-  if (firing === undefined) return { kind: "firing", reactor: reactor.name, as, at: isoTime(at), event, ...told };
+  const by = task === undefined ? {} : { task };
+  if (firing === undefined) return { kind: "firing", reactor: reactor.name, as, at: isoTime(at), event, ...by };
   const { trigger, branch, count, priority, plan } = firing;
   return {
     kind: "firing",
@@ -195,7 +215,7 @@ function firingLine({ reactor, firing, event, at }: Decision, as: ReplayFiring["
     count,
     priority,
     ...(plan.ok ? { do: plan.steps.map(({ action, args }) => ({ action, args })) } : { problem: plan.reason }),
-    ...told,
+    ...by,
   };
 }
 

@@ -2,16 +2,19 @@
  * The thread of one replay: read-only connections of its own to journal and store, a rule engine of its own, and nothing that acts. It is
  * started for each, and ends with it.
  */
+import { dirname, join } from "node:path";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import type { ReplayRequest, ReplaySummary } from "@needfire/shared/api-replay";
 import { loadReactors } from "@needfire/shared/reactor";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { loadRouter, plainRoute } from "@needfire/shared/router";
 import { Rules } from "@needfire/shared/rules/rules";
-import type { Reactor, Seen } from "@needfire/shared/rules/types";
+import type { Reactor, Seen, World } from "@needfire/shared/rules/types";
 import { problemText } from "@needfire/shared/yaml-file";
+import { causingTask, originBy } from "./origin.ts";
 import { Recorded } from "./journal/recorded.ts";
-import { Replay, type ReplayLine } from "./replay.ts";
+import { Replay, type ReplayLine, told } from "./replay.ts";
 import { Past } from "./store/past.ts";
 import { type Remote, startThread } from "./thread.ts";
 
@@ -24,6 +27,8 @@ export interface ReplayThreadOptions extends Pick<ReplayRequest, "files" | "sour
   database: string;
   since: number;
   until: number;
+  /** The router in force. */
+  router: { file: string; text: string } | undefined;
 }
 
 interface Replayer {
@@ -41,15 +46,11 @@ export function open(options: ReplayThreadOptions, notify: (lines: ReplayLine[])
   const cancelled = new AbortController();
   const replay = new Replay({
     index,
-    rules: new Rules(index, {
-      agentView,
-      route: ({ severity }) => ({ priority: severity, owner: undefined, labels: {} }),
-      silence: () => undefined,
-    }),
+    rules: new Rules(index, { agentView, route: routerOf(options.router), silence: () => undefined }, { records: told }),
     recorded,
     until,
     agentView,
-    originOf: (event) => originOf(event, past),
+    seenOf: (event) => seenOf(event, past),
     made: diff ? past.made(since, until) : undefined,
     firingsMax,
     say: notify,
@@ -109,7 +110,10 @@ function compiled({ files, sources }: ReplayThreadOptions): Reactor[] {
   const reactors: Reactor[] = [];
   const problems: string[] = [];
   for (const { file, text } of files) {
-    const loaded = loadReactors(file, text);
+    const loaded = loadReactors(file, text, {
+      file: (path) => sources[join(dirname(file), path)],
+      env: (name) => process.env[name],
+    });
     if (loaded.ok) reactors.push(...loaded.reactors);
     else problems.push(...loaded.problems.map(problemText));
   }
@@ -117,6 +121,15 @@ function compiled({ files, sources }: ReplayThreadOptions): Reactor[] {
   throw new NeedfireError("BAD_REQUEST", problems.slice(0, problemsToldMax).join("\n"));
 }
 
-function originOf(event: Event, past: Past): Omit<Seen, "event"> {
-  return { agent: event.agent, ancestry: [], root: event.id };
+/** As the operator has classified; by severity where there is no router. */
+function routerOf(router: ReplayThreadOptions["router"]): World["route"] {
+  const loaded = router === undefined ? undefined : loadRouter(router.file, router.text);
+  if (loaded?.ok === true) return loaded.route;
+  return plainRoute;
+}
+
+function seenOf(event: Event, past: Past): Seen {
+  const id = causingTask(event);
+  const task = id === undefined ? undefined : past.task(id);
+  return { event, ...originBy(event, task), root: task?.event ?? event.cause ?? event.id };
 }

@@ -1,4 +1,6 @@
 /** `needfire reactors replay`: what rules would have done with the events of the past, beside what was done. Nothing acts. */
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import type { ReplayFiring, ReplayGone, ReplayProgress, ReplaySummary } from "@needfire/shared/api-replay";
 import { pointInTime, wholeNumber } from "../options.ts";
@@ -60,12 +62,13 @@ async function replay({ out, master }: Session, paths: string[], { since, until,
   }
   if (problems.length > 0) return exit.failed;
   const files = [...texts].map(([file, text]) => ({ file, text }));
+  const sources = await sourcesOf(files);
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   process.once("SIGINT", interrupt);
   const view = new View(out, diff);
   try {
-    const wish = { files, sources: {}, since, diff, firings_max: limit, ...(until === undefined ? {} : { until }) };
+    const wish = { files, sources, since, diff, firings_max: limit, ...(until === undefined ? {} : { until }) };
     for await (const line of master.replay(wish, interrupted.signal)) {
       if (out.json) await out.lineInTurn(JSON.stringify(line));
       else view.show(line);
@@ -75,6 +78,26 @@ async function replay({ out, master }: Session, paths: string[], { since, until,
     view.clear();
   }
   return interrupted.signal.aborted ? exit.failed : exit.done;
+}
+
+/** The files that variables of the reactors are read from, by their paths: the master need not have them. */
+async function sourcesOf(files: readonly { file: string; text: string }[]): Promise<Record<string, string>> {
+  const { loadReactors } = await import("@needfire/shared/reactor");
+  const sources: Record<string, string> = {};
+  for (const { file, text } of files) {
+    loadReactors(file, text, {
+      file: (path) => {
+        const from = join(dirname(file), path);
+        try {
+          return (sources[from] = readFileSync(from, "utf8"));
+        } catch {
+          // The compiler says that it is missing, with its place; here and, where it runs, on the master.
+          return undefined;
+        }
+      },
+    });
+  }
+  return sources;
 }
 
 /** What is shown while it runs: firings as they are found, and a bar below them on a terminal. */

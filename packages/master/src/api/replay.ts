@@ -15,9 +15,11 @@ export interface ReplayRouteOptions {
   /** The master's database. */
   database: string;
   clock: { now(): number };
+  /** The router in force. */
+  router(): { file: string; text: string } | undefined;
 }
 
-export function replayRoute(server: Server, { database, clock }: ReplayRouteOptions): void {
+export function replayRoute(server: Server, { database, clock, router }: ReplayRouteOptions): void {
   let running = 0;
   server.post("/v1/replay", { schema: { body: replayRequest }, bodyLimit: replayBytesMax }, async (request, reply) => {
     if (running >= replaysMax) throw new NeedfireError("CONFLICT", `${replaysMax} replays run already: wait until one has ended`);
@@ -31,7 +33,11 @@ export function replayRoute(server: Server, { database, clock }: ReplayRouteOpti
     running++;
     try {
       const { files, sources, diff, firings_max } = request.body;
-      const { done } = await replayInThread({ database, files, sources, diff, firings_max, ...period }, say, hungUp.signal);
+      const { done } = await replayInThread(
+        { database, files, sources, diff, firings_max, ...period, router: router() },
+        say,
+        hungUp.signal,
+      );
       void done
         .then(
           (summary) => summary !== undefined && say([summary]),

@@ -231,7 +231,7 @@ function buildServer(options: ApiOptions) {
     };
   });
 
-  replayRoute(server, { database: options.database, clock });
+  replayRoute(server, { database: options.database, clock, router: () => undefined });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
