@@ -170,7 +170,13 @@ test("whatever the conditions and the events: no reactor is missed, and they com
         };
         for (const each of events) {
           const whole = eventOf(each as Partial<Event>);
-          const found = index.candidates(whole, agent).map(({ reactor }) => reactor);
+          const hearers = index.candidates(whole, agent);
+          const found = hearers.map(({ reactor }) => reactor);
+          for (const { reactor: one, entries } of hearers)
+            assert.deepEqual(
+              entries,
+              one.entries.filter((entry) => entry.matchesType(whole.type)),
+            );
           const expected = index.reactors.filter(
             (one) => holds(one.when, whole) && one.entries.some((entry) => entry.matchesType(whole.type) && holds(entry.when, whole)),
           );

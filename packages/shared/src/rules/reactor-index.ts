@@ -70,8 +70,8 @@ export class ReactorIndex {
   }
 
   #add(order: number, reactor: Reactor, globs: Map<string, Glob>): void {
-    for (const entry of reactor.entries) {
-      const way = { order, reactor, entry, anchored: anchorsOf([reactor.when, entry.when], reactor.vars) };
+    for (const [place, entry] of reactor.entries.entries()) {
+      const way = { order, place, reactor, entry, anchored: anchorsOf([reactor.when, entry.when], reactor.vars) };
       for (const pattern of new Set(entry.on)) {
         if (exactType.test(pattern)) {
           const known = this.#exact.get(pattern);
@@ -112,5 +112,5 @@ export class ReactorIndex {
 /** In order of definition, and none twice: an entry may be reached by several globs. */
 function inOrder(sources: readonly (readonly Way[])[]): Way[] {
   const entries = new Map(sources.flat().map((way) => [way.entry, way]));
-  return [...entries.values()].toSorted((a, b) => a.order - b.order);
+  return [...entries.values()].toSorted((a, b) => a.order - b.order || a.place - b.place);
 }

@@ -10,12 +10,14 @@ import type { Entry, Reactor } from "./types.ts";
 export interface Way {
   /** Its place in the order of definition. */
   order: number;
+  /** That of the entry among those of its reactor. */
+  place: number;
   reactor: Reactor;
   entry: Entry;
   anchored: Anchored | undefined;
 }
 
-/** A reactor with those of its entries that hear a type. `order`: its place in the order of definition. */
+/** A reactor with those of its entries that hear a type, in their order. `order`: its place in the order of definition. */
 export interface Hearer {
   order: number;
   reactor: Reactor;
