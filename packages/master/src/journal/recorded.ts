@@ -16,7 +16,7 @@ import {
 } from "./partition.ts";
 
 /** To a statement, at most: events, and bytes where they are of the partition's mean size. */
-const eventsPerRead = 5_000;
+const eventsPerRead = 1_000;
 const bytesPerRead = 8 * 1024 * 1024;
 
 /** When events came to the master, ms since the epoch, both inclusive. */

@@ -46,8 +46,8 @@ function planOf(branch: Firing["branch"], steps: readonly ReactorStep[], scope: 
       return { ok: false, reason: `${at}: ${action} runs on a host, and this event is about none` };
     const rendered = render(args, scope);
     if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
-    // The check fills in defaults, and a template's literals are one object for all firings.
-    const checked = argsCheckers[action](structuredClone(rendered.value));
+    // The check fills in defaults: into what is made anew for each firing.
+    const checked = argsCheckers[action](rendered.value);
     if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
     planned.push({ action, args: checked.value as Record<string, unknown> });
   }
