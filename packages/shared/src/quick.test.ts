@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { compileCel } from "./cel.ts";
-import { conditionText, someAgent, someEvent, someVars } from "./rules/condition-fixture.ts";
+import { conditionText, someAgent, someEvent, someVars } from "./rules/condition.conformance.ts";
 
 function evaluate(source: string, scope: object): unknown {
   const compiled = compileCel(source, "event");

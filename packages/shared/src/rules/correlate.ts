@@ -29,21 +29,28 @@ export interface Taken<State> {
 export const partialsMax = 100;
 
 export function takeCount({ count, withinMs, consume }: Spec<"count">, state: CountState | undefined, item: Kept): Taken<CountState> {
-  const since = item.at - withinMs;
-  const isNew = (other: Kept | number) => item.value === undefined || (other as Kept).value !== item.value;
-  const taken = (state?.taken ?? []).filter((other) => timeOf(other) >= since && isNew(other));
+  const before = state?.taken ?? [];
+  const first = before.findIndex((other) => timeOf(other) >= item.at - withinMs);
+  const taken = first < 0 ? [] : before.slice(first);
+  if (item.value !== undefined) forget(taken, item.value);
   taken.push(item);
+  slim(taken);
   const complete = taken.length >= count ? { events: taken } : undefined;
   const rest = complete === undefined ? taken : consume ? [] : taken.slice(-count);
-  return { state: rest.length === 0 ? undefined : { taken: slimmed(rest) }, complete };
+  return { state: rest.length === 0 ? undefined : { taken: rest }, complete };
 }
 
-/** Each call has one more than the last, so one at most has moved out of what a firing can name. */
-function slimmed(taken: readonly (Kept | number)[]): readonly (Kept | number)[] {
+/** Of a value that is there already the last event counts. */
+function forget(taken: (Kept | number)[], value: string): void {
+  const index = taken.findIndex((other) => typeof other !== "number" && other.value === value);
+  if (index >= 0) taken.splice(index, 1);
+}
+
+/** Each event pushes at most one out of what a firing can name. With `distinct` any may have to move up again: all are kept. */
+function slim(taken: (Kept | number)[]): void {
   const index = taken.length - eventsKeptMax - 1;
   const item = taken[index];
-  if (item === undefined || typeof item === "number" || item.value !== undefined || item.from !== undefined) return taken;
-  return taken.with(index, item.at);
+  if (item !== undefined && typeof item !== "number" && item.value === undefined && item.from === undefined) taken[index] = item.at;
 }
 
 /** `steps`: those that the event matches, in order. */

@@ -5,7 +5,7 @@ import { compileCondition, type Expression } from "../cel.ts";
 import type { Event } from "../event.ts";
 import { globMatcher } from "../glob.ts";
 import { ReactorIndex } from "./reactor-index.ts";
-import { conditionText, someAgent as agent, someEvent, someVars as vars } from "./condition-fixture.ts";
+import { conditionText, someAgent as agent, someEvent, someVars as vars } from "./condition.conformance.ts";
 import type { Entry, Reactor } from "./types.ts";
 
 function eventOf(given: Partial<Event> = {}): Event {

@@ -87,7 +87,7 @@ const units = [
 ] as const;
 
 /** A duration as an author writes it: `1h30m`. */
-export function spanText(ms: number): string {
+function spanText(ms: number): string {
   let rest = ms;
   let text = "";
   for (const [unit, size] of units) {
