@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Testbed } from "../test/testbed.ts";
-import type { Figure } from "./figure.ts";
+import { type Figure, figuresOf } from "./figure.ts";
 import { Fleet } from "./fleet.ts";
 import { cpuSecondsOf, memoryOf } from "./process-usage.ts";
 
@@ -53,14 +53,7 @@ export async function agents({ count = agentsDefault }: { count?: number | undef
       command: "each agent's event fires a reactor that runs a command on it; until its result is acknowledged",
       restart: "SIGKILL, started at once",
     };
-    const figure = (metric: string, value: number, unit: string, aim?: number): Figure => ({
-      bench: "agents",
-      metric,
-      value,
-      unit,
-      settings,
-      ...(aim === undefined ? {} : { aim }),
-    });
+    const figure = figuresOf("agents", settings);
     return [
       figure("bytes_per_agent", (after.privateBytes - before.privateBytes) / count, "bytes", 50_000),
       figure("rss_per_agent", (after.rssBytes - before.rssBytes) / count, "bytes"),

@@ -8,3 +8,15 @@ export interface Figure {
   better?: "less" | "more";
   settings: Record<string, unknown>;
 }
+
+/** Makes the figures of a benchmark, which have its name and settings in common. */
+export function figuresOf(bench: string, settings: Record<string, unknown>) {
+  return (metric: string, value: number, unit: string, aim?: number): Figure => ({
+    bench,
+    metric,
+    value,
+    unit,
+    settings,
+    ...(aim === undefined ? {} : { aim }),
+  });
+}

@@ -6,8 +6,8 @@ import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Testbed, until } from "../test/testbed.ts";
-import type { Figure } from "./figure.ts";
-import { cpuSecondsOf, memoryOf } from "./process-usage.ts";
+import { type Figure, figuresOf } from "./figure.ts";
+import { childrenCpuSecondsOf, cpuSecondsOf, memoryOf } from "./process-usage.ts";
 import { quantile } from "./quantile.ts";
 
 const idleSecondsDefault = 60;
@@ -41,14 +41,7 @@ export async function footprint({ count = idleSecondsDefault }: { count?: number
       joined: "median, from the start of the process to the master's agent.connected; compiled code cached",
       bare: "node -e 'setInterval(() => {}, 1000)'",
     };
-    const figure = (metric: string, value: number, unit: string, aim?: number): Figure => ({
-      bench: "footprint",
-      metric,
-      value,
-      unit,
-      settings,
-      ...(aim === undefined ? {} : { aim }),
-    });
+    const figure = figuresOf("footprint", settings);
     return [
       figure("rss_mb", memory.rssBytes / 1e6, "MB", 80),
       figure("private_mb", memory.privateBytes / 1e6, "MB", 35),
@@ -106,9 +99,10 @@ async function connectedAfter(bed: Testbed, from: number): Promise<number> {
   return at - from;
 }
 
-/** Shares of a core that processes took over some seconds. */
+/** Shares of a core that processes, and the programs that they started, took over some seconds. */
 async function cpuShares(pids: number[], seconds: number): Promise<number[]> {
-  const before = pids.map(cpuSecondsOf);
+  const spent = (pid: number) => cpuSecondsOf(pid) + childrenCpuSecondsOf(pid);
+  const before = pids.map(spent);
   await delay(seconds * 1_000);
-  return pids.map((pid, index) => (cpuSecondsOf(pid) - before[index]!) / seconds);
+  return pids.map((pid, index) => (spent(pid) - before[index]!) / seconds);
 }

@@ -14,7 +14,7 @@ import type { Batch } from "../packages/master/src/journal/journal.ts";
 import { JournalWriter } from "../packages/master/src/journal/sqlite.ts";
 import { Database } from "../packages/master/src/store/database.ts";
 import { sealInThread } from "../packages/master/src/worker-seal.ts";
-import type { Figure } from "./figure.ts";
+import { type Figure, figuresOf } from "./figure.ts";
 
 const eventsDefault = 10_000_000;
 const agents = 1_000;
@@ -61,7 +61,7 @@ export async function history({ count = eventsDefault }: { count?: number | unde
       page("where_hour", "where_hour_ms"),
       page("chain", "chain_ms"),
     ];
-    const figure = (metric: string, value: number, unit: string): Figure => ({ bench: "history", metric, value, unit, settings });
+    const figure = figuresOf("history", settings);
     return [
       ...pages,
       figure("bytes_per_event", bytesIn(directory) / count, "B"),

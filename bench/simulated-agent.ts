@@ -84,6 +84,8 @@ export class SimulatedAgent {
   /** The next batch goes on from what was acknowledged. */
   #resumes = true;
   #onTheWay = 0;
+  /** By the welcome; in force with the marks. */
+  #granted = 0;
   #credit = 0;
   #flood: (() => SimulatedEvent) | undefined;
   #connection: Connection | undefined;
@@ -143,7 +145,12 @@ export class SimulatedAgent {
     if (this.#countsReturn) this.#options.onCount("back", 1);
     this.#countsReturn = false;
     this.#attempt = 0;
-    this.#credit = credit;
+    this.#granted = credit;
+  }
+
+  /** The master said what it has; without a disk there is nothing that it could contradict. */
+  #met(): void {
+    this.#credit = this.#granted;
     this.#connection?.send(messages.facts(this.#options.id));
     this.#restart();
   }
@@ -163,6 +170,7 @@ export class SimulatedAgent {
   }
 
   #hear(message: MasterMessage): void {
+    if (message.kind === "marks") this.#met();
     if (message.kind === "ack") this.#acknowledged(message.body);
     if (message.kind === "rewind") this.#restart();
     if (message.kind === "execute") this.#execute(message.body);

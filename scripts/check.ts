@@ -19,6 +19,7 @@ interface Check {
 /** Run in this order, so that `--fix` formats what it generated. */
 const checks: Record<string, Check> = {
   lock: { check: ["node", "scripts/lock.ts", "--check"], fix: ["node", "scripts/lock.ts"] },
+  checkers: { check: ["node", "scripts/checkers.ts", "--check"], fix: ["node", "scripts/checkers.ts"] },
   docs: { check: ["node", "scripts/docs.ts", "--check"], fix: ["node", "scripts/docs.ts"] },
   lint: { check: ["oxlint", "--deny-warnings"], fix: ["oxlint", "--deny-warnings", "--fix"] },
   format: { check: ["oxfmt", "--check", "."], fix: ["oxfmt", "."] },

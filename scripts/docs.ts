@@ -14,8 +14,11 @@ import * as api from "@needfire/shared/api";
 import { beaconTypes } from "@needfire/shared/beacon";
 import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
 import { errorCodes } from "@needfire/shared/errors";
-import { eventSchema } from "@needfire/shared/event";
+import { eventSchema, reservedPrefixes } from "@needfire/shared/event";
+import { eventTypeGroups } from "@needfire/shared/event-types";
+import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
+import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
@@ -113,23 +116,31 @@ function main(wanted: Record<string, string>, checkOnly: boolean): number {
 }
 
 function eventsPage(): string {
-  const sections = Object.entries(beaconTypes).flatMap(([beacon, { events }]) => [
-    `## From \`${beacon}\` beacons`,
-    ...sameData(events).map(({ names, schema }) => `### ${names.map((name) => `\`${name}\``).join(", ")}\n\n${fields(schema)}`),
-  ]);
+  const titles = { beacons: "From beacons", agent: "From agents", master: "From the master" } as const;
+  const reserved = reservedPrefixes.map((prefix) => `\`${prefix}\``);
   return page("Events", [
     "An event is something that happened. These are its fields, in conditions (`event.type`, `event.data.path`) and in `needfire events show --json`:",
     fields(eventSchema),
-    "What is in `data` depends on the type. Below, the types that beacons make; the master's own are under the reserved prefixes `agent.`, `task.`, `execution.`, `keys.`, `journal.`, `master.`, `reactor.` and `event.`, which nobody else can claim.",
-    ...sections,
+    `What is in \`data\` depends on the type. Below are all types that Needfire makes itself. Those under ${reserved.slice(0, -1).join(", ")} and ${reserved.at(-1)!} are the master's own, which nobody else can claim. Any other type is yours: nothing is known of its data, and \`reactors check\` says nothing about it.`,
+    ...Object.entries(eventTypeGroups).flatMap(([group, types]) => [
+      `## ${titles[group as keyof typeof titles]}`,
+      ...sameData(types).map(({ types: alike, schema }) => [...alike.map(typeLine), fields(schema)].join("\n\n")),
+    ]),
   ]);
 }
 
-/** Event types whose data look alike, told once. */
-function sameData(events: Readonly<Record<string, Schema>>): { names: string[]; schema: Schema }[] {
-  const found = new Map<Schema, string[]>();
-  for (const [name, schema] of Object.entries(events)) found.set(schema, [...(found.get(schema) ?? []), name]);
-  return [...found].map(([schema, names]) => ({ names, schema }));
+function typeLine([type, { description, severity }]: [string, EventTypeSpec]): string {
+  return `### \`${type}\`\n\n${description} Severity: ${severity}.`;
+}
+
+/** Event types whose data look alike, with their fields told once. */
+function sameData(types: Readonly<Record<string, EventTypeSpec>>): { types: [string, EventTypeSpec][]; schema: Schema }[] {
+  const found = new Map<Schema, [string, EventTypeSpec][]>();
+  for (const [type, spec] of Object.entries(types)) {
+    const schema = spec.data as Schema;
+    found.set(schema, [...(found.get(schema) ?? []), [type, spec]]);
+  }
+  return [...found].map(([schema, alike]) => ({ types: alike, schema }));
 }
 
 function beaconsPage(): string {
@@ -169,6 +180,12 @@ function reactorsPage(): string {
     fields(reactorSchema),
     "## Values",
     "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. Expressions see `event` ([its fields](events.md)) and `agent` (`id`, `labels`, `facts`).",
+    "## Warnings",
+    "What `needfire reactors check` tells of files that are not wrong ([guide](../guide/lint.md)).",
+    table(
+      ["code", "says that there is"],
+      Object.entries(warningCodes).map(([code, meaning]) => [`\`${code}\``, meaning]),
+    ),
     "## Actions",
     table(
       ["action", "does"],

@@ -254,6 +254,8 @@ describe("a message is its session's, whatever it claims", () => {
     victim = new BusPeer(door);
     attacker = new BusPeer(door);
     assert.deepEqual([await victim.join("victim", token), await attacker.join("attacker", token)], ["welcome", "welcome"]);
+    // Commands go to who has said what it is.
+    await victim.send({ kind: "facts", body: { facts: {}, labels: {}, beacons: "", files: "" } });
     await victim.send(eventsMessage([plainEvent(1, { type: "x.go" })]));
     execution = (await victim.expect("execute"))!.body.execution;
   });

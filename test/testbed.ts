@@ -7,6 +7,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EventView, TaskView } from "@needfire/shared/api";
+import { isReservedType } from "@needfire/shared/event";
+import { NeedfireError } from "@needfire/shared/errors";
+import { dataProblem, eventType } from "@needfire/shared/event-types";
 import { Client } from "../packages/cli/src/client.ts";
 
 const program = join(import.meta.dirname, "..", "packages", "cli", "bin", "needfire.js");
@@ -259,10 +262,33 @@ export class Testbed {
     return tasks;
   }
 
+  /** Ends everything. Fails when the journal holds an event that is not as the catalogue of event types says. */
   async stop(): Promise<void> {
+    const unlike = await this.#unlikeTheCatalogue();
     await Promise.all([...this.agents.values()].map((agent) => agent.stop()));
     await (this.master as Process | undefined)?.stop();
     rmSync(this.dir, { recursive: true, force: true });
+    if (unlike.length > 0) throw new Error(`event-types.ts does not know the data of ${unlike.join("\n")}`);
+  }
+
+  /** So that the catalogue cannot drift from what is emitted: every test with a testbed looks at some events of every type it made. */
+  async #unlikeTheCatalogue(): Promise<string[]> {
+    if ((this.master as Process | undefined)?.running !== true) return [];
+    try {
+      const { counts } = await this.client.count({ by: "type", limit: 1_000 });
+      const samples = await Promise.all(counts.map(({ key }) => this.client.events({ type: key, limit: 50 })));
+      return samples.flatMap(({ events }) =>
+        events.flatMap(({ id, type, severity, data }) => {
+          const expected = isReservedType(type) ? eventType(type)?.severity : undefined;
+          const problem = expected !== undefined && expected !== severity ? `its severity is ${severity}` : dataProblem(type, data);
+          return problem === undefined ? [] : [`${type} (${id}): ${problem}`];
+        }),
+      );
+    } catch (error) {
+      // A master that a test has broken or held does not answer: its journal is not looked at.
+      if (error instanceof NeedfireError && error.code === "MASTER_UNREACHABLE") return [];
+      throw error;
+    }
   }
 
   #launch(name: string, args: string[]): Process {

@@ -254,7 +254,7 @@ function plantedHouse(context: TestContext, files: Record<string, string>): stri
   for (const name of [".dependency-cruiser.mjs", ".oxlintrc.json", "knip.json", "package.json", "tsconfig.json"])
     cpSync(join(root, name), join(folder, name));
   mkdirSync(join(folder, "node_modules"));
-  for (const name of ["zeromq", "chokidar", "execa", "msgpackr", "systeminformation", "@types", "undici-types"])
+  for (const name of ["zeromq", "chokidar", "execa", "msgpackr", "@types", "undici-types"])
     symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
   mkdirSync(join(folder, "node_modules", "@needfire"));
   for (const room of ["shared", "agent", "master"]) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EventView, TaskView } from "@needfire/shared/api";
+import type { SpoiledJournal } from "./journal-file.ts";
 import { countRound, type HostRecord, type Observed } from "./count.ts";
 
 const time = "2026-01-01T00:00:00.000000Z";
@@ -49,7 +50,7 @@ function task(id: string, reactor: string, of: string, more: Partial<TaskView> =
 }
 
 /** Two files that were seen and answered, and one event that was sent and echoed. */
-function fitting(): Observed & { hosts: [HostRecord]; events: EventView[]; tasks: TaskView[] } {
+function fitting(): Observed & { spoiled: SpoiledJournal[]; hosts: [HostRecord]; events: EventView[]; tasks: TaskView[] } {
   const finished = (number: number, cause: string) => event(`a1:e1:${number}`, number, { type: "execution.finished", cause });
   return {
     hosts: [
@@ -63,6 +64,7 @@ function fitting(): Observed & { hosts: [HostRecord]; events: EventView[]; tasks
       },
     ],
     sent: [{ number: 0, id: "master:m:1" }],
+    spoiled: [],
     events: [
       event("a1:e1:1", 1, { subject: "/host/a1/00000" }),
       event("a1:e1:2", 2, { subject: "/host/a1/00001" }),
@@ -179,4 +181,18 @@ test("what was in a damaged file may be missing when that is told, and nothing e
   assert.deepEqual([told.told, told.mismatches], [1, []]);
   const untold = countRound({ ...observed, hosts, tasks, events: [...observed.events, { ...after, type: "x.y" }, closing, result] });
   assert.match(untold.mismatches.join(), /lost with a damaged file, and nobody tells: 00002/);
+});
+
+test("what stood on a destroyed page of the journal may be missing when it is told how much is left, and nothing else", () => {
+  const observed = fitting();
+  const [lost] = observed.events.splice(0, 1);
+  const spoiled = [{ lost: [{ event: lost!, judged: true }], kept: { event_1: 5 } }];
+  const report = event("master:m:3", 9, { type: "journal.damaged", data: { kept: { event_1: 5, task: 3 } } });
+  const told = (more: Partial<Observed>) => countRound({ ...observed, spoiled, events: [...observed.events, report], ...more });
+  assert.deepEqual([told({}).told, told({}).mismatches], [1, []]);
+  assert.match(told({ events: observed.events }).mismatches.join(), /1 lost; told was \[\]/);
+  assert.match(told({ tasks: observed.tasks.slice(1) }).mismatches.join(), /should have made a task/);
+  assert.match(told({ events: [...observed.events.slice(1), report] }).mismatches.join(), /a1:e1:1 to 4 these are missing: 2/);
+  const unjudged = spoiled.map(({ kept }) => ({ kept, lost: [{ event: lost!, judged: false }] }));
+  assert.doesNotMatch(told({ spoiled: unjudged, tasks: observed.tasks.slice(1) }).mismatches.join(), /should have made/);
 });

@@ -4,6 +4,7 @@
  */
 import type { EventView, TaskView } from "@needfire/shared/api";
 import { fileName, type Life, reactorName } from "./house.ts";
+import type { SpoiledJournal } from "./journal-file.ts";
 import type { Numbered, Sent } from "./load.ts";
 
 /** What is known of one agent's host. `destroyed`: numbers that a fault took out of its spool. */
@@ -21,6 +22,8 @@ export interface Observed {
   sent: readonly Sent[];
   events: readonly EventView[];
   tasks: readonly TaskView[];
+  /** What faults took out of the journal. */
+  spoiled: readonly SpoiledJournal[];
 }
 
 export interface Count {
@@ -38,18 +41,20 @@ export interface Count {
   mismatches: string[];
 }
 
-export function countRound(observed: Observed): Count {
+export function countRound(asFound: Observed): Count {
+  const observed = withLost(asFound);
   const count: Count = {
     files: 0,
     unseen: 0,
     told: 0,
     sent: observed.sent.length,
-    events: observed.events.length,
+    events: asFound.events.length,
     tasks: observed.tasks.length,
     ran: 0,
     executions: {},
     mismatches: [],
   };
+  countLost(observed, count);
   countNumbers(observed, count);
   for (const host of observed.hosts) {
     countFiles(host, observed, count);
@@ -59,6 +64,30 @@ export function countRound(observed: Observed): Count {
   countSent(observed, count);
   countTasks(observed, count);
   return count;
+}
+
+/** What stood on a page that was destroyed had been there: everything that hangs on it must fit as if it still were. */
+function withLost(observed: Observed): Observed {
+  const found = new Set(observed.events.map(({ id }) => id));
+  const lost = observed.spoiled.flatMap((journal) => journal.lost).filter(({ event }) => !found.has(event.id));
+  return { ...observed, events: [...observed.events, ...lost.map(({ event }) => event)] };
+}
+
+/** What is lost with a page is told, with how much is left. */
+function countLost({ spoiled, events }: Observed, count: Count): void {
+  const reports = events.filter(({ type }) => type === "journal.damaged").map(({ data }) => data["kept"] as Record<string, number>);
+  for (const { lost, kept } of spoiled) {
+    count.told += lost.length;
+    if (!reports.some((told) => Object.entries(kept).every(([table, rows]) => told[table] === rows)))
+      count.mismatches.push(
+        `of the journal ${JSON.stringify(kept)} were left and ${lost.length} lost; told was ${JSON.stringify(reports)}`,
+      );
+  }
+}
+
+/** Events that were lost before the master had decided what to do about them. */
+function unjudged({ spoiled }: Observed): Set<string> {
+  return new Set(spoiled.flatMap(({ lost }) => lost.filter(({ judged }) => !judged).map(({ event }) => event.id)));
 }
 
 /** Every id once, every place once, and the numbers of each numbering without a gap. */
@@ -104,11 +133,14 @@ function countFiles(host: HostRecord, { events }: Observed, count: Count): void 
 }
 
 /** Reactions = matches, each once: the task of the one reactor that the event is for. */
-function countReactions(host: HostRecord, { events, tasks }: Observed, { mismatches }: Count): void {
+function countReactions(host: HostRecord, observed: Observed, { mismatches }: Count): void {
+  const { events, tasks } = observed;
+  const excused = unjudged(observed);
   const byEvent = Map.groupBy(tasks, ({ event }) => event);
   for (const event of created(host, events)) {
     const wanted = reactorName(host.agent, numberOf(host, event.subject));
     const made = byEvent.get(event.id) ?? [];
+    if (made.length === 0 && excused.has(event.id)) continue;
     if (made.length !== 1 || made[0]!.reactor !== wanted || made[0]!.agent !== host.agent)
       mismatches.push(`${host.agent}: ${event.id} (${event.subject}) should have made a task of ${wanted} and made ${tasksText(made)}`);
   }
@@ -146,7 +178,9 @@ function countCommands(host: HostRecord, { tasks, events }: Observed, count: Cou
   for (const [line] of times) count.mismatches.push(`${agent}: a command ran for ${line}, and there is no task of it`);
 }
 
-function countSent({ sent, events, tasks }: Observed, { mismatches }: Count): void {
+function countSent(observed: Observed, { mismatches }: Count): void {
+  const { sent, events, tasks } = observed;
+  const excused = unjudged(observed);
   const inJournal = Map.groupBy(
     events.filter(({ type }) => type === "chaos.sent"),
     ({ data }) => Number(data["number"]),
@@ -160,6 +194,7 @@ function countSent({ sent, events, tasks }: Observed, { mismatches }: Count): vo
     if (found.length > 1) mismatches.push(`the sent event ${number} is in the journal ${found.length} times: ${ids(found)}`);
     if (id !== undefined && found[0]?.id !== id)
       mismatches.push(`the sent event ${number} was given the id ${id}; in the journal: ${ids(found)}`);
+    if (found.some(({ id: each }) => excused.has(each))) continue;
     const reactions = tasks.filter(({ event }) => found.some((each) => each.id === event));
     const echoed = echoes.get(number) ?? [];
     if (reactions.length !== found.length || echoed.length !== found.length)

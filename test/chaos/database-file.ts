@@ -19,6 +19,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { isCorrupt } from "@needfire/shared/sqlite-code";
 
 const logHeaderBytes = 32;
 const frameHeaderBytes = 24;
@@ -46,7 +47,7 @@ export function* committedTexts(directory: string): Generator<string> {
         }
       } catch (error) {
         // Another fault has spoiled it, and whose it is has not set it aside yet: what cannot be read was counted as destroyed then.
-        if (!isDamage(error)) throw error;
+        if (!isCorrupt(error)) throw error;
       } finally {
         database.close();
       }
@@ -54,14 +55,6 @@ export function* committedTexts(directory: string): Generator<string> {
   } finally {
     rmSync(copies, { recursive: true });
   }
-}
-
-const corrupt = 11;
-const notADatabase = 26;
-
-function isDamage(error: unknown): boolean {
-  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-  return code === corrupt || code === notADatabase;
 }
 
 /**
@@ -120,7 +113,7 @@ export function foldLog(database: string): void {
   try {
     connection.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isCorrupt(error)) throw error;
   } finally {
     connection.close();
   }

@@ -8,6 +8,7 @@ import { type Launch, type Process, Testbed } from "../testbed.ts";
 import { ClockFile, faketimeLibrary } from "./clock-file.ts";
 import { committedTexts } from "./database-file.ts";
 import { Disk } from "./disk.ts";
+import type { SpoiledJournal } from "./journal-file.ts";
 import { Network } from "./network.ts";
 
 const masterPort = 4_510;
@@ -30,6 +31,8 @@ export interface Life {
 
 export class House {
   readonly agents: string[];
+  /** What faults took out of the journal. */
+  readonly spoiled: SpoiledJournal[] = [];
   readonly lives = new Map<string, Life[]>();
   /** Numbers of an agent that a fault took off a disk, its own or the master's. */
   readonly destroyed = new Map<string, Set<number>>();

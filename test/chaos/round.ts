@@ -149,5 +149,5 @@ function observe(house: House, load: Load, { events, tasks }: Settled): Observed
     destroyed: house.destroyed.get(agent)!,
     ran: house.ran(agent),
   }));
-  return { hosts, sent: load.sent, events, tasks };
+  return { hosts, sent: load.sent, events, tasks, spoiled: house.spoiled };
 }

@@ -7,10 +7,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseJoinString } from "@needfire/shared/identity";
 import { type AgentMessage, decodeFromAgent, encode } from "@needfire/shared/wire";
+import { fromAgent } from "@needfire/shared/wire-fixture";
 import { BusPeer } from "../bus-peer.ts";
 import { Chance } from "../chance.ts";
 import { type Process, Testbed } from "../testbed.ts";
-import { examples, fromAgent } from "./doors.ts";
+import { examples } from "./doors.ts";
 import { mutant, type Source, sourceOf } from "./mutate.ts";
 
 /** Little room for the heap and few arenas: else what V8 and the allocator do not bother to give back looks like growth. */
@@ -180,7 +181,7 @@ async function attack(bed: Testbed, attackers: Attacker[], { chance, frames, sig
  * peer that has a thousand to read.
  */
 async function stillHeard({ peer }: Attacker): Promise<boolean> {
-  for (const giveUp = performance.now() + drainedMsMax; performance.now() < giveUp; ) {
+  for (const giveUp = performance.now() + drainedMsMax; performance.now() < giveUp;) {
     await peer.send({ kind: "ping", body: {} }).catch(() => {});
     if ((await peer.expect("pong", askAgainMs)) !== undefined) return true;
   }

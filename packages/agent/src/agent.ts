@@ -20,6 +20,7 @@ import { BlobStore } from "./blobs.ts";
 import { Definitions } from "./definitions.ts";
 import { Executor } from "./execute.ts";
 import { gatherFacts } from "./facts.ts";
+import { Garbage } from "./garbage.ts";
 import { readJoinToken, removeJoinToken } from "./join-token.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { generateKeyPair, Link, type LinkState } from "./link.ts";
@@ -30,6 +31,8 @@ import { Remedies } from "./remedies.ts";
 import { Spool } from "./spool.ts";
 
 const agentVersion = "0.1.0";
+/** How long to wait before a disk that took nothing is tried again. */
+const retryMs = 1_000;
 
 export interface RunningAgent {
   readonly id: string;
@@ -79,8 +82,11 @@ class Wiring {
   readonly #executor: Executor;
   readonly #fileParts = new DefinitionParts<ManagedFile>();
   readonly #beaconParts = new DefinitionParts<unknown>();
+  readonly #garbage = new Garbage();
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
+  #creditEvents = 0;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
     const { config, id, keys, spool, clock, log } = parts;
@@ -146,11 +152,13 @@ class Wiring {
       },
       stop: async () => {
         this.#session.abort();
+        this.#garbage.stop();
         await this.#beacons.stop();
         await this.#executor.stop();
         this.#parts.spool.flush();
         this.#stop.abort();
         await running;
+        clearTimeout(this.#retry);
         this.#pump.close();
         this.#parts.spool.close();
       },
@@ -158,29 +166,48 @@ class Wiring {
   }
 
   #linkState(state: LinkState): void {
-    const { log, config, spool } = this.#parts;
+    const { log, config } = this.#parts;
     if (state.state === "joined") {
       log.info("joined the master");
       removeJoinToken(config.state);
       this.#session = new AbortController();
-      const { version: beacons } = this.#definitions;
-      this.#fileParts.reset();
-      this.#beaconParts.reset();
-      const has = { beacons, files: this.#managed.version, spooled: spool.count() };
-      this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
-      this.#pump.open(state.creditEvents);
+      // A session may follow another without a break.
+      clearTimeout(this.#retry);
+      this.#pump.close();
+      this.#creditEvents = state.creditEvents;
     } else {
       if (state.state === "pending")
         log.warn({ fingerprint: state.fingerprint }, "the master knows this key but nobody has accepted it yet");
       if (state.state === "refused") log.error(state.reason);
       this.#session.abort();
+      clearTimeout(this.#retry);
       this.#pump.close();
       this.#blobs.failAll();
     }
   }
 
+  /** What the master has of the spool's numbering: nothing is said to it, and no command taken from it, before that is known to be right. */
+  #meet(marks: MasterBody<"marks">): void {
+    const { log, config, spool } = this.#parts;
+    try {
+      // Put back to an earlier state, the spool begins a new numbering, and the link a new session.
+      if (!spool.meet(marks)) return log.warn({ marks }, "the master knows more of this spool than it does itself");
+    } catch (error) {
+      log.error({ error: errorText(error) }, "the spool cannot note that it speaks with the master, and waits");
+      this.#retry = setTimeout(() => this.#meet(marks), retryMs);
+      return;
+    }
+    this.#fileParts.reset();
+    this.#beaconParts.reset();
+    const has = { beacons: this.#definitions.version, files: this.#managed.version, spooled: spool.count() };
+    this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
+    this.#pump.open(this.#creditEvents);
+  }
+
   #hear(message: MasterMessage): void {
     switch (message.kind) {
+      case "marks":
+        return this.#meet(message.body);
       case "ack":
         return this.#pump.acknowledge(message.body);
       case "rewind":
@@ -228,6 +255,7 @@ class Wiring {
   /** Puts the definitions in force and says so: from then on what they watch is seen. */
   async #applyBeacons(): Promise<void> {
     await this.#beacons.apply(this.#definitions.all());
+    this.#garbage.collectLater();
     const { spool, clock } = this.#parts;
     const beacons = this.#beacons.list();
     spool.append({ type: "beacon.applied", time: clock.now(), severity: "low", data: { version: this.#definitions.version, beacons } });

@@ -130,6 +130,19 @@ test("only so many run side by side, and the others begin in the order in which 
   assert.deepEqual(begun().slice(2), ["begin 3", "begin 4"]);
 });
 
+test("P8: of commands that wait the critical begin first, however late they came", async (t) => {
+  const { ended, take, path, executor } = setting(t, { concurrencyMax: 1 });
+  const wait = `until [ -e ${path("go")} ]; do sleep 0.01; done`;
+  take(1, "command.run", { argv: [wait], shell: true });
+  const priorities = ["low", "normal", "low", "high", "critical", "normal"] as const;
+  for (const [at, priority] of priorities.entries())
+    take(at + 2, "command.run", { argv: [`echo ${at + 2} >> ${path("order")}`], shell: true }, priority);
+  executor.cancel({ execution: id(5), action: "command.run" });
+  writeFileSync(path("go"), "");
+  await ended(7);
+  assert.equal(readFileSync(path("order"), "utf8").trim().split("\n").join(" "), "6 3 7 2 4");
+});
+
 test("P7: while a remedy runs the beacons know what it may change, and afterwards that it ended", async (t) => {
   const { path, remedies, ended, shell } = setting(t);
   const over: string[] = [];

@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import { type ActionName, actions as specs, argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
 import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
+import { severities, type Severity } from "@needfire/shared/event";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { remedyScope, runAction } from "./actions/registry.ts";
@@ -21,7 +22,7 @@ export interface ExecutorOptions {
   /** What a command's time runs by. */
   monotonic: Clock;
   log: Logger;
-  /** Commands that run side by side; the others wait in order. */
+  /** Commands that run side by side; the others wait, the critical before the others (P8), else in order. */
   concurrencyMax: number;
   /** Tells the master that a command is in the journal here. */
   accepted(execution: string): void;
@@ -52,7 +53,7 @@ interface Ending {
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #waiting: Taken[] = [];
+  readonly #waiting: Record<Severity, Taken[]> = { critical: [], high: [], normal: [], low: [] };
   readonly #running = new Map<string, Running>();
   readonly #stop = new AbortController();
 
@@ -76,16 +77,19 @@ export class Executor {
       this.#finish(command, clock.now(), { outcome: "interrupted", changed: true, message });
       return accepted(command.execution);
     }
-    if (this.#waiting.length >= waitingMax) {
+    if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= waitingMax) {
       return this.#finish(command, clock.now(), {
         outcome: "refused",
         changed: false,
         message: `more than ${waitingMax} commands wait on this host`,
       });
     }
-    this.#waiting.push({ command, expires: this.#options.monotonic.now() + (command.expiresInMs ?? Infinity) });
+    this.#waiting[command.priority].push({ command, expires: this.#options.monotonic.now() + (command.expiresInMs ?? Infinity) });
     this.#next();
-    accepted(command.execution);
+    // The remedy goes first: to say this wakes another thread. Of what has ended by then the result says it.
+    setImmediate(() => {
+      if (this.#lanes.some(({ length }) => length > 0) || this.#running.has(command.execution)) accepted(command.execution);
+    });
   }
 
   /** A command is not wanted any more. One that is done keeps its result; one that has not come yet will not run when it does (P3). */
@@ -93,9 +97,10 @@ export class Executor {
     const { spool, clock, log } = this.#options;
     const running = this.#running.get(execution);
     if (running !== undefined) return running.cancel.abort(cancelledReason);
-    const at = this.#waiting.findIndex(({ command }) => command.execution === execution);
-    if (at >= 0) {
-      const [{ command }] = this.#waiting.splice(at, 1) as [Taken];
+    for (const lane of this.#lanes) {
+      const at = lane.findIndex(({ command }) => command.execution === execution);
+      if (at < 0) continue;
+      const [{ command }] = lane.splice(at, 1) as [Taken];
       return this.#finish(command, clock.now(), { outcome: "cancelled", changed: false, message: "it was cancelled before it began" });
     }
     const command = { execution, action, args: {}, priority: "normal" } as const;
@@ -111,14 +116,19 @@ export class Executor {
 
   /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
   async stop(): Promise<void> {
-    this.#waiting.length = 0;
+    for (const lane of this.#lanes) lane.length = 0;
     this.#stop.abort("the agent is stopping");
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
+  /** What waits, the critical first. */
+  get #lanes(): Taken[][] {
+    return severities.map((severity) => this.#waiting[severity]);
+  }
+
   #next(): void {
     while (this.#running.size < this.#options.concurrencyMax && !this.#stop.signal.aborted) {
-      const taken = this.#waiting.shift();
+      const taken = this.#lanes.find(({ length }) => length > 0)?.shift();
       if (taken === undefined) return;
       const { execution } = taken.command;
       const cancel = new AbortController();

@@ -143,7 +143,9 @@ class Connection {
     return this.#write(message);
   }
 
+  /** What still comes by it is not heard. */
   end(reason: string): void {
+    this.#session = "";
     this.#end.resolve({ reason });
   }
 

@@ -5,10 +5,10 @@
 import { mkdirSync } from "node:fs";
 import { readFile, rename } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import type { FromSchema } from "json-schema-to-ts";
 import type { Logger } from "pino";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
-import { type ManagedFile, managedFileSchema } from "@needfire/shared/managed-file";
+import { type ManagedFile, managedListSchema } from "@needfire/shared/managed-file";
 import { doorChecker, problemsText } from "@needfire/shared/schema";
 import { Accounts } from "./accounts.ts";
 import type { BlobStore } from "./blobs.ts";
@@ -17,14 +17,8 @@ import { writeDurably } from "./durable-file.ts";
 /** Gets a piece of content from the master: bytes from `offset` on, and how many there are in all. */
 export type FetchPiece = (digest: string, offset: number) => Promise<{ bytes: Uint8Array; total: number }>;
 
-const listSchema = {
-  type: "object",
-  properties: { version: { type: "string" }, files: { type: "array", items: managedFileSchema } },
-  required: ["version", "files"],
-  additionalProperties: false,
-} as const satisfies JSONSchema;
-type List = FromSchema<typeof listSchema>;
-const checkList = doorChecker(listSchema);
+type List = FromSchema<typeof managedListSchema>;
+const checkList = doorChecker(managedListSchema);
 
 /** Content that stays in memory, so that a drift is told and a file is put back without reading the store: per file, and in all. */
 const cachedFileBytesMax = 65_536;

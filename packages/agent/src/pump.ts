@@ -159,6 +159,8 @@ export class Pump {
    */
   #next(name: Severity, { events: limit, bytes }: Room, fresh: Fresh | undefined): Spooled[] | undefined {
     const lane = this.#lanes[name];
+    // Nothing more is there: to ask the disk for it would take longer than all else here.
+    if (lane.sent >= this.#spool.last(name)) return [];
     const bytesMax = Math.min(bytes, batchBytesMax);
     const given = fresh?.[name];
     const page =

@@ -1,7 +1,8 @@
 /**
  * The spool's file: one SQLite database with a table for each lane, one owner. What is read is checked against a checksum, so that bytes
  * that the disk changed never become an event. Beside it lies a mark with the last number that was given: when the database was thrown
- * back to an earlier state (its log was cut, it was restored from a backup), that shows, and no number is given twice.
+ * back to an earlier state (its log was cut, it was restored from a backup), that shows, and no number is given twice. The mark also says up to
+ * where numbers may have been said to the master: what the master has beyond that, it has from another life of this very spool (P1).
  */
 import { closeSync, constants, fsyncSync, openSync, readSync, writeSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
@@ -9,6 +10,7 @@ import { crc32 } from "node:zlib";
 import { severities, type Severity } from "@needfire/shared/event";
 import { epochAt, epochPattern, executionIdPattern } from "@needfire/shared/ids";
 import { unpack } from "@needfire/shared/pack";
+import { corruptError, isCorrupt, isUnreadable } from "@needfire/shared/sqlite-code";
 import type { WireEvent } from "@needfire/shared/wire-event";
 import type { Spooled } from "./packed-event.ts";
 import type { Tally } from "./shed.ts";
@@ -56,13 +58,15 @@ export type LaneStatements = ReturnType<typeof prepareLane>;
 
 export class SpoolFile {
   readonly database: DatabaseSync;
-  readonly epoch: string;
+  epoch: string;
   readonly lanes: Record<Severity, LaneStatements>;
   readonly statements: ReturnType<typeof prepareAll>;
   /** The number to go on from: the last in the database, or that the mark knows of. */
   readonly last: number;
   /** The last number as the database has it. */
   readonly stored: number;
+  /** Lives before this one may have said numbers up to this one to the master, and none beyond it. */
+  readonly said: number;
   /** The tally of what was shed and not told. */
   readonly shed: Tally;
   /** What is missing, in words, when the mark knows of more than the database. */
@@ -73,17 +77,20 @@ export class SpoolFile {
   readonly inherited: number;
   readonly #path: string;
   readonly #mark: MarkFile;
+  #marked: Mark;
 
-  /** Throws what SQLite throws; `isDamaged` and `isLocked` know it. */
+  /** Throws what SQLite throws; `isDamaged` and `isBusy` know it. */
   constructor(options: FileOptions) {
     this.#path = options.file;
     keepLog(options.file);
     this.database = openDatabase(options);
     this.#mark = new MarkFile(`${options.file}-mark`);
     try {
-      const mark = this.#mark.read();
-      const begun = beginNumbering(this.database, options, freshEpoch(options, mark?.epoch));
+      const read = this.#mark.read();
+      const begun = beginNumbering(this.database, options, freshEpoch(options.now, options.epochBefore, read?.epoch, read?.next));
       const numbering = readNumbering(this.database);
+      // The next numbering was begun, and then there was a crash.
+      const mark = read?.next === numbering.epoch ? { ...read, epoch: numbering.epoch, said: 0 } : read;
       this.epoch = numbering.epoch;
       this.shed = numbering.shed;
       this.epochBefore = mark?.epoch === this.epoch ? undefined : mark?.epoch;
@@ -94,13 +101,14 @@ export class SpoolFile {
       const unclean = options.synchronous === "NORMAL" && mark?.epoch === this.epoch && !mark.closed;
       this.stored = numbering.last;
       this.last = ahead + (unclean ? numbersSkipped : 0);
+      this.said = (mark?.epoch === this.epoch ? mark.said : undefined) ?? this.last;
       this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead });
       this.inherited = begun + (this.missing === undefined ? 0 : insertSalvaged(this.database, options.now, executionsInLog(options.file)));
       dropKeptLog(options.file);
       this.statements = prepareAll(this.database);
       this.lanes = eachLane((lane) => prepareLane(this.database, lane));
-      this.#mark.write({ epoch: this.epoch, last: ahead, closed: false });
-      this.#mark.sync();
+      this.#marked = { epoch: this.epoch, last: ahead, closed: false, said: this.said };
+      this.#write({}, { sync: true });
     } catch (error) {
       this.close();
       throw error;
@@ -119,15 +127,41 @@ export class SpoolFile {
 
   /** After a commit: numbers up to `last` were given. Not synced; a process that is killed does not lose it. */
   mark(last: number): void {
-    this.#mark.write({ epoch: this.epoch, last, closed: false });
+    this.#write({ last });
   }
 
-  content(lane: Severity): LaneContent {
+  /** From now on any number may be said to the master. On the disk when it returns, full or not. */
+  markSaid(): void {
+    if (this.#marked.said !== undefined) this.#write({ said: undefined }, { sync: true });
+  }
+
+  /**
+   * Within a transaction: a new numbering begins for what is here, but for what the master has (`known`). Numbers go on, so that nothing need
+   * be written anew. `turned` is to be called when it is committed; a crash before that is made up for at the next start.
+   */
+  turn(epoch: string, known: Record<Severity, number>): void {
+    this.#write({ next: epoch }, { sync: true });
+    this.statements.renumber.run(epoch);
+    for (const lane of severities) {
+      this.lanes[lane].forget.run(known[lane]);
+      // No number of before is acknowledged in the new numbering; but what was settled stays so.
+      this.statements.settle.run(lane, known[lane]);
+      this.statements.acknowledge.run(lane, 0);
+    }
+  }
+
+  turned(epoch: string): void {
+    this.epoch = epoch;
+    this.#write({ epoch, said: 0, next: undefined }, { sync: true });
+  }
+
+  /** `last`: the number to go on from. */
+  content(lane: Severity, last = this.last): LaneContent {
     const acknowledged = Number(this.statements.acknowledged.get(lane)?.["acknowledged"] ?? 0);
     const row = this.lanes[lane].content.get();
     const highest = Number(row?.["last"]);
-    if (!Number.isSafeInteger(acknowledged) || !Number.isSafeInteger(highest) || Math.max(acknowledged, highest) > this.last)
-      throw damage(`the ${lane} lane ends at ${Math.max(acknowledged, highest)}, the numbers at ${this.last}`);
+    if (!Number.isSafeInteger(acknowledged) || !Number.isSafeInteger(highest) || Math.max(acknowledged, highest) > last)
+      throw damage(`the ${lane} lane ends at ${Math.max(acknowledged, highest)}, the numbers at ${last}`);
     return {
       acknowledged,
       last: Math.max(acknowledged, highest),
@@ -167,10 +201,16 @@ export class SpoolFile {
   close(last?: number): void {
     try {
       this.database.close();
-      if (last !== undefined) this.#mark.write({ epoch: this.epoch, last, closed: true });
+      if (last !== undefined) this.#write({ last, closed: true });
     } finally {
       this.#mark.close();
     }
+  }
+
+  #write(changed: Partial<Mark>, { sync = false } = {}): void {
+    this.#marked = { ...this.#marked, ...changed };
+    this.#mark.write(this.#marked);
+    if (sync) this.#mark.sync();
   }
 }
 
@@ -199,12 +239,14 @@ function prepareLane(database: DatabaseSync, lane: Severity) {
 function prepareAll(database: DatabaseSync) {
   return {
     number: database.prepare("UPDATE numbering SET last = ?, shed = ?"),
+    renumber: database.prepare("UPDATE numbering SET epoch = ?"),
     acknowledged: database.prepare("SELECT acknowledged FROM lane WHERE name = ?"),
     acknowledge: database.prepare(
       "INSERT INTO lane (name, acknowledged) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET acknowledged = excluded.acknowledged",
     ),
     begin: database.prepare("INSERT OR IGNORE INTO execution (id, action, lane, begun) VALUES (?, ?, ?, ?)"),
     finish: database.prepare("UPDATE execution SET finished = ?, result = ? WHERE id = ?"),
+    settle: database.prepare("UPDATE execution SET result = 0 WHERE lane = ? AND result <= ?"),
     unfinished: database.prepare("SELECT id, action, lane, begun FROM execution WHERE finished IS NULL ORDER BY begun"),
     forgetBefore: database.prepare("DELETE FROM execution WHERE finished < ?"),
     prune: database.prepare(
@@ -276,8 +318,8 @@ function readNumbering(database: DatabaseSync): Numbering {
 }
 
 /** Later than every one before, also when the clock was set back. */
-function freshEpoch({ now, epochBefore }: FileOptions, marked: string | undefined): string {
-  const before = Math.max(0, ...[epochBefore, marked].map((epoch) => (epoch === undefined ? 0 : parseInt(epoch, 36) + 1)));
+export function freshEpoch(now: number, ...epochs: (string | undefined)[]): string {
+  const before = Math.max(0, ...epochs.map((epoch) => (epoch === undefined ? 0 : parseInt(epoch, 36) + 1)));
   return epochAt(Math.max(now, before));
 }
 
@@ -294,14 +336,21 @@ function whatIsMissing({ mark, epoch, had, ahead }: Found): string | undefined {
   return ahead > had ? `what was written after number ${had} is missing, up to ${ahead}` : undefined;
 }
 
+/**
+ * `said`: none beyond this number has been said to the master; undefined when any may have been. Synced before the first one is. `next`: the
+ * numbering that is about to begin, or has.
+ */
 interface Mark {
   epoch: string;
   last: number;
   closed: boolean;
+  said: number | undefined;
+  next?: string | undefined;
 }
 
 /** Always written over in place, at one length: a full disk does not stop it, and a sector holds it. */
-const markBytes = 64;
+const markBytes = 96;
+const markPattern = /^([0-9a-z]{1,12}) ([0-9]{1,15}) (open|closed)(?: ([0-9]{1,15}|all)(?: ([0-9a-z]{1,12}))?)? +\n$/;
 
 class MarkFile {
   readonly #fd: number;
@@ -314,12 +363,15 @@ class MarkFile {
   read(): Mark | undefined {
     const bytes = Buffer.alloc(markBytes);
     const text = bytes.toString("latin1", 0, readSync(this.#fd, bytes, 0, markBytes, 0));
-    const match = /^([0-9a-z]{1,12}) ([0-9]{1,15}) (open|closed) +\n$/.exec(text);
-    return match === null ? undefined : { epoch: match[1]!, last: Number(match[2]), closed: match[3] === "closed" };
+    const match = markPattern.exec(text);
+    if (match === null) return undefined;
+    const [, epoch, last, state, said = "all", next] = match;
+    return { epoch: epoch!, last: Number(last), closed: state === "closed", said: said === "all" ? undefined : Number(said), next };
   }
 
-  write({ epoch, last, closed }: Mark): void {
-    const text = `${epoch} ${last} ${closed ? "closed" : "open"}`;
+  write({ epoch, last, closed, said, next }: Mark): void {
+    const words = [epoch, last, closed ? "closed" : "open", said ?? "all", ...(next === undefined ? [] : [next])];
+    const text = words.join(" ");
     writeSync(this.#fd, `${text.padEnd(markBytes - 1)}\n`, 0, "latin1");
   }
 
@@ -332,26 +384,10 @@ class MarkFile {
   }
 }
 
-const sqliteBusy = 5;
-const sqliteIoError = 10;
-const sqliteCorrupt = 11;
-const sqliteNotADatabase = 26;
-/** SQLITE_IOERR_READ, _SHORT_READ, _DATA, _CORRUPTFS: what is there cannot be had. Where writing fails it is only tried again. */
-const unreadable = new Set([1, 2, 32, 33].map((detail) => sqliteIoError | (detail << 8)));
-
 function damage(what: string): Error {
-  return Object.assign(new Error(`the spool is damaged: ${what}`), { errcode: sqliteCorrupt });
-}
-
-function resultCode(error: unknown): number {
-  return error instanceof Error && "errcode" in error ? Number(error.errcode) : 0;
+  return corruptError(`the spool is damaged: ${what}`);
 }
 
 export function isDamaged(error: unknown): boolean {
-  const code = resultCode(error);
-  return (code & 0xff) === sqliteCorrupt || (code & 0xff) === sqliteNotADatabase || unreadable.has(code);
-}
-
-export function isLocked(error: unknown): boolean {
-  return (resultCode(error) & 0xff) === sqliteBusy;
+  return isCorrupt(error) || isUnreadable(error);
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { severities } from "@needfire/shared/event";
+import { dataProblem } from "@needfire/shared/event-types";
 import { frameBytesMax } from "@needfire/shared/wire";
 import type { Spool, SpoolOptions } from "./spool.ts";
 import { all, day, draft, inLane, openSpool, spool, start, temporaryDirectory } from "./spool-fixture.ts";
@@ -92,6 +93,22 @@ test("P1: what is acknowledged in its lane is forgotten, the rest is kept, and n
   );
 });
 
+test("a write takes along what was acknowledged when it is much; a little waits for a quiet moment", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const s = setting(t);
+  const many = 300;
+  spool(s.spool, ...Array.from({ length: many }, (_, index) => draft(index + 1)));
+  acknowledge(s.spool, "normal", 1);
+  spool(s.spool, draft(many + 1));
+  assert.equal(s.spool.count(), many + 1);
+  acknowledge(s.spool, "normal", many);
+  spool(s.spool, draft(many + 2));
+  assert.deepEqual(numbers(s.spool), [many + 1, many + 2]);
+  acknowledge(s.spool, "normal", many + 1);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(numbers(s.spool), [many + 2]);
+});
+
 test("what an acknowledgement frees can be used again", (t) => {
   const s = setting(t, { bytesMax: 1_000 });
   spool(s.spool, large(1));
@@ -119,6 +136,7 @@ test("P4: at its limit the oldest of the lowest lane goes, and an event says how
   t.mock.timers.tick(10_000);
   const told = all(s.spool).at(-1)!;
   assert.deepEqual([told.type, told.severity], ["spool.shed", "high"]);
+  assert.equal(dataProblem(told.type, told.data), undefined);
   assert.deepEqual(told.data, {
     cause: "bytes",
     limit: "2500 bytes",

@@ -2,17 +2,19 @@
  * What the agent must not lose: events that the master has not yet committed (P1 append, then ack), in four lanes by severity (P8), and
  * the journal of commands that were begun here (P3 at most once on the host). Numbers come from one counter for all lanes; what a limit
  * takes away is counted and told (P4). A file that is damaged, at the start or while it is in use, is set aside, and a new numbering
- * begins in a new one.
+ * begins in a new one. A spool that was put back to an earlier state is found out by what the master has of it: then, too, a new numbering begins.
  */
 import { crc32 } from "node:zlib";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type EventDraft, resultType, severities, type Severity } from "@needfire/shared/event";
 import { pack } from "@needfire/shared/pack";
+import { isBusy } from "@needfire/shared/sqlite-code";
+import type { MasterBody } from "@needfire/shared/wire";
 import { packDraft, type Spooled } from "./packed-event.ts";
 import { type Entry, Pending } from "./pending.ts";
 import { countShed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
-import { eachLane, isDamaged, isLocked, type LaneContent, SpoolFile } from "./spool-file.ts";
+import { eachLane, freshEpoch, isDamaged, type LaneContent, SpoolFile } from "./spool-file.ts";
 import { setAside } from "./spool-salvage.ts";
 
 export interface SpoolOptions {
@@ -32,8 +34,9 @@ const executionsKeptMs = 7 * 86_400_000;
 const executionsKeptMax = 10_000;
 /** After so many commands the oldest are looked for and forgotten. */
 const pruneEvery = 1_000;
-/** What was acknowledged leaves the disk with the next write, or after this time. */
+/** What was acknowledged leaves the disk after this time, or with the next write when it is so many: a single write is an event's way out. */
 const forgetAfterMs = 1_000;
+const forgetEvents = 256;
 /** How long to wait before a disk that took nothing is tried again. */
 const retryMs = 1_000;
 /** How long what is shed is counted before an event says so: shedding must not fill the spool with reports of it. */
@@ -53,9 +56,14 @@ interface State {
   last: number;
   stored: number;
   lanes: Record<Severity, Lane>;
+  /** Lives before this one may have said numbers up to this one to the master. */
+  said: number;
   shed: Tally;
   shedStored: Tally;
 }
+
+/** The last number that the master has of each lane of a numbering. */
+type Marks = MasterBody<"marks">;
 
 /** A file that was set aside. `events`: how many were in it and not acknowledged, where that is known. */
 interface Lost {
@@ -137,6 +145,26 @@ export class Spool {
   /** The number up to which the master has a lane, from before a restart too. */
   acknowledged(lane: Severity): number {
     return this.#state.lanes[lane].acknowledged;
+  }
+
+  /** The number of a lane's last event. */
+  last(lane: Severity): number {
+    return this.#state.lanes[lane].last;
+  }
+
+  /**
+   * The master told the last number that it has of each lane of a numbering. True: events may be sent now, in that numbering. False: it has
+   * some that were never sent from here. So this spool was put back to an earlier state, and what it makes would stand under numbers that the
+   * master takes for repetitions (P1): a new numbering has begun for all that the master does not have. Throws what the disk says.
+   */
+  meet({ epoch, ...marks }: Marks): boolean {
+    const isAhead = () => severities.some((lane) => marks[lane] > this.#saidIn(lane));
+    this.#whole(() => {
+      if (epoch !== this.#epoch) return;
+      if (isAhead()) this.#turn(marks);
+      else this.#open().markSaid();
+    });
+    return epoch === this.#epoch;
   }
 
   /** Takes an event. All of one turn go to disk in one transaction, before anybody is told of them. */
@@ -270,6 +298,33 @@ export class Spool {
     this.shedAged();
   }
 
+  /** None beyond this number of the lane has ever been on its way to the master. */
+  #saidIn(lane: Severity): number {
+    return Math.max(this.#state.said, this.#state.lanes[lane].sent);
+  }
+
+  #turn(marks: Record<Severity, number>): void {
+    const file = this.#open();
+    const now = this.#options.clock.now();
+    const epoch = freshEpoch(now, this.#epoch);
+    // Up to there both lives were one.
+    const known = eachLane((lane) => Math.max(this.acknowledged(lane), Math.min(marks[lane], this.#saidIn(lane))));
+    const after = Math.max(...severities.map((lane) => this.#saidIn(lane)));
+    const lanes = Object.fromEntries(severities.flatMap((lane) => (marks[lane] > this.#saidIn(lane) ? [[lane, marks[lane]]] : [])));
+    this.#transaction(() => {
+      file.turn(epoch, known);
+      const content = eachLane((lane) => ({ ...file.content(lane, this.#state.last), forgotten: 0, sent: 0 }));
+      this.#state = { ...this.#state, said: 0, lanes: content };
+      const events = severities.reduce((sum, lane) => sum + content[lane].events, this.#pending.count);
+      const data = { epoch: this.#epoch, after, until: Math.max(...Object.values(lanes)), lanes, events };
+      const draft: EventDraft = { type: "spool.turned_back", time: now, severity: "high", data };
+      this.#writeEvent(this.#reportEntry(draft), noneFresh(content));
+    });
+    file.turned(epoch);
+    this.#epoch = epoch;
+    for (const listener of this.#epochListeners) listener();
+  }
+
   #reportEntry(draft: EventDraft): Entry {
     return { lane: draft.severity, event: packDraft(draft), always: true };
   }
@@ -287,14 +342,14 @@ export class Spool {
 
   #writeAll(entries: Entry[]): Fresh {
     const { lanes } = this.#state;
-    const fresh: Fresh = eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
+    const fresh = noneFresh(lanes);
     const tally = this.#state.shed;
     for (const entry of entries) {
       if (entry.finished !== undefined) this.#writeEnd(entry.finished);
       this.#writeEvent(entry, fresh);
     }
     // What was shed may be among them: then they are read from the disk.
-    return this.#state.shed === tally ? fresh : eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
+    return this.#state.shed === tally ? fresh : noneFresh(lanes);
   }
 
   /** The number is that of its result, which is never shed and so comes next. */
@@ -321,7 +376,11 @@ export class Spool {
   /** False: there is none to be had, or only in higher lanes. */
   #makeRoom(lane: Severity, bytes: number): boolean {
     const { lanes } = this.#state;
-    let excess = severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
+    const excessNow = () => severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
+    if (excessNow() <= 0) return true;
+    // What the master has is not shed.
+    this.#forgetFrom(1);
+    let excess = excessNow();
     if (excess <= 0) return true;
     const lower = severities.slice(severities.indexOf(lane)).toReversed();
     if (lower.reduce((sum, each) => sum + lanes[each].bytes - lanes[each].alwaysBytes, 0) < excess) return false;
@@ -359,7 +418,7 @@ export class Spool {
 
   #tellShed(): Fresh {
     const { shed, lanes } = this.#state;
-    const fresh: Fresh = eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
+    const fresh = noneFresh(lanes);
     this.#state.shed = {};
     const { bytesMax, ageMaxMs, clock } = this.#options;
     const limits = { bytes: `${bytesMax} bytes`, age: `${ageMaxMs} ms`, memory: "what may wait in memory" };
@@ -380,6 +439,7 @@ export class Spool {
     try {
       this.#whole(() =>
         this.#transaction(() => {
+          this.#forgetFrom(1);
           work();
           if (this.#tellShedNow && Object.keys(this.#state.shed).length > 0) told = this.#tellShed();
         }),
@@ -401,7 +461,7 @@ export class Spool {
     }, retryMs);
   }
 
-  /** Every transaction takes what was acknowledged off the disk, too, and notes the last number and what was shed. */
+  /** Every transaction takes much that was acknowledged off the disk, too, and notes the last number and what was shed. */
   #transaction<T>(work: () => T): T {
     const file = this.#open();
     const before = copyOf(this.#state);
@@ -409,7 +469,7 @@ export class Spool {
     let result: T;
     try {
       database.exec("BEGIN IMMEDIATE");
-      for (const lane of severities) this.#forget(lane);
+      this.#forgetFrom(forgetEvents);
       result = work();
       this.#noteNumbers();
       database.exec("COMMIT");
@@ -422,9 +482,16 @@ export class Spool {
     return result;
   }
 
+  /** Lanes of which so many numbers were acknowledged; other lanes have some of them. */
+  #forgetFrom(numbersMin: number): void {
+    for (const lane of severities) {
+      const { acknowledged, forgotten } = this.#state.lanes[lane];
+      if (acknowledged - forgotten >= numbersMin) this.#forget(lane);
+    }
+  }
+
   #forget(lane: Severity): void {
     const at = this.#state.lanes[lane];
-    if (at.acknowledged === at.forgotten) return;
     const { lanes, statements } = this.#open();
     const freed = lanes[lane].upTo.get(at.acknowledged);
     lanes[lane].forget.run(at.acknowledged);
@@ -512,7 +579,7 @@ function openFile({ file, synchronous, clock }: SpoolOptions, epochBefore?: stri
   try {
     return new SpoolFile({ file, synchronous, now: clock.now(), ...(epochBefore === undefined ? {} : { epochBefore }) });
   } catch (error) {
-    if (!isLocked(error)) throw error;
+    if (!isBusy(error)) throw error;
     throw new NeedfireError("STATE_LOCKED", `another agent uses ${file}: stop it first`, { cause: error });
   }
 }
@@ -522,7 +589,11 @@ function stateOf(file: SpoolFile): State {
     const content = file.content(lane);
     return { ...content, forgotten: content.acknowledged, sent: 0 };
   });
-  return { last: file.last, stored: file.stored, lanes, shed: file.shed, shedStored: file.shed };
+  return { last: file.last, stored: file.stored, lanes, said: file.said, shed: file.shed, shedStored: file.shed };
+}
+
+function noneFresh(lanes: Record<Severity, Lane>): Fresh {
+  return eachLane((lane) => ({ after: lanes[lane].last, events: [] }));
 }
 
 function copyOf(state: State): State {

@@ -10,17 +10,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * The young generation of the daemons, in MB. With V8's own 16 an idle agent keeps 13 MB more, and a master some 10 kB for each of its agents,
- * which a fleet that comes all at once leaves behind; nothing else changes by it
- * (docs/decisions/0010-agent-footprint.md).
+ * What V8 is told for the daemons, which run for months and mostly wait (docs/decisions/0010-agent-footprint.md).
+ * `--max-semi-space-size`: the young generation, in MB. With V8's own 16 an idle agent keeps 13 MB more, and a master some 10 kB for each of its
+ * agents, which a fleet that comes all at once leaves behind. `--expose-gc`: an agent gives back what its start took (garbage.ts).
  *
- * @type {Record<string, string | undefined>}
+ * @type {Record<string, string[] | undefined>}
  */
-const daemonFlags = { agent: "--max-semi-space-size=1", master: "--max-semi-space-size=4" };
+const daemonFlags = { agent: ["--max-semi-space-size=1", "--expose-gc", ...compileLater()], master: ["--max-semi-space-size=4"] };
 
 if (Number.parseInt(process.versions.node, 10) >= 24) {
-  const flag = daemonFlags[process.argv[2] ?? ""];
-  if (flag !== undefined && !process.execArgv.includes(flag)) startWith(flag);
+  const flags = daemonFlags[process.argv[2] ?? ""] ?? [];
+  if (!flags.every((flag) => process.execArgv.includes(flag))) startWith(flags);
   enableCompileCache();
   const { main } = await import("../src/main.ts");
   await main(process.argv.slice(2));
@@ -29,13 +29,22 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
 }
 
 /**
- * The same process (pid, terminal, signals) from the beginning, with a flag that V8 only takes at its start. Returns where that cannot be.
- *
- * @param {string} flag
+ * Machine code for what a storm of events runs through, and not for what a start does: 9 MB. These flags are V8's own affair, and a Node
+ * that does not know one does not start, so only the version that we have tried gets them.
  */
-function startWith(flag) {
+function compileLater() {
+  const tried = process.versions.node.startsWith("24.");
+  return tried ? ["--invocation-count-for-maglev=4000", "--invocation-count-for-turbofan=300000"] : [];
+}
+
+/**
+ * The same process (pid, terminal, signals) from the beginning, with flags that V8 only takes at its start. Returns where that cannot be.
+ *
+ * @param {string[]} flags
+ */
+function startWith(flags) {
   try {
-    process.execve?.(process.execPath, [process.execPath, flag, ...process.execArgv, ...process.argv.slice(1)]);
+    process.execve?.(process.execPath, [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)]);
   } catch {
     // A Node that may not: the daemon runs as well, in more memory.
   }

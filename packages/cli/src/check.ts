@@ -2,9 +2,11 @@
  * The offline check of reactor files: the same compiler as the master's, over files on this machine, and what only shows when all of
  * them are seen together.
  */
+import { readFileSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { systemCode } from "@needfire/shared/errors";
+import { lint, type Warning } from "@needfire/shared/lint";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { Problem } from "@needfire/shared/yaml-file";
 
@@ -13,12 +15,14 @@ export interface CheckedReactors {
   files: number;
   reactors: number;
   problems: Problem[];
+  /** Of the files without problems. */
+  warnings: Warning[];
   /** The files' texts by name, to show the places of the problems. */
   texts: Map<string, string>;
 }
 
 export async function checkReactors(paths: readonly string[]): Promise<CheckedReactors> {
-  const checked: CheckedReactors = { files: 0, reactors: 0, problems: [], texts: new Map() };
+  const checked: CheckedReactors = { files: 0, reactors: 0, problems: [], warnings: [], texts: new Map() };
   const byName = new Map<string, Reactor>();
   for (const path of paths) {
     for (const file of await filesOf(path, checked.problems)) {
@@ -55,8 +59,10 @@ async function checkFile(file: string, checked: CheckedReactors, byName: Map<str
   }
   checked.files++;
   checked.texts.set(file, text);
-  const loaded = loadReactors(file, text);
+  const loaded = loadReactors(file, text, { file: (path) => textBeside(join(dirname(file), path)) });
   if (!loaded.ok) return void checked.problems.push(...loaded.problems);
+  const warnings = [...loaded.warnings, ...lint(file, text, { tests: textBeside(file.replace(/(\.ya?ml)$/, ".test$1")) })];
+  checked.warnings.push(...warnings.toSorted((a, b) => a.line - b.line || a.column - b.column));
   for (const reactor of loaded.reactors) {
     const first = byName.get(reactor.name);
     if (first === undefined) byName.set(reactor.name, reactor);
@@ -72,6 +78,15 @@ async function checkFile(file: string, checked: CheckedReactors, byName: Map<str
 function placeOfName({ name, line }: Reactor, text: string): { line: number; column: number } {
   const column = (text.split("\n")[line - 1] ?? "").lastIndexOf(name) + 1;
   return { line, column: Math.max(1, column) };
+}
+
+/** Of a file that the reactors only refer to. Undefined: it cannot be read; who needs it says so. */
+function textBeside(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 function isTest(name: string): boolean {

@@ -365,10 +365,48 @@ describe("reactors check", () => {
     return place;
   };
 
+  const tests = "tests:\n  - name: fires\n";
+
   test("good files are ok; tests and other files are left alone; no master is needed", async () => {
-    const cwd = at("good", { "good.yaml": good, "good.test.yaml": "nonsense: [", "readme.md": "x" });
+    const cwd = at("good", { "good.yaml": good, "good.test.yaml": tests, "other.test.yaml": "nonsense: [", "readme.md": "x" });
     const ran = await run(["reactors", "check"], { cwd });
     assert.deepEqual([ran.code, ran.stdout], [0, "ok: 1 reactor in 1 file\n"]);
+  });
+
+  test("what is hardly meant is a warning with its place and code, which fails with --strict alone", async () => {
+    const odd = "name: odd\non: cpu.high\nwhen: event.data.percnt > 90\ndo:\n  - command.run: { argv: [echo] }\n";
+    const cwd = at("odd", { "good.yaml": good, "good.test.yaml": tests, "odd.yaml": odd });
+    const ran = await run(["reactors", "check"], { cwd });
+    assert.equal(ran.code, 0);
+    assert.match(
+      ran.stdout,
+      /reactors\/odd\.yaml:3:18: warning: no such event has event\.data\.percnt; did you mean "percent"\? \[unknown-field\]\n {2}2 \| on: cpu\.high\n> 3 \| when: event\.data\.percnt > 90\n {4}\| {18}\^\n/,
+    );
+    assert.match(ran.stdout, /reactors\/odd\.yaml:1:7: warning: "odd" has no test.* \[no-test\]/);
+    assert.match(ran.stdout, /\nok, 2 warnings: 2 reactors in 2 files\n$/);
+    const strict = await run(["reactors", "check", "--strict"], { cwd });
+    assert.equal(strict.code, 1);
+    assert.match(strict.stdout, /\n2 warnings, which --strict does not let pass: 2 reactors in 2 files\n$/);
+    const json = await run(["reactors", "check", "--json"], { cwd });
+    assert.equal(json.code, 0);
+    const told = json.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { level: string; code: string; line: number });
+    assert.deepEqual(
+      told.map(({ level, code, line }) => `${level} ${code} ${line}`),
+      ["warning no-test 1", "warning unknown-field 3"],
+    );
+  });
+
+  test("a variable's file is looked for beside the reactor", async () => {
+    const uses = (file: string) =>
+      `name: uses\non: cpu.high\nvars: { hosts: { file: ${file} } }\nwhen: event.agent in vars.hosts\ndo:\n  - command.run: { argv: [echo] }\n${tests}`;
+    const cwd = at("beside", { "uses.yaml": uses("hosts.json"), "hosts.json": '["web1"]' });
+    assert.equal((await run(["reactors", "check"], { cwd })).code, 0);
+    const missing = await run(["reactors", "check"], { cwd: at("nothing-beside", { "uses.yaml": uses("hosts.json") }) });
+    assert.equal(missing.code, 1);
+    assert.match(missing.stdout, /there is no file "hosts\.json"/);
   });
 
   test("every problem of every file, with line, column and a caret", async () => {
@@ -397,6 +435,7 @@ describe("reactors check", () => {
       line: 3,
       column: 1,
       message: 'unknown key "whne"; did you mean "when"?',
+      level: "error",
     });
   });
 

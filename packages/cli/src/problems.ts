@@ -16,6 +16,12 @@ export function problemLine(out: Output, { file, line, column, message }: Proble
   return `${out.paint("bold", `${visible(file)}:${line}:${column}:`)} ${visible(message)}`;
 }
 
+/** As compilers say it, with the code by which a warning is known. */
+export function warningLine(out: Output, { file, line, column, message, code }: Problem & { code: string }): string {
+  const place = out.paint("bold", `${visible(file)}:${line}:${column}:`);
+  return `${place} ${out.paint("yellow", "warning:")} ${visible(message)} ${out.paint("dim", `[${visible(code)}]`)}`;
+}
+
 /** The line with the problem, the one before it, and a caret. */
 export function codeFrame(out: Output, { line, column }: Problem, text: string): string[] {
   const lines = text.split("\n");

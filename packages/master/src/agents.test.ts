@@ -184,7 +184,7 @@ test("what an agent reported and when it was last heard is kept", async () => {
   assert.deepEqual(store.writes.at(-1)?.agents, [expected]);
   assert.deepEqual(agents.get("web1"), expected);
   const lost = { state: "lost" as const, since: 7 };
-  const event = { type: "agent.lost", severity: "high" as const, data: {} };
+  const event = { type: "agent.lost", severity: "high" as const, data: { agent: "web1", last_heard: 5, reason: "silent" } };
   await agents.keepPresence(new Map([["web1", lost]]), [event]);
   assert.deepEqual(store.writes.at(-1), { agents: [{ ...expected, presence: lost }], events: [event] });
   await agents.reported(web1, report);

@@ -118,6 +118,11 @@ export class Agents {
     await this.#options.commit({ agents, events });
   }
 
+  /** It said what it is in this session. Before that it may turn out to be put back to an earlier state, and takes no commands. */
+  hasReported(session: Session): boolean {
+    return this.#pushed.has(session);
+  }
+
   /** Only what is meant for an agent is given to it: the content of another host's file is none of its business. */
   mayHave(session: Session, digest: string): boolean {
     return this.#pushed.get(session)?.digests.has(digest) ?? false;

@@ -255,6 +255,20 @@ test("frames of one go are one turn: the verdicts come in their order, and what 
   );
 });
 
+test("P1: the marks of an agent's numbering are told with all that was taken of it before, and not those of another", async (t) => {
+  const world = new World(t);
+  const { engine } = world;
+  const none = { critical: 0, high: 0, normal: 0, low: 0 };
+  assert.deepEqual(await engine.marks("web1", "e1"), none);
+  const taken = engine.take([eventsFrame([wire(1), wire(2)])]);
+  const urgent = engine.take([eventsFrame([wire(3, { severity: "critical" })], { lane: "critical" })], true);
+  const [marks, other] = await Promise.all([engine.marks("web1", "e1"), engine.marks("web1", "e2")]);
+  assert.deepEqual(marks, { ...none, normal: 2, critical: 3 });
+  assert.deepEqual(other, none);
+  await Promise.all([taken, urgent]);
+  await world.end();
+});
+
 test("a command that is given up escalates its task with the reason, and a late result changes nothing", async (t) => {
   const world = new World(t);
   const started: Execution[] = [];

@@ -8,14 +8,14 @@ import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { type Event, severities } from "@needfire/shared/event";
+import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
-import { isDiskTrouble } from "./disk-trouble.ts";
+import { Durable } from "./durable.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
 import type { Placed } from "./journal/journal.ts";
 import { sealedDirectory } from "./journal/partition.ts";
@@ -23,8 +23,9 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { type Cancel, type Expired, React } from "./react.ts";
+import { retryMs, Room } from "./room.ts";
 import { Database } from "./store/database.ts";
-import { damageEvent } from "./store/salvage.ts";
+import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
@@ -33,12 +34,12 @@ import { sealInThread } from "./worker-seal.ts";
 const marksWaitMs = 500;
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
-/** How long to wait before a disk that took nothing is tried again. */
-const retryMs = 1_000;
 /** Events that are read at once from the journal, when there is something to catch up with. */
 const pageEventsMax = 500;
 /** What the master has to say waits here while the disk takes nothing. */
 const tellMax = 20_000;
+/** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
+const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
 
@@ -66,6 +67,12 @@ interface Waiting<T, R> {
   reject(error: unknown): void;
 }
 
+/** Committed events for those who watch, of so many. */
+interface Watched {
+  events: Event[];
+  total: number;
+}
+
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
   readonly #notify: (notice: EngineNotice) => void;
@@ -78,6 +85,8 @@ export class Engine {
   readonly #admission: Admission;
   readonly #react: React;
   readonly #outbox: Outbox;
+  readonly #durable: Durable;
+  readonly #room: Room;
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
@@ -94,6 +103,8 @@ export class Engine {
   #frames: Waiting<EventsFrame[], Verdict[]>[] = [];
   /** Those that overtake (P8). */
   #urgent: Waiting<EventsFrame[], Verdict[]>[] = [];
+  /** What was given here and is not answered yet. */
+  readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
   #tell: MasterEventDraft[] = [];
   #untold = 0;
@@ -103,20 +114,23 @@ export class Engine {
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
-  /** What turns have to say when they are durable. */
-  #unsaid: (() => void)[] = [];
-  #syncing: Promise<void> | undefined;
-  #overtaking: Promise<unknown> | undefined;
   /** The turn is one of what overtakes. */
   #isUrgent = false;
-  /** Since when the disk takes nothing. */
-  #fullSince: number | undefined;
+  /** The turn is one of many. */
+  #isLoaded = false;
 
   constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
     this.#notify = notify;
     this.#log = logTo(notify);
     const file = join(state, "master.db");
     this.#database = new Database({ file, synchronous });
+    this.#durable = new Durable(this.#database);
+    this.#room = new Room({
+      clock: this.#clock,
+      signal: this.#stop.signal,
+      onFull: (error) => this.#full(error),
+      onRoom: (from, to) => this.#roomAgain(from, to),
+    });
     this.#store = new StoreWriter(this.#database, { now });
     this.#journal = new JournalWriter(this.#database);
     this.#upkeep = new Upkeep({
@@ -131,7 +145,11 @@ export class Engine {
     });
     this.#snapshot = this.#store.load();
     this.#position = this.#snapshot.cursor;
-    this.#outbox = new Outbox(this.#snapshot.outbox);
+    this.#outbox = new Outbox(this.#snapshot.outbox, {
+      // At the end nothing waits for a later turn.
+      isAwaited: (type) => this.#stop.signal.aborted || this.#react.hears(type),
+      onDue: () => this.#wake(),
+    });
     this.#react = new React(
       {
         store: this.#store,
@@ -158,7 +176,7 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    await this.commit({ events: [damageEvent(damage)] });
+    await this.commit({ events: damageEvents(damage) });
     this.#database.forgetDamage();
   }
 
@@ -167,12 +185,24 @@ export class Engine {
    * next one. Rejects when the engine stops.
    */
   take(frames: EventsFrame[], urgent = false): Promise<Verdict[]> {
-    return this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    const taking = this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    this.#taking.set(taking, frames);
+    const taken = () => void this.#taking.delete(taking);
+    taking.then(taken, taken);
+    return taking;
+  }
+
+  /** The last number of each lane that the journal has of an agent's epoch, with all that was taken of the agent before. */
+  async marks(agent: string, epoch: string): Promise<Record<Severity, number>> {
+    const under = [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);
+    await Promise.allSettled(under);
+    const last = (lane: Severity) => this.#journal.last(agent, epoch, lane);
+    return { critical: last("critical"), high: last("high"), normal: last("normal"), low: last("low") };
   }
 
   /** Resolves when the writes are durable; their events reach the journal soon after. Throws `DISK_FULL`: then nothing was taken. */
   commit(writes: Asked): Promise<Committed> {
-    if (this.#fullSince !== undefined)
+    if (this.#room.isFull)
       return Promise.reject(new NeedfireError("DISK_FULL", "the master's disk takes nothing at the moment: see its log"));
     return this.#wait(this.#commits, writes);
   }
@@ -236,9 +266,10 @@ export class Engine {
     clearTimeout(this.#marking);
     await this.#upkeep.stop();
     this.#stop.abort();
+    this.#outbox.hurry();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
-    await Promise.all([this.#syncing, this.#overtaking]);
+    await this.#durable.settled();
     this.#caughtUp.resolve();
     this.#store.close();
   }
@@ -264,7 +295,7 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || !this.#outbox.isEmpty) return true;
+    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0));
   }
@@ -292,17 +323,20 @@ export class Engine {
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));
       const own = this.#outbox.next();
-      if (own !== undefined) batches.push(own);
+      // What the frames hold may be the answer to it.
+      if (own !== undefined) batches.unshift(own);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
+      this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
       const { heard, watched, position } = this.#look(batches, placed);
       await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
-      this.#whenDurable(() => {
-        if (this.#watched && watched.total > 0)
-          this.#notify({ kind: "committed", events: watched.events, missed: watched.total - watched.events.length });
+      if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
+      if (frames.length > 0) {
         let at = 0;
-        for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
-      });
+        this.#whenDurable(() => {
+          for (const { what, resolve } of frames) resolve(verdicts.slice(at, (at += what.length)));
+        });
+      }
     } catch (error) {
       // Agents send their events again, and the journal knows which it has.
       for (const { reject } of [...frames, ...asked]) reject(error);
@@ -313,7 +347,7 @@ export class Engine {
   /** Of what was appended, the events that have consequences, and those that are watched. */
   #look(batches: readonly AdmittedBatch[], placed: readonly Placed[]) {
     const heard: Event[] = [];
-    const watched: { events: Event[]; total: number } = { events: [], total: 0 };
+    const watched: Watched = { events: [], total: 0 };
     let position = this.#position;
     for (const [index, batch] of batches.entries()) {
       const { skipped, position: first } = placed[index]!;
@@ -360,10 +394,9 @@ export class Engine {
         const task = await this.#react.task(what.task);
         cancelled.push(() => resolve(task));
       }
-      this.#whenDurable(() => {
-        this.#perform(changes.filter((_change, index) => committed.taken[index]));
-        for (const answer of cancelled) answer();
-      });
+      const taken = changes.filter((_change, index) => committed.taken[index]);
+      if (taken.length > 0) this.#whenDurable(() => this.#perform(taken));
+      if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
     } catch (error) {
       for (const { reject } of cancels) reject(error);
       throw error;
@@ -382,9 +415,10 @@ export class Engine {
     };
     try {
       const [first, ...others] = write([own, ...asked.map(({ what }) => what)]);
-      this.#whenDurable(() => {
-        for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
-      });
+      if (asked.length + (own.events ?? []).length > 0)
+        this.#whenDurable(() => {
+          for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);
+        });
       return first!;
     } catch (error) {
       for (const { reject } of asked) reject(error);
@@ -392,63 +426,31 @@ export class Engine {
     }
   }
 
-  /**
-   * Tries until the disk takes it. Meanwhile nothing is acknowledged, so agents keep what they have (P1), and whoever asks for something
-   * to be kept is told that it cannot be. Throws when the engine stops, and when it is not the disk's fault.
-   */
-  async #untilTaken<T>(work: () => T, asked: Waiting<Asked, Committed>[]): Promise<T> {
-    for (;;) {
-      try {
-        const result = work();
-        this.#roomAgain();
-        return result;
-      } catch (error) {
-        if (!isDiskTrouble(error)) throw error;
-        if (this.#fullSince === undefined) {
-          this.#fullSince = this.#clock.now();
-          this.#log.error({ error: errorText(error) }, "the disk takes nothing: agents keep their events until there is room");
-          this.#notify({ kind: "full", error: errorText(error) });
-        }
-        for (const { reject } of [...asked.splice(0), ...this.#commits.splice(0)])
-          reject(new NeedfireError("DISK_FULL", `the master's disk takes nothing: ${errorText(error)}`));
-        if (this.#stop.signal.aborted) throw new NeedfireError("DISK_FULL", "the engine stopped while the disk was full", { cause: error });
-        await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
-      }
-    }
+  /** Whoever asks for something to be kept does not wait for room. */
+  #untilTaken<T>(work: () => T, asked: Waiting<Asked, Committed>[]): Promise<T> {
+    return this.#room.untilTaken(work, (error) => {
+      for (const { reject } of [...asked.splice(0), ...this.#commits.splice(0)]) reject(error);
+    });
   }
 
-  #whenDurable(say: () => void): void {
-    this.#unsaid.push(say);
-    if (this.#syncing === undefined && this.#urgent.length + this.#frames.length === 0) {
-      // Nobody else waits: a hop to another thread and back would take longer than it saves.
-      void this.#journal.sync({ atOnce: true });
-      for (const each of this.#unsaid.splice(0)) each();
-    } else if (this.#syncing === undefined) this.#syncing = this.#sync();
-    else if (this.#isUrgent) {
-      // What is urgent does not wait for a sync that began before it.
-      const covered = this.#unsaid.splice(0);
-      this.#overtaking = Promise.all([this.#overtaking, this.#syncFor(covered)]);
-    }
+  #full(error: string): void {
+    this.#log.error({ error }, "the disk takes nothing: agents keep their events until there is room");
+    this.#notify({ kind: "full", error });
   }
 
-  /** One sync covers all that was committed before it began; what is committed meanwhile waits for the next. */
-  async #sync(): Promise<void> {
-    while (this.#unsaid.length > 0) await this.#syncFor(this.#unsaid.splice(0));
-    this.#syncing = undefined;
-  }
-
-  async #syncFor(covered: (() => void)[]): Promise<void> {
-    await this.#journal.sync();
-    for (const say of covered) say();
-  }
-
-  #roomAgain(): void {
-    if (this.#fullSince === undefined) return;
-    const now = this.#clock.now();
-    this.#log.warn({ from: this.#fullSince, to: now }, "the disk takes events again");
-    this.tell([{ type: "journal.full", severity: "critical", data: { from: this.#fullSince, to: now } }]);
-    this.#fullSince = undefined;
+  #roomAgain(from: number, to: number): void {
+    this.#log.warn({ from, to }, "the disk takes events again");
+    this.tell([{ type: "journal.full", severity: "critical", data: { from, to } }]);
     this.#notify({ kind: "full", error: undefined });
+  }
+
+  /**
+   * Not called by a turn that only moves the master's own events from the outbox to the journal, or the position on: a power cut lets that be
+   * done again, so it needs no sync of its own.
+   */
+  #whenDurable(saying: () => void): void {
+    const alone = !this.#isLoaded && this.#urgent.length + this.#frames.length === 0;
+    this.#durable.say(saying, { alone, urgent: this.#isUrgent });
   }
 
   /** P4: what could not even wait is counted. */
@@ -457,6 +459,10 @@ export class Engine {
     const untold: MasterEventDraft = { type: "journal.dropped", severity: "high", data: { events: this.#untold, waiting_max: tellMax } };
     this.#untold = 0;
     return [...tell, untold];
+  }
+
+  #show({ events, total }: Watched): void {
+    this.#notify({ kind: "committed", events, missed: total - events.length });
   }
 
   #perform(changes: readonly Change[]): void {

@@ -1,12 +1,14 @@
 /**
  * What the master's tests share: a real directory, events and keys to work with, a clock that stands still, a log that says nothing.
  */
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import pino from "pino";
+import { dataProblem } from "@needfire/shared/event-types";
 import { type EventDraft, type IncomingEvent, eventSource, type Severity } from "@needfire/shared/event";
 import { eventId } from "@needfire/shared/ids";
 import { z85Encode } from "@needfire/shared/identity";
@@ -93,6 +95,7 @@ export class FakeCommit {
     await this.#disk;
     this.held--;
     if (this.failing !== undefined) throw this.failing;
+    for (const { type, data } of writes.events ?? []) assert.equal(dataProblem(type, data), undefined, type);
     this.writes.push(writes);
     return { taken: [], events: [] };
   };

@@ -16,6 +16,7 @@ import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { Agents } from "./agents.ts";
 import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
+import { Clones } from "./clones.ts";
 import type { Commit } from "./commit.ts";
 import { watchDefinitions } from "./definitions.ts";
 import { Dispatch } from "./dispatch.ts";
@@ -120,7 +121,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   const dispatch = new Dispatch(
     {
-      sessionOf: (agent) => sessions.of(agent),
+      sessionOf: (agent) => {
+        const session = sessions.of(agent);
+        return session !== undefined && agents.hasReported(session) ? session : undefined;
+      },
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       mark: (marks) => background(engine.mark(marks)),
@@ -141,6 +145,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     log,
     creditEvents: config.credit_events,
   });
+  const clones = new Clones();
   const sessions: Sessions = new Sessions({
     keys,
     own,
@@ -149,6 +154,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     creditEvents: () => intake.credit(),
     clock,
     log,
+    marks: (agent, epoch) => engine.marks(agent, epoch),
     onEvents: (session, lane, frame) => intake.take(session, lane, frame),
     handlers: {
       facts: (session, body) => {
@@ -175,6 +181,12 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       background(agents.left(session));
       presence.closed(session, reason);
       tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
+    },
+    onOtherNumbering: (agent) => {
+      if (!clones.tookOver(agent, monotonic.now())) return;
+      const reason = "two machines use this agent's key and state, and take the session from each other: give one of them a key of its own";
+      log.error({ agent }, reason);
+      tell({ type: "agent.cloned", severity: "high", subject: agent, data: { agent, reason } });
     },
   });
   const hear = (notice: EngineNotice) => {

@@ -10,18 +10,34 @@ import type { Batch } from "./journal/journal.ts";
 
 /** Handed to the journal at once: after an outage more may wait. */
 const batchEventsMax = 5_000;
+/**
+ * How long events wait for a turn that takes them along, when no reactor waits for one of them. A turn of their own would be made at the
+ * very time at which the machine has the remedy to see to that they tell of.
+ */
+const patienceMs = 5;
+
+export interface OutboxOptions {
+  /** Whether a reactor waits for events of a type. */
+  isAwaited(type: string): boolean;
+  /** They have waited for long enough. */
+  onDue(): void;
+}
 
 export class Outbox {
+  readonly #options: OutboxOptions;
   #waiting: IncomingEvent[];
+  #patience: NodeJS.Timeout | undefined;
   #reached: number | undefined;
   #hoping: { sequence: number; resolve(): void }[] = [];
 
-  constructor(waiting: IncomingEvent[]) {
+  constructor(waiting: IncomingEvent[], options: OutboxOptions) {
     this.#waiting = waiting;
+    this.#options = options;
   }
 
-  get isEmpty(): boolean {
-    return this.#waiting.length === 0;
+  /** There is something that waits no longer. */
+  get isDue(): boolean {
+    return this.#waiting.length > 0 && this.#patience === undefined;
   }
 
   /** The journal has everything up to this number. */
@@ -30,7 +46,17 @@ export class Outbox {
   }
 
   add(events: readonly IncomingEvent[]): void {
+    if (events.length === 0) return;
+    const { isDue } = this;
     for (const event of events) this.#waiting.push(event);
+    if (events.some(({ type }) => this.#options.isAwaited(type))) this.hurry();
+    else if (!isDue) this.#patience ??= setTimeout(() => (this.hurry(), this.#options.onDue()), patienceMs);
+  }
+
+  /** What is here now waits no longer. */
+  hurry(): void {
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
   }
 
   /** What to append next. It is gone from here with `appended`. */
@@ -47,6 +73,7 @@ export class Outbox {
   }
 
   appended({ events }: Batch): void {
+    this.hurry();
     this.#waiting.splice(0, events.length);
     this.#reached = events.at(-1)?.[0] ?? this.#reached;
     const has = (sequence: number) => this.#reached !== undefined && sequence <= this.#reached;

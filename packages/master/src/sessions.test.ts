@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import type { Severity } from "@needfire/shared/event";
 import { helloProof, type KeyPair, sharedSecret } from "@needfire/shared/identity";
 import { type AgentMessage, decodeFromMaster, encode, type MasterMessage } from "@needfire/shared/wire";
 import { FakeCommit, settled, silent, somePublicKey, TestClock } from "./fixture.ts";
@@ -12,7 +13,7 @@ import { type Session, Sessions } from "./sessions.ts";
 const master = generateKeyPair();
 
 /** The gate, with a link that keeps what was sent to each routing id. */
-function setting({ pendingMax = 10 } = {}) {
+function setting({ pendingMax = 10, marks = new Promise<Record<Severity, number>>(() => {}) } = {}) {
   const clock = new TestClock();
   const said: { to: string; message: MasterMessage }[] = [];
   const handled: string[] = [];
@@ -38,10 +39,12 @@ function setting({ pendingMax = 10 } = {}) {
     creditEvents: () => 100,
     clock,
     log: silent,
+    marks: () => marks,
     onEvents: handle("events"),
     handlers: { facts: handle("facts"), accepted: handle("accepted"), taken: handle("taken"), blobGet: handle("blobGet") },
     onOpen: (session) => opened.push(session),
     onClose: (session, reason) => closed.push(`${session.agent}: ${reason}`),
+    onOtherNumbering: (agent) => handled.push(`${agent} of another numbering`),
   });
   return { sessions, keys, clock, said, handled, opened, closed };
 }
@@ -54,6 +57,7 @@ class Peer {
   readonly keys: KeyPair;
   session = "";
   counter = 0;
+  epoch = "e1";
   readonly #s: Setting;
 
   constructor(s: Setting, keys = generateKeyPair()) {
@@ -85,9 +89,9 @@ class Peer {
     return Buffer.from(last.body.challenge, "base64url");
   }
 
-  hello(agent: string, challenge: Buffer, publicKey = this.keys.publicKey): AgentMessage {
+  hello(agent: string, challenge: Buffer, publicKey = this.keys.publicKey, epoch = this.epoch): AgentMessage {
     const proof = helloProof(sharedSecret(this.keys, master.publicKey), { routingId: this.routingId, challenge, agent, publicKey });
-    return { kind: "hello", body: { agent, publicKey, proof: proof.toString("base64url"), epoch: "e1" } };
+    return { kind: "hello", body: { agent, publicKey, proof: proof.toString("base64url"), epoch } };
   }
 
   async greet(agent: string): Promise<void> {
@@ -263,6 +267,39 @@ test("an agent has one session: the newer one, and the secret of the older is wo
   assert.deepEqual(s.handled, []);
   newer.say(verbs[0]!);
   assert.deepEqual(s.handled, ["web1 facts"]);
+});
+
+test("a session that takes the place of a live one is noticed when it is of another numbering", async () => {
+  const s = setting();
+  const first = await new Peer(s).join("web1");
+  await new Peer(s, first.keys).join("web1");
+  assert.deepEqual(s.handled, []);
+  const other = new Peer(s, first.keys);
+  other.epoch = "e2";
+  await other.join("web1");
+  s.sessions.gone(other.routingId);
+  await new Peer(s, first.keys).join("web1");
+  assert.deepEqual(s.handled, ["web1 of another numbering"]);
+});
+
+test("P1: the first that a session hears is what the journal has of its numbering; one that was taken over meanwhile hears nothing", async () => {
+  const known = Promise.withResolvers<Record<Severity, number>>();
+  const s = setting({ marks: known.promise });
+  const older = await new Peer(s).join("web1");
+  const newer = await new Peer(s, older.keys).join("web1");
+  known.resolve({ critical: 1, high: 0, normal: 7, low: 0 });
+  await settled();
+  assert.deepEqual(newer.heard().at(-1), { kind: "marks", body: { epoch: "e1", critical: 1, high: 0, normal: 7, low: 0 } });
+  assert.equal(older.kinds().at(-1), "welcome");
+});
+
+test("a session that cannot be told what the journal has of it is over, so that its agent comes again", async () => {
+  const known = Promise.withResolvers<Record<Severity, number>>();
+  const s = setting({ marks: known.promise });
+  await new Peer(s).join("web1");
+  known.reject(new Error("the queue is full"));
+  await settled();
+  assert.deepEqual(s.closed, ["web1: it could not be told what the journal has of it: the queue is full"]);
 });
 
 test("an agent that a restarted master does not know is asked to greet anew", async () => {

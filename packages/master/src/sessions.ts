@@ -1,7 +1,8 @@
 /**
  * The gate of the bus: who is on the other side of each routing id, and which verbs it may use. A routing id is bound to an agent by a
  * proven `hello` (P6); every frame after it must carry the session's secret and a rising counter, so that neither a forged id, nor a
- * replayed frame, nor the routing id of a closed session gets anything done.
+ * replayed frame, nor the routing id of a closed session gets anything done. The first that an agent hears after its welcome is what the
+ * journal has of it (P1).
  */
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
@@ -51,10 +52,14 @@ export interface SessionsOptions {
   handlers: {
     [K in Exclude<AgentMessage["kind"], "knock" | "hello" | "ping" | "bye" | "events">]: (session: Session, body: AgentBody<K>) => void;
   };
+  /** The last number of each lane that the journal has, or is about to have, of an agent's epoch. */
+  marks(agent: string, epoch: string): Promise<Record<Severity, number>>;
   /** A batch of events, unread but for its lane. */
   onEvents(session: Session, lane: Severity, frame: Buffer): void;
   onOpen(session: Session): void;
   onClose(session: Session, reason: string): void;
+  /** A session took the place of one that was alive, and it is of another numbering. */
+  onOtherNumbering(agent: string): void;
 }
 
 /** Peers that have knocked and not yet proven anything; the oldest are forgotten first. */
@@ -236,7 +241,10 @@ export class Sessions {
     // Authority is checked when it is used: the key may have been revoked while its admission was being written.
     if (this.#options.keys.get(publicKey)?.state !== "accepted") return;
     const before = this.#byAgent.get(agent);
-    if (before !== undefined) this.close(before, "the agent opened another session");
+    if (before !== undefined) {
+      this.close(before, "the agent opened another session");
+      if (before.epoch !== epoch) this.#options.onOtherNumbering(agent);
+    }
     const { clock, creditEvents, heartbeatMs } = this.#options;
     const secret = randomBytes(16).toString("base64url");
     this.#forget(id);
@@ -251,6 +259,19 @@ export class Sessions {
       body: { session: secret, creditEvents: creditEvents(), heartbeatMs, reconnectSpreadMs: spread },
     });
     this.#options.onOpen(session);
+    void this.#tellMarks(session);
+  }
+
+  /** The agent says nothing before it has heard them. */
+  async #tellMarks(session: Session): Promise<void> {
+    const { agent, epoch } = session;
+    const isOpen = () => this.#byAgent.get(agent) === session;
+    try {
+      const marks = await this.#options.marks(agent, epoch);
+      if (isOpen() && !this.send(session, { kind: "marks", body: { epoch, ...marks } })) throw new Error("it takes no more");
+    } catch (error) {
+      if (isOpen()) this.close(session, `it could not be told what the journal has of it: ${errorText(error)}`);
+    }
   }
 
   #dispatch(session: Session, message: AgentMessage): void {

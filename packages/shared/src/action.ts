@@ -170,15 +170,15 @@ export type ActionName = keyof typeof actions;
 export type ActionArgs<N extends ActionName> = FromSchema<(typeof actions)[N]["args"]>;
 export type ActionResult<N extends ActionName> = FromSchema<(typeof actions)[N]["result"]>;
 
-export function isActionName(name: string): name is ActionName {
-  return Object.hasOwn(actions, name);
-}
-
 /** Checkers for the arguments of every action, by name. */
 export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<
   ActionName,
   (value: unknown) => Checked<unknown>
 >;
+
+export function isActionName(name: string): name is ActionName {
+  return Object.hasOwn(actions, name);
+}
 
 /** How an execution ended. `interrupted`: the agent died midway (P3). `expired`: it did not run, or was not heard of, in time. */
 export const outcomes = ["succeeded", "failed", "interrupted", "refused", "expired", "cancelled"] as const;

@@ -3,6 +3,8 @@
  * text; evaluated on parsed values, so nothing that a host sends can become code.
  */
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from "@marcbachmann/cel-js";
+import { type Access, accessesOf, type Reads, readsOf, requiredOf } from "./cel-reads.ts";
+import { type CelNode, treeOf } from "./cel-tree.ts";
 import { errorText } from "./errors.ts";
 import { type Quick, quickOf, quickValue, unsure } from "./quick.ts";
 import { type AnchoredByName, anchoredOf } from "./rules/anchor.ts";
@@ -22,25 +24,11 @@ export interface Scope {
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
 
-/** A name or a field that an expression reads: `["event", "data", "user"]`. */
-export interface Access {
-  path: readonly string[];
-  /** Where it begins in the source. */
-  offset: number;
-  /** What it gives reaches the result as it is: whole, in a list or a map, or joined to a text. */
-  intact: boolean;
-}
-
-/** What an expression reads of `event`, and of `event.data`, by the names of fields; undefined: any of them. */
-export interface Reads {
-  event: ReadonlySet<string> | undefined;
-  data: ReadonlySet<string> | undefined;
-  /** The variables that it reads at all: `event`, `vars`, `matched`, ... */
-  variables: ReadonlySet<string>;
-}
-
 export type Expression = {
   source: string;
+  sees: ScopeName;
+  /** Made anew at each call: for those who look at few expressions, as the linter does. */
+  tree(): CelNode;
   /** What an event must have for it to hold. */
   anchored: AnchoredByName | undefined;
   reads: Reads;
@@ -129,17 +117,20 @@ function compileAnew(source: string, sees: ScopeName): Compiled {
     const run = environments[sees].parse(source);
     const checked = run.check();
     if (!checked.valid) return failure(checked.error, sees);
-    const accesses = accessesOf(run.ast);
+    const tree = treeOf(run.ast);
+    const accesses = accessesOf(tree).filter(({ path }) => Object.hasOwn(types, path[0]!));
     return {
       ok: true,
       expression: {
         source,
-        anchored: anchoredOf(run.ast),
+        sees,
+        tree: () => treeOf(environments[sees].parse(source).ast),
+        anchored: anchoredOf(tree),
         reads: readsOf(accesses),
         accesses,
-        requires: requiredOf(run.ast),
+        requires: requiredOf(tree),
         type: String(checked.type),
-        evaluate: evaluator(source, sees, run),
+        evaluate: evaluatorOf({ source, sees, run, quick: quickOf(tree) }),
       },
     };
   } catch (error) {
@@ -159,13 +150,18 @@ export function compileCondition(source: string, sees: ScopeName): Compiled {
 const holds: Evaluated = { ok: true, value: true };
 const fails: Evaluated = { ok: true, value: false };
 type Run = ReturnType<Environment["parse"]>;
+interface Evaluating {
+  source: string;
+  sees: ScopeName;
+  run: Run;
+  quick: Quick | undefined;
+}
 
-function evaluator(source: string, sees: ScopeName, run: Run): Expression["evaluate"] {
-  const quick = quickOf(run.ast);
+function evaluatorOf({ source, sees, run, quick }: Evaluating): Expression["evaluate"] {
   return quick === undefined ? (scope) => evaluate(run, scope) : quickEvaluator(source, sees, quick);
 }
 
-/** The short way. What CEL itself needs, which takes kilobytes, is made only when it is asked for. */
+/** The short way. What CEL itself needs takes kilobytes, and is made anew only when it is asked for: nothing here may hold it. */
 function quickEvaluator(source: string, sees: ScopeName, quick: Quick): Expression["evaluate"] {
   let run: Run | undefined;
   return (scope) => {
@@ -183,100 +179,6 @@ function evaluate(run: Run, scope: Scope): Evaluated {
     const message = summaryOf(error);
     return { ok: false, missing: /^No such key/i.test(message), message };
   }
-}
-
-/** A node of the library's syntax tree, as far as it concerns us. */
-interface Node {
-  op: string;
-  args: unknown;
-  start: number;
-}
-
-/** Macros that give a name of their own to what they go through: `list.exists(each, each > 1)`. */
-const binders = new Set(["all", "exists", "exists_one", "map", "filter", "bind"]);
-
-function accessesOf(ast: unknown): Access[] {
-  const found: Access[] = [];
-  const visit = (value: unknown, intact: boolean, bound: ReadonlySet<string>): void => {
-    if (Array.isArray(value)) return value.forEach((item) => visit(item, intact, bound));
-    if (!isNode(value)) return;
-    const path = pathOf(value);
-    if (path !== undefined) {
-      if (Object.hasOwn(types, path[0]!) && !bound.has(path[0]!)) found.push({ path, offset: value.start, intact });
-      return;
-    }
-    const { op, args } = value;
-    if (op === "?:") {
-      const [condition, ...branches] = args as unknown[];
-      visit(condition, false, bound);
-      return visit(branches, intact, bound);
-    }
-    if (op === "rcall") {
-      const [name, of, given] = args as [string, unknown, unknown[]];
-      const [first, ...rest] = given;
-      visit(of, false, bound);
-      if (!binders.has(name) || !isNode(first) || first.op !== "id") return visit(given, false, bound);
-      return visit(rest, false, new Set([...bound, String(first.args)]));
-    }
-    visit(args, intact && keepsIntact.has(op), bound);
-  };
-  visit(ast, true, new Set());
-  return found;
-}
-
-const keepsIntact = new Set(["+", "list", "map"]);
-
-/** The names of `a.b.?c["d"]`, or undefined when the node is something else. */
-function pathOf(node: unknown): string[] | undefined {
-  if (!isNode(node)) return undefined;
-  if (node.op === "id") return [String(node.args)];
-  if (!accessors.has(node.op) || !Array.isArray(node.args)) return undefined;
-  const [of, part] = node.args as unknown[];
-  const name = isNode(part) && part.op === "value" ? part.args : part;
-  return typeof name === "string" ? pathOf(of)?.concat(name) : undefined;
-}
-
-const accessors = new Set([".", ".?", "[]", "[?]"]);
-
-function readsOf(accesses: readonly Access[]): Reads {
-  const event = new Set<string>();
-  const data = new Set<string>();
-  const all = { event: false, data: false };
-  for (const { path } of accesses) {
-    const [variable, field, name] = path;
-    if (variable !== "event") continue;
-    if (field === undefined) all.event = true;
-    else if (field !== "data") event.add(field);
-    else if (name === undefined) all.data = true;
-    else data.add(name);
-  }
-  const variables = new Set(accesses.map(({ path }) => path[0]!));
-  return { event: all.event ? undefined : event, data: all.event || all.data ? undefined : data, variables };
-}
-
-/** From `a && b && event.NAME == "text"`, whichever way round. */
-function requiredOf(ast: unknown, found = new Map<string, string>()): ReadonlyMap<string, string> {
-  if (!isNode(ast) || !Array.isArray(ast.args)) return found;
-  const [left, right] = ast.args as unknown[];
-  if (ast.op === "&&") requiredOf(right, requiredOf(left, found) as Map<string, string>);
-  if (ast.op !== "==") return found;
-  for (const [field, value] of [
-    [left, right],
-    [right, left],
-  ]) {
-    const name =
-      isNode(field) && field.op === "." && Array.isArray(field.args) && isEvent(field.args[0]) ? (field.args[1] as unknown) : undefined;
-    if (typeof name === "string" && isNode(value) && value.op === "value" && typeof value.args === "string") found.set(name, value.args);
-  }
-  return found;
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === "object" && value !== null && "op" in value && "args" in value;
-}
-
-function isEvent(node: unknown): boolean {
-  return isNode(node) && node.op === "id" && node.args === "event";
 }
 
 /** CEL's values as JSON's: integers become numbers, bytes text, times ISO text. */

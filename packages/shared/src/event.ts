@@ -9,7 +9,17 @@ export const severities = ["critical", "high", "normal", "low"] as const;
 export type Severity = (typeof severities)[number];
 
 /** Types under these prefixes are the master's own; an agent cannot claim them. */
-const reservedPrefixes = ["agent.", "task.", "execution.", "keys.", "journal.", "master.", "reactor.", "event."] as const;
+export const reservedPrefixes = [
+  "agent.",
+  "task.",
+  "execution.",
+  "keys.",
+  "journal.",
+  "master.",
+  "reactor.",
+  "event.",
+  "silence.",
+] as const;
 
 /** The one type under a reserved prefix that comes from an agent: an execution's result. Intake checks it against the store. */
 export const resultType = "execution.finished";

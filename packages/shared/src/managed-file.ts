@@ -56,6 +56,14 @@ export const managedFileSchema = {
 } as const satisfies JSONSchema;
 export type ManagedFile = FromSchema<typeof managedFileSchema>;
 
+/** What an agent keeps of them on its disk. */
+export const managedListSchema = {
+  type: "object",
+  properties: { version: { type: "string" }, files: { type: "array", items: managedFileSchema } },
+  required: ["version", "files"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
 export interface LoadedFile {
   entry: FileMapEntry;
   test: TargetTest;

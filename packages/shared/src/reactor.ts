@@ -3,6 +3,7 @@
  * column. A file is taken as a whole or not at all. Pure: what variables take from files and the environment is handed in.
  */
 import { createHash } from "node:crypto";
+import type { Warning } from "./lint/warning.ts";
 import { compileConditions } from "./reactor/conditions.ts";
 import { Draft } from "./reactor/draft.ts";
 import { compileCalendars, compileFlow, compileInhibitions } from "./reactor/flow.ts";
@@ -17,8 +18,8 @@ import { parseYaml, type Problem, type YamlDocument } from "./yaml-file.ts";
 export type { Reactor } from "./rules/types.ts";
 export type { Sources } from "./reactor/vars.ts";
 
-/** `warnings`: what is not wrong, and hardly meant. */
-export type LoadedReactors = { ok: true; reactors: Reactor[]; warnings: Problem[] } | { ok: false; problems: Problem[] };
+/** `warnings`: what is not wrong, and hardly meant; the linter (lint.ts) finds more. */
+export type LoadedReactors = { ok: true; reactors: Reactor[]; warnings: Warning[] } | { ok: false; problems: Problem[] };
 
 const checkReactor = checker(reactorSchema);
 
@@ -27,7 +28,7 @@ export function loadReactors(file: string, text: string, sources: Sources = {}):
   if (!parsed.ok) return parsed;
   const reactors = new Map<string, Reactor>();
   const problems: Problem[] = [];
-  const warnings: Problem[] = [];
+  const warnings: Warning[] = [];
   for (const document of parsed.documents) {
     const loaded = loadDocument(file, document, sources);
     problems.push(...loaded.problems);
@@ -45,7 +46,7 @@ export function loadReactors(file: string, text: string, sources: Sources = {}):
 interface LoadedDocument {
   reactor: Reactor | undefined;
   problems: Problem[];
-  warnings: Problem[];
+  warnings: Warning[];
 }
 
 function loadDocument(file: string, document: YamlDocument, sources: Sources): LoadedDocument {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { actions, executionReportSchema } from "./action.ts";
@@ -9,7 +10,8 @@ import { eventSchema } from "./event.ts";
 import { wireEventSchema } from "./wire-event.ts";
 import { fileMapSchema, managedFileSchema } from "./managed-file.ts";
 import { reactorSchema } from "./reactor/schema.ts";
-import { checker, didYouMean, doorChecker, problemsText } from "./schema.ts";
+import { checker, didYouMean, doorChecker, problemsText, schemaFingerprint, untypedChecker, untypedDoorChecker } from "./schema.ts";
+import { masterMessageSchemas } from "./wire.ts";
 
 const schema = {
   type: "object",
@@ -87,6 +89,22 @@ test("at the door nothing is filled in and one problem is enough", () => {
   assert.deepEqual(value, {});
   const checked = door({ a: 1, b: "x", c: 2 });
   assert.ok(!checked.ok && checked.problems.length === 1);
+});
+
+test("a checker that was compiled beforehand says what one says that is compiled on the spot", () => {
+  const wrong = [5, {}, { type: 1, name: "A", above: "x", paths: "etc" }, { nmae: "a", pahts: [1, "x"], argv: [], master: { kee: "" } }];
+  const compiled = createRequire(import.meta.url)("./schema-compiled.cjs") as object;
+  for (const schema of [agentConfigSchema, ...Object.values(beaconTypes).map(({ options }) => options), actions["command.run"].args]) {
+    assert.ok(Object.hasOwn(compiled, schemaFingerprint("all", schema)), "npm run checkers");
+    const onTheSpot = untypedChecker({ ...schema, $comment: "another fingerprint" });
+    for (const value of wrong) assert.deepEqual(untypedChecker(schema)(structuredClone(value)), onTheSpot(structuredClone(value)));
+  }
+  for (const [kind, schema] of Object.entries(masterMessageSchemas)) {
+    assert.ok(Object.hasOwn(compiled, schemaFingerprint("first", schema)), "npm run checkers");
+    const onTheSpot = untypedDoorChecker({ ...schema, $comment: "another fingerprint" });
+    for (const value of [5, {}, { version: 1, nonce: 5, execution: "x" }])
+      assert.deepEqual(untypedDoorChecker(schema)(value), onTheSpot(value), kind);
+  }
 });
 
 test("our schemas fit the meta-schema, which the checkers take for granted", () => {

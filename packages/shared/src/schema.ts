@@ -1,14 +1,16 @@
 /**
  * Validation: one Ajv, one way to say what is wrong. A schema error becomes a sentence that names what was expected, what was found
  * and, for a name that is nearly right, what may have been meant.
+ *
+ * To load Ajv and let it compile takes a start 50 ms. What it makes of the schemas that an agent meets is therefore kept as code
+ * (schema-compiled.cjs, by `npm run checkers`), found by the schema's fingerprint: a schema that was changed since is compiled anew.
  */
-import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
+import { createHash } from "node:crypto";
+import { createRequire } from "node:module";
+import type { ErrorObject } from "ajv/dist/2020.js";
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-
-// Every schema is ours: a test holds them against the meta-schema, whose compilation costs each start 100 ms and several megabytes.
-const ours = { strict: true, allowUnionTypes: true, meta: false, validateSchema: false } as const;
-const ajv = new Ajv2020({ ...ours, allErrors: true, useDefaults: true, verbose: true });
-const doorAjv = new Ajv2020({ ...ours, allErrors: false });
+import type * as compiler from "./schema-compile.ts";
+import type { CheckMode, Validate } from "./schema-compile.ts";
 
 /** `path`: keys and indexes down to the value. `atKey`: the trouble is the key itself, not its value. */
 export interface SchemaProblem {
@@ -26,7 +28,7 @@ export function checker<const S extends JSONSchema>(schema: S): (value: unknown)
 
 /** The same for a schema that is only known at run time. */
 export function untypedChecker(schema: object): (value: unknown) => Checked<unknown> {
-  return lazyChecker(ajv, schema);
+  return lazyChecker("all", schema);
 }
 
 /** A checker for values from the network: fills in nothing and stops at the first problem, since a hostile value may have any number. */
@@ -35,17 +37,36 @@ export function doorChecker<const S extends JSONSchema>(schema: S): (value: unkn
 }
 
 export function untypedDoorChecker(schema: object): (value: unknown) => Checked<unknown> {
-  return lazyChecker(doorAjv, schema);
+  return lazyChecker("first", schema);
 }
 
-/** Compiles at first use: a program checks few of the schemas that it knows, and the CLI must start at once. */
-function lazyChecker(engine: Ajv2020, schema: object): (value: unknown) => Checked<unknown> {
-  let validate: ReturnType<Ajv2020["compile"]> | undefined;
+/** Made at first use: a program checks few of the schemas that it knows, and the CLI must start at once. */
+function lazyChecker(mode: CheckMode, schema: object): (value: unknown) => Checked<unknown> {
+  let validate: Validate | undefined;
   return (value) => {
-    validate ??= engine.compile(schema);
+    validate ??= compiledBefore()[schemaFingerprint(mode, schema)] ?? compileNow(mode, schema);
     if (validate(value)) return { ok: true, value };
     return { ok: false, problems: problemsOf(validate.errors ?? []) };
   };
+}
+
+// Checking is synchronous, and so is what it loads late.
+const require = createRequire(import.meta.url);
+
+function compiledBefore(): Record<string, Validate> {
+  return require("./schema-compiled.cjs") as Record<string, Validate>;
+}
+
+function compileNow(mode: CheckMode, schema: object): Validate {
+  return (require("./schema-compile.ts") as typeof compiler).compile(mode, schema);
+}
+
+/** What a compiled checker is found by. */
+export function schemaFingerprint(mode: CheckMode, schema: object): string {
+  return createHash("sha256")
+    .update(`${mode} ${JSON.stringify(schema)}`)
+    .digest("base64url")
+    .slice(0, 16);
 }
 
 /** Problems as one line, for values that have no file to point into. */

@@ -2,7 +2,8 @@
  * Targets: which agents something is for. A glob on the agent's id (or a list of globs), or a CEL expression over `agent.labels` and
  * `agent.facts`; what cannot be a glob is CEL.
  */
-import { compileCondition } from "./cel.ts";
+import { createRequire } from "node:module";
+import type * as cel from "./cel.ts";
 import { globMatcher } from "./glob.ts";
 
 /** What a target, a condition and a page know of an agent. */
@@ -24,6 +25,9 @@ export const targetsSchema = {
 export type TargetTest = (agent: AgentView) => boolean;
 export type CompiledTarget = { ok: true; test: TargetTest } | { ok: false; message: string; offset: number };
 
+// An agent has no other use for CEL than a local beacon with such a target: not worth 1.5 MB to all the others.
+const require = createRequire(import.meta.url);
+
 const globOnly = /^[A-Za-z0-9._*?{},-]+$/;
 
 /** A missing label or fact makes an expression false. */
@@ -32,6 +36,7 @@ export function compileTarget(targets: string | readonly string[]): CompiledTarg
     const test = globMatcher(targets);
     return { ok: true, test: (agent) => test(agent.id) };
   }
+  const { compileCondition } = require("./cel.ts") as typeof cel;
   const compiled = compileCondition(targets, "agent");
   if (!compiled.ok) return compiled;
   return {

@@ -102,9 +102,10 @@ export interface PackedName {
   packed: Uint8Array;
 }
 
-/** Some fields of the data of an event that has been checked. The others are passed over unread. */
+/** Some fields of the data of an event that has been checked, or all of them. The others are passed over unread. */
 export function pickData(data: Uint8Array, names: readonly PackedName[]): Record<string, unknown> {
   const picked: Record<string, unknown> = {};
+  if (names.length === 0) return picked;
   const token = data[0]!;
   let fields = token < 0x90 ? token & 0x0f : data[1]! * 256 + data[2]!;
   let at = token < 0x90 ? 1 : 3;
@@ -112,6 +113,8 @@ export function pickData(data: Uint8Array, names: readonly PackedName[]): Record
   if (token === 0xdf) return eventData(data);
   for (; fields > 0; fields--) {
     const keyAt = at;
+    // A name can be packed in more than one way, and a number can be one: only of a short text is it known what it is when it is another one.
+    if (data[keyAt]! < 0xa0 || data[keyAt]! > 0xbf) return eventData(data);
     at = valueEnd(data, at);
     const wanted = names.find(({ packed }) => packed.length === at - keyAt && holds(data, keyAt, packed));
     const end = valueEnd(data, at);

@@ -6,16 +6,8 @@ import type { EventDraft } from "./event.ts";
 import { frameFault } from "./frame-scan.ts";
 import { pack } from "./pack.ts";
 import { checkWireEvent, eventOfWire, wireEvent } from "./wire-event.ts";
-import {
-  type AgentMessage,
-  decodeFromAgent,
-  decodeFromMaster,
-  encode,
-  frameBytesMax,
-  glance,
-  type MasterMessage,
-  wireVersion,
-} from "./wire.ts";
+import { decodeFromAgent, decodeFromMaster, encode, frameBytesMax, glance, wireVersion } from "./wire.ts";
+import { fromAgent, fromMaster } from "./wire-fixture.ts";
 
 const digest = "0123456789abcdef".repeat(4);
 const execution = "t-3f9a1c0b27d40000.1";
@@ -27,44 +19,6 @@ const draft = {
   data: { path: "/etc/motd", n: null, list: [1, -2, 2.5, true] },
 } satisfies EventDraft;
 const event = wireEvent(7, draft);
-
-const fromAgent: AgentMessage[] = [
-  { kind: "knock", body: {} },
-  { kind: "hello", body: { agent: "web1", publicKey: "x".repeat(40), proof: "abc", epoch: "mi4k2x", token: "t0" } },
-  {
-    kind: "facts",
-    body: {
-      facts: { os: "linux", cores: 4, nested: { deep: [1, { a: "b" }] } },
-      labels: { role: "web" },
-      beacons: "",
-      files: "v1",
-      spooled: 3,
-    },
-  },
-  { kind: "events", body: { lane: "high", epoch: "mi4k2x", after: 3, events: [event, wireEvent(8, draft)] } },
-  { kind: "accepted", body: { execution } },
-  { kind: "taken", body: { set: "files", version: "1" } },
-  { kind: "blobGet", body: { digest, offset: 262_144 } },
-  { kind: "ping", body: {} },
-];
-const managed = { path: "/etc/motd", digest, size: 5, mode: 0o644, owner: "root", group: "root", secret: false };
-const fromMaster: MasterMessage[] = [
-  { kind: "challenge", body: { challenge: "abc" } },
-  { kind: "welcome", body: { session: "s", creditEvents: 2_000, heartbeatMs: 5_000, reconnectSpreadMs: 500 } },
-  { kind: "pending", body: { fingerprint: "3f9a-1c0b" } },
-  { kind: "refused", body: { reason: "revoked" } },
-  { kind: "ack", body: { lane: "low", epoch: "mi4k2x", sequence: 2 ** 40, creditEvents: 500 } },
-  { kind: "rewind", body: {} },
-  {
-    kind: "execute",
-    body: { execution, action: "file.restore", args: { path: "/etc/motd" }, priority: "critical", expiresInMs: 3_600_000 },
-  },
-  { kind: "cancel", body: { execution, action: "file.restore" } },
-  { kind: "beacons", body: { version: "1", part: 0, parts: 1, definitions: [{ name: "etc", type: "file" }] } },
-  { kind: "files", body: { version: "1", part: 1, parts: 2, files: [managed] } },
-  { kind: "blob", body: { digest, offset: 0, total: 3, bytes: Buffer.from([1, 2, 3]) } },
-  { kind: "pong", body: {} },
-];
 const envelope = { session: "secret", counter: 42 };
 
 test("every kind of message comes back as it was", () => {

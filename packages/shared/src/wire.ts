@@ -57,7 +57,7 @@ const fromAgent = {
     "proof",
     "epoch",
   ]),
-  /** What the host is, what it is called, which definitions it already has, and how many events wait in its spool. */
+  /** After `marks`. What the host is, what it is called, which definitions it already has, and how many events wait in its spool. */
   facts: body({ facts: { type: "object", maxProperties: 200 }, labels: strings, beacons: text, files: text, spooled: offset }, [
     "facts",
     "labels",
@@ -91,7 +91,7 @@ const fromAgent = {
 } as const;
 
 /** From master to agent. */
-const fromMaster = {
+export const masterMessageSchemas = {
   challenge: body({ challenge: token }, ["challenge"]),
   /**
    * The session's secret, which every later frame of the agent carries; how many events may be on their way; how often to ping; over what
@@ -106,6 +106,11 @@ const fromMaster = {
     },
     ["session", "creditEvents", "heartbeatMs"],
   ),
+  /**
+   * Follows `welcome`, and goes before everything else: the last number that the master has of each lane of the hello's epoch. When it has
+   * numbers that the agent never sent, the agent's spool was put back to an earlier state, and a new numbering must begin (P1).
+   */
+  marks: body({ epoch, critical: offset, high: offset, normal: offset, low: offset }, ["epoch", ...severities]),
   /** The key waits for `needfire keys accept`. */
   pending: body({ fingerprint: text }, ["fingerprint"]),
   refused: body({ reason: text }, ["reason"]),
@@ -148,7 +153,7 @@ const fromMaster = {
 
 type Messages<T extends Record<string, JSONSchema>> = { [K in keyof T & string]: { kind: K; body: FromSchema<T[K]> } }[keyof T & string];
 export type AgentMessage = Messages<typeof fromAgent>;
-export type MasterMessage = Messages<typeof fromMaster>;
+export type MasterMessage = Messages<typeof masterMessageSchemas>;
 export type AgentBody<K extends AgentMessage["kind"]> = Extract<AgentMessage, { kind: K }>["body"];
 export type MasterBody<K extends MasterMessage["kind"]> = Extract<MasterMessage, { kind: K }>["body"];
 
@@ -174,7 +179,9 @@ export function encode(message: AgentMessage | MasterMessage, envelope: Envelope
 
 type Checkers = Record<string, (value: unknown) => Checked<unknown>>;
 const agentCheckers: Checkers = Object.fromEntries(Object.entries(fromAgent).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
-const masterCheckers: Checkers = Object.fromEntries(Object.entries(fromMaster).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]));
+const masterCheckers: Checkers = Object.fromEntries(
+  Object.entries(masterMessageSchemas).map(([kind, schema]) => [kind, untypedDoorChecker(schema)]),
+);
 
 export function decodeFromAgent(frame: Uint8Array): Decoded<AgentMessage> {
   return decode<AgentMessage>(frame, agentCheckers);

@@ -6,6 +6,7 @@ import { fullDisk } from "./full-disk.ts";
 import { kill, killAll } from "./kill.ts";
 import { blackhole, unplug } from "./link.ts";
 import { pause } from "./pause.ts";
+import { spoiledJournal } from "./spoiled-journal.ts";
 import { spoiledSpool } from "./spoiled-spool.ts";
 import { torn } from "./torn.ts";
 
@@ -20,6 +21,7 @@ export const faults = {
   torn,
   "cut-log": cutLogs,
   "spoiled-spool": spoiledSpool,
+  "spoiled-journal": spoiledJournal,
 } satisfies Record<string, Fault>;
 export type FaultName = keyof typeof faults;
 export const faultNames = Object.keys(faults) as FaultName[];

@@ -5,16 +5,15 @@ import { availableParallelism } from "node:os";
 import type { CpuBeacon, CpuEventData } from "@needfire/shared/beacon";
 import { durationMs } from "@needfire/shared/duration";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
+import { loadBetween, readTicks, type Ticks } from "./cpu-ticks.ts";
 import { calm, step, type Thresholds } from "./hysteresis.ts";
 
 export function startCpu(definition: CpuBeacon, context: BeaconContext): RunningBeacon {
   const thresholds = { above: definition.above, clearBelow: definition.clear_below ?? definition.above, forMs: durationMs(definition.for) };
   const intervalMs = durationMs(definition.interval);
   const stop = new AbortController();
-  // The first reading is the load since the machine started; it only sets the mark for the next.
-  // Loaded here and not at the top: it is large, and not every host watches its load.
-  const first = import("systeminformation").then(({ currentLoad }) => currentLoad());
-  const running = first.then(() => watchLoad(thresholds, { intervalMs, context, signal: stop.signal }));
+  const first = firstReading();
+  const running = first.then((ticks) => watchLoad(thresholds, { from: ticks, intervalMs, context, signal: stop.signal }));
   running.catch((error: unknown) => context.fail(error));
   return {
     ready: first.then(() => undefined),
@@ -25,15 +24,25 @@ export function startCpu(definition: CpuBeacon, context: BeaconContext): Running
   };
 }
 
-async function watchLoad(
-  thresholds: Thresholds,
-  { intervalMs, context, signal }: { intervalMs: number; context: BeaconContext; signal: AbortSignal },
-): Promise<void> {
-  const { currentLoad } = await import("systeminformation");
+/** A promise, so that a host on which it fails is told like any later failure. */
+async function firstReading(): Promise<Ticks> {
+  return readTicks();
+}
+
+interface Watch {
+  from: Ticks;
+  intervalMs: number;
+  context: BeaconContext;
+  signal: AbortSignal;
+}
+
+async function watchLoad(thresholds: Thresholds, { from, intervalMs, context, signal }: Watch): Promise<void> {
   let level = calm;
+  let before = from;
   while (await pause(intervalMs, signal)) {
-    const { currentLoad: percent } = await currentLoad();
-    if (signal.aborted) return;
+    const ticks = readTicks();
+    const percent = loadBetween(before, ticks);
+    before = ticks;
     // Held by the monotonic clock: a stepped time of day neither raises nor clears.
     const stepped = step(level, { value: percent, now: performance.now() }, thresholds);
     level = stepped.level;

@@ -1,7 +1,9 @@
 /** `needfire reactors`: the rules in force, and a check of rules before they are. */
 import type { Command } from "commander";
-import { type Column, styled } from "../output.ts";
-import { codeFrame, problemLine, problemLines } from "../problems.ts";
+import type { Problem } from "@needfire/shared/yaml-file";
+import type { CheckedReactors } from "../check.ts";
+import { type Column, type Output, styled } from "../output.ts";
+import { codeFrame, problemLine, problemLines, warningLine } from "../problems.ts";
 import { examples, exit, type Session } from "../session.ts";
 import { registerReplay } from "./replay.ts";
 
@@ -35,17 +37,21 @@ export function register(reactors: Command, session: Session): void {
   reactors
     .command("check")
     .summary("check reactor files, without a master")
-    .description("Check reactor files, without a master: every problem with its place. Exit code 1 when there is one.")
+    .description(
+      "Check reactor files, without a master: every problem with its place (exit code 1 when there is one), and warnings about what is hardly meant.",
+    )
     .argument("[path...]", "files, and directories whose *.yaml files are read (default: ./reactors); *.test.yaml files are left out")
     .addHelpText(
       "after",
       examples(
         ["needfire reactors check", "everything in ./reactors"],
         ["needfire reactors check web.yaml", "one file"],
-        ["needfire reactors check --json /etc/needfire/reactors", "the problems, one a line"],
+        ["needfire reactors check --strict", "for CI: warnings fail, too"],
+        ["needfire reactors check --json /etc/needfire/reactors", "problems and warnings, one a line"],
       ),
     )
-    .action(session.run((paths: string[]) => check(session, paths)));
+    .option("--strict", "exit code 1 for warnings, too")
+    .action(session.run((paths: string[], options: { strict?: boolean }) => check(session, paths, options)));
   registerReplay(reactors, session);
 }
 
@@ -67,28 +73,32 @@ async function list({ out, master }: Session): Promise<void> {
   for (const line of problemLines(out, problems)) out.notice(line);
 }
 
-async function check({ out }: Session, paths: string[]): Promise<number> {
+async function check({ out }: Session, paths: string[], { strict = false }: { strict?: boolean }): Promise<number> {
   // The compiler of reactors is heavy: only this command loads it.
   const { checkReactors } = await import("../check.ts");
-  const { files, reactors, problems, texts } = await checkReactors(paths.length === 0 ? ["reactors"] : paths);
-  for (const problem of problems) {
-    if (out.json) {
-      out.record(problem);
-      continue;
-    }
-    out.line(problemLine(out, problem));
-    const text = texts.get(problem.file);
-    for (const line of text === undefined ? [] : codeFrame(out, problem, text)) out.line(line);
-    out.line();
-  }
+  const checked = await checkReactors(paths.length === 0 ? ["reactors"] : paths);
+  const { problems, warnings, texts } = checked;
+  for (const problem of problems) show(out, { ...problem, level: "error" }, texts);
+  for (const warning of warnings) show(out, { ...warning, level: "warning" }, texts);
+  if (!out.json) out.line(verdict(out, checked, strict));
+  return problems.length > 0 || (strict && warnings.length > 0) ? exit.failed : exit.done;
+}
+
+function show(out: Output, told: Problem & { level: "error" | "warning"; code?: string }, texts: ReadonlyMap<string, string>): void {
+  if (out.json) return out.record(told);
+  out.line(told.code === undefined ? problemLine(out, told) : warningLine(out, { ...told, code: told.code }));
+  const text = texts.get(told.file);
+  for (const line of text === undefined ? [] : codeFrame(out, told, text)) out.line(line);
+  out.line();
+}
+
+function verdict(out: Output, { files, reactors, problems, warnings }: CheckedReactors, strict: boolean): string {
   const checked = `${count(reactors, "reactor")} in ${count(files, "file")}`;
-  if (!out.json)
-    out.line(
-      problems.length === 0
-        ? `${out.paint("green", "ok")}: ${checked}`
-        : `${out.paint("red", count(problems.length, "problem"))}; without problems: ${checked}`,
-    );
-  return problems.length === 0 ? exit.done : exit.failed;
+  const warned = warnings.length === 0 ? "" : out.paint(strict ? "red" : "yellow", count(warnings.length, "warning"));
+  if (problems.length > 0)
+    return `${out.paint("red", count(problems.length, "problem"))}${warned === "" ? "" : `, ${warned}`}; without problems: ${checked}`;
+  if (warned === "") return `${out.paint("green", "ok")}: ${checked}`;
+  return strict ? `${warned}, which --strict does not let pass: ${checked}` : `${out.paint("green", "ok")}, ${warned}: ${checked}`;
 }
 
 function count(number: number, noun: string): string {

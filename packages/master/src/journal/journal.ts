@@ -45,15 +45,10 @@ export interface Journal {
   /** The last number that the journal has of an agent's epoch and lane; 0 when it has none. */
   last(agent: string, epoch: string, lane: Severity): number;
   /**
-   * Appends in order, all or none. What is not above `last` is there already (P1). They are in their place then: whatever is made durable
-   * afterwards takes them along. Throws `DISK_FULL`; then none of them was taken.
+   * Appends in order, all or none. What is not above `last` is there already (P1). They are in their place then, and durable with the next sync
+   * of the log that journal and store share (durable.ts). Throws `DISK_FULL`; then none of them was taken.
    */
   append(batches: readonly Batch[]): Promise<Placed[]> | Placed[];
-  /**
-   * Resolves when everything that was appended by now is durable; what is appended meanwhile may be. `atOnce`: the caller has nothing else to
-   * do; then it may return when that is so.
-   */
-  sync(options?: { atOnce?: boolean }): Promise<void> | void;
   /** Events after a position, in order. */
   read(after: number, limit: number): Promise<Event[]> | Event[];
 }

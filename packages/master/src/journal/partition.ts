@@ -33,6 +33,8 @@ export interface Origin {
   agent: string;
   epoch: string;
   marks: Record<Severity, number>;
+  /** Of the last event that was appended from it. */
+  position: number;
 }
 
 export type Names = Pick<Origin, "agent" | "epoch">;
@@ -48,6 +50,7 @@ const eventTableBody = `(
   received REAL NOT NULL, severity INTEGER NOT NULL, subject TEXT, beacon TEXT, cause TEXT, data BLOB NOT NULL
 ) STRICT`;
 
+/** As the first master had it, and as a sealed file has it. */
 export const originTable = `CREATE TABLE origin (
   id INTEGER PRIMARY KEY, agent TEXT NOT NULL, epoch TEXT NOT NULL,
   critical INTEGER NOT NULL, high INTEGER NOT NULL, normal INTEGER NOT NULL, low INTEGER NOT NULL
@@ -105,6 +108,9 @@ const migrations = [
      FROM event_1;
    DROP TABLE event;`,
   "CREATE TABLE cause_filter (partition INTEGER PRIMARY KEY, causes BLOB NOT NULL) STRICT",
+  // Where the last event of an origin stands was not noted: perhaps at the end.
+  `ALTER TABLE origin ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+   UPDATE origin SET position = (SELECT coalesce(max(last), 0) FROM partition)`,
 ] as const;
 
 /** Brings a database to today's form of the journal; one of before keeps its events. */
@@ -152,19 +158,17 @@ function numberOr(value: unknown, otherwise: number): number {
   return typeof value === "number" ? value : otherwise;
 }
 
-export function readOrigins(connection: DatabaseSync): Origin[] {
-  return connection
-    .prepare("SELECT * FROM origin")
-    .all()
-    .map((row) => ({
-      id: Number(row["id"]),
-      agent: String(row["agent"]),
-      epoch: String(row["epoch"]),
-      marks: {
-        critical: Number(row["critical"]),
-        high: Number(row["high"]),
-        normal: Number(row["normal"]),
-        low: Number(row["low"]),
-      },
-    }));
+export function originOfRow(row: Record<string, unknown>): Origin {
+  return {
+    id: Number(row["id"]),
+    agent: String(row["agent"]),
+    epoch: String(row["epoch"]),
+    marks: {
+      critical: Number(row["critical"]),
+      high: Number(row["high"]),
+      normal: Number(row["normal"]),
+      low: Number(row["low"]),
+    },
+    position: Number(row["position"]),
+  };
 }

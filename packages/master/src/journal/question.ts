@@ -6,6 +6,7 @@ import { type Event, severities } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { type Condition, conditionOf } from "./condition.ts";
 import type { EventQuery } from "./journal.ts";
+import { type EventRow, eventOfRow, type Names } from "./partition.ts";
 
 /** Rows that one question may look at; a narrower question reaches further back. */
 const rowsMax = 2_000_000;
@@ -40,12 +41,10 @@ export class Question {
     this.until = until ?? Number.POSITIVE_INFINITY;
   }
 
-  holds(event: Event): boolean {
-    return this.#condition === undefined || this.#condition.holds(event);
-  }
-
-  inTime(time: number): boolean {
-    return time >= this.since && time <= this.until;
+  /** The event of a row, if the condition holds of it. */
+  eventOf(row: EventRow, origin: Names): Event | undefined {
+    if (this.#condition?.holdsOfRow(row, origin) === false) return undefined;
+    return eventOfRow(row, origin);
   }
 
   /** Whether a range of times has something to do with it. */

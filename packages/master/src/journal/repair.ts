@@ -17,21 +17,19 @@ export function repairCatalogue(database: Database, { kept, torn, cursor }: Dama
   const { connection } = database;
   const isCatalogueWhole = "partition" in kept && !torn.includes("partition");
   const sealed = sealedNumbers(sealedDirectory(database.file));
-  database.transaction(
-    () => {
-      const [known] = highest(connection);
-      for (const number of sealed) adopt(database, number);
-      for (const number of tableNumbers(connection)) measure(connection, number);
-      const [last, number] = highest(connection);
-      const first = Math.max(known, last, cursor ?? 0) + (isCatalogueWhole ? 0 : lostPositionsMax) + 1;
-      connection.exec(createTable(number + 1));
-      connection.prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)").run(number + 1, first);
-      // Where the engine was is lost: what is old must not be answered a second time.
-      if (cursor === undefined) setCursor(connection, first - 1);
-      noteRepaired(connection);
-    },
-    { durable: true },
-  );
+  database.transaction(() => {
+    const [known] = highest(connection);
+    for (const number of sealed) adopt(database, number);
+    for (const number of tableNumbers(connection)) measure(connection, number);
+    const [last, number] = highest(connection);
+    const first = Math.max(known, last, cursor ?? 0) + (isCatalogueWhole ? 0 : lostPositionsMax) + 1;
+    connection.exec(createTable(number + 1));
+    connection.prepare("INSERT INTO partition (number, state, first, events) VALUES (?, 'live', ?, 0)").run(number + 1, first);
+    // Where the engine was is lost: what is old must not be answered a second time.
+    if (cursor === undefined) setCursor(connection, first - 1);
+    noteRepaired(connection);
+  });
+  database.syncNow();
 }
 
 type Row = Record<string, SQLOutputValue>;
@@ -49,11 +47,12 @@ function adopt({ connection, file }: Database, number: number): void {
     .prepare("INSERT OR REPLACE INTO partition VALUES (?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?)")
     .run(number, ...columns.map((name) => partition[name]!), bytes);
   const keep = connection.prepare(
-    `INSERT INTO origin (agent, epoch, critical, high, normal, low) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (agent, epoch) DO UPDATE
+    `INSERT INTO origin (agent, epoch, critical, high, normal, low, position) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (agent, epoch) DO UPDATE
      SET critical = max(critical, excluded.critical), high = max(high, excluded.high),
-         normal = max(normal, excluded.normal), low = max(low, excluded.low)`,
+         normal = max(normal, excluded.normal), low = max(low, excluded.low), position = max(position, excluded.position)`,
   );
-  for (const { agent, epoch, critical, high, normal, low } of origins) keep.run(agent!, epoch!, critical!, high!, normal!, low!);
+  for (const { agent, epoch, critical, high, normal, low } of origins)
+    keep.run(agent!, epoch!, critical!, high!, normal!, low!, partition["last"]!);
 }
 
 /** Undefined when the file cannot be read: then nothing is known of it but what the catalogue says, and whoever asks for it is told. */
@@ -87,8 +86,8 @@ function measure(connection: DatabaseSync, number: number): void {
     return;
   }
   connection.exec(
-    `INSERT INTO origin (id, agent, epoch, critical, high, normal, low)
-     SELECT DISTINCT origin, 'lost-' || origin, '0', 0, 0, 0, 0 FROM ${table} WHERE origin NOT IN (SELECT id FROM origin)`,
+    `INSERT INTO origin (id, agent, epoch, critical, high, normal, low, position)
+     SELECT origin, 'lost-' || origin, '0', 0, 0, 0, 0, max(position) FROM ${table} WHERE origin NOT IN (SELECT id FROM origin) GROUP BY origin`,
   );
 }
 

@@ -43,7 +43,7 @@ const indexes = `
   CREATE INDEX event_cause ON event (cause) WHERE cause IS NOT NULL;
   INSERT INTO tally SELECT CAST(floor(time / ${tallyMs}) AS INTEGER) AS hour, type, severity, origin, count(*) FROM event GROUP BY 1, 2, 3, 4;
   INSERT INTO summary SELECT hour, type, severity, sum(events) FROM tally GROUP BY 1, 2, 3;
-  INSERT INTO origin SELECT * FROM master.origin WHERE id IN (SELECT DISTINCT origin FROM tally);
+  INSERT INTO origin SELECT id, agent, epoch, critical, high, normal, low FROM master.origin WHERE id IN (SELECT DISTINCT origin FROM tally);
   CREATE INDEX origin_name ON origin (agent, epoch)`;
 
 /** The points between which a crash can fall, for the tests. */
@@ -128,11 +128,14 @@ function copy(target: DatabaseSync, { number, first, last, events, timeMin, time
   }
 }
 
-/** Before the table goes: the file is sound, and has every event. */
+/**
+ * Before the table goes: the file is sound, and has every event. That the indexes say what the table says is taken on trust: they were made just
+ * now, and to compare them would take as long as all the rest.
+ */
 function check(target: DatabaseSync, { number, events }: Partition): void {
   const rows = Number(target.prepare("SELECT count(*) AS rows FROM event").get()?.["rows"]);
   if (rows !== events) throw new Error(`partition ${number} has ${rows} events where its catalogue says ${events}`);
-  const verdict = target.prepare("PRAGMA main.integrity_check(1)").get()?.["integrity_check"];
+  const verdict = target.prepare("PRAGMA main.quick_check(1)").get()?.["quick_check"];
   if (verdict !== "ok") throw new Error(`partition ${number} was not written soundly: ${String(verdict)}`);
 }
 

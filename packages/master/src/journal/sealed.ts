@@ -1,40 +1,48 @@
 /**
  * A sealed partition, open for reading: a file that never changes. What it is written as: seal.ts.
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
 import type { Event } from "@needfire/shared/event";
-import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Names } from "./partition.ts";
+import { newestFirst } from "./newest-first.ts";
+import { OriginNames } from "./origins.ts";
+import { eventColumns, eventOfRow, type EventRow, type EventNumber } from "./partition.ts";
 import type { Pattern, Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
+import { Statements } from "./statements.ts";
 import { addCount, type Counts, keyColumns, keyText } from "./tables.ts";
 
 /** Pairs of an origin and a type that are followed side by side in the index; of more, all rows are looked at. */
 const streamsMax = 64;
-/** A question about a share of the events' times up to this one begins with the times. */
-const timeShareMax = 0.25;
+/** When at least one in so many events of a stretch fits, the stretch is read as it lies; else those that fit one by one. */
+const scanShareMin = 8;
+/** Positions of such a stretch that are read at once. */
+const pieceEventsMin = 512;
+const pieceEventsMax = 4_096;
 
 /** The ids of what a pattern accepts; undefined: of everything. */
 type Ids = number[] | undefined;
 
 export class Sealed {
   readonly #connection: DatabaseSync;
-  /** Those that have been asked for. */
-  readonly #origins = new Map<number, Names>();
+  readonly #origins: OriginNames;
   readonly #types: ReadonlyMap<number, string>;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements: Statements;
   readonly #timeMin: number;
   readonly #timeMax: number;
-  readonly #events: number;
+  readonly #first: number;
+  readonly #last: number;
 
   /** Throws when the file is not there or cannot be read. */
   constructor(file: string) {
     this.#connection = new DatabaseSync(file, { readOnly: true });
+    this.#statements = new Statements(this.#connection);
     try {
-      this.#types = new Map((this.#all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
-      const [row] = this.#all("SELECT time_min, time_max, events FROM partition") as [number, number, number][];
+      this.#origins = new OriginNames(this.#connection);
+      this.#types = new Map((this.#statements.all("SELECT id, name FROM type") as [number, string][]).map(([id, name]) => [id, name]));
+      const [row] = this.#statements.all("SELECT time_min, time_max, first, last FROM partition") as [number, number, number, number][];
       if (row === undefined) throw new Error(`${file} has no partition`);
-      [this.#timeMin, this.#timeMax, this.#events] = row;
+      [this.#timeMin, this.#timeMax, this.#first, this.#last] = row;
     } catch (error) {
       this.#connection.close();
       throw error;
@@ -46,12 +54,11 @@ export class Sealed {
     const origins = this.#originIds(question.agent);
     const types = this.#typeIds(question.type);
     if (origins?.length === 0 || types?.length === 0) return;
-    const whole = question.covers(this.#timeMin, this.#timeMax);
-    for (const position of this.#positions({ question, origins, types, whole })) {
+    for (const row of this.#rows({ question, origins, types })) {
       question.look();
-      const row = this.#get(`SELECT ${eventColumns} FROM event WHERE position = ?`, position) as EventRow;
-      if (!whole && !question.inTime(row[4] as number)) continue;
-      yield this.#event(row);
+      row[3] = this.#types.get(row[3] as number)!;
+      const event = question.eventOf(row, this.#origins.of(row[1] as number));
+      if (event !== undefined) yield event;
     }
   }
 
@@ -61,17 +68,17 @@ export class Sealed {
   }
 
   find({ agent, epoch, sequence }: EventNumber): Event | undefined {
-    const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
+    const [origin] = this.#statements.all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
     if (origin === undefined) return undefined;
     return this.#where("origin = ? AND sequence = ? ORDER BY position LIMIT 1", origin[0], sequence)[0];
   }
 
   /** Where a number that is not here should be: before this partition (-1), after it (1), or who knows (0). */
   sideOf({ agent, epoch, sequence }: EventNumber): number {
-    const [origin] = this.#all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
+    const [origin] = this.#statements.all("SELECT id FROM origin WHERE agent = ? AND epoch = ?", agent, epoch) as [number][];
     if (origin === undefined) return 0;
-    const [least] = this.#get("SELECT min(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
-    const [most] = this.#get("SELECT max(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
+    const [least] = this.#statements.get("SELECT min(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
+    const [most] = this.#statements.get("SELECT max(sequence) FROM event WHERE origin = ?", origin[0]) as [number];
     return sequence < least ? -1 : sequence > most ? 1 : 0;
   }
 
@@ -100,43 +107,64 @@ export class Sealed {
     this.#connection.close();
   }
 
-  /** Of the events that a question might want, newest first, by the index that leaves the fewest. */
-  #positions({ question, origins, types, whole }: { question: Question; origins: Ids; types: Ids; whole: boolean }): Iterable<number> {
-    const onlySeverity = question.severity === undefined ? "" : `AND severity = ${question.severity}`;
-    if (!whole && this.#shareOf(question) <= timeShareMax) {
-      const sql = `SELECT position FROM event INDEXED BY event_time WHERE time BETWEEN ? AND ?
-        ${inList("type", types)} ${inList("origin", origins)} ${onlySeverity} ORDER BY position DESC`;
-      const values = [Math.max(question.since, this.#timeMin), Math.min(question.until, this.#timeMax), ...listsOf(types, origins)];
-      return (this.#all(sql, ...values) as [number][]).map(([position]) => position);
+  /** What fits but for the condition, newest first: by the index that leaves the fewest, or side by side where that is most of what lies there. */
+  *#rows(wanted: Wanted): Iterable<EventRow> {
+    const { question, origins, types } = wanted;
+    const isWhole = question.covers(this.#timeMin, this.#timeMax);
+    const streams = isWhole ? this.#streams(origins, types) : [];
+    if (streams.length > 0) return yield* this.#at(newestFirst(streams));
+    const place = isWhole && origins === undefined ? this.#placeInWhole(wanted) : this.#place(wanted);
+    if (place.events === 0) return;
+    if (place.events * scanShareMin < place.last - place.first) {
+      const { condition, values } = fitting(wanted);
+      const sql = `SELECT position FROM event INDEXED BY event_time WHERE ${condition} ORDER BY position DESC`;
+      return yield* this.#at((this.#statements.all(sql, ...values) as [number][]).map(([position]) => position));
     }
+    yield* this.#scan(wanted, place);
+  }
+
+  /** Piece by piece, each read forwards, which is what disks and kernels are prepared for; the first is small, since little may be wanted. */
+  *#scan(wanted: Wanted, { first, last }: Place): Iterable<EventRow> {
+    const { condition, values } = fitting(wanted);
+    const sql = `SELECT ${eventColumns} FROM event NOT INDEXED WHERE position BETWEEN ? AND ? AND ${condition} ORDER BY position`;
+    for (let end = last, length = pieceEventsMin; end >= first; end -= length, length = Math.min(length * 2, pieceEventsMax))
+      yield* this.#statements.all(sql, Math.max(first, end - length + 1), end, ...values).toReversed() as EventRow[];
+  }
+
+  /** How many events fit but for the condition, and between which positions: by an index that has all that it takes. */
+  #place(wanted: Wanted): Place {
+    const { condition, values } = fitting(wanted);
+    const sql = `SELECT count(*), min(position), max(position) FROM event INDEXED BY event_time WHERE ${condition}`;
+    const [events, first, last] = this.#statements.get(sql, ...values) as [number, number | null, number | null];
+    return { events, first: first ?? 0, last: last ?? 0 };
+  }
+
+  /** The same from the counts, when neither times nor origins matter. */
+  #placeInWhole({ question: { severity }, types }: Wanted): Place {
+    const onlySeverity = severity === undefined ? "" : `AND severity = ${severity}`;
+    const sql = `SELECT coalesce(sum(events), 0) FROM summary WHERE true ${inList("type", types)} ${onlySeverity}`;
+    const [events] = this.#statements.get(sql, ...listsOf(types)) as [number];
+    return { events, first: this.#first, last: this.#last };
+  }
+
+  /** One for each pair of an origin and a type, when there are few of them. */
+  #streams(origins: Ids, types: Ids): Generator<number, void>[] {
     const followed = origins === undefined ? (types ?? []).map((type) => [type]) : pairs(origins, types ?? [...this.#types.keys()]);
-    if (followed.length > 0 && followed.length <= streamsMax) {
-      const sql =
-        origins === undefined
-          ? "SELECT position FROM event INDEXED BY event_type WHERE type = ? ORDER BY position DESC"
-          : "SELECT position FROM event INDEXED BY event_origin WHERE origin = ? AND type = ? ORDER BY position DESC";
-      return newestFirst(followed.map((ids) => this.#follow(sql, ids)));
-    }
-    const sql = `SELECT position FROM event WHERE true ${inList("type", types)} ${inList("origin", origins)} ${onlySeverity} ORDER BY position DESC`;
-    return this.#follow(sql, listsOf(types, origins));
+    if (followed.length > streamsMax) return [];
+    const sql =
+      origins === undefined
+        ? "SELECT position FROM event INDEXED BY event_type WHERE type = ? ORDER BY position DESC"
+        : "SELECT position FROM event INDEXED BY event_origin WHERE origin = ? AND type = ? ORDER BY position DESC";
+    return followed.map((ids) => this.#follow(sql, ids));
   }
 
-  /** How much of the partition lies in the question's times, to the hour. */
-  #shareOf({ since, until }: Question): number {
-    const hour = (time: number) => Math.floor(time / tallyMs);
-    const [events] = this.#get(
-      "SELECT coalesce(sum(events), 0) FROM summary WHERE hour BETWEEN ? AND ?",
-      hour(Math.max(since, this.#timeMin)),
-      hour(Math.min(until, this.#timeMax)),
-    ) as [number];
-    return events / this.#events;
+  *#follow(sql: string, ids: number[]): Generator<number, void> {
+    for (const [position] of this.#statements.iterate(sql, ids)) yield position as number;
   }
 
-  /** A statement of its own: several are read side by side. */
-  *#follow(sql: string, values: SQLInputValue[]): Generator<number, void> {
-    const statement = this.#connection.prepare(sql);
-    statement.setReturnArrays(true);
-    for (const row of statement.iterate(...values) as unknown as Iterable<[number]>) yield row[0];
+  *#at(positions: Iterable<number>): Iterable<EventRow> {
+    for (const position of positions)
+      yield this.#statements.get(`SELECT ${eventColumns} FROM event WHERE position = ?`, position) as EventRow;
   }
 
   #countHours({ by, origins, types, counts, from, to }: Counting): void {
@@ -145,36 +173,30 @@ export class Sealed {
     const key = by === "agent" ? "origin" : by;
     const sql = `SELECT ${key}, sum(events) FROM ${table} WHERE hour >= ? AND hour < ?
       ${inList("type", types)} ${inList("origin", origins)} GROUP BY 1`;
-    this.#add(by, counts, this.#all(sql, from, to, ...listsOf(types, origins)));
+    this.#add(by, counts, this.#statements.all(sql, from, to, ...listsOf(types, origins)));
   }
 
   #countTimes({ by, origins, types, counts, from, to, toExcluded }: Counting & { toExcluded: boolean }): void {
     const key = by === "agent" ? "origin" : by === "type" ? "type" : keyColumns[by];
     const sql = `SELECT ${key}, count(*) FROM event INDEXED BY event_time WHERE time >= ? AND time ${toExcluded ? "<" : "<="} ?
       ${inList("type", types)} ${inList("origin", origins)} GROUP BY 1`;
-    this.#add(by, counts, this.#all(sql, from, to, ...listsOf(types, origins)));
+    this.#add(by, counts, this.#statements.all(sql, from, to, ...listsOf(types, origins)));
   }
 
   #add(by: CountKey, counts: Counts, rows: unknown[][]): void {
     for (const [id, events] of rows as [number, number][]) {
-      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origin(id).agent : "", code: id };
+      const named = { type: this.#types.get(id) ?? "", agent: by === "agent" ? this.#origins.of(id).agent : "", code: id };
       addCount(counts, keyText(by, named), events);
     }
   }
 
   #originIds(agent: Pattern | undefined): Ids {
     if (agent === undefined) return undefined;
-    if (agent.exact !== undefined) return (this.#all("SELECT id FROM origin WHERE agent = ?", agent.exact) as [number][]).map(([id]) => id);
-    return (this.#all("SELECT id, agent FROM origin") as [number, string][]).filter(([, name]) => agent.accepts(name)).map(([id]) => id);
-  }
-
-  #origin(id: number): Names {
-    let origin = this.#origins.get(id);
-    if (origin === undefined) {
-      const [agent, epoch] = this.#get("SELECT agent, epoch FROM origin WHERE id = ?", id) as [string, string];
-      this.#origins.set(id, (origin = { agent, epoch }));
-    }
-    return origin;
+    if (agent.exact !== undefined)
+      return (this.#statements.all("SELECT id FROM origin WHERE agent = ?", agent.exact) as [number][]).map(([id]) => id);
+    return (this.#statements.all("SELECT id, agent FROM origin") as [number, string][])
+      .filter(([, name]) => agent.accepts(name))
+      .map(([id]) => id);
   }
 
   #typeIds(type: Pattern | undefined): Ids {
@@ -182,31 +204,37 @@ export class Sealed {
   }
 
   #where(condition: string, ...values: SQLInputValue[]): Event[] {
-    return (this.#all(`SELECT ${eventColumns} FROM event WHERE ${condition}`, ...values) as EventRow[]).map((row) => this.#event(row));
+    return (this.#statements.all(`SELECT ${eventColumns} FROM event WHERE ${condition}`, ...values) as EventRow[]).map((row) =>
+      this.#event(row),
+    );
   }
 
   #event(row: EventRow): Event {
     row[3] = this.#types.get(row[3] as number)!;
-    return eventOfRow(row, this.#origin(row[1] as number));
+    return eventOfRow(row, this.#origins.of(row[1] as number));
   }
+}
 
-  #get(sql: string, ...values: SQLInputValue[]): unknown[] {
-    return this.#statement(sql).get(...values) as unknown as unknown[];
-  }
+/** A question, with what its patterns accept in this partition. */
+interface Wanted {
+  question: Question;
+  origins: Ids;
+  types: Ids;
+}
 
-  #all(sql: string, ...values: SQLInputValue[]): unknown[][] {
-    return this.#statement(sql).all(...values) as unknown as unknown[][];
-  }
+/** Where in a partition something lies. */
+interface Place {
+  events: number;
+  first: number;
+  last: number;
+}
 
-  #statement(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#connection.prepare(sql);
-      statement.setReturnArrays(true);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
+/** What SQL can decide, over columns that the index by time has. */
+function fitting({ question, origins, types }: Wanted): { condition: string; values: SQLInputValue[] } {
+  const { since, until, severity } = question;
+  const onlySeverity = severity === undefined ? "" : `AND severity = ${severity}`;
+  const condition = `time BETWEEN ? AND ? ${inList("type", types)} ${inList("origin", origins)} ${onlySeverity}`;
+  return { condition, values: [since, until, ...listsOf(types, origins)] };
 }
 
 /** `from`, `to`: hours or times. */
@@ -230,22 +258,4 @@ function listsOf(...lists: Ids[]): string[] {
 function pairs(first: number[], second: number[]): number[][] {
   if (first.length * second.length > streamsMax) return [];
   return first.flatMap((one) => second.map((other) => [one, other]));
-}
-
-/** Merges streams that each fall. */
-function* newestFirst(streams: Generator<number, void>[]): Generator<number, void> {
-  const heads = streams.map((stream) => ({ stream, next: stream.next() })).filter(({ next }) => next.done !== true);
-  try {
-    while (heads.length > 0) {
-      let newest = 0;
-      for (let index = 1; index < heads.length; index++)
-        if (Number(heads[index]!.next.value) > Number(heads[newest]!.next.value)) newest = index;
-      const head = heads[newest]!;
-      yield Number(head.next.value);
-      head.next = head.stream.next();
-      if (head.next.done === true) heads.splice(newest, 1);
-    }
-  } finally {
-    for (const { stream } of heads) stream.return();
-  }
 }

@@ -47,7 +47,7 @@ export class SqliteJournalReader {
     const found: Event[] = [];
     const take = (events: Iterable<Event>) => {
       for (const event of events) {
-        if (question.holds(event)) found.push(event);
+        found.push(event);
         if (found.length >= query.limit) return true;
       }
       return false;

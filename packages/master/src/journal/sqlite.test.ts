@@ -11,6 +11,9 @@ journalConformance("SQLite", { open: (directory) => openWriter(directory), impos
 // A partition for every three events: whatever happens, happens across partitions.
 journalConformance("SQLite, in small partitions", { open: (directory) => openWriter(directory, { partitionEventsMax: 3 }), impossible });
 
+// Marks are read again and again.
+journalConformance("SQLite, with one origin in memory", { open: (directory) => openWriter(directory, { heldMax: 1 }), impossible });
+
 test("a full partition is closed, and the catalogue knows its positions and times", (t) => {
   const writer = openWriter(temporaryDirectory(t), { partitionEventsMax: 2 });
   writer.append([batch([numbered(1, { time: 50 }), numbered(2, { time: 20 })], { received: 70 })]);

@@ -9,7 +9,7 @@ import type { SQLInputValue, StatementSync } from "node:sqlite";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
 import type { Database } from "../store/database.ts";
 import type { Batch, Journal, Placed } from "./journal.ts";
-import { Origins } from "./origins.ts";
+import { OriginNames, Origins, type Surplus, surplusOrigins } from "./origins.ts";
 import {
   createTable,
   eventColumnCount,
@@ -39,6 +39,8 @@ const severityCodes = Object.fromEntries(severities.map((severity, code) => [sev
 
 export interface JournalOptions {
   partitionEventsMax?: number;
+  /** Of origins, in memory. */
+  heldMax?: number;
 }
 
 export class JournalWriter implements Journal {
@@ -46,6 +48,7 @@ export class JournalWriter implements Journal {
   readonly #directory: string;
   readonly #eventsMax: number;
   readonly #origins: Origins;
+  readonly #names: OriginNames;
   /** The live one is last. */
   #partitions: Partition[];
   #live: Partition;
@@ -55,17 +58,18 @@ export class JournalWriter implements Journal {
   readonly #update: StatementSync;
 
   /** A damaged database was salvaged: then the store must have its tables by now, since the engine's place in the journal is among them. */
-  constructor(database: Database, { partitionEventsMax: eventsMax = partitionEventsMax }: JournalOptions = {}) {
+  constructor(database: Database, options: JournalOptions = {}) {
     this.#database = database;
     this.#directory = sealedDirectory(database.file);
-    this.#eventsMax = eventsMax;
+    this.#eventsMax = options.partitionEventsMax ?? partitionEventsMax;
     migrateJournal(database);
     if (database.damage !== undefined && database.damage.repaired !== true) repairCatalogue(database, database.damage);
     this.#update = database.connection.prepare(
       `UPDATE partition SET state = ?, last = ?, events = ?, time_min = ?, time_max = ?, received_min = ?, received_max = ?, bytes = ?
        WHERE number = ?`,
     );
-    this.#origins = new Origins(database.connection);
+    this.#origins = new Origins(database.connection, options);
+    this.#names = new OriginNames(database.connection);
     this.#partitions = readCatalogue(database.connection);
     this.#live = this.#partitions.at(-1)!;
   }
@@ -83,16 +87,13 @@ export class JournalWriter implements Journal {
     const partitions = [...this.#partitions];
     const live = { ...this.#live };
     try {
-      const placed = this.#database.transaction(
-        () => {
-          const done = batches.map((batch) => this.#place(batch));
-          this.#insertRows();
-          if (this.#live.last !== live.last) this.#catalogue(this.#live);
-          this.#origins.write();
-          return done;
-        },
-        { durable: false },
-      );
+      const placed = this.#database.transaction(() => {
+        const done = batches.map((batch) => this.#place(batch));
+        this.#insertRows();
+        if (this.#live.last !== live.last) this.#catalogue(this.#live);
+        this.#origins.write();
+        return done;
+      });
       this.#origins.committed();
       return placed;
     } catch (error) {
@@ -103,10 +104,6 @@ export class JournalWriter implements Journal {
       this.#live = live;
       throw error;
     }
-  }
-
-  sync({ atOnce = false } = {}): Promise<void> | void {
-    return atOnce ? this.#database.syncLogNow() : this.#database.syncLog();
   }
 
   read(after: number, limit: number): Event[] {
@@ -121,15 +118,12 @@ export class JournalWriter implements Journal {
 
   /** A closed partition has become a file: its table goes, and the pages that it took are free for the next one. */
   markSealed(number: number, { bytes, causes }: SealedFile): void {
-    this.#database.transaction(
-      () => {
-        const { connection } = this.#database;
-        connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
-        if (causes !== undefined) connection.prepare("INSERT OR REPLACE INTO cause_filter VALUES (?, ?)").run(number, causes);
-        connection.exec(`DROP TABLE ${tableOf(number)}`);
-      },
-      { durable: false },
-    );
+    this.#database.transaction(() => {
+      const { connection } = this.#database;
+      connection.prepare("UPDATE partition SET state = 'sealed', bytes = ? WHERE number = ?").run(bytes, number);
+      if (causes !== undefined) connection.prepare("INSERT OR REPLACE INTO cause_filter VALUES (?, ?)").run(number, causes);
+      connection.exec(`DROP TABLE ${tableOf(number)}`);
+    });
     this.#partitions = this.#partitions.map((partition) =>
       partition.number === number ? { ...partition, state: "sealed", bytes } : partition,
     );
@@ -137,16 +131,24 @@ export class JournalWriter implements Journal {
 
   /** Takes the oldest partitions, which must be sealed, out of the journal. Durable when it returns: their files may go then. */
   forget(numbers: readonly number[]): void {
-    this.#database.transaction(
-      () => {
-        for (const number of numbers) {
-          this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
-          this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
-        }
-      },
-      { durable: true },
-    );
+    this.#database.transaction(() => {
+      for (const number of numbers) {
+        this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+        this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
+      }
+    });
+    this.#database.syncNow();
     this.#partitions = this.#partitions.filter(({ number }) => !numbers.includes(number));
+  }
+
+  /** Origins that are not needed any more, so many at most. */
+  surplusOrigins(limit: number): Surplus[] {
+    const table = this.#partitions.find(({ state }) => state !== "sealed")!;
+    return surplusOrigins(this.#database.connection, { event: this.#partitions[0]!.first, table: table.first }, limit);
+  }
+
+  forgetOrigins(surplus: readonly Surplus[]): void {
+    this.#database.transaction(() => this.#origins.forget(surplus));
   }
 
   close(): void {
@@ -175,7 +177,7 @@ export class JournalWriter implements Journal {
     live.events += events.length - skipped;
     if (received < live.receivedMin) live.receivedMin = received;
     if (received > live.receivedMax) live.receivedMax = received;
-    this.#origins.move(origin, lane, events.at(-1)![0]);
+    this.#origins.move(origin, lane, { mark: events.at(-1)![0], position: live.last });
     return { skipped, position };
   }
 
@@ -239,7 +241,7 @@ export class JournalWriter implements Journal {
     );
     statement.setReturnArrays(true);
     const rows = statement.all(after, limit) as unknown as EventRow[];
-    return rows.map((row) => eventOfRow(row, this.#origins.get(row[1] as number)));
+    return rows.map((row) => eventOfRow(row, this.#names.of(row[1] as number)));
   }
 }
 

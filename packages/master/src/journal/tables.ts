@@ -6,7 +6,8 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
-import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Names, type Partition, tableOf } from "./partition.ts";
+import { OriginNames } from "./origins.ts";
+import { eventColumns, eventOfRow, type EventRow, type EventNumber, type Partition, tableOf } from "./partition.ts";
 import type { Question } from "./question.ts";
 import { tallyMs } from "./seal.ts";
 
@@ -15,13 +16,11 @@ export type Counts = Map<string, number>;
 
 export class Tables {
   readonly #connection: DatabaseSync;
-  readonly #originById: StatementSync;
-  /** Ids are never used again, so this stays true. */
-  readonly #origins = new Map<number, Names>();
+  readonly #origins: OriginNames;
 
   constructor(connection: DatabaseSync) {
     this.#connection = connection;
-    this.#originById = connection.prepare("SELECT agent, epoch FROM origin WHERE id = ?");
+    this.#origins = new OriginNames(connection);
   }
 
   /** Newest first. */
@@ -31,9 +30,10 @@ export class Tables {
     for (const row of this.#rows(sql).iterate(...values) as unknown as Iterable<EventRow>) {
       question.look();
       if (question.type?.accepts(row[3] as string) === false) continue;
-      const origin = this.#origin(row[1] as number);
+      const origin = this.#origins.of(row[1] as number);
       if (question.agent?.accepts(origin.agent) === false) continue;
-      yield eventOfRow(row, origin);
+      const event = question.eventOf(row, origin);
+      if (event !== undefined) yield event;
     }
   }
 
@@ -49,7 +49,7 @@ export class Tables {
   causedBy({ number }: Partition, cause: string, limit: number): Event[] {
     const sql = `SELECT ${eventColumns} FROM ${tableOf(number)} WHERE cause = ? ORDER BY position LIMIT ?`;
     const rows = this.#rows(sql).all(cause, limit) as unknown as EventRow[];
-    return rows.map((row) => eventOfRow(row, this.#origin(row[1] as number)));
+    return rows.map((row) => eventOfRow(row, this.#origins.of(row[1] as number)));
   }
 
   count({ number }: Partition, question: Question, by: CountKey, counts: Counts): void {
@@ -57,7 +57,7 @@ export class Tables {
     const sql = `SELECT type, origin, ${by === "severity" || by === "hour" ? keyColumns[by] : "NULL"} AS key, count(*)
       FROM ${tableOf(number)} ${whereOf(conditions)} GROUP BY 1, 2, 3`;
     for (const [type, origin, key, events] of this.#rows(sql).all(...values) as unknown as [string, number, number | null, number][]) {
-      const { agent } = this.#origin(origin);
+      const { agent } = this.#origins.of(origin);
       if (question.type?.accepts(type) === false || question.agent?.accepts(agent) === false) continue;
       addCount(counts, keyText(by, { type, agent, code: key ?? 0 }), events);
     }
@@ -83,15 +83,6 @@ export class Tables {
     const statement = this.#connection.prepare(sql);
     statement.setReturnArrays(true);
     return statement;
-  }
-
-  #origin(id: number): Names {
-    let origin = this.#origins.get(id);
-    if (origin === undefined) {
-      const row = this.#originById.get(id);
-      this.#origins.set(id, (origin = { agent: String(row?.["agent"]), epoch: String(row?.["epoch"]) }));
-    }
-    return origin;
   }
 }
 

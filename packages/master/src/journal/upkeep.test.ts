@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
+import { dataProblem } from "@needfire/shared/event-types";
 import { globMatcher } from "@needfire/shared/glob";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { temporaryDirectory, TestClock } from "../fixture.ts";
@@ -229,6 +231,7 @@ test("what is older than retention goes, a whole partition at a time, and is tol
       ["journal.trimmed", 2, "1970-01-01T03:00:00.000000Z", "1970-01-01T04:00:00.000000Z"],
     ],
   );
+  for (const { type, data } of emitted) assert.equal(dataProblem(type, data), undefined);
   assert.equal(forgotten.at(-1), 5 * hour, "tasks older than the oldest event may go");
   assert.deepEqual(journal.append([batch([1, 10, 11], { received: 11 * hour })]), [{ skipped: 2, position: 11 }]);
   journal.close();
@@ -258,6 +261,125 @@ test("a partition that cannot be told of stays", async (t) => {
   assert.equal(journal.partitions().length, 5);
   assert.match(errors[0]!, /the outbox is full/);
   journal.close();
+});
+
+const originsOf = (directory: string) => {
+  const connection = new DatabaseSync(databaseFile(directory), { readOnly: true });
+  const rows = connection.prepare("SELECT agent, epoch FROM origin ORDER BY id").all();
+  connection.close();
+  return rows.map(({ agent, epoch }) => `${String(agent)}:${String(epoch)}`);
+};
+
+test("an agent that begins numbering after numbering costs a few rows, is told of, and takes nothing from the others", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 50, heldMax: 10 });
+  journal.append([batch([1, 2], { agent: "web2" })]);
+  for (let number = 1; number <= 910; number++) journal.append([batch([1], { agent: "hostile", epoch: `h${number}` })]);
+  const emitted: MasterEventDraft[] = [];
+  const emit = async (event: MasterEventDraft) => emitted.push(event);
+  await sealAll({ directory, journal, emit });
+  const live = journal.partitions().at(-1)!;
+  const rows = originsOf(directory);
+  assert.ok(live.events < 50 && rows.length === Math.max(8, live.events) + 1, `${rows.length} origins, ${live.events} events in a table`);
+  assert.equal(rows[0], "web2:e1");
+  assert.equal(rows.at(-1), "hostile:h910");
+  assert.ok(emitted.every(({ type, subject, data }) => type === "agent.renumbered" && subject === "hostile" && data["kept"] === 8));
+  assert.equal(
+    emitted.map(({ data }) => Number(data["forgotten"])).reduce((sum, each) => sum + each, 0),
+    910 - rows.length + 1,
+  );
+  const again = [batch([1, 2], { agent: "web2" }), batch([1], { agent: "hostile", epoch: "h910" })];
+  assert.deepEqual(
+    journal.append(again).map(({ skipped }) => skipped),
+    [2, 1],
+  );
+  assertAnswers(directory, journal.read(0, 10_000));
+  journal.close();
+});
+
+test("a numbering whose events are gone is forgotten when its agent has a later one, and not before", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 2 });
+  journal.append([batch([1], { agent: "quiet" }), batch([1], { epoch: "e1" })]);
+  journal.append([batch([1, 2], { epoch: "e2" })]);
+  journal.append([batch([1], { agent: "db1" })]);
+  const trimmed = await sealAll({ directory, journal, retention: { ...keepAll, bytesMax: 1 } });
+  assert.deepEqual(originsOf(directory), ["quiet:e1", "web1:e2", "db1:e1"]);
+  assert.ok(
+    trimmed.emitted.every(({ type }) => type === "journal.trimmed"),
+    "nothing that is still there can come twice",
+  );
+  assert.deepEqual(
+    journal.append([batch([1, 2], { agent: "quiet" }), batch([1, 2, 3], { epoch: "e2" })]).map(({ skipped }) => skipped),
+    [1, 2],
+  );
+  journal.close();
+});
+
+test("numberings that cannot be told of stay", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 4 });
+  for (let number = 1; number <= 21; number++) journal.append([batch([1], { epoch: `e${number}` })]);
+  await sealAll({
+    directory,
+    journal,
+    emit: async () => {
+      throw new Error("the outbox is full");
+    },
+  });
+  assert.equal(originsOf(directory).length, 21);
+  // One of them is used after all.
+  const emit = async () => journal.append([batch([1, 2], { epoch: "e1" })]);
+  await sealAll({ directory, journal, emit });
+  assert.deepEqual(originsOf(directory), ["web1:e1", ...Array.from({ length: 7 }, (_value, index) => `web1:e${index + 15}`)]);
+  // One that is forgotten is as good as new.
+  assert.deepEqual(journal.append([batch([1], { epoch: "e3" })]), [{ skipped: 0, position: 23 }]);
+  assert.deepEqual(
+    journal.read(20, 10).map(({ id }) => id),
+    ["web1:e21:1", "web1:e1:2", "web1:e3:1"],
+  );
+  journal.close();
+});
+
+test("an agent whose numbering begins anew again and again has each event once, whatever is sent again, sealed, dropped or reopened", async (t) => {
+  const step = fc.record({
+    agent: fc.constantFrom("web1", "web2", "db1"),
+    /** How much of what was sent last comes again. */
+    again: fc.nat(3),
+    events: fc.nat(4),
+    renews: fc.boolean(),
+    seals: fc.boolean(),
+    drops: fc.boolean(),
+    reopens: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), async (steps) => {
+      const directory = temporaryDirectory(t);
+      const open = () => openWriter(directory, { partitionEventsMax: 5, heldMax: 2 });
+      let journal = open();
+      const current = new Map<string, { epoch: number; sequence: number }>();
+      const expected: string[] = [];
+      for (const { agent, again, events, renews, seals, drops, reopens } of steps) {
+        let { epoch, sequence } = current.get(agent) ?? { epoch: 1, sequence: 0 };
+        if (renews) [epoch, sequence] = [epoch + 1, 0];
+        const from = Math.max(1, sequence - again + 1);
+        const numbers = Array.from({ length: sequence + events - from + 1 }, (_value, index) => from + index);
+        const [placed] = numbers.length === 0 ? [] : journal.append([batch(numbers, { agent, epoch: `e${epoch}` })]);
+        if (placed !== undefined) assert.equal(placed.skipped, numbers.length - events);
+        expected.push(...numbers.slice(numbers.length - events).map((number) => `${agent}:e${epoch}:${number}`));
+        current.set(agent, { epoch, sequence: sequence + events });
+        if (seals) await sealAll({ directory, journal, ...(drops ? { retention: { ...keepAll, bytesMax: 100_000 } } : {}) });
+        if (reopens) {
+          journal.close();
+          journal = open();
+        }
+      }
+      const kept = journal.read(0, 10_000).map(({ id }) => id);
+      assert.deepEqual(kept, kept.length === 0 ? [] : expected.slice(-kept.length));
+      journal.close();
+    }),
+    { numRuns: 10 },
+  );
 });
 
 test("files that a crash left are removed at start; others are left alone", async (t) => {
@@ -291,8 +413,11 @@ test("sealing waits while much is appended, until too many partitions wait", asy
     append(20_000);
     await upkeep.tick();
   }
-  const waiting = states(journal).filter((state) => state === "closed").length;
-  assert.ok(sealed() > 1 && waiting <= 21, `${waiting} wait`);
+  const waiting = () => states(journal).filter((state) => state === "closed").length;
+  assert.equal(waiting(), 20, "no more, however much comes");
+  for (let partition = 0; partition < 8; partition++) append(10_000);
+  await upkeep.tick();
+  assert.equal(waiting(), 20, "all that are too many in one round");
   journal.close();
 });
 

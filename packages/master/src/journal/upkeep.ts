@@ -1,15 +1,18 @@
 /**
- * What the journal needs from time to time: closed partitions are sealed, old ones are dropped. Lives in the thread of the writer, and
+ * What the journal needs from time to time: closed partitions are sealed, old ones are dropped, and so is what was noted of agents' numberings
+ * that are over. Lives in the thread of the writer, and
  * leaves the work of sealing to another. Sealing waits while much is appended, as long as it can.
  *
- * Keeps P4: what retention drops is told of as `journal.trimmed`, before it goes.
+ * Keeps P4: what retention drops is told of as `journal.trimmed`, before it goes; an agent whose numberings are too many, as `agent.renumbered`.
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { isoTime } from "@needfire/shared/clock";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import type { EngineLog } from "../engine-log.ts";
+import { originsMax, type Surplus } from "./origins.ts";
 import { type Partition, sealedFile } from "./partition.ts";
 import { type SealedFile, syncDirectoryOf } from "./seal.ts";
 import type { JournalWriter } from "./sqlite.ts";
@@ -22,6 +25,9 @@ const quietTicks = 3;
 const closedMax = 20;
 /** After sealing failed, for want of room on the disk as a rule. */
 const retryTicks = 30;
+/** Origins that are looked for at a time, and that go at a time: the journal is appended to in between. */
+const originsPerLook = 20_000;
+const originsPerTurn = 1_000;
 /** Ended tasks that go at a time. */
 const tasksPerTick = 500;
 
@@ -57,6 +63,9 @@ export class Upkeep {
   /** Tasks that ended before it may go. */
   #tasksBefore: number | undefined;
   #isBusy = false;
+  #isStopping = false;
+  /** There may be origins that nobody needs any more. */
+  #originsDue = true;
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -77,6 +86,7 @@ export class Upkeep {
   /** Lets what it is doing end. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#isStopping = true;
     await this.#turn;
   }
 
@@ -91,8 +101,12 @@ export class Upkeep {
       return;
     }
     try {
-      await this.#sealOne();
-      await this.#trim();
+      // One a round, so that others have the processor, too; but while too many wait, one after the other.
+      do {
+        await this.#sealOne();
+        await this.#trim();
+        await this.#forgetOrigins();
+      } while (this.#closed.length > closedMax && !this.#isStopping);
       this.#forgetTasks();
     } catch (error) {
       this.#pause = retryTicks;
@@ -100,12 +114,16 @@ export class Upkeep {
     }
   }
 
+  get #closed(): readonly Partition[] {
+    return this.#options.journal.partitions().filter(({ state }) => state === "closed");
+  }
+
   async #sealOne(): Promise<void> {
     const { journal, seal } = this.#options;
-    const closed = journal.partitions().filter(({ state }) => state === "closed");
-    const [oldest] = closed;
-    if (oldest === undefined || (this.#quiet < quietTicks && closed.length <= closedMax)) return;
+    const [oldest] = this.#closed;
+    if (oldest === undefined || (this.#quiet < quietTicks && this.#closed.length <= closedMax)) return;
     journal.markSealed(oldest.number, await seal({ ...oldest }));
+    this.#originsDue = true;
   }
 
   async #trim(): Promise<void> {
@@ -117,6 +135,23 @@ export class Upkeep {
     for (const { number } of due) rmSync(sealedFile(directory, number), { force: true });
     syncDirectoryOf(sealedFile(directory, 0));
     this.#tasksBefore = journal.partitions()[0]!.receivedMin;
+    this.#originsDue = true;
+  }
+
+  /** All that there are: they go faster than any agent can begin new ones. */
+  async #forgetOrigins(): Promise<void> {
+    if (!this.#originsDue) return;
+    const { journal, emit } = this.#options;
+    for (;;) {
+      const surplus = journal.surplusOrigins(originsPerLook);
+      if (surplus.length === 0) break;
+      for (const event of renumbered(surplus)) await emit(event);
+      for (let from = 0; from < surplus.length; from += originsPerTurn) {
+        journal.forgetOrigins(surplus.slice(from, from + originsPerTurn));
+        await nextTurn();
+      }
+    }
+    this.#originsDue = false;
   }
 
   /** In small pieces, so that nothing waits for them. */
@@ -165,6 +200,20 @@ function trimmed(due: readonly Partition[], { keepMs, bytesMax }: Retention): Ma
       bytes_max: bytesMax,
     },
   };
+}
+
+/** Of those whose events the journal still has: nobody else's numberings are so many. */
+function renumbered(surplus: readonly Surplus[]): MasterEventDraft[] {
+  const byAgent = Map.groupBy(
+    surplus.filter(({ early }) => early),
+    ({ agent }) => agent,
+  );
+  return [...byAgent].map(([agent, { length }]) => ({
+    type: "agent.renumbered",
+    severity: "high",
+    subject: agent,
+    data: { agent, forgotten: length, kept: originsMax },
+  }));
 }
 
 function namesIn(directory: string): string[] {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -7,63 +7,77 @@ import { temporaryDirectory } from "../fixture.ts";
 import { Database } from "./database.ts";
 
 function opened(t: TestContext, synchronous: "FULL" | "NORMAL" = "FULL") {
+  t.after(() => database.close());
   const file = join(temporaryDirectory(t), "master.db");
   const database = new Database({ file, synchronous });
-  t.after(() => database.close());
   database.connection.exec("CREATE TABLE row (id INTEGER PRIMARY KEY)");
   const rows = () => Number(database.connection.prepare("SELECT count(*) AS rows FROM row").get()?.["rows"]);
-  /** How often a transaction was made for nothing but the sync. */
-  const syncs = () => Number(database.connection.prepare("SELECT count FROM sync").get()?.["count"]);
-  const insert = (durable: boolean) => database.transaction(() => database.connection.exec("INSERT INTO row DEFAULT VALUES"), { durable });
-  const mode = () => Number(database.connection.prepare("PRAGMA synchronous").get()?.["synchronous"]);
-  return { file, database, rows, syncs, insert, mode };
+  const insert = () => database.transaction(() => database.connection.exec("INSERT INTO row DEFAULT VALUES"));
+  return { file, database, rows, insert };
 }
 
 test("a transaction is taken whole or not at all", (t) => {
   const { database, rows, insert } = opened(t);
-  insert(true);
+  insert();
   const failing = () => {
     database.connection.exec("INSERT INTO row DEFAULT VALUES");
     throw new Error("midway");
   };
-  assert.throws(() => database.transaction(failing, { durable: true }), /midway/);
+  assert.throws(() => database.transaction(failing), /midway/);
   assert.equal(rows(), 1);
 });
 
-test("a durable transaction is made with FULL and takes along what came before it: a sync after it does nothing", (t) => {
-  const { database, syncs, insert, mode } = opened(t);
-  insert(false);
-  assert.equal(mode(), 1, "NORMAL: not synced by itself");
-  insert(true);
-  assert.equal(mode(), 2, "FULL");
-  database.sync();
-  assert.equal(syncs(), 0);
-  insert(false);
-  database.sync();
-  assert.equal(mode(), 2);
-  database.sync();
-  assert.equal(syncs(), 1);
-});
-
-test("with NORMAL nothing is synced for anybody", (t) => {
-  const { database, insert, mode } = opened(t, "NORMAL");
-  insert(true);
-  database.sync();
-  assert.equal(mode(), 1);
-});
-
-test("the log is synced without a transaction, once for all that was committed before", async (t) => {
-  const { file, database, syncs, insert } = opened(t);
-  await database.syncLog();
-  insert(false);
-  insert(false);
-  await Promise.all([database.syncLog(), database.syncLog()]);
-  assert.equal(syncs(), 0);
-  // What a process that is killed now leaves behind can be read.
+test("what was committed is in the log that a process that is killed leaves behind", async (t) => {
+  const { file, database, insert } = opened(t);
+  insert();
+  await database.sync();
+  insert();
+  database.syncNow();
+  insert();
   for (const suffix of ["", "-wal"]) copyFileSync(file + suffix, `${file}.copy${suffix}`);
   const copy = new DatabaseSync(`${file}.copy`);
-  assert.equal(copy.prepare("SELECT count(*) AS rows FROM row").get()?.["rows"], 2);
+  assert.equal(copy.prepare("SELECT count(*) AS rows FROM row").get()?.["rows"], 3);
   copy.close();
+});
+
+test("a sync waits for the one under way when nothing new was committed: that one has it", async (t) => {
+  const { database, insert } = opened(t);
+  insert();
+  let isOver = false;
+  const first = database.sync().then(() => (isOver = true));
+  await database.sync();
+  assert.equal(isOver, true);
+  await first;
+});
+
+/** Instead of the log a device that cannot be synced. */
+function breakSync(file: string): void {
+  renameSync(`${file}-wal`, `${file}-kept`);
+  symlinkSync("/dev/null", `${file}-wal`);
+}
+
+test("after a sync that failed every one fails: what it was to save may be lost", async (t) => {
+  const file = join(temporaryDirectory(t), "master.db");
+  const database = new Database({ file, synchronous: "FULL" });
+  database.connection.exec("CREATE TABLE row (id INTEGER PRIMARY KEY)");
+  breakSync(file);
+  const insert = () => database.transaction(() => database.connection.exec("INSERT INTO row DEFAULT VALUES"));
+  insert();
+  await assert.rejects(database.sync(), { code: "EINVAL" });
+  await assert.rejects(database.sync(), { code: "EINVAL" });
+  assert.throws(() => database.syncNow(), { code: "EINVAL" });
+  insert();
+  assert.throws(() => database.syncNow(), { code: "EINVAL" });
+  assert.throws(() => database.close(), { code: "EINVAL" });
+  assert.equal(database.connection.isOpen, false);
+});
+
+test("with NORMAL nothing is synced for anybody", async (t) => {
+  const { file, database, insert } = opened(t, "NORMAL");
+  breakSync(file);
+  insert();
+  await database.sync();
+  database.syncNow();
 });
 
 test("a second process, or a second master in this one, is refused", (t) => {

@@ -1,25 +1,21 @@
 /**
- * The master's SQLite file (WAL), which journal and store share: one writer, one lock, and one log that is synced in order. So a durable
- * transaction takes along whatever was written before it, and an event and the reaction to it cost one sync to the disk, not two.
+ * The master's SQLite file (WAL), which journal and store share: one writer, one lock, and one log that is synced in order. A
+ * transaction is in its place when it is committed, and on the disk with the next sync, which takes along whatever was committed before it: an event and
+ * the reaction to it cost one sync, not two.
  */
 import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
-import { type Damage, mend, noteTable, untoldDamage } from "./salvage.ts";
+import { isFull } from "@needfire/shared/sqlite-code";
+import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
   file: string;
-  /** FULL: durable transactions are synced. NORMAL: none is; a power cut may take the last ones back, in order. */
+  /** FULL: a sync is one. NORMAL: it does nothing; a power cut may take the last transactions back, in order. */
   synchronous: "FULL" | "NORMAL";
 }
-
-/**
- * Of a new file. SQLite writes its log page by page, with two calls for each: larger pages took a fifth off the time of a synced transaction of
- * 1,200 events (docs/decisions/0012).
- */
-const pageBytes = 16_384;
 
 export class Database {
   readonly connection: DatabaseSync;
@@ -30,9 +26,12 @@ export class Database {
   readonly #full: boolean;
   /** SQLite's log. It stays the same file as long as the database is open. */
   #log: number | undefined;
-  #synchronous: "FULL" | "NORMAL" = "NORMAL";
-  /** Something was committed since the last sync. */
+  /** Something was committed since the last sync began. */
   #unsynced = false;
+  /** The last sync that is under way in another thread. */
+  #syncing: Promise<void> | undefined;
+  #syncs = 0;
+  #failure: { error: unknown } | undefined;
 
   /** Throws `STATE_LOCKED` when another process has it. */
   constructor({ file, synchronous }: DatabaseOptions) {
@@ -47,25 +46,17 @@ export class Database {
       throw error;
     }
     this.connection.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`);
-    this.connection.exec(
-      `CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT;
-       CREATE TABLE IF NOT EXISTS sync (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
-       INSERT OR IGNORE INTO sync (id, count) VALUES (1, 0)`,
-    );
+    this.connection.exec("CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");
     this.damage = untoldDamage(this.connection);
   }
 
-  /**
-   * All of `work` or nothing. Not `durable`: it is in its place, and on the disk with the next durable transaction or `sync`. Throws what
-   * `work` throws, and `DISK_FULL`.
-   */
-  transaction<T>(work: () => T, { durable }: { durable: boolean }): T {
-    this.#set(durable && this.#full ? "FULL" : "NORMAL");
+  /** All of `work` or nothing; on the disk with the next sync. Throws what `work` throws, and `DISK_FULL`. */
+  transaction<T>(work: () => T): T {
     this.connection.exec("BEGIN IMMEDIATE");
     try {
       const result = work();
       this.connection.exec("COMMIT");
-      this.#unsynced = !durable;
+      this.#unsynced = true;
       return result;
     } catch (error) {
       if (this.connection.isTransaction) this.connection.exec("ROLLBACK");
@@ -73,31 +64,49 @@ export class Database {
     }
   }
 
-  /** Returns when everything that was committed is on the disk. */
-  sync(): void {
-    if (!this.#unsynced) return;
-    // SQLite syncs its log only with a transaction that writes.
-    this.transaction(() => this.connection.exec("UPDATE sync SET count = count + 1"), { durable: true });
-  }
-
   /**
    * Resolves when everything that was committed by now is on the disk, without holding up this thread: it syncs SQLite's log as SQLite
-   * itself does for a durable transaction. Rejects when the disk fails: then nobody knows what is on it, and only a restart tells.
+   * itself does with `synchronous = FULL`. Rejects when the disk fails, from then on always: nobody knows what is on it, a later sync that
+   * succeeds says nothing of what an earlier one lost, and only a restart tells.
    */
-  async syncLog(): Promise<void> {
-    const log = this.#logToSync();
-    if (log !== undefined) await sync(log);
+  async sync(): Promise<void> {
+    if (this.#full && this.#unsynced) this.#syncing = this.#syncElsewhere();
+    // Without anything new, what was committed is on its way to the disk with the last sync.
+    await this.#syncing;
   }
 
   /** The same at once, in this thread: sooner done when it has nothing else to do. */
-  syncLogNow(): void {
-    const log = this.#logToSync();
-    if (log !== undefined) fdatasyncSync(log);
+  syncNow(): void {
+    if (!this.#full || !(this.#unsynced || this.#syncing !== undefined)) return;
+    this.#unsynced = false;
+    try {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      fdatasyncSync(this.#openedLog());
+    } catch (error) {
+      throw this.#fail(error);
+    }
   }
 
-  #logToSync(): number | undefined {
-    if (!this.#full || !this.#unsynced) return undefined;
+  async #syncElsewhere(): Promise<void> {
     this.#unsynced = false;
+    const number = ++this.#syncs;
+    try {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      await syncElsewhere(this.#openedLog());
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    if (number === this.#syncs) this.#syncing = undefined;
+  }
+
+  #fail(error: unknown): unknown {
+    this.#failure ??= { error };
+    // So that the next sync finds something to do, and fails.
+    this.#unsynced = true;
+    return error;
+  }
+
+  #openedLog(): number {
     return (this.#log ??= openLog(this.file));
   }
 
@@ -107,21 +116,23 @@ export class Database {
     const done = row === undefined ? this.#present(component, migrations) : Number(row["version"]);
     for (const [index, sql] of migrations.entries()) {
       if (index < done) continue;
-      this.transaction(
-        () => {
-          this.connection.exec(sql);
-          this.connection.prepare("INSERT OR REPLACE INTO migration (component, version) VALUES (?, ?)").run(component, index + 1);
-        },
-        { durable: true },
-      );
+      this.transaction(() => {
+        this.connection.exec(sql);
+        this.connection.prepare("INSERT OR REPLACE INTO migration (component, version) VALUES (?, ?)").run(component, index + 1);
+      });
     }
+    this.syncNow();
   }
 
-  /** How many migrations must have been applied, by the tables that are there: after damage nothing else may say it. */
+  /** How many migrations must have been applied, by the tables and columns that are there: after damage nothing else may say it. */
   #present(component: string, migrations: readonly string[]): number {
     if (this.damage === undefined) return 0;
-    const isThere = this.connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?");
-    const done = migrations.findLastIndex((sql) => isThere.get(/CREATE TABLE (\w+)/.exec(sql)?.[1] ?? "") !== undefined) + 1;
+    const column = this.connection.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = coalesce(?, name)");
+    const isThere = (sql: string) => {
+      const [, table, added] = /(?:CREATE|ALTER) TABLE (\w+)(?: ADD COLUMN (\w+))?/.exec(sql) ?? [];
+      return table !== undefined && column.get(table, added ?? null) !== undefined;
+    };
+    const done = migrations.findLastIndex(isThere) + 1;
     if (done > 0) this.connection.prepare("INSERT INTO migration (component, version) VALUES (?, ?)").run(component, done);
     return done;
   }
@@ -129,26 +140,24 @@ export class Database {
   /** The damage has been told of, durably. */
   forgetDamage(): void {
     if (this.damage === undefined) return;
-    this.transaction(() => this.connection.exec(`DROP TABLE ${noteTable}`), { durable: true });
+    this.transaction(() => this.connection.exec(`DROP TABLE ${noteTable}`));
+    this.syncNow();
     this.damage = undefined;
   }
 
   close(): void {
     if (!this.connection.isOpen) return;
-    this.sync();
-    if (this.#log !== undefined) closeSync(this.#log);
-    this.connection.close();
-    this.#lock.close();
-  }
-
-  #set(synchronous: "FULL" | "NORMAL"): void {
-    if (synchronous === this.#synchronous) return;
-    this.connection.exec(`PRAGMA synchronous = ${synchronous}`);
-    this.#synchronous = synchronous;
+    try {
+      this.syncNow();
+    } finally {
+      if (this.#log !== undefined) closeSync(this.#log);
+      this.connection.close();
+      this.#lock.close();
+    }
   }
 }
 
-const sync = promisify(fdatasync);
+const syncElsewhere = promisify(fdatasync);
 
 /** The file is there, since something was committed; its name may not be on the disk yet. */
 function openLog(file: string): number {
@@ -168,10 +177,4 @@ function lockState(file: string): DatabaseSync {
     lock.close();
     throw new NeedfireError("STATE_LOCKED", `another master uses ${dirname(file)}: stop it first`, { cause: error });
   }
-}
-
-const sqliteFull = 13;
-
-function isFull(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === sqliteFull;
 }

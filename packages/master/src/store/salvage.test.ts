@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, openSync, readdirSync, readFileSync, renameSync, statSync, truncateSync, writeSync, closeSync } from "node:fs";
+import { cpSync, existsSync, openSync, readdirSync, readFileSync, renameSync, statSync, truncateSync, writeSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -11,7 +11,7 @@ import { seal } from "../journal/seal.ts";
 import { SqliteJournalReader } from "../journal/sqlite-reader.ts";
 import { JournalWriter } from "../journal/sqlite.ts";
 import { Database } from "./database.ts";
-import { damageEvent } from "./salvage.ts";
+import { damageEvents } from "./salvage.ts";
 import { StoreWriter } from "./sqlite.ts";
 
 const pageBytes = 16_384;
@@ -122,7 +122,8 @@ test("a damaged page of events costs the events on it, and no others; the damage
   connection.close();
   damagePage(file, Number(page?.["pageno"]));
   const { database, journal } = openAll(directory);
-  const told = damageEvent(database.damage!);
+  const [told] = damageEvents(database.damage!);
+  assert.ok(told !== undefined);
   assert.equal(told.type, "journal.damaged");
   assert.match(String(told.subject), /master\.db\.damaged-[0-9]{8}T[0-9]{6}Z$/);
   assert.deepEqual(told.data["incomplete"], ["event_3"]);
@@ -130,6 +131,33 @@ test("a damaged page of events costs the events on it, and no others; the damage
   const left = journal.read(0, 1_000).length;
   assert.equal(events.length - left, Number(page?.["ncell"]));
   assert.ok(readdirSync(directory).some((name) => name.startsWith("master.db.damaged-")));
+  database.close();
+  assertUsable(directory, events);
+});
+
+test("P4: damage that nobody had been told of when there was more of it is told with it, and each file is kept", (t) => {
+  const { directory, events } = lived(t);
+  const file = databaseFile(directory);
+  const damageLeaf = (table: string) => {
+    const connection = new DatabaseSync(file, { readOnly: true });
+    const page = connection.prepare("SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' LIMIT 1").get(table)?.["pageno"];
+    connection.close();
+    assert.ok(page !== undefined);
+    damagePage(file, Number(page));
+  };
+  for (const table of ["event_4", "event_3"]) {
+    damageLeaf(table);
+    openAll(directory).database.close();
+  }
+  damageLeaf("key");
+  const { database } = openAll(directory);
+  const told = damageEvents(database.damage!);
+  assert.deepEqual(
+    told.map(({ data }) => data["incomplete"]),
+    [["event_4"], ["event_3"], ["key"]],
+  );
+  assert.equal(new Set(told.map(({ subject }) => subject)).size, 3);
+  assert.ok(told.every(({ subject }) => existsSync(subject!)));
   database.close();
   assertUsable(directory, events);
 });

@@ -6,12 +6,19 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSyn
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { errorText } from "@needfire/shared/errors";
+import { isConstraint, isCorrupt } from "@needfire/shared/sqlite-code";
 import type { MasterEventDraft } from "@needfire/shared/task";
 
 /** A database of up to this size is checked at every start, a larger one after an unclean end: half a second for 200 MB. */
 const alwaysCheckedBytesMax = 67_108_864;
 /** Beyond it there is no row. */
 const rowidMax = 2 ** 46;
+
+/**
+ * Of a new file. SQLite writes its log page by page, with two calls for each: larger pages took a fifth off the time of a synced transaction of
+ * 1,200 events (docs/decisions/0012).
+ */
+export const pageBytes = 16_384;
 
 /** Of the new database: what it was made from. */
 export const noteTable = "salvaged";
@@ -28,6 +35,8 @@ export interface Damage {
   cursor?: number | undefined;
   /** The journal has been made whole again since. */
   repaired?: boolean;
+  /** Damage of before, that nobody had been told of when the database was damaged again. */
+  earlier?: Damage[];
 }
 
 /** Before the database is opened, and while nobody else can. */
@@ -38,13 +47,19 @@ export function mend(file: string, now: number): void {
   removeDatabase(unfinished);
   const reason = existsSync(file) ? faultOf(file) : undefined;
   if (reason === undefined) return;
-  const aside = `${file}.damaged-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, "")}`;
-  const damage = { reason, aside, ...copyReadable(file, unfinished) };
+  const aside = freeName(`${file}.damaged-${new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, "")}`);
+  const damage: Damage = { reason, aside, ...copyReadable(file, unfinished), earlier: untoldIn(file) };
   note(unfinished, damage);
   syncPath(unfinished);
   for (const suffix of ["-wal", "-shm", ""]) if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
   renameSync(unfinished, file);
   syncPath(dirname(file));
+}
+
+function freeName(wanted: string): string {
+  let name = wanted;
+  for (let number = 2; existsSync(name); number++) name = `${wanted}-${number}`;
+  return name;
 }
 
 /** Kept in the database until it has been told of, whatever comes in between. */
@@ -66,18 +81,32 @@ export function untoldDamage(connection: DatabaseSync): Damage | undefined {
   return JSON.parse(String(connection.prepare(`SELECT body FROM ${noteTable}`).get()?.["body"])) as Damage;
 }
 
-/** The event that tells of it. */
-export function damageEvent({ reason, aside, kept, torn }: Damage): MasterEventDraft {
-  return {
+/** As far as it can be read, in a file that is damaged again; the earliest first. */
+function untoldIn(file: string): Damage[] {
+  const connection = new DatabaseSync(file, { readOnly: true });
+  try {
+    const untold = untoldDamage(connection);
+    return untold === undefined ? [] : inOrder(untold);
+  } catch {
+    return []; // the note is damaged itself
+  } finally {
+    connection.close();
+  }
+}
+
+function inOrder({ earlier = [], ...last }: Damage): Damage[] {
+  return [...earlier, last];
+}
+
+/** The events that tell of it, the earliest first. */
+export function damageEvents(damage: Damage): MasterEventDraft[] {
+  return inOrder(damage).map(({ reason, aside, kept, torn }) => ({
     type: "journal.damaged",
     severity: "critical",
     subject: aside,
     data: { reason: reason.slice(0, 2_000), set_aside: aside, kept, incomplete: torn },
-  };
+  }));
 }
-
-const corrupt = 11;
-const notADatabase = 26;
 
 /** Why a file is no sound database; undefined when it is one, as far as it was looked at. Throws what has other reasons than damage. */
 function faultOf(file: string): string | undefined {
@@ -93,16 +122,11 @@ function faultOf(file: string): string | undefined {
     const verdict = connection.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     return verdict === "ok" ? undefined : String(verdict);
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isCorrupt(error)) throw error;
     return errorText(error);
   } finally {
     connection.close();
   }
-}
-
-function isDamage(error: unknown): boolean {
-  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-  return code === corrupt || code === notADatabase;
 }
 
 type Copied = Pick<Damage, "kept" | "torn" | "cursor">;
@@ -112,7 +136,7 @@ function copyReadable(file: string, to: string): Copied {
   const target = new DatabaseSync(to);
   const copied: Copied = { kept: {}, torn: [], cursor: undefined };
   try {
-    target.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN");
+    target.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN`);
     for (const { name, sql } of schemaOf(source)) {
       if (name === noteTable) continue;
       target.exec(sql);
@@ -196,16 +220,13 @@ function hasTable(connection: DatabaseSync, name: string): boolean {
   return connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }
 
-const constraint = 19;
-
 /** False when damage, or a row that does not fit its table, got in the way. */
 function tolerating(work: () => unknown): boolean {
   try {
     work();
     return true;
   } catch (error) {
-    const code = error instanceof Error && "errcode" in error ? Number(error.errcode) & 0xff : 0;
-    if (isDamage(error) || code === constraint) return false;
+    if (isCorrupt(error) || isConstraint(error)) return false;
     throw error;
   }
 }

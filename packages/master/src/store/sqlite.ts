@@ -84,7 +84,7 @@ export class StoreWriter {
   }
 
   commitAll(writes: Writes[]): Committed[] {
-    return this.#database.transaction(() => writes.map((each) => this.#write(each)), { durable: false });
+    return this.#database.transaction(() => writes.map((each) => this.#write(each)));
   }
 
   task(id: string): Task | undefined {
@@ -95,19 +95,16 @@ export class StoreWriter {
   forgetTasks(before: number, limit: number): number {
     const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND state NOT IN ('running', 'verifying')
       AND NOT EXISTS (SELECT 1 FROM execution WHERE task = task.id AND report IS NULL) ORDER BY created LIMIT ?`;
-    return this.#database.transaction(
-      () => {
-        const ids = this.#prepare(sql)
-          .all(before, before, limit)
-          .map((row) => String(row["id"]));
-        for (const id of ids) {
-          this.#run("DELETE FROM execution WHERE task = ?", id);
-          this.#run("DELETE FROM task WHERE id = ?", id);
-        }
-        return ids.length;
-      },
-      { durable: false },
-    );
+    return this.#database.transaction(() => {
+      const ids = this.#prepare(sql)
+        .all(before, before, limit)
+        .map((row) => String(row["id"]));
+      for (const id of ids) {
+        this.#run("DELETE FROM execution WHERE task = ?", id);
+        this.#run("DELETE FROM task WHERE id = ?", id);
+      }
+      return ids.length;
+    });
   }
 
   close(): void {

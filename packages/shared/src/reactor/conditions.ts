@@ -44,7 +44,7 @@ function raiseConditions(draft: Draft, source: ReactorSource, raise: NonNullable
   if (source.clear !== undefined) entries.push(entry(draft, source, { role: { kind: "clear" }, path: ["clear"], given: source.clear }));
   else if (source.on_clear !== undefined)
     draft.problem(["on_clear"], '"on_clear" needs "clear": nothing would ever clear the problem', { key: true });
-  else draft.warning(["raise"], 'without "clear" it fires once for each key, and never again', { key: true });
+  else draft.warning("never-clears", ["raise"], 'without "clear" it fires once for each key, and never again', { key: true });
   const by = raise.by === undefined ? byProblem : draft.keys(raise.by, ["raise", "by"]);
   const forMs = source.for === undefined ? 0 : durationMs(source.for);
   return { entries, correlation: { kind: "raise", forMs, by }, matched: [] };

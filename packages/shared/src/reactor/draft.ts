@@ -2,7 +2,9 @@
  * A reactor on its way from YAML: its document, its variables, and what is found wrong with it. Everything that compiles a part of it
  * compiles CEL through here, so that each expression has its place and knows the same names.
  */
-import { type Access, compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
+import { compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
+import type { Access } from "../cel-reads.ts";
+import type { Warning, WarningCode } from "../lint/warning.ts";
 import { didYouMean } from "../schema.ts";
 import { settle, type Template } from "../value.ts";
 import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
@@ -22,7 +24,7 @@ interface VarNames {
 export class Draft {
   readonly document: YamlDocument;
   readonly found: Found[] = [];
-  readonly #warnings: Problem[] = [];
+  readonly #warnings: Warning[] = [];
   /** Variables that some expression reads. */
   readonly #varsRead = new Set<string>();
   #vars: ReadonlySet<string> = new Set();
@@ -59,16 +61,20 @@ export class Draft {
   }
 
   /** Call it when everything is compiled. */
-  warnings(): Problem[] {
+  warnings(): Warning[] {
     const unread = [...this.#vars].filter((name) => !this.#varsRead.has(name));
     return [
       ...this.#warnings,
-      ...unread.map((name) => this.document.problemAt(["vars", name], `the variable "${name}" is not used`, { key: true })),
+      ...unread.map((name) => this.#warningAt("unused-var", ["vars", name], `the variable "${name}" is not used`, { key: true })),
     ];
   }
 
-  warning(path: Path, message: string, at?: { key?: boolean; offset?: number }): void {
-    this.#warnings.push(this.document.problemAt(path, message, at));
+  warning(code: WarningCode, path: Path, message: string, at?: { key?: boolean; offset?: number }): void {
+    this.#warnings.push(this.#warningAt(code, path, message, at));
+  }
+
+  #warningAt(code: WarningCode, path: Path, message: string, at?: { key?: boolean; offset?: number }): Warning {
+    return { ...this.document.problemAt(path, message, at), code };
   }
 
   /** A condition; `matched`: the names of the steps before it. */

@@ -3,6 +3,7 @@
  * and `event.subject.startsWith("/etc/")` are such; an index asks for them first, and leaves the rest of the condition to CEL. Knows no
  * more than it can be sure of: where it is in doubt, it names nothing, and every event must be looked at.
  */
+import { type CelNode, type Constant, constantOf, isConstant, requiredPathOf } from "../cel-tree.ts";
 
 /** `path`: names of fields from `event` or `agent` on. Texts, numbers and truth values are equal as they are in CEL: 1 is 1.0, and "1" is neither. */
 export type Anchor = { path: readonly string[] } & (
@@ -23,21 +24,18 @@ export type AnchoredByName = Tree<Anchors | Named>;
 /** Fields of an event that are known wherever one is looked at; its place in the journal is not. */
 const eventFields = new Set(["type", "agent", "subject", "severity", "beacon", "data"]);
 
-/** From CEL's syntax tree. Undefined: nothing is known of what the event must have. */
-export function anchoredOf(node: unknown): AnchoredByName | undefined {
-  if (!isNode(node) || !Array.isArray(node.args)) return undefined;
-  const [left, right] = node.args as unknown[];
-  switch (node.op) {
-    case "&&":
-      return both(anchoredOf(left), anchoredOf(right));
-    case "||":
-      return either([anchoredOf(left), anchoredOf(right)]);
-    case "==":
-      return equality(left, right) ?? equality(right, left);
-    case "in":
-      return membership(left, right);
-    case "rcall":
-      return prefix(node.args);
+/** Undefined: nothing is known of what the event must have. */
+export function anchoredOf(node: CelNode): AnchoredByName | undefined {
+  switch (node.kind) {
+    case "and":
+      return both(anchoredOf(node.left), anchoredOf(node.right));
+    case "or":
+      return either([anchoredOf(node.left), anchoredOf(node.right)]);
+    case "compare":
+      if (node.op === "==") return equality(node.left, node.right) ?? equality(node.right, node.left);
+      return node.op === "in" ? membership(node.left, node.right) : undefined;
+    case "method":
+      return node.name === "startsWith" && node.args.length === 1 ? prefix(node.of, node.args[0]!) : undefined;
     default:
       return undefined;
   }
@@ -83,69 +81,34 @@ function prefixed(path: readonly string[], value: unknown): Anchors | undefined 
   return typeof value === "string" && value !== "" ? { kind: "anchors", anchors: [{ path, kind: "prefix", value }] } : undefined;
 }
 
-/** A node of the library's syntax tree, as far as it concerns us. */
-interface Node {
-  op: string;
-  args: unknown;
-}
-
-function equality(field: unknown, other: unknown): AnchoredByName | undefined {
-  const path = pathOf(field);
+function equality(field: CelNode, other: CelNode): AnchoredByName | undefined {
+  const path = anchorPathOf(field);
   if (path === undefined) return undefined;
-  const value = literal(other);
+  const value = constantOf(other);
   return value === undefined ? named(path, "equals", other) : anchors(path, [value]);
 }
 
-function membership(field: unknown, list: unknown): AnchoredByName | undefined {
-  const path = pathOf(field);
-  if (path === undefined || !isNode(list)) return undefined;
-  if (list.op !== "list" || !Array.isArray(list.args)) return named(path, "among", list);
-  const values = list.args.map(literal);
+function membership(field: CelNode, list: CelNode): AnchoredByName | undefined {
+  const path = anchorPathOf(field);
+  if (path === undefined) return undefined;
+  if (list.kind !== "list") return named(path, "among", list);
+  const values = list.items.map(constantOf);
   return values.every((value) => value !== undefined) ? anchors(path, values) : undefined;
 }
 
-function prefix([name, receiver, given]: unknown[]): AnchoredByName | undefined {
-  const path = name === "startsWith" ? pathOf(receiver) : undefined;
-  if (path === undefined || !Array.isArray(given) || given.length !== 1) return undefined;
-  return prefixed(path, literal(given[0])) ?? named(path, "prefix", given[0]);
+function prefix(field: CelNode, text: CelNode): AnchoredByName | undefined {
+  const path = anchorPathOf(field);
+  return path && (prefixed(path, constantOf(text)) ?? named(path, "prefix", text));
 }
 
-function named(path: readonly string[], test: Named["test"], node: unknown): Named | undefined {
-  const fields = fieldsOf(node);
-  return fields?.length === 2 && fields[0] === "vars" ? { kind: "variable", path, test, name: fields[1]! } : undefined;
+function named(path: readonly string[], test: Named["test"], node: CelNode): Named | undefined {
+  const [vars, name, ...deeper] = requiredPathOf(node) ?? [];
+  return vars === "vars" && name !== undefined && deeper.length === 0 ? { kind: "variable", path, test, name } : undefined;
 }
 
 /** Of `event.data.user`, `event.data["user"]`, `agent.labels.role`. */
-function pathOf(node: unknown): readonly string[] | undefined {
-  const path = fieldsOf(node);
+function anchorPathOf(node: CelNode): readonly string[] | undefined {
+  const path = requiredPathOf(node);
   if (path === undefined || path.length < 2) return undefined;
   return path[0] === "agent" || (path[0] === "event" && eventFields.has(path[1]!)) ? path : undefined;
-}
-
-function fieldsOf(node: unknown): string[] | undefined {
-  if (!isNode(node)) return undefined;
-  if (node.op === "id") return typeof node.args === "string" ? [node.args] : undefined;
-  if ((node.op !== "." && node.op !== "[]") || !Array.isArray(node.args)) return undefined;
-  const [of, name] = node.args as unknown[];
-  const text = node.op === "." ? name : literal(name);
-  const before = typeof text === "string" ? fieldsOf(of) : undefined;
-  before?.push(text as string);
-  return before;
-}
-
-type Constant = string | number | boolean;
-
-function literal(node: unknown): Constant | undefined {
-  if (!isNode(node)) return undefined;
-  if (node.op === "value") return isConstant(node.args) ? node.args : typeof node.args === "bigint" ? Number(node.args) : undefined;
-  const negated = node.op === "-_" ? literal(node.args) : undefined;
-  return typeof negated === "number" ? -negated : undefined;
-}
-
-function isConstant(value: unknown): value is Constant {
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === "object" && value !== null && "op" in value && "args" in value;
 }

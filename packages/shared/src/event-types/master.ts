@@ -1,0 +1,278 @@
+/** The master's own events. Nobody else can claim their types: their prefixes are reserved (event.ts). */
+import { severities } from "../event.ts";
+import { type EventTypeSpec, object } from "./spec.ts";
+
+const text = { type: "string" } as const;
+const integer = { type: "integer" } as const;
+const agent = { type: "string", description: "the agent's id" } as const;
+const reason = { type: "string", description: "for people" } as const;
+const milliseconds = { type: "number", description: "ms since the epoch" } as const;
+const labels = { type: "object", additionalProperties: { type: "string" } } as const;
+const isoTime = { type: "string", description: "RFC 3339" } as const;
+
+const keyData = object({
+  agent,
+  fingerprint: { type: "string", description: "of the public key" },
+  by: { type: "string", description: "what decided: cli, token, hello" },
+  labels,
+});
+const keyExample = (by: string) => ({
+  subject: "web1",
+  data: { agent: "web1", fingerprint: "9f1c-22ab-07d4-5e10", by, labels: { role: "web" } },
+});
+
+const aboutTask = {
+  task: text,
+  reactor: { type: "string", description: "its name" },
+  reactor_version: text,
+  agent: { type: "string", description: "the agent that it is for" },
+} as const;
+const took_ms = { type: "number", description: "since the task was made" } as const;
+const someTask = { task: "t-3f9a1c0b27d40000", reactor: "restore-managed-file", reactor_version: "5d1e0a9c44b7", agent: "web1" };
+const taskExample = (data: object) => ({ subject: "/etc/ssh/sshd_config", data: { ...someTask, ...data } });
+
+const problem = object({ file: text, line: integer, column: integer, message: text });
+const definitionFile = object({ file: text });
+const refusal = (file: string) => ({
+  subject: file,
+  data: { file, line: 4, column: 1, message: 'unknown key "whne"; did you mean "when"?' },
+});
+
+const silence = object(
+  {
+    silence: { type: "string", description: "its id" },
+    reactor: { type: "string", description: "a name or a glob" },
+    agent: { type: "string", description: "an id or a glob" },
+    until: milliseconds,
+    why: reason,
+    by: { type: "string", description: "who" },
+  },
+  ["silence", "until", "why", "by"],
+);
+const silenceExample = {
+  subject: "s-1",
+  data: { silence: "s-1", reactor: "ssh-bruteforce", agent: "web*", until: 1_767_232_800_000, why: "load test", by: "cli" },
+};
+
+export const masterEventTypes = {
+  "agent.connected": {
+    description: "An agent has a session.",
+    severity: "low",
+    data: object({ agent }),
+    example: { subject: "web1", data: { agent: "web1" } },
+  },
+  "agent.disconnected": {
+    description: "An agent's session ended. It is lost only when it does not come back in time.",
+    severity: "normal",
+    data: object({ agent, reason }),
+    example: { subject: "web1", data: { agent: "web1", reason: "the connection is gone" } },
+  },
+  "agent.lost": {
+    description: "An agent that did not say goodbye has been away for three heartbeats.",
+    severity: "high",
+    data: object({ agent, last_heard: milliseconds, reason }),
+    example: { subject: "web1", data: { agent: "web1", last_heard: 1_767_225_600_000, reason: "silent" } },
+  },
+  "agent.returned": {
+    description: "A lost agent is back.",
+    severity: "normal",
+    data: object({ agent, away_ms: { type: "number" }, spooled: { type: "integer", description: "events that wait there" } }),
+    example: { subject: "web1", data: { agent: "web1", away_ms: 92_000, spooled: 14 } },
+  },
+  "agent.overfull": {
+    description: "What is meant for an agent is more than one message may carry.",
+    severity: "high",
+    data: object({ agent, reason }),
+    example: { subject: "web1", data: { agent: "web1", reason: "the definitions for this agent are too large" } },
+  },
+  "agent.gap": {
+    description: "Events of an agent are missing for good: it sends what comes after them.",
+    severity: "high",
+    data: object({
+      agent,
+      epoch: { type: "string", description: "the agent's numbering" },
+      lane: { enum: severities },
+      after: { type: "integer", description: "the last number that is here" },
+      until: { type: "integer", description: "the last number that is missing" },
+    }),
+    example: { subject: "web1", data: { agent: "web1", epoch: "mi4k2x", lane: "low", after: 120, until: 480 } },
+  },
+  "event.rejected": {
+    description: "What an agent sent as an event is not one, or is not its to say.",
+    severity: "normal",
+    data: object({ agent, reason }, ["reason"]),
+    example: { subject: "web1", data: { agent: "web1", reason: "the type task.created is the master's own" } },
+  },
+  "keys.pending": { description: "A new key waits for an operator.", severity: "high", data: keyData, example: keyExample("hello") },
+  "keys.accepted": { description: "A key was let in.", severity: "normal", data: keyData, example: keyExample("cli") },
+  "keys.rejected": { description: "A waiting key was turned away.", severity: "high", data: keyData, example: keyExample("cli") },
+  "keys.revoked": { description: "An accepted key was shut out.", severity: "high", data: keyData, example: keyExample("cli") },
+  "keys.token_created": {
+    description: "An operator made a join token.",
+    severity: "normal",
+    data: object({ uses: integer, expires: milliseconds, labels }),
+    example: { data: { uses: 10, expires: 1_767_229_200_000, labels: { role: "web" } } },
+  },
+  "task.created": {
+    description: "A reactor fired.",
+    severity: "low",
+    data: object({
+      ...aboutTask,
+      event: { type: "string", description: "the id of the event that it fired on" },
+      actions: { type: "array", items: { type: "string" } },
+    }),
+    example: taskExample({ event: "web1:mi4k2x:42", actions: ["file.restore"] }),
+  },
+  "task.verifying": {
+    description: "All steps of a task succeeded; now it is confirmed that they held.",
+    severity: "low",
+    data: object({ ...aboutTask, action: { type: "string", description: "what confirms it" } }),
+    example: taskExample({ action: "file.check" }),
+  },
+  "task.resolved": {
+    description: "A task ended well.",
+    severity: "low",
+    data: object({ ...aboutTask, verified: { type: "boolean", description: "whether an action confirmed it" }, took_ms }),
+    example: taskExample({ verified: true, took_ms: 84 }),
+  },
+  "task.escalated": {
+    description: "A task did not do what it was for: a person must look.",
+    severity: "high",
+    data: object({ ...aboutTask, reason, took_ms }),
+    example: taskExample({ reason: "file.restore failed: ENOSPC: no space left on device", took_ms: 61 }),
+  },
+  "task.cancelled": {
+    description: "A task was cancelled: nothing more of it is started.",
+    severity: "low",
+    data: object({ ...aboutTask, reason, by: text, took_ms }),
+    example: taskExample({ reason: "not needed any more", by: "cli", took_ms: 1_200 }),
+  },
+  "reactor.loaded": {
+    description: "A file of reactors is in force.",
+    severity: "low",
+    data: definitionFile,
+    example: { subject: "/etc/needfire/reactors/web.yaml", data: { file: "/etc/needfire/reactors/web.yaml" } },
+  },
+  "reactor.refused": {
+    description: "A file of reactors has a problem: what was in force of it stays. One event for each problem.",
+    severity: "high",
+    data: problem,
+    example: refusal("/etc/needfire/reactors/web.yaml"),
+  },
+  "reactor.rolled_back": {
+    description: "A file of reactors was put back to an earlier version.",
+    severity: "normal",
+    data: object({ reactor: text, file: text, from: { type: "string", description: "the version before" }, to: text, by: text }),
+    example: {
+      subject: "ssh-bruteforce",
+      data: { reactor: "ssh-bruteforce", file: "/etc/needfire/reactors/ssh.yaml", from: "5d1e0a9c44b7", to: "91b2c07e1f3a", by: "cli" },
+    },
+  },
+  "reactor.keys_full": {
+    description: "A reactor follows more keys than `keys_max`: those that were touched longest ago were let go.",
+    severity: "high",
+    data: object({ reactor: text, keys_max: integer, dropped: { type: "integer", description: "keys, since it was told last" } }),
+    example: { subject: "ssh-bruteforce", data: { reactor: "ssh-bruteforce", keys_max: 10_000, dropped: 212 } },
+  },
+  "reactor.loop_cut": {
+    description: "A causal chain was too deep or too busy: the reactor did not fire, and the chain ends there.",
+    severity: "high",
+    data: object({
+      reactor: { type: "string", description: "the one that did not fire" },
+      chain: { type: "array", items: { type: "string" }, description: "the reactors whose remedies led there, outermost first" },
+      root: { type: "string", description: "the event with which it began" },
+      why: reason,
+    }),
+    example: {
+      subject: "restart-web",
+      data: {
+        reactor: "restart-web",
+        chain: ["reload-proxy", "restart-web"],
+        root: "web1:mi4k2x:42",
+        why: "the chain is 16 remedies deep",
+      },
+    },
+  },
+  "beacon.loaded": {
+    description: "A file of beacons is in force on the master, which hands it out.",
+    severity: "low",
+    data: definitionFile,
+    example: { subject: "/etc/needfire/beacons/etc.yaml", data: { file: "/etc/needfire/beacons/etc.yaml" } },
+  },
+  "silence.added": {
+    description: "An operator silenced a reactor, an agent, or both.",
+    severity: "normal",
+    data: silence,
+    example: silenceExample,
+  },
+  "silence.removed": { description: "A silence was ended before its time.", severity: "normal", data: silence, example: silenceExample },
+  "silence.expired": { description: "A silence came to its end.", severity: "low", data: silence, example: silenceExample },
+  "journal.trimmed": {
+    description: "The journal dropped its oldest events: they were too old, or too many.",
+    severity: "low",
+    data: object({
+      partitions: { type: "array", items: integer },
+      events: integer,
+      bytes: integer,
+      from: isoTime,
+      to: isoTime,
+      keep_ms: { type: "number", description: "how long events are kept" },
+      bytes_max: { type: "number", description: "how much the journal may take" },
+    }),
+    example: {
+      data: {
+        partitions: [3],
+        events: 1_000_000,
+        bytes: 301_000_000,
+        from: "2026-01-01T00:00:00.000Z",
+        to: "2026-01-02T00:00:00.000Z",
+        keep_ms: 2_592_000_000,
+        bytes_max: 10_737_418_240,
+      },
+    },
+  },
+  "journal.full": {
+    description: "The disk took nothing for a time, and takes events again. Agents kept theirs.",
+    severity: "critical",
+    data: object({ from: milliseconds, to: milliseconds }),
+    example: { data: { from: 1_767_225_600_000, to: 1_767_225_900_000 } },
+  },
+  "journal.dropped": {
+    description: "While the disk took nothing, the master had more to say than may wait.",
+    severity: "high",
+    data: object({
+      events: { type: "integer", description: "how many were left out" },
+      waiting_max: { type: "integer", description: "how many may wait" },
+    }),
+    example: { data: { events: 12, waiting_max: 10_000 } },
+  },
+  "journal.damaged": {
+    description: "The master's database was damaged. It was set aside, and what could be saved of it is in a new one.",
+    severity: "critical",
+    data: object({
+      reason,
+      set_aside: { type: "string", description: "the damaged file" },
+      kept: { type: "object", additionalProperties: { type: "integer" }, description: "rows that were saved, by table" },
+      incomplete: { type: "array", items: { type: "string" }, description: "tables that may miss rows" },
+    }),
+    example: {
+      subject: "/var/lib/needfire/master.db.damaged-1",
+      data: {
+        reason: "database disk image is malformed",
+        set_aside: "/var/lib/needfire/master.db.damaged-1",
+        kept: { task: 412 },
+        incomplete: ["execution"],
+      },
+    },
+  },
+  "master.memory": {
+    description: "The master took more memory than it may, and dropped all connections to get it back.",
+    severity: "critical",
+    data: object({
+      resident: { type: "number", description: "bytes" },
+      limit: { type: "number", description: "bytes" },
+      freed: { type: "number", description: "bytes" },
+    }),
+    example: { data: { resident: 4_400_000_000, limit: 4_294_967_296, freed: 3_100_000_000 } },
+  },
+} as const satisfies Record<string, EventTypeSpec>;
