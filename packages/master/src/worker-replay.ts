@@ -131,5 +131,5 @@ function routerOf(router: ReplayThreadOptions["router"]): World["route"] {
 function seenOf(event: Event, past: Past): Seen {
   const id = causingTask(event);
   const task = id === undefined ? undefined : past.task(id);
-  return { event, ...originBy(event, task), root: task?.event ?? event.cause ?? event.id };
+  return { event, ...originBy(event, task) };
 }

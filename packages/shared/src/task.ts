@@ -39,6 +39,8 @@ export interface Task {
   subject: string | undefined;
   priority: Severity;
   ancestry: string[];
+  /** The event with which the causal chain began. */
+  root: string;
   steps: PlannedStep[];
   /** How many of `steps`, then of the verifications, have been started. */
   started: number;
@@ -115,6 +117,7 @@ function taskOf({ reactor, trigger, route, plan, ...firing }: Firing, now: numbe
     subject: event.subject,
     priority: firing.priority,
     ancestry: [...firing.ancestry, reactor.name],
+    root: trigger.root,
     steps: plan.ok ? plan.steps : [],
     started: 0,
     status: { state: "running", execution: "" },

@@ -17,10 +17,12 @@ import type { Judgement, Notice, Reactor, Reason, Seen, StateRow, World } from "
 export interface RulesOptions {
   /** Of which reasons decisions are made: all, unless told. Firings (`fired`, `planned`) always are. */
   records?: ReadonlySet<Reason>;
+  /** Every reactor of its type is asked about an event, also where the index knows that its condition cannot hold: to tell why it did not. */
+  asksAll?: boolean;
 }
 
 /** A wall clock that goes back further has been set; less is the trembling of several. */
-const stepBackMs = 5_000;
+export const stepBackMs = 5_000;
 /** Between two notices of one kind about one reactor. */
 const noticeEveryMs = 60_000;
 
@@ -32,6 +34,7 @@ export class Rules {
   readonly #world: World;
   readonly #records: (reason: Reason) => boolean;
   readonly #full = new Map<string, { told: number; dropped: number }>();
+  readonly #asksAll: boolean;
   #index: ReactorIndex;
   #profiles: ReadonlyMap<string, Profile>;
   /** The same in the order of the index. */
@@ -40,7 +43,8 @@ export class Rules {
   #skew = 0;
   #clockIsDirty = false;
 
-  constructor(index: ReactorIndex, world: World, { records }: RulesOptions = {}) {
+  constructor(index: ReactorIndex, world: World, { records, asksAll = false }: RulesOptions = {}) {
+    this.#asksAll = asksAll;
     this.#world = world;
     this.#records = records === undefined ? () => true : (reason) => records.has(reason);
     this.#index = index;
@@ -52,6 +56,11 @@ export class Rules {
   /** Engine time: it never goes back, whatever the clock does by which events are received. */
   get time(): number {
     return this.#time;
+  }
+
+  /** The same by the clock by which events are received. */
+  get wallTime(): number {
+    return this.#time - this.#skew;
   }
 
   /** State of reactors whose shape is unchanged stays. */
