@@ -6,8 +6,6 @@ import { plainRoute } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
 import { loadReactors } from "@needfire/shared/reactor";
-import { plainRoute } from "@needfire/shared/router";
-import { Rules } from "@needfire/shared/rules/rules";
 import type { Reason } from "@needfire/shared/rules/types";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { eventsFrame, wire } from "./fixture.ts";

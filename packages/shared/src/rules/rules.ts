@@ -89,8 +89,8 @@ export class Rules {
     if (!this.#index.hearsType(event.type)) return judgement;
     const hearing = new Hearing(this.#world, seen);
     const turn = this.#turn(judgement);
-    for (const { order, entries } of this.#index.candidates(event, hearing.agent))
-      judgeEvent(turn, this.#inOrder[order]!, { hearing, entries });
+    const asked = this.#asksAll ? this.#index.ofType(event.type).hearers : this.#index.candidates(event, hearing.agent);
+    for (const { order, entries } of asked) judgeEvent(turn, this.#inOrder[order]!, { hearing, entries });
     return judgement;
   }
 
