@@ -11,7 +11,7 @@ import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { stepBackMs } from "@needfire/shared/rules/rules";
-import { loadReactors } from "@needfire/shared/reactor";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import { plainRoute } from "@needfire/shared/router";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
@@ -95,6 +95,8 @@ export class Engine {
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
   #watched = false;
+  /** Reactors by their file. */
+  #compiled = new Map<string, { text: string; reactors: readonly Reactor[] }>();
   /** Up to here events have been judged. */
   #position: number;
   /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
@@ -234,13 +236,16 @@ export class Engine {
     return made!.id;
   }
 
-  /** Files that have been checked already. */
+  /** Files that have been checked already. One whose text is as before is not compiled again: the engine stands still meanwhile. */
   setReactors(files: { file: string; text: string }[]): void {
-    const reactors = files.flatMap(({ file, text }) => {
+    const compiled = files.map(({ file, text }) => {
+      const before = this.#compiled.get(file);
+      if (before?.text === text) return { file, ...before };
       const loaded = loadReactors(file, text);
-      return loaded.ok ? loaded.reactors : [];
+      return { file, text, reactors: loaded.ok ? loaded.reactors : [] };
     });
-    this.#react.setReactors(new ReactorIndex(reactors));
+    this.#compiled = new Map(compiled.map(({ file, text, reactors }) => [file, { text, reactors }]));
+    this.#react.setReactors(new ReactorIndex(compiled.flatMap(({ reactors }) => reactors)));
     this.#awaitDue();
   }
 

@@ -102,7 +102,8 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 export type Server = ReturnType<typeof newServer>;
 
-function newServer() {
+/** Without routes. */
+export function newServer() {
   return fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 }
 
