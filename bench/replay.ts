@@ -68,7 +68,7 @@ async function measured(count: number, every: number): Promise<{ perSecond: numb
 
 async function write(file: string, count: number, every: number): Promise<void> {
   const database = new Database({ file, synchronous: "NORMAL" });
-  new StoreWriter(database, { now: begin });
+  const store = new StoreWriter(database, { now: begin });
   const journal = new JournalWriter(database);
   for (let made = 0; made < count;) {
     const batches: Batch[] = [];
@@ -81,7 +81,7 @@ async function write(file: string, count: number, every: number): Promise<void> 
     for (const partition of journal.partitions().filter(({ state }) => state === "closed"))
       journal.markSealed(partition.number, await sealInThread(file, { ...partition }));
   }
-  journal.close();
+  store.close();
 }
 
 function eventOf(number: number, every: number) {

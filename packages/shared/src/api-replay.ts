@@ -152,7 +152,7 @@ export const replaySummary = {
 } as const;
 export type ReplaySummary = FromSchema<typeof replaySummary>;
 
-export const replayFailed = {
+const replayFailed = {
   type: "object",
   properties: { kind: { const: "failed" }, message: string },
   required: ["kind", "message"],

@@ -148,7 +148,7 @@ class View {
 }
 
 /** `[######------] 50 %  1,200,000 of 2,400,000 events  210,000/s  12 firings` */
-export function progressText({ events, of, firings, events_per_s: perSecond }: ReplayProgress): string {
+function progressText({ events, of, firings, events_per_s: perSecond }: ReplayProgress): string {
   const share = of === 0 ? 1 : events / of;
   const full = Math.round(share * barWidth);
   const bar = "#".repeat(full) + "-".repeat(barWidth - full);

@@ -5,22 +5,22 @@ import { batch, databaseFile, numbered } from "../journal/journal-fixture.ts";
 import { JournalWriter } from "../journal/sqlite.ts";
 import { Database } from "../store/database.ts";
 import { StoreWriter } from "../store/sqlite.ts";
+import { newServer } from "./http.ts";
 import { replayRoute } from "./replay.ts";
-import { newServer } from "./server.ts";
 
 const now = 2_000_000;
 const files = [{ file: "r.yaml", text: "name: all\non: test.*\ndo: [{ event.emit: { type: site.noticed } }]\n" }];
 
 function serverOf(t: TestContext) {
   const database = new Database({ file: databaseFile(temporaryDirectory(t)), synchronous: "NORMAL" });
-  new StoreWriter(database, { now });
+  const store = new StoreWriter(database, { now });
   const journal = new JournalWriter(database);
   journal.append([batch([numbered(1), numbered(2)], { received: now - 1_000 })]);
   const server = newServer();
   replayRoute(server, { database: database.file, clock: { now: () => now }, router: () => undefined });
   t.after(async () => {
     await server.close();
-    journal.close();
+    store.close();
   });
   return (body: object) => server.inject({ method: "POST", url: "/v1/replay", payload: body });
 }

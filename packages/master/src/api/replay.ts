@@ -6,7 +6,7 @@ import { replayBytesMax, replayRequest, type ReplayLine, type ReplayRequest } fr
 import { parseWhen } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { replayInThread } from "../worker-replay.ts";
-import type { Server } from "./server.ts";
+import type { Server } from "./http.ts";
 
 /** Each keeps a processor busy. */
 const replaysMax = 2;

@@ -5,8 +5,7 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, relative } from "node:path";
-import type { JsonSchemaToTsProvider } from "@fastify/type-provider-json-schema-to-ts";
-import fastify, { type FastifyError } from "fastify";
+import type { FastifyError } from "fastify";
 import * as schemas from "@needfire/shared/api";
 import type { KeyState } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
@@ -30,6 +29,7 @@ import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
+import { newServer } from "./http.ts";
 import { replayRoute } from "./replay.ts";
 import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
 
@@ -98,13 +98,6 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
       await server.close();
     },
   };
-}
-
-export type Server = ReturnType<typeof newServer>;
-
-/** Without routes. */
-export function newServer() {
-  return fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 }
 
 function buildServer(options: ApiOptions) {

@@ -117,7 +117,7 @@ test("either of two, any of a list, and values that a reactor knows by name", ()
 test("types are found exactly and by glob, once each and in order of definition", () => {
   const given = [{ on: ["*"] }, { on: ["a.*", "a.b", "{a,b}.b"] }, { on: ["b.*"] }, { on: ["a.b"] }, { on: ["a.?"] }];
   const index = indexOf(given);
-  const names = (type: string) => index.forType(type).map(({ name }) => name);
+  const names = (type: string) => index.ofType(type).hearers.map(({ reactor }) => reactor.name);
   assert.deepEqual(names("a.b"), ["r0", "r1", "r3", "r4"]);
   assert.deepEqual(names("b.b"), ["r0", "r1", "r2"]);
   assert.deepEqual(names("a.bc"), ["r0", "r1"]);
@@ -148,8 +148,8 @@ test("a reactor's own condition and that of its entry both count, for the entrie
 test("more types than are remembered are told apart as before", () => {
   const index = indexOf([{ on: ["*"] }, { on: ["made.up-7"] }]);
   for (let number = 0; number < 20_050; number++) index.hearsType(`made.up-${number + 100}`);
-  assert.equal(index.forType("made.up-7").length, 2);
-  assert.equal(index.forType("made.up-8").length, 1);
+  assert.equal(index.ofType("made.up-7").hearers.length, 2);
+  assert.equal(index.ofType("made.up-8").hearers.length, 1);
 });
 
 const on = fc.subarray(["a.b", "a.*", "*", "x.y"], { minLength: 1 });

@@ -50,11 +50,6 @@ export class ReactorIndex {
     return this.ofType(type).hearers.length > 0;
   }
 
-  /** All reactors that hear a type, in order of definition. */
-  forType(type: string): readonly Reactor[] {
-    return this.ofType(type).reactors;
-  }
-
   /** The reactors that could do something about an event, with their entries of its type, in order of definition: some too many, never one too few. */
   candidates(event: Event, agent: AgentView): readonly Hearer[] {
     return this.ofType(event.type).candidates(event, agent);

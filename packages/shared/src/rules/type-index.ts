@@ -45,7 +45,6 @@ interface FieldDraft {
 export class TypeIndex {
   /** All that hear the type, in order of definition. */
   readonly hearers: readonly Hearer[];
-  readonly reactors: readonly Reactor[];
   /** What is read of `event.data` to tell them apart: names of its fields; undefined: any. */
   readonly dataNames: readonly string[] | undefined;
   /** Those that are looked at with every event. */
@@ -56,7 +55,6 @@ export class TypeIndex {
   constructor(ways: readonly Way[]) {
     const hearers = hearersOf(ways);
     this.hearers = [...hearers.values()];
-    this.reactors = this.hearers.map(({ reactor }) => reactor);
     const valuesOf = distinctValues(ways);
     const fields = new Map<string, FieldDraft>();
     for (const { order, anchored } of ways) {
