@@ -1,7 +1,7 @@
 /**
  * One measurement of `rules.ts`, in a process of its own, so that none is the warmer for another. Prints a line of JSON.
  *
- *     node bench/rules-run.ts speed REACTORS SECONDS few|even | keys KEYS | compile REACTORS
+ *     node bench/rules-run.ts speed REACTORS CONCERNED SECONDS few|even | keys KEYS | compile REACTORS
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -29,14 +29,18 @@ const world: World = {
   silence: () => undefined,
 };
 
-const [what, numberText = "", secondsText = "", spreadText = "few"] = process.argv.slice(2);
+const [what, numberText = "", concernedText = "", secondsText = "", spreadText = "few"] = process.argv.slice(2);
 const measure = { speed, keys, compile }[what as "speed"];
-console.log(JSON.stringify(measure(Number(numberText), Number(secondsText), spreadText as Spread)));
+console.log(
+  JSON.stringify(
+    measure(Number(numberText), { concerned: Number(concernedText), seconds: Number(secondsText), spread: spreadText as Spread }),
+  ),
+);
 
-/** Each event is made of its packed bytes before it is heard, as the master does. */
-function speed(count: number, seconds: number, spread: Spread): object {
+/** Each event is made of its packed bytes before it is heard, as the master does. `concerned`: it is one of the first so many reactors' that it is made for. */
+function speed(count: number, { concerned, seconds, spread }: { concerned: number; seconds: number; spread: Spread }): object {
   const rules = new Rules(new ReactorIndex(compiled(count)), world);
-  const events = Array.from({ length: differentEvents }, (_value, number) => ruleEvent(number, { reactors: count, spread }));
+  const events = Array.from({ length: differentEvents }, (_value, number) => ruleEvent(number, { reactors: concerned, spread }));
   let heard = 0;
   let decisions = 0;
   let firings = 0;
