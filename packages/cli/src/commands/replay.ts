@@ -180,7 +180,7 @@ function summaryLines(out: Output, summary: ReplaySummary): string[] {
     const said = Object.entries(reasons).map(([reason, times]) => `${reason} ${number(times)}`);
     lines.push(`  ${visible(reactor)}${mode === "live" ? "" : ` (${mode})`}: ${said.length === 0 ? "nothing" : said.join(", ")}`);
   }
-  lines.push(out.paint("dim", `taken as it is now: ${visible(world)}`));
+  lines.push(out.paint("dim", visible(world)));
   return lines;
 }
 
