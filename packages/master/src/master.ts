@@ -283,6 +283,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     agents,
     presence,
     history,
+    database: join(config.state, "master.db"),
     cancel: async (cancel) => {
       const task = await engine.cancel(cancel);
       // P2: the cancellation is durable, and now it goes out.
