@@ -296,6 +296,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     clock,
     reactors: () => definitions.index(),
     route: definitions.route,
+    router: () => definitions.ruleFiles().router,
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,

@@ -57,6 +57,8 @@ export interface ApiOptions {
   clock: { now(): number };
   reactors(): ReactorIndex;
   route: RouteOf;
+  /** The router's file, as it is in force. */
+  router(): { file: string; text: string } | undefined;
   counts(): { beacons: number; files: number };
   problems(): Problem[];
   reload(): Promise<Problem[]>;
@@ -236,7 +238,7 @@ function buildServer(options: ApiOptions) {
     };
   });
 
-  replayRoute(server, { database: options.database, clock, router: () => undefined });
+  replayRoute(server, { database: options.database, clock, router: options.router });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
