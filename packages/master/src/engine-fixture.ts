@@ -23,7 +23,7 @@ const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epo
   wire(sequence, given);
 
 /** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
-export class Host {
+class Host {
   readonly runs = new Map<string, number>();
   readonly spool: IncomingEvent[] = [];
   /** When the master is said to have received a frame. */

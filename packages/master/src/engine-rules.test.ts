@@ -14,7 +14,8 @@ import type { Task } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
 import { originOf } from "./origin.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
+import type { Writes } from "./store/store.ts";
 
 const emit = (type: string) => `do:\n  - event.emit: { type: ${type}, data: { count: "\${{ count }}", first: "\${{ events[0].id }}" } }\n`;
 const rule = (name: string, text: string) => `name: ${name}\n${text}\n${emit(`made.${name.replace("-", ".")}`)}`;
@@ -156,7 +157,38 @@ test("an event that comes late, after a time that something was due at, is recei
   await world.quiet();
   const journal = await world.end();
   const times = journal.map(({ received }) => received);
-  assert.deepEqual(times, times.toSorted(), "no time in the journal goes back");
+  assert.deepEqual(
+    times,
+    times.toSorted((a, b) => a - b),
+    "no time in the journal goes back",
+  );
   assert.equal(journal.filter(({ type }) => type === "made.absence").length, 1);
   assert.ok(journal.find(({ type }) => type === "test.b")!.received >= 1_700_000_005_000);
+});
+
+test("P2: a turn that fails after rules have moved is judged again from what is in the store", async (t) => {
+  const clock = new TestClock(1_700_000_000_000);
+  const world = new World(t, reactors, { clock });
+  world.host.received = () => clock.time;
+  const happens = () => world.host.happens((sequence) => incoming(sequence, { type: "test.a", data: { n: 1 } }));
+  happens();
+  await world.quiet();
+  happens();
+  let failing = 0;
+  const real = StoreWriter.prototype.commitAll;
+  t.mock.method(StoreWriter.prototype, "commitAll", function (this: StoreWriter, writes: Writes[]) {
+    if (writes.some(({ rules = [] }) => rules.some(({ reactor }) => reactor === "count")) && failing++ < 2) throw new Error("it cannot be");
+    return real.call(this, writes);
+  });
+  await assert.rejects(world.send(5), /it cannot be/);
+  assert.equal(world.problems.length, 1);
+  await world.quiet();
+  happens();
+  await world.quiet();
+  const journal = await world.end();
+  const firings = journal.filter(({ type }) => type === "made.count");
+  assert.deepEqual(
+    firings.map(({ data }) => data),
+    [{ count: 3, first: "web1:e1:1" }],
+  );
 });

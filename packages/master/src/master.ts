@@ -209,7 +209,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
-    watcher?.also(definitions.paths());
+    watching.watcher?.also(definitions.paths());
     background(keepVersions());
     return problems;
   };
@@ -231,7 +231,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     if (problems[0] !== undefined)
       throw new NeedfireError("CONFLICT", `the file was written, and is not in force: ${problemText(problems[0])}`);
   };
-  let watcher: ReturnType<typeof watchDefinitions> | undefined;
+  const watching: { watcher?: ReturnType<typeof watchDefinitions> } = {};
   await reload();
 
   await engine.setAgents(agents.views());
@@ -281,13 +281,14 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   teardown.push(() => clearInterval(timer));
 
-  watcher = watchDefinitions(
+  const watcher = watchDefinitions(
     definitions.paths(),
     () => background(reload()),
     (error) => log.error({ error: errorText(error) }, "definitions cannot be watched: SIGHUP reads them again"),
   );
-  teardown.push(watcher.stop);
+  teardown.push(() => watcher.stop());
   await watcher.ready;
+  watching.watcher = watcher;
 
   const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
   const api = await startApi({
@@ -302,6 +303,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     agents,
     presence,
     history,
+    database: join(config.state, "master.db"),
     cancel: async (cancel) => {
       const task = await engine.cancel(cancel);
       // P2: the cancellation is durable, and now it goes out.
@@ -321,6 +323,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     clock,
     reactors: () => definitions.index(),
     route: definitions.route,
+    router: () => definitions.ruleFiles().router,
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,

@@ -8,6 +8,7 @@ import { codeFrame, problemLine, problemLines, warningLine } from "../problems.t
 import { explanationLines } from "../render.ts";
 import { examples, exit, type Session } from "../session.ts";
 import { registerVersions } from "./reactor-versions.ts";
+import { registerReplay } from "./replay.ts";
 
 const columns: Column[] = [
   { title: "REACTOR", shrinkTo: 16 },
@@ -80,6 +81,7 @@ export function register(reactors: Command, session: Session): void {
     )
     .option("--strict", "exit code 1 for warnings, too")
     .action(session.run((paths: string[], options: { strict?: boolean }) => check(session, paths, options)));
+  registerReplay(reactors, session);
 }
 
 async function list({ out, master }: Session): Promise<void> {

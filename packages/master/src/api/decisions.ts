@@ -46,7 +46,8 @@ export async function decisionsOn(event: Event, explaining: Explaining, only?: s
   const recorded = await Promise.all(records.map((record) => recordView(record, reactors, asking)));
   const told = new Set(records.map(({ reactor }) => reactor));
   const index = new ReactorIndex(reactors);
-  const others = index.forType(event.type).filter(({ name }) => !told.has(name) && (only === undefined || name === only));
+  const hearers = index.ofType(event.type).hearers.map(({ reactor }) => reactor);
+  const others = hearers.filter(({ name }) => !told.has(name) && (only === undefined || name === only));
   const tasks = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task]));
   const again = others.map((reactor) => judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
   if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, reactors, asking)];
@@ -117,7 +118,7 @@ function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaini
   const world = worldOf(explaining);
   const source = then ? "judged-again" : "judged-by-now";
   const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
-  const [decision] = new Rules(new ReactorIndex([reactor]), world).hear(seen).decisions;
+  const [decision] = new Rules(new ReactorIndex([reactor]), world, { asksAll: true }).hear(seen).decisions;
   if (decision === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
   const { reason, detail, firing } = decision;
   if (!reason.startsWith("when-")) {

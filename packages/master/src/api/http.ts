@@ -6,10 +6,13 @@ import fastify, { type FastifyError } from "fastify";
 import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/errors";
 import { hideMarks } from "@needfire/shared/secret";
 
-export type Server = ReturnType<typeof bareServer>;
+export type Server = ReturnType<typeof newServer>;
 
 export const idParams = { type: "object", properties: { id: { type: "string", maxLength: 200 } }, required: ["id"] } as const;
 export const nameParams = { type: "object", properties: { name: { type: "string", maxLength: 200 } }, required: ["name"] } as const;
+
+/** A route that takes more says so. */
+const bodyBytesMax = 1_048_576;
 
 /** HTTP's word for each of our errors. */
 const statusOf: Partial<Record<ErrorCode, number>> = {
@@ -20,8 +23,9 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
   DISK_FULL: 507,
 };
 
-export function bareServer() {
-  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+/** Without routes. */
+export function newServer() {
+  const server = fastify({ logger: false, bodyLimit: bodyBytesMax, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
 
   // Whatever is shown, where a secret stood nobody sees even its mark.
   server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));

@@ -28,8 +28,9 @@ import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn, type Explaining } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
-import { bareServer, idParams } from "./http.ts";
+import { idParams, newServer } from "./http.ts";
 import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
+import { replayRoute } from "./replay.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
 import { agentApiView, eventView, keyView, taskView } from "./views.ts";
 
@@ -45,6 +46,8 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
   agents: Agents;
   presence: Pick<Presence, "of">;
   history: Remote<History>;
+  /** The file of the master's database, for who reads it in a thread of its own. */
+  database: string;
   /** Resolves with the task as it then is; undefined when there is none. */
   cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
@@ -53,6 +56,8 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
   clock: { now(): number };
   compile: Explaining["compile"];
   route: RouteOf;
+  /** The router's file, as it is in force. */
+  router(): { file: string; text: string } | undefined;
   counts(): { beacons: number; files: number };
   reload(): Promise<Problem[]>;
 }
@@ -91,7 +96,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = bareServer();
+  const server = newServer();
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
@@ -214,6 +219,8 @@ function buildServer(options: ApiOptions) {
 
   reactorRoutes(server, options);
   silenceRoutes(server, options);
+
+  replayRoute(server, { database: options.database, clock, router: options.router });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
