@@ -15,7 +15,7 @@ describe("what the master can say of its rules", () => {
   const needfire = (...words: string[]) => run(words, { env: { NEEDFIRE_MASTER: bed.path("master.sock") } });
   const done = async (...words: string[]) => {
     const ran = await needfire(...words);
-    assert.deepEqual([ran.code, ran.signal], [0, null], `${words.join(" ")}: ${ran.stderr}`);
+    assert.deepEqual([ran.code, ran.signal], [0, null], `${words.join(" ")}: ${ran.stderr}${ran.stdout}`);
     return ran;
   };
   const lines = async <T>(...words: string[]) => linesOf<T>(await done(...words, "--json"));
@@ -38,7 +38,7 @@ describe("what the master can say of its rules", () => {
       made.reactor("asleep", `name: asleep\nmode: "off"\non: knock.heard\n${emit("asleep.told")}`);
       made.reactor(
         "problem",
-        `name: problem\nraise: { on: link.lost, by: event.data.link }\nclear: { on: link.back, by: event.data.link }\n${emit("problem.told")}`,
+        `name: problem\nraise: { on: link.lost, by: event.data.link }\nclear: { on: link.back }\n${emit("problem.told")}`,
       );
     });
   });

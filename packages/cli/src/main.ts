@@ -45,11 +45,13 @@ export async function main(words: readonly string[]): Promise<void> {
 }
 
 async function run(words: readonly string[]): Promise<number> {
-  const program = newProgram();
-  const session = new Session(program);
   const wanted = words[0] === "help" ? [...words.slice(1), "--help"] : [...words];
+  const asked = newProgram(false).parseOptions(wanted).operands[0];
+  // Commands may have a --version of their own, of something else.
+  const program = newProgram(asked === undefined);
+  const session = new Session(program);
   try {
-    await registerGroups(program, session, newProgram().parseOptions(wanted).operands[0]);
+    await registerGroups(program, session, asked);
     await program.parseAsync(wanted, { from: "user" });
     return session.exitCode;
   } catch (error) {
@@ -57,11 +59,11 @@ async function run(words: readonly string[]): Promise<number> {
   }
 }
 
-function newProgram(): Command {
+function newProgram(tellsVersion: boolean): Command {
   const program = new Command("needfire");
+  if (tellsVersion) program.version(manifest.version, "-V, --version", "print the version");
   return program
     .description("Needfire: agents light a beacon when something changes on a host, and the master answers with a remedy.")
-    .version(manifest.version, "-V, --version", "print the version")
     .option("--json", "print JSON: lists as one object a line")
     .option("--master <socket>", "the unix socket of the master's API")
     .helpOption("-h, --help", "print help, with examples")

@@ -49,6 +49,8 @@ describe("exit codes", () => {
     [["keys", "token", "create", "--label", "role"], 2, /key=value/],
     [["keys", "accept"], 2, /missing required argument/],
     [["agent", "join", "x", "--id", "No Good"], 2, /an agent id/],
+    [["silence", "add", "--for", "1h", "--why", "x"], 2, /say which: --reactor, --agent or both/],
+    [["silence", "add", "--reactor", "x", "--for", "1ms", "--why", "x"], 2, /from 1s to 366d/],
     [["--master", "/nowhere/master.sock", "status"], 3, /\/nowhere\/master\.sock: there is no such socket[^]*--master/],
   ];
   for (const [words, code, says] of cases) {
@@ -119,6 +121,11 @@ describe("--json", () => {
     [["tasks", "cancel", "t-3f9a1c0b27d40000", "--why", "wrong window"], "cancelled_by"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
+    [["reactors", "show", "restore"], "text"],
+    [["reactors", "rollback", "restore"], "text_after"],
+    [["silence", "list"], "held"],
+    [["silence", "add", "--reactor", "disk-*", "--for", "2h", "--why", "new disk"], "until"],
+    [["silence", "remove", "s-3f9a1c0b"], "held"],
   ];
   for (const [words, has] of objects) {
     test(`needfire --json ${words.join(" ")} prints one object`, async () => {
@@ -165,6 +172,36 @@ describe("what people read", () => {
       ["keys", "list"],
       [/master +3f9a-1c0b/, /web1 +pending +3f9a/],
     ],
+    [
+      ["reactors", "list"],
+      [
+        /^REACTOR +MODE +VERSION +FIRED +LAST +THROTTLED +DECIDES IN +ON$/m,
+        /^restore +live +0a1b2c3d4e5f +1 +.* +12 +4 µs +file\.drifted$/m,
+      ],
+    ],
+    [
+      ["reactors", "explain", "web1:mi4k2x:42"],
+      [
+        /^restore does not fire, it has fired often enough: throttled until/m,
+        /^ {2}version 5d1e0a9c44b7, judged again, with the host's facts of now$/m,
+        /^ {2}event\.data\.percent >= 90 {2}false$/m,
+        /^tidy fired: .*, task t-3f9a1c0b27d40000$/m,
+      ],
+    ],
+    [
+      ["reactors", "versions", "restore"],
+      [/^> .*0a1b2c3d4e5f +abababababab /m, /^ {3}.*5d1e0a9c44b7 +cdcdcdcdcdcd /m],
+    ],
+    [
+      ["reactors", "show", "restore"],
+      [/^name: restore$/m, /in force +yes/, /not recorded +3 decisions/],
+    ],
+    [
+      ["reactors", "rollback", "restore", "--yes"],
+      [/^-on: file\.drifted$/m, /^\+on: file\.changed$/m, /is back at version 5d1e0a9c44b7/],
+    ],
+    [["silence", "list"], [/^s-3f9a1c0b +disk-\* +\* .* +4 +alice/m]],
+    [["silence", "remove", "s-3f9a1c0b"], [/^s-3f9a1c0b is over; it held back 4 firings\.$/m]],
     [["keys", "token", "create"], [/needfire agent join 'needfire:\/\/.*\?token=abc'/]],
   ];
   for (const [words, says] of shown) {
@@ -180,10 +217,13 @@ describe("what people read", () => {
     ["events", "show", "web1:mi4k2x:43"],
     ["events", "show", "web1:mi4k2x:42"],
     ["tasks", "show", "t-3f9a1c0b27d40000"],
+    ["reactors", "explain", "web1:mi4k2x:42"],
+    ["reactors", "show", "restore"],
+    ["silence", "list"],
   ]) {
     test(`control characters from hosts are escaped: needfire ${words.join(" ")}`, async () => {
       const ran = await ask(...words);
-      assert.match(ran.stdout, /\\x1b/);
+      assert.match(ran.stdout, /\\x1b|\\u202e/);
       assert.ok(!unsafe.test(ran.stdout + ran.stderr));
     });
   }
@@ -243,6 +283,18 @@ test("what is sent fits the contract", async () => {
   assert.deepEqual(master.bodies.at(-1), { type: "deploy.wanted", subject: "shop", severity: "high", data: { version: 3 } });
   await ask("keys", "token", "create", "--uses", "5", "--ttl", "1h30m", "--label", "role=web", "--label", "env=a=b");
   assert.deepEqual(master.bodies.at(-1), { uses: 5, ttl_ms: 5_400_000, labels: { role: "web", env: "a=b" } });
+});
+
+test("a rollback that nobody agrees to shows the change and does nothing; one that is agreed to is the one that was shown", async () => {
+  const asked = await ask("reactors", "rollback", "restore");
+  assert.equal(asked.code, 1);
+  assert.match(asked.stdout, /^\+on: file\.changed$/m);
+  assert.match(asked.stderr, /--yes/);
+  assert.equal((master.bodies.at(-1) as { dry_run?: boolean }).dry_run, true);
+  await ask("reactors", "rollback", "restore", "--yes");
+  const { by, ...wish } = master.bodies.at(-1) as { by: string };
+  assert.ok(by !== "");
+  assert.deepEqual(wish, { to: "cd".repeat(32), from: "ab".repeat(32) });
 });
 
 test("the demo's socket is found from below its directory", async () => {
@@ -320,8 +372,16 @@ describe("--help", () => {
     "events send",
     "reactors",
     "reactors list",
+    "reactors show",
+    "reactors versions",
+    "reactors rollback",
+    "reactors explain",
     "reactors check",
     "reactors replay",
+    "silence",
+    "silence add",
+    "silence list",
+    "silence remove",
     "tasks",
     "tasks list",
     "tasks show",

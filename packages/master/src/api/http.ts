@@ -25,7 +25,11 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
 
 /** Without routes. */
 export function newServer() {
-  const server = fastify({ logger: false, bodyLimit: bodyBytesMax, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+  const server = fastify({
+    logger: false,
+    bodyLimit: bodyBytesMax,
+    forceCloseConnections: true,
+  }).withTypeProvider<JsonSchemaToTsProvider>();
 
   // Whatever is shown, where a secret stood nobody sees even its mark.
   server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
