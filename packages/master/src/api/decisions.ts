@@ -41,7 +41,7 @@ export async function decisionsOn(event: Event, explaining: Explaining, only?: s
   const { history } = explaining;
   const { reactors, known } = await reactorsThen(event.received, explaining);
   const seen: Seen = { event, ...(await originOf(event, (id) => history.readTask(id))) };
-  const asking: Asking = { seen, explaining, then: known };
+  const asking: Asking = { seen, explaining, isOfThen: known };
   const records = (await history.decisionsOn(event.id)).filter(({ reactor }) => only === undefined || reactor === only);
   const recorded = await Promise.all(records.map((record) => recordView(record, reactors, asking)));
   const told = new Set(records.map(({ reactor }) => reactor));
@@ -58,7 +58,7 @@ interface Asking {
   seen: Seen;
   explaining: Explaining;
   /** The reactors are those of when the event came. */
-  then: boolean;
+  isOfThen: boolean;
 }
 
 /** The reactors in force at a time; those of now when that is not known. A file that is as it was is not compiled again. */
@@ -114,9 +114,9 @@ function worldOf({ agentView, route }: Pick<Explaining, "agentView" | "route">):
 }
 
 /** As if nothing had come before. */
-function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaining, then }: Asking): DecisionView {
+function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaining, isOfThen }: Asking): DecisionView {
   const world = worldOf(explaining);
-  const source = then ? "judged-again" : "judged-by-now";
+  const source = isOfThen ? "judged-again" : "judged-by-now";
   const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
   const [decision] = new Rules(new ReactorIndex([reactor]), world, { asksAll: true }).hear(seen).decisions;
   if (decision === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
@@ -155,11 +155,11 @@ function nameOf(role: Reactor["entries"][number]["role"]): string {
 }
 
 /** Why a reactor had nothing to do with an event at all. */
-function notAsked(name: string, reactors: readonly Reactor[], { seen: { event }, explaining, then }: Asking): DecisionView {
+function notAsked(name: string, reactors: readonly Reactor[], { seen: { event }, explaining, isOfThen }: Asking): DecisionView {
   const now = explaining.reactors.reactors.find((reactor) => reactor.name === name);
   const reactor = reactors.find((each) => each.name === name) ?? now;
   if (reactor === undefined) throw new NeedfireError("NOT_FOUND", `there is no reactor "${name}" (needfire reactors list)`);
-  const source = then ? "judged-again" : "judged-by-now";
+  const source = isOfThen ? "judged-again" : "judged-by-now";
   const base = { reactor: name, version: reactor.version, decision: "not-asked", source } as const;
   if (!reactors.includes(reactor)) return { ...base, detail: "it was not in force when the event came" };
   if (reactor.mode === "off") return { ...base, detail: "it is off" };

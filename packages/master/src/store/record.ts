@@ -11,7 +11,7 @@ import { reasons } from "@needfire/shared/rules/types";
 import type { DecisionRecord, FileVersion, ReactorCounts, SilenceRecord, VersionInForce, Writes } from "./store.ts";
 
 /** Decisions that are kept, of whatever age. */
-export const decisionRowsMax = 1_000_000;
+const decisionRowsMax = 1_000_000;
 /** Versions that are kept of one file. */
 export const versionsPerFileMax = 50;
 /** A longer detail, which may hold what a host said, is cut. */
