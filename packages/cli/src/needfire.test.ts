@@ -321,6 +321,7 @@ describe("--help", () => {
     "reactors",
     "reactors list",
     "reactors check",
+    "reactors replay",
     "tasks",
     "tasks list",
     "tasks show",

@@ -11,7 +11,7 @@ import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { stepBackMs } from "@needfire/shared/rules/rules";
-import { loadReactors } from "@needfire/shared/reactor";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
 import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
@@ -67,6 +67,12 @@ export type EngineNotice =
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
 type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents">;
 
+/** The reactors of a file, and all that they were made of. */
+interface Compiled {
+  from: string;
+  reactors: readonly Reactor[];
+}
+
 interface Waiting<T, R> {
   what: T;
   resolve(result: R): void;
@@ -99,6 +105,8 @@ export class Engine {
   #route: RouteOf = plainRoute;
   #secrets: Secrets | undefined;
   #watched = false;
+  /** Reactors by their file. */
+  #compiled = new Map<string, Compiled>();
   /** Up to here events have been judged. */
   #position: number;
   /** By the clock by which events are received: where the journal is, or a time that was due and is judged already. */
@@ -246,19 +254,28 @@ export class Engine {
     return made!.id;
   }
 
-  /** Files that have been checked already. `nonce`: what makes the marks of secrets this master's own. */
+  /**
+   * Files that have been checked already. One that is as before is not compiled again: the engine stands still meanwhile. `nonce`: what
+   * makes the marks of secrets this master's own.
+   */
   setReactors(files: RuleFile[], { router, nonce = "" }: { router?: RuleFile | undefined; nonce?: string } = {}): void {
     this.#secrets ??= new Secrets(nonce);
-    const secrets = this.#secrets;
-    const mark = (name: string, value: string) => (secrets.know(name, value), secrets.mark(name));
-    const reactors = files.flatMap(({ file, text, taken = { files: {}, env: {} } }) => {
-      const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
-      return loaded.ok ? loaded.reactors : [];
-    });
+    const compiled = files.map((file) => this.#compile(file));
+    this.#compiled = new Map(compiled.map(({ file, ...rest }) => [file, rest]));
     const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
     this.#route = routing?.ok === true ? routing.route : plainRoute;
-    this.#react.setReactors(new ReactorIndex(reactors));
+    this.#react.setReactors(new ReactorIndex(compiled.flatMap(({ reactors }) => reactors)));
     this.#awaitDue();
+  }
+
+  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile): Compiled & { file: string } {
+    const from = JSON.stringify([text, taken]);
+    const before = this.#compiled.get(file);
+    if (before?.from === from) return { file, ...before };
+    const secrets = this.#secrets!;
+    const mark = (name: string, value: string) => (secrets.know(name, value), secrets.mark(name));
+    const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
+    return { file, from, reactors: loaded.ok ? loaded.reactors : [] };
   }
 
   setAgents(views: AgentView[]): void {

@@ -283,6 +283,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     agents,
     presence,
     history,
+    database: join(config.state, "master.db"),
     cancel: async (cancel) => {
       const task = await engine.cancel(cancel);
       // P2: the cancellation is durable, and now it goes out.
@@ -295,6 +296,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     clock,
     reactors: () => definitions.index(),
     route: definitions.route,
+    router: () => definitions.ruleFiles().router,
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,

@@ -20,11 +20,20 @@ export function fromNowhere({ id, agent }: Event): Origin {
 }
 
 export async function originOf(event: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
-  const { agent, cause } = event;
+  const id = causingTask(event);
+  return originBy(event, id === undefined ? undefined : await readTask(id));
+}
+
+/** The task whose effect an event is. */
+export function causingTask({ cause }: Event): string | undefined {
   const kind = cause === undefined ? undefined : idKind(cause);
-  if (cause === undefined || kind === undefined) return fromNowhere(event);
-  if (kind === "event") return { agent, ancestry: nobody, root: cause };
-  const task = await readTask(kind === "task" ? cause : taskOfExecution(cause));
-  if (task === undefined) return fromNowhere(event);
-  return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry, root: task.root };
+  if (cause === undefined || kind === undefined || kind === "event") return undefined;
+  return kind === "task" ? cause : taskOfExecution(cause);
+}
+
+/** `task`: the one whose effect the event is, if it is known. */
+export function originBy(event: Event, task: Task | undefined): Origin {
+  const { agent, cause } = event;
+  if (task !== undefined) return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry, root: task.root };
+  return cause !== undefined && idKind(cause) === "event" ? { agent, ancestry: nobody, root: cause } : fromNowhere(event);
 }

@@ -5,6 +5,7 @@ import type { CheckedReactors } from "../check.ts";
 import { type Column, type Output, styled } from "../output.ts";
 import { codeFrame, problemLine, problemLines, warningLine } from "../problems.ts";
 import { examples, exit, type Session } from "../session.ts";
+import { registerReplay } from "./replay.ts";
 
 const columns: Column[] = [
   { title: "REACTOR" },
@@ -51,6 +52,7 @@ export function register(reactors: Command, session: Session): void {
     )
     .option("--strict", "exit code 1 for warnings, too")
     .action(session.run((paths: string[], options: { strict?: boolean }) => check(session, paths, options)));
+  registerReplay(reactors, session);
 }
 
 async function list({ out, master }: Session): Promise<void> {

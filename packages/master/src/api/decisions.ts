@@ -24,7 +24,7 @@ export async function decisionsOn(
 ): Promise<DecisionView[]> {
   const origin = await originOf(event, (id) => history.readTask(id));
   const made = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task.id]));
-  const rules = new Rules(reactors, { agentView, route, silence: () => undefined });
+  const rules = new Rules(reactors, { agentView, route, silence: () => undefined }, { asksAll: true });
   return rules.hear({ event, ...origin }).decisions.map((decision) => viewOf(decision, made.get(decision.reactor.name)));
 }
 

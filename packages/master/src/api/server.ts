@@ -5,8 +5,7 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, relative } from "node:path";
-import type { JsonSchemaToTsProvider } from "@fastify/type-provider-json-schema-to-ts";
-import fastify, { type FastifyError } from "fastify";
+import type { FastifyError } from "fastify";
 import * as schemas from "@needfire/shared/api";
 import type { KeyState } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
@@ -32,6 +31,8 @@ import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
+import { newServer } from "./http.ts";
+import { replayRoute } from "./replay.ts";
 import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
 
 export interface ApiOptions {
@@ -46,6 +47,8 @@ export interface ApiOptions {
   agents: Agents;
   presence: Pick<Presence, "of">;
   history: Remote<History>;
+  /** The file of the master's database, for who reads it in a thread of its own. */
+  database: string;
   /** Resolves with the task as it then is; undefined when there is none. */
   cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
@@ -54,6 +57,8 @@ export interface ApiOptions {
   clock: { now(): number };
   reactors(): ReactorIndex;
   route: RouteOf;
+  /** The router's file, as it is in force. */
+  router(): { file: string; text: string } | undefined;
   counts(): { beacons: number; files: number };
   problems(): Problem[];
   reload(): Promise<Problem[]>;
@@ -102,7 +107,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+  const server = newServer();
 
   // Whatever is shown, where a secret stood nobody sees even its mark.
   server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
@@ -232,6 +237,8 @@ function buildServer(options: ApiOptions) {
       problems: options.problems(),
     };
   });
+
+  replayRoute(server, { database: options.database, clock, router: options.router });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);

@@ -288,8 +288,8 @@ test("of too many keys the one that was not touched for longest goes, which is t
 
 test("a forgotten problem inhibits nobody any more", () => {
   const stage = new Stage(`name: down
-keys_max: 1
-raise: { on: host.down, by: event.agent }
+keys_max: 2
+raise: { on: host.down, by: [event.agent, event.subject] }
 ${emit}
 ---
 name: fix
@@ -297,9 +297,10 @@ on: a.x
 inhibited_by: [{ reactor: down }]
 ${emit}
 `);
-  stage.hear({ type: "host.down", at: 0, agent: "web1" });
+  stage.hear({ type: "host.down", at: 0, agent: "web1", subject: "a" });
+  stage.hear({ type: "host.down", at: 1, agent: "web2", subject: "a" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 1, agent: "web1" })), ["fix inhibited"]);
-  stage.hear({ type: "host.down", at: 2, agent: "web2" });
+  stage.hear({ type: "host.down", at: 2, agent: "web2", subject: "b" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web1" })), ["fix fired"]);
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web2" })), ["fix inhibited"]);
 });
@@ -339,6 +340,10 @@ test("of many counted events state keeps hardly more than the times", () => {
   assert.ok(JSON.stringify(row).length < 9_999 * 14 + eventsKeptMax * 60, `${JSON.stringify(row).length} bytes`);
   const [firing] = fired(stage.hear({ type: "a.x", at: 999.9 }));
   assert.deepEqual([firing!.count, firing!.events.length, firing!.events.at(-1)], [10_000, eventsKeptMax, "e10000"]);
+  const caused = new Stage(`name: many\non: a.x\ncorrelate: { count: 150, within: 1h }\n${emit}`);
+  caused.hear({ type: "a.x", at: 0, ancestry: ["other"] });
+  for (let count = 0; count < 148; count++) caused.hear({ type: "a.x", at: 1 });
+  assert.deepEqual(fired(caused.hear({ type: "a.x", at: 2 }))[0]!.ancestry, ["other"], "what caused the oldest is known (P7)");
 });
 
 test("engine time goes on when the clock is set back, and says when people's clock will show it", () => {
@@ -347,7 +352,12 @@ test("engine time goes on when the clock is set back, and says when people's clo
   const before = stage.rules.time;
   assert.deepEqual(told(stage.tick(7_197)), [], "a little back is nothing");
   assert.equal(stage.rules.time, before);
+  stage.rules.takeDirty();
   assert.deepEqual(told(stage.tick(3_600)), []);
+  assert.deepEqual(
+    stage.rules.takeDirty().map(({ key, body }) => [key, body]),
+    [["t[]", { time: before, skew: 3_600_000 }]],
+  );
   assert.equal(stage.rules.time, before, "an hour back: from here time goes on");
   assert.equal(stage.rules.nextDue(), start + 3_660_000);
   const renewed = stage.hear({ type: "a.x", at: 3_610 });
@@ -502,6 +512,18 @@ test("one firing's plan does not leak into the next one's", () => {
   };
   (args(0)["env"] as Record<string, string>)["A"] = "changed";
   assert.deepEqual(args(1)["env"], { A: "b" });
+  const data = { inner: { list: [1] } };
+  const echo = new Stage(
+    'name: a\non: a.x\nvars: { v: { value: { x: [1] } } }\ndo: [{ event.emit: { type: x.y, data: { e: "${{ event.data }}", v: "${{ vars.v }}" } } }]\n',
+  );
+  for (let at = 0; at < 2; at++) {
+    const [firing] = fired(echo.hear({ type: "a.x", at, data }));
+    assert.ok(firing?.plan.ok);
+    const given = firing.plan.steps[0]!.args["data"] as { e: typeof data; v: { x: number[] } };
+    assert.deepEqual(given, { e: { inner: { list: [1] } }, v: { x: [1] } });
+    given.e.inner.list.push(2);
+    given.v.x.push(2);
+  }
 });
 
 test("plan makes firings that are marked so, shadow only says so and inhibits nobody, off is not asked", () => {

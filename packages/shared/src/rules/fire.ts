@@ -49,8 +49,8 @@ function planOf(branch: Firing["branch"], steps: readonly ReactorStep[], scope: 
     if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
     if (hasForeignMark(rendered.value, scope.vars))
       return { ok: false, reason: `${at} ${action}: a value that was taken from an event has the form of a secret's mark` };
-    // The check fills in defaults, and a template's literals are one object for all firings.
-    const checked = argsCheckers[action](structuredClone(rendered.value));
+    // The check fills in defaults: what is rendered is made anew each time, and nothing of it is the event's.
+    const checked = argsCheckers[action](rendered.value);
     if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
     planned.push({ action, args: checked.value as Record<string, unknown> });
   }
