@@ -135,7 +135,7 @@ describe("reactors", () => {
     assert.deepEqual(fine.problems, (await bed.client.status()).problems);
     bed.reactor("asked", "name: asked\n");
     const { problems } = await bed.client.reload();
-    assert.match(problems.find(({ file: of }) => of === file("asked"))!.message, /"on"/);
+    assert.match(problems.find(({ file: of }) => of === file("asked"))!.message, /"do"/);
     assert.deepEqual(await firedBy(bed, "asked.ping"), ["asked"]);
     const ran = await run(["--master", bed.path("master.sock"), "reload"]);
     assert.equal(ran.code, 1);
