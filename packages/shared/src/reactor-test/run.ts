@@ -1,0 +1,161 @@
+/**
+ * Runs a test of reactors: its events and the time between them go through the engine of the master, on a clock of its own, and what fires
+ * is held against what was expected. What `event.emit` makes comes back as an event, with its task as the cause, so that chains can be
+ * tested and P7 holds. Pure: the same test gives the same result on every machine.
+ */
+import { actions } from "../action.ts";
+import { exampleOf } from "../event-types.ts";
+import { type Event, eventSource, type Severity } from "../event.ts";
+import { globMatcher } from "../glob.ts";
+import { eventId, executionId, masterAgent, taskId } from "../ids.ts";
+import { plainRoute, type RouteOf } from "../router.ts";
+import { ReactorIndex } from "../rules/reactor-index.ts";
+import { Rules } from "../rules/rules.ts";
+import type { Decision, Firing, Judgement, Reactor, Seen, World } from "../rules/types.ts";
+import type { AgentView } from "../target.ts";
+import { type Difference, differenceOf } from "./compare.ts";
+import type { Moment, ReactorTest } from "./load.ts";
+import type { TestEventSource } from "./schema.ts";
+
+/** An `expect` that was not met. `at`: ms from the start of the test. */
+export interface Unmet {
+  at: number;
+  line: number;
+  difference: Difference;
+  /** Why there was no firing: what was decided since the `expect` before. */
+  decisions: Decision[];
+}
+
+export interface TestResult {
+  test: ReactorTest;
+  unmet: Unmet[];
+  /** All that was decided, and of which event. */
+  decisions: Decision[];
+  events: Event[];
+}
+
+export interface RunOptions {
+  /** All that are in force together. */
+  reactors: readonly Reactor[];
+  route?: RouteOf;
+}
+
+const epoch = "test";
+/** Events that one test makes of itself, by `event.emit`. */
+const emittedMax = 10_000;
+
+export function runTest(test: ReactorTest, { reactors, route = plainRoute }: RunOptions): TestResult {
+  return new Run(test, reactors, route).run();
+}
+
+class Run {
+  readonly #test: ReactorTest;
+  readonly #rules: Rules;
+  readonly #silences: { reactor(name: string): boolean; agent(id: string): boolean; until: number }[] = [];
+  readonly #decisions: Decision[] = [];
+  readonly #events: Event[] = [];
+  /** Firings, and decisions, since the last `expect`. */
+  #fired: Decision[] = [];
+  #since: Decision[] = [];
+
+  constructor(test: ReactorTest, reactors: readonly Reactor[], route: RouteOf) {
+    this.#test = test;
+    const world: World = {
+      agentView: (id): AgentView => ({ id, labels: {}, facts: {}, ...test.agents[id] }),
+      route,
+      silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
+    };
+    const own = reactors.map((reactor) => ({ ...reactor, vars: { ...reactor.vars, ...test.vars } }));
+    this.#rules = new Rules(new ReactorIndex(own), world);
+    this.#rules.tick(test.start);
+  }
+
+  run(): TestResult {
+    const unmet: Unmet[] = [];
+    for (const moment of this.#test.timeline) {
+      this.#pass(this.#test.start + moment.at);
+      const found = this.#come(moment);
+      if (found !== undefined) unmet.push(found);
+    }
+    return { test: this.#test, unmet, decisions: this.#decisions, events: this.#events };
+  }
+
+  /** Time goes on: each timer at its own time, so that what it makes comes then. */
+  #pass(until: number): void {
+    for (let due = this.#rules.nextDue(); due !== undefined && due <= until; due = this.#rules.nextDue()) {
+      const at = Math.max(due, this.#rules.time);
+      this.#take(this.#rules.tick(at), at);
+      // Nothing that is due stays due.
+      if (this.#rules.nextDue() === due) break;
+    }
+    this.#take(this.#rules.tick(until), until);
+  }
+
+  #come(moment: Moment): Unmet | undefined {
+    const now = this.#test.start + moment.at;
+    switch (moment.kind) {
+      case "event": {
+        const event = this.#eventOf(moment.event, now);
+        this.#hear({ event, agent: event.agent, ancestry: [], root: event.id });
+        return undefined;
+      }
+      case "silence":
+        this.#silences.push({ reactor: globMatcher(moment.reactor), agent: globMatcher(moment.agent), until: now + moment.forMs });
+        return undefined;
+      case "expect": {
+        const got = this.#fired;
+        const decisions = this.#since;
+        this.#fired = [];
+        this.#since = [];
+        const difference = differenceOf(moment.expected, got);
+        return difference === undefined ? undefined : { at: moment.at, line: moment.line, difference, decisions };
+      }
+    }
+  }
+
+  #hear(seen: Seen): void {
+    this.#events.push(seen.event);
+    this.#take(this.#rules.hear(seen), seen.event.received);
+  }
+
+  #take({ decisions }: Judgement, now: number): void {
+    for (const decision of decisions) {
+      this.#decisions.push(decision);
+      const { reactor, firing } = decision;
+      if (this.#test.reactor === undefined || this.#test.reactor === reactor.name) {
+        this.#since.push(decision);
+        if (firing !== undefined) this.#fired.push(decision);
+      }
+      if (firing !== undefined && decision.reason === "fired") this.#emit(firing, now);
+    }
+  }
+
+  /** What the firing's `event.emit` steps make, as far as those before them need no host to succeed. */
+  #emit({ reactor, plan, trigger, ancestry }: Firing, now: number): void {
+    if (!plan.ok) return;
+    for (const [index, { action, args }] of plan.steps.entries()) {
+      if (actions[action].runsOn !== "master" || this.#events.length >= emittedMax) continue;
+      const { type, subject, severity, data } = args as Pick<Event, "type" | "subject" | "data"> & { severity: Severity };
+      const cause = executionId(taskId(reactor.name, trigger.event.id), index + 1);
+      const event = this.#number({ type, agent: masterAgent, severity, data, cause, ...(subject === undefined ? {} : { subject }) }, now);
+      this.#hear({ event, agent: trigger.agent, ancestry: [...ancestry, reactor.name], root: trigger.root });
+    }
+  }
+
+  #eventOf({ type, data = {}, whole, ...given }: TestEventSource, now: number): Event {
+    const example = whole ? undefined : exampleOf(type);
+    const { agent = "web1", severity = "normal", ...rest } = { ...example, ...given };
+    return this.#number({ ...rest, type, agent, severity, data: { ...example?.data, ...data } }, now);
+  }
+
+  #number(event: Omit<Event, "position" | "id" | "source" | "time" | "received">, now: number): Event {
+    const position = this.#events.length + 1;
+    const source = eventSource(event.agent, event.beacon);
+    return { ...event, position, id: eventId(event.agent, epoch, position), source, time: now, received: now };
+  }
+
+  #silenceOf(reactor: string, agent: string, now: number) {
+    const found = this.#silences.findIndex((each) => now < each.until && each.reactor(reactor) && each.agent(agent));
+    return found < 0 ? undefined : { id: `silence ${found + 1} of the test`, until: this.#silences[found]!.until, why: "the test says so" };
+  }
+}
