@@ -104,6 +104,7 @@ export default {
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),
     onlyFrom("ajv", npm("ajv"), ["^packages/shared/src/schema(|-compile)\\.ts$", "^packages/shared/src/schema-compiled\\.cjs$"]),
     onlyFrom("yaml", npm("yaml"), ["^packages/shared/src/yaml-(file|edit)\\.ts$"]),
+    onlyFrom("croner", npm("croner"), ["^packages/shared/src/reactor/calendar\\.ts$"]),
   ],
   options: {
     parser: "swc",

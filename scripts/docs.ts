@@ -20,6 +20,7 @@ import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
 import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
+import { priorityMatrix, routerSchema } from "@needfire/shared/router";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
 interface Schema {
@@ -93,7 +94,9 @@ function pages(): Record<string, string> {
     "config.md": configPage(),
     "api.md": apiPage(),
     "errors.md": errorsPage(),
+    "router.md": routerPage(),
     "reactor.schema.json": editorSchema("A Needfire reactor", reactorForEditors()),
+    "router.schema.json": editorSchema("Needfire's router", routerSchema),
     "beacon.schema.json": editorSchema("A Needfire beacon", { anyOf: Object.values(beaconTypes).map(({ options }) => options) }),
   };
 }
@@ -179,7 +182,7 @@ function reactorsPage(): string {
     "A reactor is a rule: on which events, under which condition, to do what. A file in `reactors/*.yaml` holds one or several, as YAML documents; it is taken as a whole or not at all. Editors check it against [reactor.schema.json](reactor.schema.json).",
     fields(reactorSchema),
     "## Values",
-    "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. Expressions see `event` ([its fields](events.md)) and `agent` (`id`, `labels`, `facts`).",
+    "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. What expressions see is in the [guide](../guide/reactors.md#expressions); `event` has [these fields](events.md).",
     "## Warnings",
     "What `needfire reactors check` tells of files that are not wrong ([guide](../guide/lint.md)).",
     table(
@@ -190,6 +193,18 @@ function reactorsPage(): string {
     table(
       ["action", "does"],
       Object.entries(actions).map(([name, { summary }]) => [`[\`${name}\`](actions.md#${name.replaceAll(".", "")})`, summary]),
+    ),
+  ]);
+}
+
+function routerPage(): string {
+  return page("Router", [
+    "`router.yaml` is the operator's classification: what an event means here, and to whom. Reactors see it as `route`. Editors check it against [router.schema.json](router.schema.json).",
+    fields(routerSchema),
+    "## Priority from impact and urgency",
+    table(
+      ["impact", ...Object.keys(priorityMatrix).map((urgency) => `urgency ${urgency}`)],
+      Object.entries(priorityMatrix).map(([impact, row]) => [impact, ...Object.values(row)]),
     ),
   ]);
 }
@@ -255,10 +270,10 @@ function reactorForEditors(): object {
 
 function withExpressions(args: Schema): object {
   const expression = { type: "string", pattern: "\\$\\{\\{", description: "text with ${{ CEL }} in it" };
-  const properties = Object.entries(args.properties ?? {}).map(([name, { description, ...schema }]) => [
-    name,
-    { ...(description === undefined ? {} : { description }), anyOf: [withExpressionItems(schema, expression), expression] },
-  ]);
+  const properties = Object.entries(args.properties ?? {}).map(([name, schema]) => {
+    const { description } = schema;
+    return [name, { ...(description === undefined ? {} : { description }), anyOf: [withExpressionItems(schema, expression), expression] }];
+  });
   return { ...args, properties: Object.fromEntries(properties) };
 }
 
@@ -268,7 +283,16 @@ function withExpressionItems(schema: Schema, expression: object): object {
 }
 
 function editorSchema(title: string, schema: object): string {
-  return `${JSON.stringify({ $schema: "https://json-schema.org/draft/2020-12/schema", title, ...schema }, undefined, 2)}\n`;
+  const whole = { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...schema };
+  return `${JSON.stringify(whole, (_key, value: unknown) => withPatternMessage(value), 2)}\n`;
+}
+
+/** Editors say what a pattern means, as we do, instead of the pattern. */
+function withPatternMessage(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("pattern" in value)) return value;
+  const { title, description } = value as Schema & { title?: string };
+  const meant = title ?? description;
+  return meant === undefined ? value : { ...value, patternErrorMessage: `Expected ${meant}.` };
 }
 
 function page(title: string, parts: string[]): string {

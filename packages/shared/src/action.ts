@@ -8,7 +8,7 @@ import { customTypePattern, severities } from "./event.ts";
 import { digestPattern, executionIdPattern } from "./ids.ts";
 import { type Checked, untypedChecker } from "./schema.ts";
 
-const path = { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
+const path = { type: "string", title: "an absolute path", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
 
 const fileRestoreArgs = {
   type: "object",
@@ -57,14 +57,14 @@ const commandRunArgs = {
       description:
         "true: argv[0] is a script for /bin/sh, the rest its positional parameters ($1, $2, ...); values never become part of the script",
     },
-    cwd: { ...path, default: "/" },
+    cwd: { ...path, default: "/", description: "where it runs: an absolute path" },
     env: {
       type: "object",
       additionalProperties: { type: "string" },
       default: {},
       description: "added to the fixed environment (PATH, LANG=C.UTF-8, HOME); nothing is inherited from the agent",
     },
-    stdin: { type: "string", default: "", maxLength: 65_536 },
+    stdin: { type: "string", default: "", maxLength: 65_536, description: "what the program can read" },
     timeout: {
       type: "string",
       title: "a duration such as 30s",
@@ -79,7 +79,12 @@ const commandRunArgs = {
       default: 32_768,
       description: "of stdout and of stderr; the rest is counted and left out",
     },
-    success_codes: { type: "array", items: { type: "integer", minimum: 0, maximum: 255 }, default: [0] },
+    success_codes: {
+      type: "array",
+      items: { type: "integer", minimum: 0, maximum: 255 },
+      default: [0],
+      description: "exit codes that mean success",
+    },
   },
   required: ["argv"],
   additionalProperties: false,
@@ -109,9 +114,9 @@ const eventEmitArgs = {
       maxLength: 100,
       description: "an event type such as deploy.wanted, not one of the master's own (task.*, agent.*, ...)",
     },
-    subject: { type: "string", maxLength: 4096 },
-    severity: { enum: severities, default: "normal" },
-    data: { type: "object", default: {} },
+    subject: { type: "string", maxLength: 4096, description: "what it is about" },
+    severity: { enum: severities, default: "normal", description: "how much it matters" },
+    data: { type: "object", default: {}, description: "whatever belongs to it" },
   },
   required: ["type"],
   additionalProperties: false,

@@ -118,3 +118,60 @@ test("what an expression reads of an event, and what it requires of it, is known
   assert.deepEqual(about("size(event) > 2"), { event: undefined, data: undefined, requires: {} });
   assert.deepEqual(about("size(event.data) > 2 && event.subject != ''"), { event: ["subject"], data: undefined, requires: {} });
 });
+
+test("every name that is read is known with its place, and whether what it gives is handed on as it is", () => {
+  const accesses = (source: string) => {
+    const compiled = compileCel(source, "firing");
+    assert.ok(compiled.ok, JSON.stringify(compiled));
+    return compiled.expression.accesses.map(({ path, offset, intact }) => `${path.join(".")}@${offset}${intact ? "" : " used"}`);
+  };
+  assert.deepEqual(accesses('matched.begin.data["x"] == vars.?limit.orValue(1)'), ["matched.begin.data.x@0 used", "vars.limit@27 used"]);
+  assert.deepEqual(accesses('"a" + vars.a'), ["vars.a@6"]);
+  assert.deepEqual(accesses('{"a": [vars.a], "b": event.type == "x" ? vars.b : "c"}'), ["vars.a@7", "event.type@21 used", "vars.b@41"]);
+  assert.deepEqual(accesses("event.data[vars.name].x"), ["event.data@0 used", "vars.name@11 used"]);
+  assert.deepEqual(accesses('events.exists(vars, vars.type == "x")'), ["events@0 used"], "a name of its own is no variable");
+  assert.deepEqual(accesses("cel.bind(x, event.type, x)"), ["event.type@12 used"]);
+  assert.deepEqual(accesses("has(vars.a) && size(vars.a) > 0"), ["vars.a@4 used", "vars.a@20 used"]);
+});
+
+test("which variables are read is known", () => {
+  const variables = (source: string) => {
+    const compiled = compileCel(source, "firing");
+    assert.ok(compiled.ok);
+    return [...compiled.expression.reads.variables].toSorted();
+  };
+  assert.deepEqual(variables("events.map(e, e.id) + [string(count)] + key"), ["count", "events", "key"]);
+  assert.deepEqual(variables('route.priority == "high" && agent.id == matched.a.agent'), ["agent", "matched", "route"]);
+  assert.deepEqual(variables("1 + 1"), []);
+});
+
+test("each place knows its own variables, and says where another is known", () => {
+  const message = (source: string, sees: Parameters<typeof compileCel>[1]) => {
+    const compiled = compileCel(source, sees);
+    return compiled.ok ? "known" : compiled.message;
+  };
+  assert.equal(message("count", "firing"), "known");
+  assert.equal(message("count", "step"), "Unknown variable: count; it is known in values of do only");
+  assert.equal(message("matched.a", "step"), "known");
+  assert.equal(message("matched.a", "event"), "Unknown variable: matched; it is known in later steps and in values of do only");
+  assert.equal(message("vars.a", "plain"), "Unknown variable: vars; it is known in reactors only");
+  assert.equal(message("event.a", "agent"), "Unknown variable: event; a target sees the agent only");
+  assert.equal(message("agnet.id", "agent"), 'Unknown variable: agnet; did you mean "agent"?');
+  assert.equal(message("x", "event"), "Unknown variable: x (known: event, agent, vars, route)");
+});
+
+test("how many there were can be set against whole numbers and fractions", () => {
+  for (const source of [
+    "count > 4",
+    "count == 5",
+    "count >= 4.5",
+    "count + 1 == 6",
+    "count in [5]",
+    "string(count) == '5'",
+    "size(events) == 2",
+  ]) {
+    const compiled = compileCel(source, "firing");
+    assert.ok(compiled.ok, source);
+    assert.deepEqual(compiled.expression.evaluate({ count: 5, events: [{}, {}] }), { ok: true, value: true }, source);
+  }
+});

@@ -171,8 +171,10 @@ function failure(error: unknown, sees: ScopeName): Compiled {
 }
 
 function scopeHint(name: string, sees: ScopeName): string {
+  if (Object.hasOwn(types, name) && (sees === "plain" || sees === "agent"))
+    return name === "event" ? "; a target sees the agent only" : "; it is known in reactors only";
   if (name === "matched" && sees === "event") return "; it is known in later steps and in values of do only";
-  if (Object.hasOwn(types, name) && sees !== "firing" && sees !== "agent") return "; it is known in values of do only";
+  if (Object.hasOwn(types, name)) return "; it is known in values of do only";
   return didYouMean(name, scopes[sees]) || ` (known: ${scopes[sees].join(", ")})`;
 }
 

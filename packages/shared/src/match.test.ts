@@ -95,3 +95,18 @@ test("one event's plan does not leak into the next one's", () => {
   (first["env"] as Record<string, string>)["A"] = "changed";
   assert.deepEqual(args()["env"], { A: "b" });
 });
+
+test("reactors that look at more than one event, or at the time, are passed over", () => {
+  for (const more of [
+    "correlate: { count: 2, within: 1m }",
+    "raise: {}",
+    "flow: { once: 1m }",
+    "mode: shadow",
+    "mode: off",
+    "inhibited_by: [other]",
+    'mute_during: [{ cron: "0 2 * * *", for: 1h }]',
+    'only_during: [{ cron: "0 2 * * *", for: 1h }]',
+  ]) {
+    assert.deepEqual(decide(`name: r\non: file.drifted\n${more}\n${restore}`), [], more);
+  }
+});

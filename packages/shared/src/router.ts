@@ -82,10 +82,12 @@ export function loadRouter(file: string, text: string): LoadedRouter {
   if (!checked.ok) return checked;
   const problems: Problem[] = [];
   const rules = checked.value.rules.map((source, index) => compileRule(document, ["rules", index], source, problems));
-  const last = rules.findIndex(({ when }) => when === undefined);
+  const last = checked.value.rules.findIndex(({ when }) => when === undefined);
   if (last >= 0 && last < rules.length - 1)
     problems.push(document.problemAt(["rules", last + 1], `never reached: rule ${last + 1} has no "when" and takes every event`));
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, route: routeBy(rules) };
+  return problems.length > 0
+    ? { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) }
+    : { ok: true, route: routeBy(rules) };
 }
 
 /** Without a router: an event's priority is its severity. */

@@ -90,12 +90,12 @@ function problemOf(error: ErrorObject): SchemaProblem {
     .slice(1)
     .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"))
     .map((part) => (/^\d+$/.test(part) ? Number(part) : part));
-  const found = show(error.data);
+  const found = shown(error.data);
   switch (error.keyword) {
     case "additionalProperties": {
       const key = String(error.params["additionalProperty"]);
       const known = Object.keys((error.parentSchema?.["properties"] as object | undefined) ?? {});
-      return { path: [...path, key], atKey: true, message: `unknown key "${key}"${suggestion(key, known)}` };
+      return { path: [...path, key], atKey: true, message: `unknown key ${shown(key)}${suggestion(key, known)}` };
     }
     case "required":
       return { path, atKey: false, message: `the key "${String(error.params["missingProperty"])}" is missing` };
@@ -124,7 +124,7 @@ function problemOf(error: ErrorObject): SchemaProblem {
 }
 
 function patternMessage(error: ErrorObject): string {
-  return `expected ${titleOf(error) ?? `text that fits ${String(error.params["pattern"])}`}, got ${show(error.data)}`;
+  return `expected ${titleOf(error) ?? `text that fits ${String(error.params["pattern"])}`}, got ${shown(error.data)}`;
 }
 
 /** What a schema calls its values: its title, or else its description. */
@@ -138,7 +138,7 @@ function listOf(types: unknown): string {
 }
 
 /** A value, short enough for an error message. */
-function show(value: unknown): string {
+export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `a list of ${value.length}`;
   const text = JSON.stringify(value) ?? String(value);

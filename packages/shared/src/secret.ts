@@ -8,7 +8,7 @@ const [open, close] = ["\u{F5EC}", "\u{F5ED}"];
 const markPattern = new RegExp(`${open}[^${open}${close}]*${close}`, "gu");
 
 /** What stands where a secret was. */
-export const masked = "***";
+const masked = "***";
 
 /**
  * The mark of a secret. `nonce`: a text that nobody outside can know, so that a host cannot make a mark and be handed the secret; without

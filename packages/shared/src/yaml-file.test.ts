@@ -84,6 +84,15 @@ test("each document of a file knows its own lines", () => {
   );
 });
 
+test("a key that is no text is refused with its place: somebody meant an expression", () => {
+  const parsed = parseYaml("x.yaml", "a: 1\npath: {{ event.subject }}\n");
+  assert.ok(!parsed.ok);
+  assert.deepEqual(parsed.problems.map(problemText), [
+    "x.yaml:2:8: expected a text as the key, got a list or a map; an expression is written ${{ ... }}, in quotes",
+  ]);
+  assert.ok(!parseYaml("x.yaml", "a: &x b\n*x : 1\n").ok);
+});
+
 test("what is not YAML is refused with its place", () => {
   for (const [bad, line] of [
     ["a: [1, 2\nb: 3\n", 2],

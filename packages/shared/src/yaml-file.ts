@@ -2,7 +2,7 @@
  * A YAML text that knows where everything stands: parse it, check it against a schema, and get problems with file, line and column.
  * Does no I/O: the caller reads the file.
  */
-import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseAllDocuments } from "yaml";
+import { type Document, isMap, isPair, isScalar, isSeq, type Node, parseAllDocuments } from "yaml";
 import type { Checked } from "./schema.ts";
 
 /** Something wrong in a file that a person wrote. `line` and `column` count from 1. */
@@ -39,8 +39,9 @@ export function parseYaml(file: string, text: string): YamlFile {
   if (text.length > yamlBytesMax) {
     return { ok: false, problems: [{ file, line: 1, column: 1, message: `the file has more than ${yamlBytesMax} bytes` }] };
   }
-  const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  // Not the library's own counter, which misses lines after some errors.
+  const lines = lineStarts(text);
+  const parsed = parseAllDocuments(text, { prettyErrors: false });
   if (!Array.isArray(parsed)) return { ok: true, documents: [] };
   const problems: Problem[] = [];
   const documents: YamlDocument[] = [];
@@ -48,7 +49,14 @@ export function parseYaml(file: string, text: string): YamlFile {
     for (const error of [...document.errors, ...document.warnings]) {
       problems.push({ file, ...position(lines, error.pos[0]), message: error.message });
     }
-    if (document.errors.length > 0 || document.contents === null) continue;
+    for (const at of oddKeys(document.contents)) {
+      problems.push({
+        file,
+        ...position(lines, at),
+        message: "expected a text as the key, got a list or a map; an expression is written ${{ ... }}, in quotes",
+      });
+    }
+    if (problems.length > 0 || document.contents === null) continue;
     try {
       const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
       if (value !== null) documents.push({ value, problemAt: locator({ file, text, lines, document }) });
@@ -72,8 +80,15 @@ export function checkDocument<T>(
 interface Located {
   file: string;
   text: string;
-  lines: LineCounter;
+  lines: readonly number[];
   document: Document;
+}
+
+/** Where keys stand that are no texts: `{{ x }}` is a map with a map for its key, and JSON has no such thing. */
+function oddKeys(node: unknown): number[] {
+  if (isSeq(node)) return node.items.flatMap(oddKeys);
+  if (!isMap(node)) return [];
+  return node.items.flatMap(({ key, value }) => (isScalar(key) ? oddKeys(value) : [startOf(key) ?? startOf(node) ?? 0]));
 }
 
 function locator({ file, text, lines, document }: Located): YamlDocument["problemAt"] {
@@ -136,7 +151,19 @@ function startOf(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0];
 }
 
-function position(lines: LineCounter, offset: number): { line: number; column: number } {
-  const { line, col } = lines.linePos(offset);
-  return { line: Math.max(1, line), column: Math.max(1, col) };
+/** Where each line of a text begins. */
+function lineStarts(text: string): number[] {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return starts;
+}
+
+function position(starts: readonly number[], offset: number): { line: number; column: number } {
+  let low = 0;
+  for (let high = starts.length - 1; low < high;) {
+    const middle = Math.ceil((low + high) / 2);
+    if (starts[middle]! <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return { line: low + 1, column: offset - starts[low]! + 1 };
 }

@@ -4,7 +4,7 @@
 import { Cron } from "croner";
 import { durationMs, formatDuration } from "../duration.ts";
 import type { Calendar } from "../rules/types.ts";
-import { didYouMean } from "../schema.ts";
+import { didYouMean, shown } from "../schema.ts";
 
 export interface CalendarSource {
   cron: string;
@@ -23,7 +23,7 @@ export function compileCalendar({ cron: pattern, for: lasts, zone }: CalendarSou
   let cron: Cron;
   try {
     cron = new Cron(pattern, { timezone: zone, mode: "5-part", paused: true });
-    if (cron.nextRun(beginning) === null) return { ok: false, key: "cron", message: `"${pattern}" is never due` };
+    if (cron.nextRun(beginning) === null) return { ok: false, key: "cron", message: `${shown(pattern)} is never due` };
   } catch (error) {
     return { ok: false, key: "cron", message: cronMessage(pattern, error) };
   }
@@ -49,12 +49,12 @@ function isZone(zone: string): boolean {
 
 function zoneMessage(zone: string): string {
   const hint = didYouMean(zone, ["UTC", ...Intl.supportedValuesOf("timeZone")]);
-  return `there is no time zone "${zone}"${hint || ": write one such as Europe/Berlin"}`;
+  return `there is no time zone ${shown(zone)}${hint || ": write one such as Europe/Berlin"}`;
 }
 
 function cronMessage(pattern: string, error: unknown): string {
-  const why = error instanceof Error ? error.message.replace(/^CronPattern: /, "") : String(error);
+  const why = error instanceof Error ? error.message.replace(/^CronPattern: /, "").replaceAll(/\s+/g, " ") : String(error);
   return pattern.trim().split(/\s+/).length === 5
-    ? `"${pattern}" is no cron expression: ${why}`
-    : `expected minute hour day month weekday, such as 0 2 * * *, got "${pattern}"`;
+    ? `${shown(pattern)} is no cron expression: ${why}`
+    : `expected minute hour day month weekday, such as 0 2 * * *, got ${shown(pattern)}`;
 }

@@ -5,7 +5,7 @@
 import { compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
 import type { Access } from "../cel-reads.ts";
 import type { Warning, WarningCode } from "../lint/warning.ts";
-import { didYouMean } from "../schema.ts";
+import { didYouMean, shown } from "../schema.ts";
 import { settle, type Template } from "../value.ts";
 import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
 import type { OneOrMore } from "./schema.ts";
@@ -128,7 +128,7 @@ export class Draft {
       return this.#secrets.size > 0 ? "name the variable, as in vars.NAME: there are secrets among them" : undefined;
     }
     this.#varsRead.add(name);
-    if (!this.#vars.has(name)) return `there is no variable "${name}" under vars${nearest(name, [...this.#vars])}`;
+    if (!this.#vars.has(name)) return `there is no variable ${shown(name)} under vars${nearest(name, [...this.#vars])}`;
     if (!this.#secrets.has(name)) return undefined;
     if (!inValue) return `the secret "${name}" may stand in values of do only: a condition would tell what it is`;
     return intact
@@ -138,8 +138,8 @@ export class Draft {
 }
 
 function noMatch(name: string, known: readonly string[]): string {
-  if (known.length === 0) return `there is no event "${name}": no step comes before this`;
-  return `there is no event "${name}" here${nearest(name, known)}`;
+  if (known.length === 0) return `there is no event ${shown(name)}: no step comes before this`;
+  return `there is no event ${shown(name)} here${nearest(name, known)}`;
 }
 
 function nearest(name: string, known: readonly string[]): string {

@@ -5,7 +5,7 @@
 import { actions, type ActionName, argsCheckers, isActionName } from "../action.ts";
 import type { Expression } from "../cel.ts";
 import type { ReactorStep } from "../rules/types.ts";
-import { didYouMean, type SchemaProblem } from "../schema.ts";
+import { didYouMean, type SchemaProblem, shown } from "../schema.ts";
 import {
   compileTemplate,
   type CompiledTemplate,
@@ -46,7 +46,7 @@ export function compileSteps(
 
 function noAction(action: string): string {
   const known = Object.keys(actions);
-  return `there is no action "${action}"${didYouMean(action, known) || ` (known: ${known.join(", ")})`}`;
+  return `there is no action ${shown(action)}${didYouMean(action, known) || ` (known: ${known.join(", ")})`}`;
 }
 
 interface StepSource {

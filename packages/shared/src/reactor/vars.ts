@@ -2,6 +2,7 @@
  * A reactor's variables: literal values, files, and names of the master's environment. This does no I/O: what a file or a name holds is
  * asked of {@link Sources}.
  */
+import { shown } from "../schema.ts";
 import { secretMark } from "../secret.ts";
 import { parseYaml, type Path } from "../yaml-file.ts";
 import type { Draft } from "./draft.ts";
@@ -98,7 +99,7 @@ function fileValue(wanted: Wanted, file: string): unknown {
   const parsed = parseYaml(file, text);
   if (parsed.ok && parsed.documents.length === 1) return parsed.documents[0]!.value;
   const why = parsed.ok ? `it holds ${parsed.documents.length} documents, one is wanted` : describe(parsed.problems[0]!);
-  wanted.draft.problem([...wanted.path, "file"], `"${file}" cannot be read as YAML: ${why}`);
+  wanted.draft.problem([...wanted.path, "file"], `${shown(file)} cannot be read as YAML: ${why}`);
   return undefined;
 }
 
@@ -118,12 +119,12 @@ function secretText(wanted: Wanted): string {
 function fileText({ draft, path, source, sources }: Wanted, file: string): string | undefined {
   // Secrets are often kept elsewhere, with rights of their own: /run/credentials.
   if (file.split("/").includes("..") || (file.startsWith("/") && !source.secret)) {
-    draft.problem([...path, "file"], `expected a path below the folder of this file, got "${file}"`);
+    draft.problem([...path, "file"], `expected a path below the folder of this file, got ${shown(file)}`);
     return undefined;
   }
   if (sources.file === undefined) return undefined;
   const text = sources.file(file);
-  if (text === undefined) draft.problem([...path, "file"], `there is no file "${file}" beside this one, or it cannot be read`);
+  if (text === undefined) draft.problem([...path, "file"], `there is no file ${shown(file)} beside this one, or it cannot be read`);
   return text;
 }
 

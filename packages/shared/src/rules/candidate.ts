@@ -3,7 +3,7 @@
  * plain JSON, since it waits in rows.
  */
 import type { Event } from "../event.ts";
-import { type Correlation, eventsKeptMax, type Reactor, type Seen } from "./types.ts";
+import { eventsKeptMax, type Reactor, type Seen } from "./types.ts";
 
 /** An event in a reactor's state. `at`: engine time. `from`: its ancestry, when it has one. `event`: only where the reactor reads it. */
 export interface Kept {
@@ -95,16 +95,24 @@ export function merged(earlier: Candidate, later: Candidate): Candidate {
 export function stepNames({ entries, correlation }: Reactor): string[] {
   const names: string[] = [];
   for (const { role, as } of entries) if (role.kind === "step") names[role.step] = as ?? `step${role.step + 1}`;
-  return correlation !== undefined && isAbsence(correlation) ? ["first"] : names;
+  return correlation?.kind === "none" ? ["first"] : names;
 }
 
-function isAbsence({ kind }: Correlation): boolean {
-  return kind === "none";
-}
-
-/** In order, each once. */
+/**
+ * All names in their order, each as often as in the list that has it most: what several chains have in common counts once, and a chain
+ * that came by one reactor twice stays as long as it is (P7).
+ */
 function union(...lists: (readonly string[])[]): readonly string[] {
-  const [first = []] = lists;
-  if (lists.every((list) => list === first || list.length === 0)) return first;
-  return [...new Set(lists.flat())];
+  const found: string[] = [];
+  for (const list of lists) {
+    for (const [index, name] of list.entries()) {
+      const times = occurrences(name, list.slice(0, index + 1));
+      if (occurrences(name, found) < times) found.push(name);
+    }
+  }
+  return found;
+}
+
+function occurrences(name: string, list: readonly string[]): number {
+  return list.filter((other) => other === name).length;
 }

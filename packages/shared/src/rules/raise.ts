@@ -1,6 +1,5 @@
 /**
- * Things with a life, as pure functions on the state of one key: a problem, from its raise to its clear, and the wait for an event that
- * must come.
+ * The life of a problem, from its raise to its clear, as pure functions on the state of one key.
  */
 import type { Seen } from "./types.ts";
 
@@ -29,11 +28,4 @@ export function clear(state: ProblemState | undefined): Cleared {
   if (state === undefined) return "not-raised";
   if (state.state === "pending") return "cancelled";
   return state.fired ? "on_clear" : "cleared";
-}
-
-/** The wait that began with `trigger`. */
-export interface AbsenceState {
-  trigger: Seen;
-  since: number;
-  due: number;
 }

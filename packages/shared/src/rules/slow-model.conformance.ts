@@ -551,8 +551,17 @@ function matchesGlob(glob: string, type: string): boolean {
 }
 
 function offerOf(went: ModelEvent[], { key }: { key: unknown[] }): Offer {
-  const ancestry = [...new Set(went.flatMap((event) => event.ancestry))];
+  const ancestry = together(went.map((event) => event.ancestry));
   return { trigger: went.at(-1)!, went, count: went.length, key, ancestry, matched: {}, problems: [] };
+}
+
+/** One after the other, without what the lists before it have given already. */
+function together(lists: (readonly string[])[]): string[] {
+  return lists.reduce<string[]>((all, list) => {
+    const rest = [...all];
+    const isNew = (name: string) => !rest.includes(name) || rest.splice(rest.indexOf(name), 1).length === 0;
+    return [...all, ...list.filter(isNew)];
+  }, []);
 }
 
 function mergeAll(offers: Offer[]): Offer {
@@ -560,7 +569,7 @@ function mergeAll(offers: Offer[]): Offer {
     ...offers.at(-1)!,
     went: [...new Set(offers.flatMap(({ went }) => went))],
     count: offers.reduce((sum, { count }) => sum + count, 0),
-    ancestry: [...new Set(offers.flatMap(({ ancestry }) => ancestry))],
+    ancestry: together(offers.map(({ ancestry }) => ancestry)),
     problems: offers.flatMap(({ problems }) => problems),
   };
 }

@@ -11,24 +11,32 @@ import type { Decision, Firing, Reactor, Seen, World } from "./types.ts";
 
 export type Moment = { kind: "event"; event: ModelEvent } | { kind: "tick"; at: number };
 
-/** `ticks`: whether time is also told between events. */
+/** Every other one is dense: one agent, whose events come one upon the other. */
 export function anyTimeline(length: number): fc.Arbitrary<Moment[]> {
+  return fc.boolean().chain((isDense) => timeline(length, isDense));
+}
+
+function timeline(length: number, isDense: boolean): fc.Arbitrary<Moment[]> {
+  const wideGap = fc.oneof(
+    { weight: 12, arbitrary: fc.nat({ max: 4 }) },
+    { weight: 2, arbitrary: fc.constantFrom(-2, 9, 25) },
+    { weight: 1, arbitrary: fc.constantFrom(-20_000, 400) },
+  );
   const anyStep = fc.record({
-    gap: fc.oneof(
-      { weight: 12, arbitrary: fc.nat({ max: 4 }) },
-      { weight: 2, arbitrary: fc.constantFrom(-2, 9, 25) },
-      { weight: 1, arbitrary: fc.constantFrom(-20_000, 400) },
-    ),
+    gap: isDense ? fc.nat({ max: 2 }) : wideGap,
     ticks: fc.array(fc.nat({ max: 10 }), { maxLength: 2 }),
     type: fc.constantFrom("a.x", "a.x", "b.x", "b.x", "c.x"),
-    agent: fc.constantFrom("h1", "h1", "h2"),
+    agent: isDense ? fc.constant("h1") : fc.constantFrom("h1", "h1", "h2"),
     subject: fc.constantFrom(undefined, undefined, "s"),
     severity: fc.constantFrom("low", "high"),
     n: fc.nat({ max: 2 }),
-    k: fc.constantFrom(1, 1, 2, undefined),
-    ancestry: fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.subarray(["r1", "r2", "zz", "yy"]) }),
+    k: isDense ? fc.constantFrom(1, 2) : fc.constantFrom(1, 1, 2, undefined),
+    ancestry: fc.oneof(
+      { weight: isDense ? 30 : 6, arbitrary: fc.constant([]) },
+      { weight: 1, arbitrary: fc.subarray(["r1", "r2", "zz", "yy", "zz"]) },
+    ),
   });
-  return fc.array(anyStep, { minLength: 1, maxLength: length }).map((steps) => {
+  return fc.array(anyStep, { minLength: 1, maxLength: length, size: "max" }).map((steps) => {
     let wall = 1_000_000;
     const moments: Moment[] = [];
     for (const [index, { gap, ticks, k, n, ...rest }] of steps.entries()) {
@@ -44,10 +52,19 @@ export function anyTimeline(length: number): fc.Arbitrary<Moment[]> {
   });
 }
 
-const within = fc.constantFrom("1ms", "3ms", "6ms", "12ms");
-const keys = fc.constantFrom(["event.agent"], ["event.data.k"], ["event.agent", "event.data.k"], []);
-const when = fc.constantFrom(undefined, undefined, "event.data.n > 0", "event.data.k == 1", "event.data.n == 2");
-const types = fc.constantFrom("a.x", "b.x", "*.*");
+const within = fc.constantFrom("1ms", "3ms", "6ms", "12ms", "12ms", "25ms");
+const keys = fc.constantFrom<string[]>([], [], ["event.agent"], ["event.data.k"], ["event.agent", "event.data.k"]);
+const when = fc.constantFrom(
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  "event.data.n > 0",
+  "event.data.k == 1",
+  "event.data.n == 2",
+);
+const types = fc.constantFrom("a.x", "b.x", "*.*", "*.*");
 
 function step(index: number, extra: fc.Arbitrary<string | undefined> = when) {
   return fc.record({ on: types, when: extra, as: fc.constantFrom(undefined, `name${index}`) });
@@ -67,7 +84,7 @@ const sequence = steps(step).chain((made) =>
     ...made.map((each, index) => {
       const names = made.slice(0, index).map(({ as }, earlier) => as ?? `step${earlier + 1}`);
       const later = names.flatMap((name) => [`event.data.k == matched.${name}.data.k`, `event.data.n >= matched.${name}.data.n`]);
-      return fc.constantFrom(each.when, ...later).map((condition) => ({ ...each, when: condition }));
+      return fc.constantFrom(each.when, each.when, ...later).map((condition) => ({ ...each, when: condition }));
     }),
   ),
 );
@@ -127,7 +144,7 @@ const calendar = fc.oneof(
   },
 );
 
-const mode = fc.constantFrom(undefined, undefined, undefined, "plan", "shadow", "off");
+const mode = fc.constantFrom(...Array<undefined>(12).fill(undefined), "plan", "shadow", "off");
 
 /** One rule, and none beside it. */
 export function anyRule(name = "r1"): fc.Arbitrary<RuleSource> {
@@ -138,7 +155,7 @@ export function anyRule(name = "r1"): fc.Arbitrary<RuleSource> {
       calendar,
       fc.record({
         mode,
-        keys_max: fc.constantFrom(undefined, undefined, 1, 2),
+        keys_max: fc.constantFrom(undefined, undefined, undefined, 1, 2),
         follow: fc.constantFrom(undefined, "self"),
         priority: fc.constantFrom(undefined, "critical"),
         keeps: fc.boolean(),
