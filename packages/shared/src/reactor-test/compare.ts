@@ -1,6 +1,6 @@
 /**
- * What was expected beside what fired: each expectation takes the first firing that fits it, and what is left over on either side is the
- * difference. Pure.
+ * What was expected beside what fired: as many expectations as can be take a firing each that fits them, whatever the order, and what is left
+ * over on either side is the difference. Pure.
  */
 import type { Decision, Firing } from "../rules/types.ts";
 import type { Expectation } from "./schema.ts";
@@ -34,12 +34,10 @@ export interface Difference {
 
 /** Undefined: there is none. */
 export function differenceOf(expected: readonly Expectation[], decisions: readonly Decision[]): Difference | undefined {
-  const left = decisions.flatMap(({ firing, reason }) => (firing === undefined ? [] : [gotOf(firing, reason === "planned")]));
-  const unmet = expected.filter((expectation) => {
-    const at = left.findIndex((got) => pathsOf(expectation, got).length === 0);
-    if (at >= 0) left.splice(at, 1);
-    return at < 0;
-  });
+  const got = decisions.flatMap(({ firing, reason }) => (firing === undefined ? [] : [gotOf(firing, reason === "planned")]));
+  const taken = paired(expected, got);
+  const unmet = expected.filter((_, index) => !taken.includes(index));
+  const left = got.filter((_, index) => taken[index] === undefined);
   if (unmet.length === 0 && left.length === 0) return undefined;
   const different: Different[] = [];
   const missing: Expectation[] = [];
@@ -58,7 +56,26 @@ export function differenceOf(expected: readonly Expectation[], decisions: readon
   return { missing, different, unexpected: left };
 }
 
-export function gotOf({ reactor, trigger, priority, count, key, branch, plan }: Firing, planned: boolean): Got {
+/**
+ * By firing, the expectation that has it. An expectation that finds its firing taken asks who has it to take another, so that a vague one never
+ * leaves a strict one without.
+ */
+function paired(expected: readonly Expectation[], got: readonly Got[]): (number | undefined)[] {
+  const taken: (number | undefined)[] = got.map(() => undefined);
+  const find = (index: number, asked: Set<number>): boolean =>
+    got.some((firing, at) => {
+      if (asked.has(at) || pathsOf(expected[index]!, firing).length > 0) return false;
+      asked.add(at);
+      const owner = taken[at];
+      if (owner !== undefined && !find(owner, asked)) return false;
+      taken[at] = index;
+      return true;
+    });
+  for (const index of expected.keys()) find(index, new Set());
+  return taken;
+}
+
+function gotOf({ reactor, trigger, priority, count, key, branch, plan }: Firing, planned: boolean): Got {
   const { subject } = trigger.event;
   return {
     reactor: reactor.name,

@@ -1,5 +1,5 @@
 /**
- * Runs a test of reactors: its events and the time between them go through the engine of the master, on a clock of its own, and what fires
+ * Runs one test of reactors: its events and the time between them go through the engine of the master, on a clock of its own, and what fires
  * is held against what was expected. What `event.emit` makes comes back as an event, with its task as the cause, so that chains can be
  * tested and P7 holds. Pure: the same test gives the same result on every machine.
  */
@@ -35,21 +35,25 @@ export interface TestResult {
 }
 
 export interface RunOptions {
-  /** All that are in force together. */
+  /** All that are in force together. Those that are off or in shadow are tested as if they were in mode plan: by what they would do. */
   reactors: readonly Reactor[];
+  /** Names of those whose firings are expected or not; default: all, or the one that the test is of. */
+  counted?: ReadonlySet<string>;
   route?: RouteOf;
 }
 
 const epoch = "test";
+
 /** Events that one test makes of itself, by `event.emit`. */
 const emittedMax = 10_000;
 
-export function runTest(test: ReactorTest, { reactors, route = plainRoute }: RunOptions): TestResult {
-  return new Run(test, reactors, route).run();
+export function runTest(test: ReactorTest, options: RunOptions): TestResult {
+  return new Run(test, options).run();
 }
 
 class Run {
   readonly #test: ReactorTest;
+  readonly #counted: ReadonlySet<string> | undefined;
   readonly #rules: Rules;
   readonly #silences: { reactor(name: string): boolean; agent(id: string): boolean; until: number }[] = [];
   readonly #decisions: Decision[] = [];
@@ -58,15 +62,15 @@ class Run {
   #fired: Decision[] = [];
   #since: Decision[] = [];
 
-  constructor(test: ReactorTest, reactors: readonly Reactor[], route: RouteOf) {
+  constructor(test: ReactorTest, { reactors, counted, route = plainRoute }: RunOptions) {
     this.#test = test;
+    this.#counted = counted ?? (test.reactor === undefined ? undefined : new Set([test.reactor]));
     const world: World = {
       agentView: (id): AgentView => ({ id, labels: {}, facts: {}, ...test.agents[id] }),
       route,
       silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
     };
-    const own = reactors.map((reactor) => ({ ...reactor, vars: { ...reactor.vars, ...test.vars } }));
-    this.#rules = new Rules(new ReactorIndex(own), world);
+    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), world);
     this.#rules.tick(test.start);
   }
 
@@ -96,7 +100,7 @@ class Run {
     switch (moment.kind) {
       case "event": {
         const event = this.#eventOf(moment.event, now);
-        this.#hear({ event, agent: event.agent, ancestry: [], root: event.id });
+        this.#hear({ event, agent: moment.event.about ?? event.agent, ancestry: [], root: event.id });
         return undefined;
       }
       case "silence":
@@ -122,7 +126,7 @@ class Run {
     for (const decision of decisions) {
       this.#decisions.push(decision);
       const { reactor, firing } = decision;
-      if (this.#test.reactor === undefined || this.#test.reactor === reactor.name) {
+      if (this.#counted?.has(reactor.name) ?? true) {
         this.#since.push(decision);
         if (firing !== undefined) this.#fired.push(decision);
       }
@@ -142,7 +146,7 @@ class Run {
     }
   }
 
-  #eventOf({ type, data = {}, whole, ...given }: TestEventSource, now: number): Event {
+  #eventOf({ type, data = {}, whole, about: _, ...given }: TestEventSource, now: number): Event {
     const example = whole ? undefined : exampleOf(type);
     const { agent = "web1", severity = "normal", ...rest } = { ...example, ...given };
     return this.#number({ ...rest, type, agent, severity, data: { ...example?.data, ...data } }, now);
@@ -158,4 +162,9 @@ class Run {
     const found = this.#silences.findIndex((each) => now < each.until && each.reactor(reactor) && each.agent(agent));
     return found < 0 ? undefined : { id: `silence ${found + 1} of the test`, until: this.#silences[found]!.until, why: "the test says so" };
   }
+}
+
+function inTest(reactor: Reactor, vars: ReactorTest["vars"]): Reactor {
+  const mode = reactor.mode === "live" ? "live" : "plan";
+  return { ...reactor, mode, vars: { ...reactor.vars, ...vars } };
 }

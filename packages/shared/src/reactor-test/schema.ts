@@ -24,6 +24,7 @@ const event = {
   properties: {
     type: { type: "string", pattern: eventTypePattern, maxLength: 100, description: "such as file.changed" },
     agent,
+    about: { ...agent, description: "of an event of the master: the host that it is about; default: the event's agent" },
     subject: { type: "string", maxLength: 4_096, description: "what it is about: a path, a unit" },
     severity: { enum: severities, description: "default: that of the type" },
     beacon: { type: "string", pattern: namePattern, description: "the beacon that saw it" },
