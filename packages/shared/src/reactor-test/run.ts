@@ -4,6 +4,7 @@
  * tested and P7 holds. Pure: the same test gives the same result on every machine.
  */
 import { actions } from "../action.ts";
+import { explain } from "../cel-explain.ts";
 import { exampleOf } from "../event-types.ts";
 import { type Event, eventSource, type Severity } from "../event.ts";
 import { globMatcher } from "../glob.ts";
@@ -11,7 +12,7 @@ import { eventId, executionId, masterAgent, taskId } from "../ids.ts";
 import { plainRoute, type RouteOf } from "../router.ts";
 import { ReactorIndex } from "../rules/reactor-index.ts";
 import { Rules } from "../rules/rules.ts";
-import type { Decision, Firing, Judgement, Reactor, Seen, World } from "../rules/types.ts";
+import type { Decision, Firing, Judgement, Reactor, Reason, Seen, World } from "../rules/types.ts";
 import type { AgentView } from "../target.ts";
 import { type Difference, differenceOf } from "./compare.ts";
 import type { Moment, ReactorTest } from "./load.ts";
@@ -44,6 +45,7 @@ export interface RunOptions {
 
 const epoch = "test";
 
+const whenReasons: ReadonlySet<Reason> = new Set(["when-false", "when-missing-field", "when-error"]);
 /** Events that one test makes of itself, by `event.emit`. */
 const emittedMax = 10_000;
 
@@ -54,7 +56,9 @@ export function runTest(test: ReactorTest, options: RunOptions): TestResult {
 class Run {
   readonly #test: ReactorTest;
   readonly #counted: ReadonlySet<string> | undefined;
+  readonly #world: World;
   readonly #rules: Rules;
+  readonly #seen = new Map<string, Seen>();
   readonly #silences: { reactor(name: string): boolean; agent(id: string): boolean; until: number }[] = [];
   readonly #decisions: Decision[] = [];
   readonly #events: Event[] = [];
@@ -65,12 +69,12 @@ class Run {
   constructor(test: ReactorTest, { reactors, counted, route = plainRoute }: RunOptions) {
     this.#test = test;
     this.#counted = counted ?? (test.reactor === undefined ? undefined : new Set([test.reactor]));
-    const world: World = {
+    this.#world = {
       agentView: (id): AgentView => ({ id, labels: {}, facts: {}, ...test.agents[id] }),
       route,
       silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
     };
-    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), world);
+    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), this.#world);
     this.#rules.tick(test.start);
   }
 
@@ -112,12 +116,27 @@ class Run {
         this.#fired = [];
         this.#since = [];
         const difference = differenceOf(moment.expected, got);
-        return difference === undefined ? undefined : { at: moment.at, line: moment.line, difference, decisions };
+        if (difference === undefined) return undefined;
+        return { at: moment.at, line: moment.line, difference, decisions: decisions.map((decision) => this.#explained(decision)) };
       }
     }
   }
 
+  /** With the part of the condition that decided, and its values. Conditions that name earlier events are left as they are. */
+  #explained(decision: Decision): Decision {
+    const { reactor, detail } = decision;
+    const seen = this.#seen.get(decision.event);
+    if (!whenReasons.has(decision.reason) || seen === undefined) return decision;
+    const asked = [reactor.when, ...reactor.entries.map(({ when }) => when)];
+    const condition = asked.find((each) => each !== undefined && detail.startsWith(each.source));
+    if (condition === undefined || condition.reads.variables.has("matched")) return decision;
+    const agent = this.#world.agentView(seen.agent);
+    const scope = { event: seen.event, agent, vars: reactor.vars, route: this.#world.route(seen.event, agent) };
+    return { ...decision, detail: explain(condition, scope).blame };
+  }
+
   #hear(seen: Seen): void {
+    this.#seen.set(seen.event.id, seen);
     this.#events.push(seen.event);
     this.#take(this.#rules.hear(seen), seen.event.received);
   }
