@@ -72,7 +72,7 @@ function shownGot({ branch, planned, key, count, priority, do: steps, ...rest }:
 
 function withoutDefaults(action: string, args: unknown): unknown {
   if (!isActionName(action) || typeof args !== "object" || args === null) return args;
-  const known: Readonly<Record<string, { default?: unknown }>> = actions[action].args.properties;
+  const known: Readonly<Record<string, { description?: string; default?: unknown }>> = actions[action].args.properties;
   const isDefault = ([name, value]: [string, unknown]) => JSON.stringify(known[name]?.default) === JSON.stringify(value);
   return Object.fromEntries(Object.entries(args).filter((entry) => !isDefault(entry)));
 }
