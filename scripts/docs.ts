@@ -21,6 +21,7 @@ import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
 import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
+import { reactorTestFileSchema, reactorTestSchema } from "@needfire/shared/reactor-test/schema";
 import { priorityMatrix, routerSchema } from "@needfire/shared/router";
 
 /** What these pages read of a JSON Schema; every schema of the project fits. */
@@ -129,6 +130,7 @@ function pages(): Record<string, string> {
     "errors.md": errorsPage(),
     "router.md": routerPage(),
     "reactor.schema.json": editorSchema("A Needfire reactor", reactorForEditors()),
+    "reactor-test.schema.json": editorSchema("Tests of Needfire reactors", testsForEditors()),
     "router.schema.json": editorSchema("Needfire's router", routerSchema),
     "beacon.schema.json": editorSchema("A Needfire beacon", { anyOf: Object.values(beaconTypes).map(({ options }) => options) }),
   };
@@ -216,6 +218,8 @@ function reactorsPage(): string {
     fields(reactorSchema),
     "## Values",
     "An argument's value may hold `${{ CEL }}`. The YAML is parsed first. An expression that is the whole of a value keeps its type; one inside a text becomes part of that text. Nothing is ever spliced into YAML or into a shell line. What expressions see is in the [guide](../guide/reactors.md#expressions); `event` has [these fields](events.md).",
+    "## Tests",
+    "The same in `NAME.test.yaml` beside `NAME.yaml`, under `tests:` ([guide](../guide/reactor-tests.md)). Editors check such a file against [reactor-test.schema.json](reactor-test.schema.json).",
     "## Warnings",
     "What `needfire reactors check` tells of files that are not wrong ([guide](../guide/lint.md)).",
     table(
@@ -298,7 +302,34 @@ function reactorForEditors(): object {
   };
   const { properties } = reactorSchema;
   const lists = { do: { ...properties.do, items: step }, on_clear: { ...properties.on_clear, items: step } };
-  return { ...reactorSchema, properties: { ...properties, ...lists } };
+  const tests = { ...properties.tests, items: testForEditors() };
+  return { ...reactorSchema, properties: { ...properties, ...lists, tests } };
+}
+
+function testsForEditors(): object {
+  const { tests } = reactorTestFileSchema.properties;
+  return { ...reactorTestFileSchema, properties: { tests: { ...tests, items: testForEditors() } } };
+}
+
+/** The schema of a test with the arguments of every action in place, of which an expectation may leave out any. */
+function testForEditors(): object {
+  const { properties } = reactorTestSchema;
+  const { timeline } = properties;
+  const { expect } = timeline.items.properties;
+  const expected = expect.items.properties.do;
+  const action = {
+    ...expected.items,
+    additionalProperties: false,
+    properties: Object.fromEntries(
+      Object.entries<ActionSpec>(actions).map(([name, { args, summary }]) => {
+        const { required: _, ...partial } = args as Schema;
+        return [name, { description: summary, ...partial, type: ["object", "null"] }];
+      }),
+    ),
+  };
+  const items = { ...expect.items, properties: { ...expect.items.properties, do: { ...expected, items: action } } };
+  const moment = { ...timeline.items, properties: { ...timeline.items.properties, expect: { ...expect, items } } };
+  return { ...reactorTestSchema, properties: { ...properties, timeline: { ...timeline, items: moment } } };
 }
 
 function withExpressions(args: Schema): object {

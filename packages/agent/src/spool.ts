@@ -323,8 +323,7 @@ export class Spool {
       const content = eachLane((lane) => ({ ...file.content(lane, this.#state.last), forgotten: 0, sent: 0 }));
       this.#state = { ...this.#state, said: 0, lanes: content };
       const events = severities.reduce((sum, lane) => sum + content[lane].events, this.#pending.count);
-      const data = { epoch: this.#epoch, after, until: Math.max(...Object.values(lanes)), lanes, events };
-      if (this.#isTorn) return;
+      const data = { epoch: this.#epoch, after, until: Math.max(after, ...Object.values(lanes)), lanes, events };
       const draft: EventDraft = { type: "spool.turned_back", time: now, severity: "high", data };
       this.#writeEvent(this.#reportEntry(draft), noneFresh(content));
     });

@@ -141,7 +141,7 @@ test("P3: records that the disk has lost are told, and no command is taken in th
     assert.equal(meet(s.spool, {}), false, what);
     assert.deepEqual(
       inLane(s.spool, "high").map(({ type }) => type),
-      ["spool.damaged"],
+      ["spool.damaged", "spool.turned_back"],
     );
     assert.ok(meet(s.spool, {}));
     assert.ok(meet(s.reopened(), {}));

@@ -69,3 +69,8 @@ export function pad(text: string, width: number, align: "left" | "right" = "left
   const spaces = " ".repeat(Math.max(0, width - displayWidth(text)));
   return align === "left" ? text + spaces : spaces + text;
 }
+
+/** `1 test`, `2 tests`. */
+export function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

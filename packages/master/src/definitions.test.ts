@@ -39,6 +39,15 @@ test("files are taken by themselves: a bad one is refused with its place, and th
   assert.deepEqual(definitions.reload(), { taken: [], refused: [] });
 });
 
+test("a sub-folder is not looked into: examples may stand beside what is in force", (t) => {
+  const { path, write, definitions, inForce } = setting(t);
+  mkdirSync(path("examples"));
+  mkdirSync(path("old.yaml.d"));
+  for (const name of ["a.yaml", "examples/b.yaml", "old.yaml.d/c.yaml"]) write(name, reactor(name.replace(/\W/g, "-")));
+  assert.deepEqual(definitions.reload(), { taken: [path("a.yaml")], refused: [] });
+  assert.deepEqual(inForce(), ["a-yaml a.b"]);
+});
+
 test("a file that turns bad, or cannot be read, keeps its last good content until it is good again", (t) => {
   const { path, write, definitions, inForce } = setting(t);
   write("a.yaml", reactor("a"));

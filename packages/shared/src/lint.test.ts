@@ -7,7 +7,7 @@ import { eventTypes, exampleOf } from "./event-types.ts";
 import { lint, type Warning } from "./lint.ts";
 import { loadReactors } from "./reactor.ts";
 
-const ending = "do:\n  - command.run: { argv: [echo] }\ntests: [{ name: x }]\n";
+const ending = "do:\n  - command.run: { argv: [echo] }\ntests: [{ name: x, timeline: [{ at: 0s, expect: nothing }] }]\n";
 
 /** The warnings about a reactor that loads. */
 function lintOf(text: string, tests?: string): Warning[] {
@@ -148,7 +148,13 @@ test("what can go either way is not touched", () => {
 test("what is said to hold never or always does so over random conditions and events", () => {
   fc.assert(
     fc.property(anyExpression, fc.array(anyScope, { minLength: 5, maxLength: 5 }), (when, scopes) => {
-      const text = JSON.stringify({ name: "r", on: "deploy.wanted", when, do: [{ "command.run": { argv: ["x"] } }], tests: [{}] });
+      const text = JSON.stringify({
+        name: "r",
+        on: "deploy.wanted",
+        when,
+        do: [{ "command.run": { argv: ["x"] } }],
+        tests: [{ name: "x", timeline: [{ at: "0s", expect: "nothing" }] }],
+      });
       if (!loadReactors("r.yaml", text).ok) return;
       const compiled = compileCel(when, "event");
       assert.ok(compiled.ok);
@@ -228,7 +234,7 @@ correlate:
 flow: { once: 1m, by: event.agnt }
 do:
   - command.run: { argv: [echo, "of \${{ matched.high.data.core }}", "\${{ event.data.dif }}"] }
-tests: [{ name: x }]
+tests: [{ name: x, timeline: [{ at: 0s, expect: nothing }] }]
 `;
   const lines = text.split("\n");
   assert.deepEqual(

@@ -1,7 +1,7 @@
 /**
- * Changes keys of a YAML text and leaves its comments and order as they are.
+ * Writes YAML: changes keys of a text and leaves its comments and order as they are, or writes a value out.
  */
-import { isMap, parseDocument } from "yaml";
+import { isMap, parseDocument, stringify } from "yaml";
 import { NeedfireError } from "./errors.ts";
 
 /** `text` with the top-level keys of `settings` set. Throws `CONFIG_INVALID` when the text is no YAML map. */
@@ -15,4 +15,9 @@ export function setYamlKeys(text: string, settings: Record<string, unknown>): st
   }
   for (const [key, value] of Object.entries(settings)) document.set(key, document.createNode(value));
   return document.toString();
+}
+
+/** A value as YAML, each line of a text as it is; what is read back is the same value. */
+export function yamlText(value: unknown): string {
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }

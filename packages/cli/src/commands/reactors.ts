@@ -1,14 +1,15 @@
-/** `needfire reactors`: the rules in force, why they did what they did, and a check of rules before they are. */
+/** `needfire reactors`: the rules in force. What is done with rules before they are is in the files of the subcommands. */
 import type { Command } from "commander";
 import { formatDuration } from "@needfire/shared/duration";
-import type { Problem } from "@needfire/shared/yaml-file";
-import type { CheckedReactors } from "../check.ts";
-import { type Column, type Output } from "../output.ts";
-import { codeFrame, problemLine, problemLines, warningLine } from "../problems.ts";
-import { explanationLines } from "../render.ts";
-import { examples, exit, type Session } from "../session.ts";
-import { registerVersions } from "./reactor-versions.ts";
-import { registerReplay } from "./replay.ts";
+import type { Column } from "../output.ts";
+import { problemLines } from "../problems.ts";
+import { examples, type Session } from "../session.ts";
+import { registerCheck } from "./reactors-check.ts";
+import { registerExplain } from "./reactors-explain.ts";
+import { registerNew } from "./reactors-new.ts";
+import { registerReplay } from "./reactors-replay.ts";
+import { registerTest } from "./reactors-test.ts";
+import { registerVersions } from "./reactors-versions.ts";
 
 const columns: Column[] = [
   { title: "REACTOR", shrinkTo: 16 },
@@ -27,8 +28,9 @@ export function register(reactors: Command, session: Session): void {
     examples(
       ["needfire reactors list", "the rules in force"],
       ["needfire reactors explain web1:mi4k2x:42", "why they did not fire"],
-      ["needfire reactors check ./reactors", "before they are in force"],
-      ["needfire reactors rollback restore", "to what it was"],
+      ["needfire reactors new disk-full --on disk.high", "a new one, with its test"],
+      ["needfire reactors check ./reactors", "what is wrong, or hardly meant"],
+      ["needfire reactors test ./reactors", "whether they do what their tests promise"],
     ),
   );
   reactors
@@ -45,42 +47,11 @@ export function register(reactors: Command, session: Session): void {
       ),
     )
     .action(session.run(() => list(session)));
-  reactors
-    .command("explain")
-    .summary("tell why reactors did or did not fire on an event")
-    .description(
-      "Tell each reactor's decision on an event and its reason. What was decided then is recorded; only conditions that were false are judged again, with the values that they see.",
-    )
-    .argument("<event>", "the event's id, as `needfire events list` prints it")
-    .argument("[reactor]", "only this one, also when the event did not concern it")
-    .addHelpText(
-      "after",
-      examples(
-        ["needfire reactors explain web1:mi4k2x:42", "every reactor that hears such events"],
-        ["needfire reactors explain web1:mi4k2x:42 restore", "one"],
-        ["needfire reactors explain web1:mi4k2x:42 --json | jq -r '[.reactor, .decision] | @tsv'", "a decision a line"],
-      ),
-    )
-    .action(session.run((event: string, reactor: string | undefined) => explain(session, event, reactor)));
+  registerExplain(reactors, session);
   registerVersions(reactors, session);
-  reactors
-    .command("check")
-    .summary("check reactor files, without a master")
-    .description(
-      "Check reactor files, without a master: every problem with its place (exit code 1 when there is one), and warnings about what is hardly meant.",
-    )
-    .argument("[path...]", "files, and directories whose *.yaml files are read (default: ./reactors); *.test.yaml files are left out")
-    .addHelpText(
-      "after",
-      examples(
-        ["needfire reactors check", "everything in ./reactors"],
-        ["needfire reactors check web.yaml", "one file"],
-        ["needfire reactors check --strict", "for CI: warnings fail, too"],
-        ["needfire reactors check --json /etc/needfire/reactors", "problems and warnings, one a line"],
-      ),
-    )
-    .option("--strict", "exit code 1 for warnings, too")
-    .action(session.run((paths: string[], options: { strict?: boolean }) => check(session, paths, options)));
+  registerCheck(reactors, session);
+  registerTest(reactors, session);
+  registerNew(reactors, session);
   registerReplay(reactors, session);
 }
 
@@ -101,53 +72,4 @@ async function list({ out, master }: Session): Promise<void> {
     empty: "No reactor is in force.",
   });
   for (const line of problemLines(out, problems)) out.notice(line);
-}
-
-async function explain({ out, master }: Session, id: string, reactor: string | undefined): Promise<void> {
-  const { event, decisions } = await master.explain(id, reactor);
-  if (out.json) {
-    for (const decision of decisions) out.record(decision);
-    return;
-  }
-  out.title(`${event.type}  ${event.subject ?? ""}`.trimEnd());
-  out.fields([
-    ["id", event.id],
-    ["received", out.timeInFull(event.received)],
-    ["agent", event.agent],
-  ]);
-  if (decisions.length === 0) return out.notice("No reactor hears such events.");
-  out.line();
-  for (const line of explanationLines(out, decisions)) out.line(line);
-}
-
-async function check({ out }: Session, paths: string[], { strict = false }: { strict?: boolean }): Promise<number> {
-  // The compiler of reactors is heavy: only this command loads it.
-  const { checkReactors } = await import("../check.ts");
-  const checked = await checkReactors(paths.length === 0 ? ["reactors"] : paths);
-  const { problems, warnings, texts } = checked;
-  for (const problem of problems) show(out, { ...problem, level: "error" }, texts);
-  for (const warning of warnings) show(out, { ...warning, level: "warning" }, texts);
-  if (!out.json) out.line(verdict(out, checked, strict));
-  return problems.length > 0 || (strict && warnings.length > 0) ? exit.failed : exit.done;
-}
-
-function show(out: Output, told: Problem & { level: "error" | "warning"; code?: string }, texts: ReadonlyMap<string, string>): void {
-  if (out.json) return out.record(told);
-  out.line(told.code === undefined ? problemLine(out, told) : warningLine(out, { ...told, code: told.code }));
-  const text = texts.get(told.file);
-  for (const line of text === undefined ? [] : codeFrame(out, told, text)) out.line(line);
-  out.line();
-}
-
-function verdict(out: Output, { files, reactors, problems, warnings }: CheckedReactors, strict: boolean): string {
-  const checked = `${count(reactors, "reactor")} in ${count(files, "file")}`;
-  const warned = warnings.length === 0 ? "" : out.paint(strict ? "red" : "yellow", count(warnings.length, "warning"));
-  if (problems.length > 0)
-    return `${out.paint("red", count(problems.length, "problem"))}${warned === "" ? "" : `, ${warned}`}; without problems: ${checked}`;
-  if (warned === "") return `${out.paint("green", "ok")}: ${checked}`;
-  return strict ? `${warned}, which --strict does not let pass: ${checked}` : `${out.paint("green", "ok")}, ${warned}: ${checked}`;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

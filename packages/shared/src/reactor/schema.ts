@@ -7,6 +7,7 @@ import { durationPattern } from "../duration.ts";
 import { severities } from "../event.ts";
 import { namePattern } from "../ids.ts";
 import { ratePattern } from "../rate.ts";
+import { reactorTestSchema } from "../reactor-test/schema.ts";
 
 const name = { type: "string", pattern: namePattern, description: "a name of lower-case letters, digits, - and _" } as const;
 
@@ -243,7 +244,7 @@ export const reactorSchema = {
     tests: {
       type: "array",
       maxItems: 1_000,
-      items: { type: "object" },
+      items: reactorTestSchema,
       description: "timelines of events with what is to follow from them; or in a file NAME.test.yaml beside this one",
     },
   },

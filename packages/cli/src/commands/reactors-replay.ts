@@ -54,14 +54,14 @@ export function registerReplay(reactors: Command, session: Session): void {
 
 async function replay({ out, master }: Session, paths: string[], { since, until, diff = false, limit }: Flags): Promise<number> {
   // The compiler of reactors is heavy: only who needs it loads it.
-  const { checkReactors } = await import("../check.ts");
-  const { problems, texts } = await checkReactors(paths);
+  const { readReactorFiles } = await import("../reactor-files.ts");
+  const { files: read, problems, texts } = await readReactorFiles(paths);
   for (const problem of problems) {
     out.notice(problemLine(out, problem));
     for (const line of codeFrame(out, problem, texts.get(problem.file) ?? "")) out.notice(line);
   }
   if (problems.length > 0) return exit.failed;
-  const files = [...texts].map(([file, text]) => ({ file, text }));
+  const files = read.map(({ file }) => ({ file, text: texts.get(file)! }));
   const sources = await sourcesOf(files);
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();

@@ -1,0 +1,140 @@
+/**
+ * Files of reactors on this machine, with the tests in them and beside them, read as the master reads them and through the same compiler.
+ * Knows nothing of a master.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { systemCode } from "@needfire/shared/errors";
+import { lint, type Warning } from "@needfire/shared/lint";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
+import { type LoadedTests, loadInlineTests, loadTestFile, type ReactorTest } from "@needfire/shared/reactor-test/load";
+import type { Problem } from "@needfire/shared/yaml-file";
+
+export interface ReactorFile {
+  file: string;
+  /** None, when the file has a problem. */
+  reactors: readonly Reactor[];
+  tests: readonly ReactorTest[];
+}
+
+export interface ReadFiles {
+  files: ReactorFile[];
+  problems: Problem[];
+  /** Of the files without problems. */
+  warnings: Warning[];
+  /** The files' texts by name, to show the places of the problems. */
+  texts: Map<string, string>;
+}
+
+/** `paths`: reactor files, test files (which stand for the file beside them), and directories. */
+export async function readReactorFiles(paths: readonly string[]): Promise<ReadFiles> {
+  const read: ReadFiles = { files: [], problems: [], warnings: [], texts: new Map() };
+  const byName = new Map<string, Reactor>();
+  for (const path of paths) {
+    for (const file of await filesOf(path, read.problems)) {
+      if (!read.texts.has(file)) await readOne(file, read, byName);
+    }
+  }
+  return read;
+}
+
+/** Reads directories as the master does: their own *.yaml and *.yml files, in order of name. */
+async function filesOf(path: string, problems: Problem[]): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return testedBy([path], problems);
+    const names = (await readdir(path)).filter((name) => /\.ya?ml$/.test(name) && !name.startsWith(".")).toSorted();
+    return testedBy(
+      names.map((name) => join(path, name)),
+      problems,
+    );
+  } catch (error) {
+    problems.push(unreadable(path, error));
+    return [];
+  }
+}
+
+/** Each reactor file once. A test file without one is a problem: after a file was renamed its tests would be silent. */
+function testedBy(files: readonly string[], problems: Problem[]): string[] {
+  const found = files.flatMap((file) => {
+    const tested = file.replace(/\.test(\.ya?ml)$/, "$1");
+    if (tested === file || existsSync(tested)) return [tested];
+    problems.push({ file, line: 1, column: 1, message: `there is no ${tested} that these tests could be of` });
+    return [];
+  });
+  return [...new Set(found)];
+}
+
+async function readOne(file: string, read: ReadFiles, byName: Map<string, Reactor>): Promise<void> {
+  const text = await textOf(file, read);
+  if (text === undefined) return;
+  const testFile = file.replace(/(\.ya?ml)$/, ".test$1");
+  const testText = existsSync(testFile) ? await textOf(testFile, read) : undefined;
+  const beside = testText === undefined ? [] : testsOf(loadTestFile(testFile, testText), read.problems);
+  const loaded = loadReactors(file, text, { file: (path) => textBeside(join(dirname(file), path)) });
+  if (!loaded.ok) {
+    read.problems.push(...loaded.problems);
+    return void read.files.push({ file, reactors: [], tests: [] });
+  }
+  const warnings = [...loaded.warnings, ...lint(file, text, { tests: testText })];
+  read.warnings.push(...warnings.toSorted((a, b) => a.line - b.line || a.column - b.column));
+  const tests = [...testsOf(loadInlineTests(file, text), read.problems), ...beside];
+  read.files.push({
+    file,
+    reactors: loaded.reactors.filter((reactor) => isFirst(reactor, byName, { text, problems: read.problems })),
+    tests,
+  });
+}
+
+async function textOf(file: string, { texts, problems }: ReadFiles): Promise<string | undefined> {
+  try {
+    const text = await readFile(file, "utf8");
+    texts.set(file, text);
+    return text;
+  } catch (error) {
+    problems.push(unreadable(file, error));
+    return undefined;
+  }
+}
+
+function testsOf(loaded: LoadedTests, problems: Problem[]): ReactorTest[] {
+  if (loaded.ok) return loaded.tests;
+  problems.push(...loaded.problems);
+  return [];
+}
+
+function isFirst(reactor: Reactor, byName: Map<string, Reactor>, { text, problems }: { text: string; problems: Problem[] }): boolean {
+  const first = byName.get(reactor.name);
+  if (first === undefined) {
+    byName.set(reactor.name, reactor);
+    return true;
+  }
+  problems.push({
+    file: reactor.file,
+    ...placeOfName(reactor, text),
+    message: `a second reactor of the name "${reactor.name}": the first is in ${first.file}:${first.line}`,
+  });
+  return false;
+}
+
+function placeOfName({ name, line }: Reactor, text: string): { line: number; column: number } {
+  const column = (text.split("\n")[line - 1] ?? "").lastIndexOf(name) + 1;
+  return { line, column: Math.max(1, column) };
+}
+
+/** Of a file that the reactors only refer to. Undefined: it cannot be read; who needs it says so. */
+function textBeside(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(file: string, error: unknown): Problem {
+  const why =
+    systemCode(error) === "ENOENT"
+      ? "there is no such file or directory"
+      : `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  return { file, line: 1, column: 1, message: why };
+}
