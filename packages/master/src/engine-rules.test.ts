@@ -52,6 +52,14 @@ async function replay(journal: readonly Event[], until: number, readTask: (id: s
   return decisions;
 }
 
+const isRecorded = ({ reason }: Decision) => reason !== "when-false" && reason !== "when-missing-field";
+
+/** In one order, whichever: a timer's decision on an event stands between others. */
+function told(decisions: readonly (Decision | DecisionRecord)[]): string[] {
+  const nameOf = (reactor: Decision["reactor"] | string) => (typeof reactor === "string" ? reactor : reactor.name);
+  return decisions.map(({ reactor, event, at, reason, detail }) => JSON.stringify([event, nameOf(reactor), at, reason, detail])).toSorted();
+}
+
 const step = fc.oneof(
   {
     weight: 4,
@@ -122,9 +130,12 @@ test("P2: with crashes anywhere, timers and a clock that is set, every firing ha
 
       const store = new SqliteStoreReader({ file: join(world.directory, "master.db") });
       const taskOf = (id: string) => store.readTask(id);
-      const expected = (await replay(journal, clock.time, async (id) => taskOf(id))).flatMap(({ firing }) => firing ?? []);
+      const decisions = await replay(journal, clock.time, async (id) => taskOf(id));
+      const expected = decisions.flatMap(({ firing }) => firing ?? []);
       const created = journal.filter(({ type }) => type === "task.created").map(({ cause }) => taskOf(cause!)!);
+      const recorded = journal.flatMap(({ id }) => store.decisionsOn(id));
       store.close();
+      assert.deepEqual(told(recorded), told(decisions.filter(isRecorded)), "P5: what is recorded is what a replay decides");
       assert.deepEqual(
         created.map(({ id, branch, key, events, count, steps: [first] }) => ({ id, branch, key, events, count, args: first?.args })),
         expected.map(({ reactor, trigger, branch, key, events, count, plan }) => ({

@@ -21,7 +21,7 @@ import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { LoadedReactors, Reactor } from "@needfire/shared/reactor";
 import { problemText } from "@needfire/shared/yaml-file";
 import { digestOf } from "./store/record.ts";
-import type { FileVersion, VersionInForce } from "./store/store.ts";
+import type { FileVersion, TextlessVersion, VersionInForce } from "./store/store.ts";
 
 /** Fewer characters of a version say too little. */
 const prefixCharactersMin = 4;
@@ -33,7 +33,11 @@ export interface InForce {
 }
 
 /** `before`: what was in force of each file when it was looked at last; what has gone since is told, too. */
-export function versionsInForce(files: readonly InForce[], reactors: readonly Reactor[], before: readonly FileVersion[]): VersionInForce[] {
+export function versionsInForce(
+  files: readonly InForce[],
+  reactors: readonly Reactor[],
+  before: readonly TextlessVersion[],
+): VersionInForce[] {
   const byFile = Map.groupBy(reactors, ({ file }) => file);
   const there = files.map(({ file, text }) => ({
     file,

@@ -26,6 +26,7 @@ export function open({ file }: { file: string }, notify: (notice: LogNotice) => 
     reactorCounts: () => store.reactorCounts(),
     versionsOf: (reactor) => store.versionsOf(reactor),
     versionsAt: (time) => store.versionsAt(time),
+    versionText: (number) => store.versionText(number),
     taskOfKey: (reactor, key, until) => store.taskOfKey(reactor, key, until),
     taskWith: (reactor, event, from) => store.taskWith(reactor, event, from),
     close: () => {

@@ -15,13 +15,14 @@ import { Rules } from "@needfire/shared/rules/rules";
 import type { Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { originOf } from "../origin.ts";
+import { digestOf } from "../store/record.ts";
 import type { DecisionRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { InForce } from "../versions.ts";
 import type { History } from "../worker-history.ts";
 
 export interface Explaining {
-  history: Pick<Remote<History>, "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "taskWith" | "taskOfKey">;
+  history: Pick<Remote<History>, "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey">;
   /** Those in force, and their files. */
   reactors: ReactorIndex;
   sources: readonly InForce[];
@@ -39,18 +40,17 @@ const clockTremblesMs = 1_000;
 /** `only`: of one reactor. Throws `NOT_FOUND` when there is none of the name. */
 export async function decisionsOn(event: Event, explaining: Explaining, only?: string): Promise<DecisionView[]> {
   const { history } = explaining;
-  const { reactors, known } = await reactorsThen(event.received, explaining);
+  const { index, known } = await reactorsThen(event.received, explaining);
   const seen: Seen = { event, ...(await originOf(event, (id) => history.readTask(id))) };
   const asking: Asking = { seen, explaining, isOfThen: known };
   const records = (await history.decisionsOn(event.id)).filter(({ reactor }) => only === undefined || reactor === only);
-  const recorded = await Promise.all(records.map((record) => recordView(record, reactors, asking)));
+  const recorded = await Promise.all(records.map((record) => recordView(record, index.reactors, asking)));
   const told = new Set(records.map(({ reactor }) => reactor));
-  const index = new ReactorIndex(reactors);
   const hearers = index.ofType(event.type).hearers.map(({ reactor }) => reactor);
   const others = hearers.filter(({ name }) => !told.has(name) && (only === undefined || name === only));
   const tasks = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task]));
   const again = others.map((reactor) => judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
-  if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, reactors, asking)];
+  if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, index.reactors, asking)];
   return [...recorded, ...again];
 }
 
@@ -61,21 +61,24 @@ interface Asking {
   isOfThen: boolean;
 }
 
-/** The reactors in force at a time; those of now when that is not known. A file that is as it was is not compiled again. */
+/** The reactors in force at a time; those of now when that is not known. Only files that were another are compiled again. */
 async function reactorsThen(
   time: number,
   { history, reactors, sources, compile }: Explaining,
-): Promise<{ reactors: readonly Reactor[]; known: boolean }> {
+): Promise<{ index: ReactorIndex; known: boolean }> {
   const versions = await history.versionsAt(time);
-  if (versions === undefined) return { reactors: reactors.reactors, known: false };
-  const now = new Map(sources.map(({ file, text }) => [file, text]));
-  const found: Reactor[] = [];
-  for (const { file, text, reactors: had } of versions) {
-    if (Object.keys(had).length === 0) continue;
-    const ofFile = reactors.reactors.filter((reactor) => reactor.file === file);
-    found.push(...(now.get(file) === text ? ofFile : (compile(file, text) ?? ofFile)));
+  if (versions === undefined) return { index: reactors, known: false };
+  const now = new Map(sources.map(({ file, text }) => [file, digestOf(text)]));
+  const then = versions.filter(({ reactors: had }) => Object.keys(had).length > 0);
+  const isAsNow = ({ file, digest }: { file: string; digest: string }) => now.get(file) === digest;
+  if (then.length === now.size && then.every(isAsNow)) return { index: reactors, known: true };
+  const byFile = Map.groupBy(reactors.reactors, ({ file }) => file);
+  const found: (readonly Reactor[])[] = [];
+  for (const version of then) {
+    const text = isAsNow(version) ? undefined : await history.versionText(version.number);
+    found.push((text === undefined ? undefined : compile(version.file, text)) ?? byFile.get(version.file) ?? []);
   }
-  return { reactors: found, known: true };
+  return { index: new ReactorIndex(found.flat()), known: true };
 }
 
 async function recordView(

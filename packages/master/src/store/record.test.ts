@@ -101,11 +101,11 @@ test("a version is kept once for each time that it came into force, and so is it
   );
   assert.equal(reader.versionsAt(9), undefined, "that is not known");
   assert.deepEqual(
-    reader.versionsAt(12)!.map(({ text }) => text),
+    reader.versionsAt(12)!.map(({ number }) => reader.versionText(number)),
     ["two"],
   );
   assert.deepEqual(
-    reader.versionsAt(30)!.map(({ text }) => text),
+    reader.versionsAt(30)!.map(({ number }) => reader.versionText(number)),
     ["", "b"],
   );
 });

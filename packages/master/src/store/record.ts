@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { Task } from "@needfire/shared/task";
 import { reasons } from "@needfire/shared/rules/types";
-import type { DecisionRecord, FileVersion, ReactorCounts, SilenceRecord, VersionInForce, Writes } from "./store.ts";
+import type { DecisionRecord, FileVersion, ReactorCounts, SilenceRecord, TextlessVersion, VersionInForce, Writes } from "./store.ts";
 
 /** Decisions that are kept, of whatever age. */
 const decisionRowsMax = 1_000_000;
@@ -159,11 +159,17 @@ export class RecordReader {
   }
 
   /** Of each file what was in force at a time. Undefined: that goes further back than what was kept. */
-  versionsAt(time: number): FileVersion[] | undefined {
+  versionsAt(time: number): TextlessVersion[] | undefined {
     const first = this.#connection.prepare("SELECT min(since) AS first FROM file_version").get()?.["first"];
     if (first === null || first === undefined || time < Number(first)) return undefined;
-    const sql = "SELECT * FROM file_version WHERE number IN (SELECT max(number) FROM file_version WHERE since <= ? GROUP BY file)";
-    return this.#connection.prepare(sql).all(time).map(versionOf);
+    const newest = "SELECT max(number) FROM file_version WHERE since <= ? GROUP BY file";
+    const sql = `SELECT number, file, digest, reactors, since FROM file_version WHERE number IN (${newest})`;
+    return this.#connection.prepare(sql).all(time).map(textlessOf);
+  }
+
+  versionText(number: number): string | undefined {
+    const row = this.#connection.prepare("SELECT text FROM file_version WHERE number = ?").get(number);
+    return row === undefined ? undefined : String(row["text"]);
   }
 
   /** The last task that a reactor made for a key. */
@@ -218,12 +224,15 @@ function countsOf({ reactor, firings, throttled, unrecorded, last, sampled, samp
   };
 }
 
-function versionOf({ number, file, digest, text, reactors, since }: Row): FileVersion {
+function versionOf(row: Row): FileVersion {
+  return { ...textlessOf(row), text: String(row["text"]) };
+}
+
+function textlessOf({ number, file, digest, reactors, since }: Row): TextlessVersion {
   return {
     number: Number(number),
     file: String(file),
     digest: String(digest),
-    text: String(text),
     reactors: JSON.parse(String(reactors)) as Record<string, string>,
     since: Number(since),
   };

@@ -27,6 +27,7 @@ import type {
   SilenceRecord,
   Snapshot,
   TaskQuery,
+  TextlessVersion,
   TokenRecord,
   Writes,
 } from "./store.ts";
@@ -336,8 +337,12 @@ export class SqliteStoreReader {
     return this.#record.versionsOf(reactor);
   }
 
-  versionsAt(time: number): FileVersion[] | undefined {
+  versionsAt(time: number): TextlessVersion[] | undefined {
     return this.#record.versionsAt(time);
+  }
+
+  versionText(number: number): string | undefined {
+    return this.#record.versionText(number);
   }
 
   taskOfKey(reactor: string, key: readonly unknown[], until: number): string | undefined {

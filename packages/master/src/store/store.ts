@@ -108,6 +108,8 @@ export interface FileVersion extends VersionInForce {
   digest: string;
   since: number;
 }
+/** Texts of all files together are large. */
+export type TextlessVersion = Omit<FileVersion, "text">;
 
 /** What belongs together: it becomes durable as a whole or not at all (P2). */
 export interface Writes {
