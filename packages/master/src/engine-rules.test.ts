@@ -15,7 +15,7 @@ import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
 import { originOf } from "./origin.ts";
 import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
-import type { Writes } from "./store/store.ts";
+import type { DecisionRecord, Writes } from "./store/store.ts";
 
 const emit = (type: string) => `do:\n  - event.emit: { type: ${type}, data: { count: "\${{ count }}", first: "\${{ events[0].id }}" } }\n`;
 const rule = (name: string, text: string) => `name: ${name}\n${text}\n${emit(`made.${name.replace("-", ".")}`)}`;
