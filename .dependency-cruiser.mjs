@@ -98,7 +98,11 @@ export default {
       "one module owns a socket and its writer queue",
     ),
     onlyFrom("sqlite", "^(node:)?sqlite$", ["^packages/agent/src/spool-(file|salvage)\\.ts$", "^packages/master/src/(journal|store)/"]),
-    onlyFrom("chokidar", npm("chokidar"), ["^packages/agent/src/beacons/file[^/]*\\.ts$", "^packages/master/src/definitions\\.ts$", "^packages/cli/src/watch\\.ts$"]),
+    onlyFrom("chokidar", npm("chokidar"), [
+      "^packages/agent/src/beacons/file[^/]*\\.ts$",
+      "^packages/master/src/definitions\\.ts$",
+      "^packages/cli/src/watch\\.ts$",
+    ]),
     onlyFrom("execa", npm("execa"), ["^packages/agent/src/actions/command-run\\.ts$"]),
     onlyFrom("msgpackr", npm("msgpackr"), ["^packages/shared/src/pack\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),

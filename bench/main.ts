@@ -10,8 +10,10 @@ import { footprint } from "./footprint.ts";
 import { history } from "./history.ts";
 import { ingest } from "./ingest.ts";
 import { latency } from "./latency.ts";
+import { replay } from "./replay.ts";
+import { rules } from "./rules.ts";
 
-const benches = { agents, flood, footprint, history, ingest, latency } satisfies Record<
+const benches = { agents, flood, footprint, history, ingest, latency, replay, rules } satisfies Record<
   string,
   (options: { count?: number | undefined }) => Promise<Figure[]>
 >;

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { actions, type ActionSpec, outcomes } from "@needfire/shared/action";
 import * as api from "@needfire/shared/api";
+import { replayLine, replayRequest } from "@needfire/shared/api-replay";
 import { beaconTypes } from "@needfire/shared/beacon";
 import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
 import { errorCodes } from "@needfire/shared/errors";
@@ -77,6 +78,12 @@ const routes: Record<string, Route> = {
   "GET /v1/events/:id": { does: "One event with its causal chain, both ways.", gives: api.chainView },
   "POST /v1/events": { does: "Put an event into the journal.", body: api.sendRequest, gives: api.sendView },
   "GET /v1/reactors": { does: "The reactors in force, and the problems of those that are not.", gives: api.reactorsView },
+  "POST /v1/replay": {
+    does: "Reactors over recorded events, without acting: some progress, what would have fired, a summary; who hangs up ends it. Lines are told apart by `kind`.",
+    body: replayRequest,
+    gives: replayLine,
+    lines: true,
+  },
   "GET /v1/tasks": { does: "Tasks, newest first.", query: api.tasksQuery, gives: api.tasksView },
   "GET /v1/tasks/:id": { does: "One task with its executions.", gives: api.taskView },
   "POST /v1/reload": { does: "Read reactors, beacons and managed files again, as SIGHUP does.", gives: api.reloadView },

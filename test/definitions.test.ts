@@ -233,8 +233,9 @@ describe("beacons", () => {
       "for-all": '"*"',
     };
     const text = Object.entries(targets).map(([name, target]) => cpu(name, target));
-    await applying("db1", () => bed.beacon("targets", text.join("---\n")));
+    bed.beacon("targets", text.join("---\n"));
     const given = async (id: string) => (await bed.client.agent(id)).beacons.map(({ name }) => name);
+    await until("the file is read", async () => (await given("db1")).length > 0);
     assert.deepEqual((await given("web1")).toSorted(), ["by-fact", "by-glob", "for-all"]);
     assert.deepEqual((await given("db1")).toSorted(), ["by-label", "by-list", "by-several", "for-all"]);
     for (const [id, names] of [

@@ -196,3 +196,15 @@ test("what stood on a destroyed page of the journal may be missing when it is to
   const unjudged = spoiled.map(({ kept }) => ({ kept, lost: [{ event: lost!, judged: false }] }));
   assert.doesNotMatch(told({ spoiled: unjudged, tasks: observed.tasks.slice(1) }).mismatches.join(), /should have made/);
 });
+
+test("a numbering that goes on from another has no gap from there on", () => {
+  const observed = fitting();
+  const brought = event("a1:e2:3", 7, { type: "x.y" });
+  const turned = event("a1:e2:5", 8, { type: "spool.turned_back" });
+  assert.deepEqual(countRound({ ...observed, events: [...observed.events, brought, turned] }).mismatches, []);
+  const later = event("a1:e2:8", 9, { type: "x.y" });
+  assert.match(
+    countRound({ ...observed, events: [...observed.events, turned, later] }).mismatches.join(),
+    /a1:e2:5 to 8 these are missing: 6 7/,
+  );
+});

@@ -97,12 +97,16 @@ function countNumbers({ events, hosts }: Observed, { mismatches }: Count): void 
   const numberings = Map.groupBy(events, ({ id }) => id.slice(0, id.lastIndexOf(":")));
   for (const [numbering, members] of numberings) {
     const found = new Set(members.map(({ id }) => Number(id.slice(id.lastIndexOf(":") + 1))));
-    const missing = range(1, Math.max(...found)).filter((number) => !found.has(number));
+    // One that goes on from another brings along what the master did not have of that.
+    const turned = members.find(({ type }) => type === "spool.turned_back")?.id ?? ":1";
+    const first = Number(turned.slice(turned.lastIndexOf(":") + 1));
+    const missing = range(first, Math.max(...found)).filter((number) => !found.has(number));
     if (missing.length === 0) continue;
     const agent = members[0]!.agent;
     const told = events.some((event) => lossIsTold(event, agent));
     const destroyed = hosts.some((host) => host.agent === agent && host.destroyed.size > 0);
-    if (!(told && destroyed)) mismatches.push(`of the events ${numbering}:1 to ${Math.max(...found)} these are missing: ${list(missing)}`);
+    if (!(told && destroyed))
+      mismatches.push(`of the events ${numbering}:${first} to ${Math.max(...found)} these are missing: ${list(missing)}`);
   }
 }
 

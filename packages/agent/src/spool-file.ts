@@ -69,8 +69,10 @@ export class SpoolFile {
   readonly said: number;
   /** The tally of what was shed and not told. */
   readonly shed: Tally;
-  /** What is missing, in words, when the mark knows of more than the database. */
+  /** What is missing, in words, when the mark knows of more than the database. Records of commands may be missing with it. */
   readonly missing: string | undefined;
+  /** Something is missing, in this life or one before, since this numbering began: which commands were begun in it is not known. */
+  readonly isTorn: boolean;
   /** The numbering that the mark knew of, where it was another one. */
   readonly epochBefore: string | undefined;
   /** Commands taken over from files that were set aside. */
@@ -90,7 +92,7 @@ export class SpoolFile {
       const begun = beginNumbering(this.database, options, freshEpoch(options.now, options.epochBefore, read?.epoch, read?.next));
       const numbering = readNumbering(this.database);
       // The next numbering was begun, and then there was a crash.
-      const mark = read?.next === numbering.epoch ? { ...read, epoch: numbering.epoch, said: 0 } : read;
+      const mark = read?.next === numbering.epoch ? { ...read, epoch: numbering.epoch, said: 0, begun: undefined } : read;
       this.epoch = numbering.epoch;
       this.shed = numbering.shed;
       this.epochBefore = mark?.epoch === this.epoch ? undefined : mark?.epoch;
@@ -102,12 +104,22 @@ export class SpoolFile {
       this.stored = numbering.last;
       this.last = ahead + (unclean ? numbersSkipped : 0);
       this.said = (mark?.epoch === this.epoch ? mark.said : undefined) ?? this.last;
-      this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead });
+      const command =
+        mark?.epoch === this.epoch && mark.begun !== "lost" && !hasCommand(this.database, mark.begun) ? mark.begun : undefined;
+      this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead, command });
+      const isSame = mark?.epoch === this.epoch;
+      this.isTorn = isSame && (this.missing !== undefined || mark?.begun === "lost");
       this.inherited = begun + (this.missing === undefined ? 0 : insertSalvaged(this.database, options.now, executionsInLog(options.file)));
       dropKeptLog(options.file);
       this.statements = prepareAll(this.database);
       this.lanes = eachLane((lane) => prepareLane(this.database, lane));
-      this.#marked = { epoch: this.epoch, last: ahead, closed: false, said: this.said };
+      this.#marked = {
+        epoch: this.epoch,
+        last: ahead,
+        closed: false,
+        said: this.said,
+        begun: this.isTorn ? "lost" : isSame ? mark?.begun : undefined,
+      };
       this.#write({}, { sync: true });
     } catch (error) {
       this.close();
@@ -128,6 +140,11 @@ export class SpoolFile {
   /** After a commit: numbers up to `last` were given. Not synced; a process that is killed does not lose it. */
   mark(last: number): void {
     this.#write({ last });
+  }
+
+  /** After a commit: a command was begun. As durable as `mark`. */
+  markBegun(execution: string): void {
+    if (this.#marked.begun !== "lost") this.#write({ begun: execution });
   }
 
   /** From now on any number may be said to the master. On the disk when it returns, full or not. */
@@ -152,7 +169,7 @@ export class SpoolFile {
 
   turned(epoch: string): void {
     this.epoch = epoch;
-    this.#write({ epoch, said: 0, next: undefined }, { sync: true });
+    this.#write({ epoch, said: 0, begun: undefined, next: undefined }, { sync: true });
   }
 
   /** `last`: the number to go on from. */
@@ -248,7 +265,8 @@ function prepareAll(database: DatabaseSync) {
     finish: database.prepare("UPDATE execution SET finished = ?, result = ? WHERE id = ?"),
     settle: database.prepare("UPDATE execution SET result = 0 WHERE lane = ? AND result <= ?"),
     unfinished: database.prepare("SELECT id, action, lane, begun FROM execution WHERE finished IS NULL ORDER BY begun"),
-    forgetBefore: database.prepare("DELETE FROM execution WHERE finished < ?"),
+    // The last one stays: the mark knows of it.
+    forgetBefore: database.prepare("DELETE FROM execution WHERE finished < ? AND begun < (SELECT max(begun) FROM execution)"),
     prune: database.prepare(
       "DELETE FROM execution WHERE finished IS NOT NULL AND begun < (SELECT begun FROM execution ORDER BY begun DESC LIMIT 1 OFFSET ?)",
     ),
@@ -323,34 +341,44 @@ export function freshEpoch(now: number, ...epochs: (string | undefined)[]): stri
   return epochAt(Math.max(now, before));
 }
 
+/** Whether the journal of commands has the one that the mark knows of. */
+function hasCommand(database: DatabaseSync, execution: string | undefined): boolean {
+  return execution === undefined || database.prepare("SELECT 1 FROM execution WHERE id = ?").get(execution) !== undefined;
+}
+
 interface Found {
   mark: Mark | undefined;
+  /** A command that was begun and is not in the journal. */
+  command: string | undefined;
   epoch: string;
   had: number;
   ahead: number;
 }
 
-function whatIsMissing({ mark, epoch, had, ahead }: Found): string | undefined {
+function whatIsMissing({ mark, epoch, had, ahead, command }: Found): string | undefined {
   if (mark === undefined) return undefined;
   if (mark.epoch !== epoch) return `the file of numbering ${mark.epoch}, which went up to ${mark.last}, is gone`;
-  return ahead > had ? `what was written after number ${had} is missing, up to ${ahead}` : undefined;
+  if (ahead > had) return `what was written after number ${had} is missing, up to ${ahead}`;
+  return command === undefined ? undefined : `the record of the command ${command} is missing`;
 }
 
 /**
  * `said`: none beyond this number has been said to the master; undefined when any may have been. Synced before the first one is. `next`: the
- * numbering that is about to begin, or has.
+ * numbering that is about to begin, or has. `begun`: the last command that was; `lost` when records are.
  */
 interface Mark {
   epoch: string;
   last: number;
   closed: boolean;
   said: number | undefined;
+  begun: string | undefined;
   next?: string | undefined;
 }
 
 /** Always written over in place, at one length: a full disk does not stop it, and a sector holds it. */
-const markBytes = 96;
-const markPattern = /^([0-9a-z]{1,12}) ([0-9]{1,15}) (open|closed)(?: ([0-9]{1,15}|all)(?: ([0-9a-z]{1,12}))?)? +\n$/;
+const markBytes = 128;
+const markPattern =
+  /^([0-9a-z]{1,12}) ([0-9]{1,15}) (open|closed)(?: ([0-9]{1,15}|all) (none|lost|t-[0-9a-f.]{18,21})(?: ([0-9a-z]{1,12}))?)? +\n$/;
 
 class MarkFile {
   readonly #fd: number;
@@ -365,12 +393,19 @@ class MarkFile {
     const text = bytes.toString("latin1", 0, readSync(this.#fd, bytes, 0, markBytes, 0));
     const match = markPattern.exec(text);
     if (match === null) return undefined;
-    const [, epoch, last, state, said = "all", next] = match;
-    return { epoch: epoch!, last: Number(last), closed: state === "closed", said: said === "all" ? undefined : Number(said), next };
+    const [, epoch, last, state, said = "all", begun = "none", next] = match;
+    return {
+      epoch: epoch!,
+      last: Number(last),
+      closed: state === "closed",
+      said: said === "all" ? undefined : Number(said),
+      begun: begun === "none" ? undefined : begun,
+      next,
+    };
   }
 
-  write({ epoch, last, closed, said, next }: Mark): void {
-    const words = [epoch, last, closed ? "closed" : "open", said ?? "all", ...(next === undefined ? [] : [next])];
+  write({ epoch, last, closed, said, begun, next }: Mark): void {
+    const words = [epoch, last, closed ? "closed" : "open", said ?? "all", begun ?? "none", ...(next === undefined ? [] : [next])];
     const text = words.join(" ");
     writeSync(this.#fd, `${text.padEnd(markBytes - 1)}\n`, 0, "latin1");
   }

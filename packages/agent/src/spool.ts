@@ -85,6 +85,8 @@ export class Spool {
   #epoch: string;
   #state: State;
   #lost: Lost | undefined;
+  /** The end of the file was lost, which has been told: what was begun there is not known. */
+  #isTorn: boolean;
   #closed = false;
   #flushing = false;
   #tellShedNow = false;
@@ -100,6 +102,7 @@ export class Spool {
     this.#epoch = file.epoch;
     this.#state = stateOf(file);
     this.#lost = lost;
+    this.#isTorn = file.isTorn;
   }
 
   /**
@@ -154,14 +157,15 @@ export class Spool {
 
   /**
    * The master told the last number that it has of each lane of a numbering. True: events may be sent now, in that numbering. False: it has
-   * some that were never sent from here. So this spool was put back to an earlier state, and what it makes would stand under numbers that the
-   * master takes for repetitions (P1): a new numbering has begun for all that the master does not have. Throws what the disk says.
+   * some that were never sent from here, so this spool was put back to an earlier state, and what it makes would stand under numbers that the
+   * master takes for repetitions (P1); or records of commands may be missing, which the master must not send as new ones (P3). A new numbering
+   * has begun for all that the master does not have. Throws what the disk says.
    */
   meet({ epoch, ...marks }: Marks): boolean {
     const isAhead = () => severities.some((lane) => marks[lane] > this.#saidIn(lane));
     this.#whole(() => {
       if (epoch !== this.#epoch) return;
-      if (isAhead()) this.#turn(marks);
+      if (isAhead() || this.#isTorn) this.#turn(marks);
       else this.#open().markSaid();
     });
     return epoch === this.#epoch;
@@ -229,7 +233,10 @@ export class Spool {
   begin({ execution, action, priority }: { execution: string; action: string; priority: Severity }): boolean {
     const now = this.#options.clock.now();
     const isNew = this.#whole(() => this.#open().statements.begin.run(execution, action, priority, now).changes === 1);
-    if (isNew) this.#running.add(execution);
+    if (isNew) {
+      this.#running.add(execution);
+      this.#open().markBegun(execution);
+    }
     return isNew;
   }
 
@@ -316,12 +323,13 @@ export class Spool {
       const content = eachLane((lane) => ({ ...file.content(lane, this.#state.last), forgotten: 0, sent: 0 }));
       this.#state = { ...this.#state, said: 0, lanes: content };
       const events = severities.reduce((sum, lane) => sum + content[lane].events, this.#pending.count);
-      const data = { epoch: this.#epoch, after, until: Math.max(...Object.values(lanes)), lanes, events };
+      const data = { epoch: this.#epoch, after, until: Math.max(after, ...Object.values(lanes)), lanes, events };
       const draft: EventDraft = { type: "spool.turned_back", time: now, severity: "high", data };
       this.#writeEvent(this.#reportEntry(draft), noneFresh(content));
     });
     file.turned(epoch);
     this.#epoch = epoch;
+    this.#isTorn = false;
     for (const listener of this.#epochListeners) listener();
   }
 

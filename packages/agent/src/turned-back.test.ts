@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import fc from "fast-check";
 import { severities, type Severity } from "@needfire/shared/event";
@@ -117,6 +118,36 @@ test("what was settled stays so in the new numbering, and what was begun is not 
   assert.deepEqual(s.spool.reportInterrupted(), []);
 });
 
+test("P3: records that the disk has lost are told, and no command is taken in their numbering, also after a restart", (t) => {
+  for (const [what, sql] of [
+    ["of a command", "DELETE FROM execution"],
+    ["of its end, and the number with it", "DELETE FROM execution; DELETE FROM event_normal; UPDATE numbering SET last = 1"],
+  ] as const) {
+    const s = setting(t, { synchronous: "FULL" });
+    spool(s.spool, draft(1));
+    meet(s.spool, {});
+    s.spool.begin({ execution, action: "command.run", priority: "normal" });
+    const report = { execution, action: "command.run", outcome: "succeeded", changed: true, started: start, ended: start } as const;
+    if (what !== "of a command") s.spool.finish(report, { priority: "normal" });
+    const { epoch } = s.spool;
+    s.spool.close();
+    const database = new DatabaseSync(s.path("spool.db"));
+    database.exec(sql);
+    database.close();
+    s.reopened();
+    assert.equal(inLane(s.spool, "high")[0]?.type, "spool.damaged", what);
+    s.reopened();
+    assert.equal(s.spool.epoch, epoch);
+    assert.equal(meet(s.spool, {}), false, what);
+    assert.deepEqual(
+      inLane(s.spool, "high").map(({ type }) => type),
+      ["spool.damaged", "spool.turned_back"],
+    );
+    assert.ok(meet(s.spool, {}));
+    assert.ok(meet(s.reopened(), {}));
+  }
+});
+
 test("a crash on the way into the new numbering, before or after it is on the disk, is nothing to be told", (t) => {
   for (const isThere of [true, false]) {
     const s = setting(t, { synchronous: "FULL" });
@@ -129,7 +160,7 @@ test("a crash on the way into the new numbering, before or after it is on the di
     if (!isThere) s.putBack();
     const before = kinds(s.spool);
     s.spool.close();
-    writeFileSync(s.path("spool.db-mark"), `${epoch} 1 open 1 ${next}`.padEnd(95) + "\n");
+    writeFileSync(s.path("spool.db-mark"), `${epoch} 1 open 1 none ${next}`.padEnd(127) + "\n");
     s.reopened();
     assert.equal(s.spool.epoch, isThere ? next : epoch);
     assert.deepEqual(kinds(s.spool), before);

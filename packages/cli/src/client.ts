@@ -16,6 +16,7 @@ import type {
   TaskView,
   TokenView,
 } from "@needfire/shared/api";
+import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
 import { type ErrorCode, errorCodes, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { connectablePath, type FoundSocket } from "./socket.ts";
@@ -92,12 +93,29 @@ export class Client {
 
   /** Events as they happen, until `signal` says so. Throws when the master goes away. */
   async *watch(filter: EventsFilter, signal: AbortSignal): AsyncGenerator<StreamItem> {
-    const answer = await this.#open("GET", withQuery("/v1/events/stream", { ...filter }), { signal });
+    yield* this.#stream<StreamItem>("GET", withQuery("/v1/events/stream", { ...filter }), { signal });
+    if (!signal.aborted) throw this.#ended();
+  }
+
+  /** Ends after a summary, and when `signal` says so. Throws when the replay failed, and when the master goes away. */
+  async *replay(wish: ReplayRequest, signal: AbortSignal): AsyncGenerator<Exclude<ReplayLine, { kind: "failed" }>> {
+    for await (const line of this.#stream<ReplayLine>("POST", "/v1/replay", { body: wish, signal })) {
+      if (line.kind === "failed") throw new NeedfireError("CONFLICT", `The replay failed: ${line.message}`);
+      yield line;
+      if (line.kind === "summary") return;
+    }
+    if (!signal.aborted) throw this.#ended();
+  }
+
+  /** The lines of an answer, until it ends or `signal` says so. */
+  async *#stream<T>(method: Method, path: string, options: { body?: object; signal: AbortSignal }): AsyncGenerator<T, void> {
+    const { signal } = options;
+    const answer = await this.#open(method, path, options);
     if (answer === undefined) return;
     try {
       for await (const line of linesOf(answer)) {
         if (signal.aborted) return;
-        yield this.#parse(line) as StreamItem;
+        yield this.#parse(line) as T;
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -105,11 +123,13 @@ export class Client {
     } finally {
       answer.destroy();
     }
-    if (!signal.aborted)
-      throw new NeedfireError(
-        "MASTER_UNREACHABLE",
-        `The master at ${this.#socket.path} ended the stream: it was stopped, or is restarting.`,
-      );
+  }
+
+  #ended(): NeedfireError {
+    return new NeedfireError(
+      "MASTER_UNREACHABLE",
+      `The master at ${this.#socket.path} ended the stream: it was stopped, or is restarting.`,
+    );
   }
 
   #get<T>(path: string, query: Query = {}): Promise<T> {

@@ -20,7 +20,7 @@ const groups: Record<string, Group> = {
   keys: { summary: "decide which agents may speak: list, accept, reject, revoke, tokens", load: () => import("./commands/keys.ts") },
   agents: { summary: "the hosts: list, show", load: () => import("./commands/agents.ts") },
   events: { summary: "what happened: list, watch, show, send", load: () => import("./commands/events.ts") },
-  reactors: { summary: "the rules: list, new, check, test", load: () => import("./commands/reactors.ts") },
+  reactors: { summary: "the rules: list, new, check, test, replay", load: () => import("./commands/reactors.ts") },
   tasks: { summary: "what was done about it: list, show", load: () => import("./commands/tasks.ts") },
   reload: { summary: "make the master read its reactors, beacons and files again", load: () => import("./commands/reload.ts") },
 };

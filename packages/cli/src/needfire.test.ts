@@ -323,6 +323,7 @@ describe("--help", () => {
     "reactors check",
     "reactors test",
     "reactors new",
+    "reactors replay",
     "tasks",
     "tasks list",
     "tasks show",

@@ -16,6 +16,7 @@ function setting() {
   const lasts = new Map<string, number>();
   const admission = new Admission({
     journal: { last: (agent, epoch, lane) => lasts.get(`${agent} ${epoch} ${lane}`) ?? 0 },
+    mask: (report) => report,
     ownerOf: (execution) => ({ [mine]: "web1", [foreign]: "db1" })[execution],
   });
   const admit = async (...frames: ReturnType<typeof eventsFrame>[]) => {

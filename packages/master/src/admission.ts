@@ -4,7 +4,7 @@
  * it never holds up the rest. Numbers that are missing are noticed here: what may still come is asked for again, what will not is told
  * as `agent.gap` (P4).
  */
-import { executionReportSchema } from "@needfire/shared/action";
+import { type ExecutionReport, executionReportSchema } from "@needfire/shared/action";
 import { isReservedType, resultType, type Severity } from "@needfire/shared/event";
 import { idKind } from "@needfire/shared/ids";
 import { pack } from "@needfire/shared/pack";
@@ -47,6 +47,8 @@ export interface AdmissionOptions {
   journal: Pick<Journal, "last">;
   /** The agent to which an execution was given; undefined when there is no such execution. */
   ownerOf(execution: string): Promise<string | undefined> | string | undefined;
+  /** A result without the secrets that its host was given. */
+  mask(report: ExecutionReport): ExecutionReport;
 }
 
 const checkReport = doorChecker(executionReportSchema);
@@ -135,14 +137,18 @@ export class Admission {
   }
 
   /** Why an event of a reserved type is not taken as what it claims to be, or undefined. */
-  async #refusal(agent: string, [, type, , , , , cause, data]: WireEvent): Promise<string | undefined> {
+  async #refusal(agent: string, event: WireEvent): Promise<string | undefined> {
+    const [, type, , , , , cause, data] = event;
     if (type !== resultType) return `the type ${type} is the master's own`;
     const report = checkReport(eventData(data));
     if (!report.ok) return problemsText(report.problems);
     const { execution } = report.value;
     if (cause !== execution) return "a result whose cause is not its execution";
     const owner = await this.#options.ownerOf(execution);
-    return owner === agent ? undefined : `the execution ${execution} was not given to this agent`;
+    if (owner !== agent) return `the execution ${execution} was not given to this agent`;
+    const masked = this.#options.mask(report.value);
+    if (masked !== report.value) event[7] = pack(masked);
+    return undefined;
   }
 
   /** Only what an execution on the same agent did may be said to be its effect. */

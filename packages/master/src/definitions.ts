@@ -1,14 +1,19 @@
 /**
  * Reactors and beacons from YAML files, read at start, on SIGHUP and whenever a file changes. Each file is taken as a whole or not at
- * all: a bad one keeps its last good content in force and never touches the others.
+ * all, with the other files that it is made of: a bad one keeps its last good content in force and never touches the others.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type FSWatcher, watch } from "chokidar";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
+import { textOf } from "./rule-files.ts";
 
-type Load<T> = (file: string, text: string) => { ok: true; items: T[] } | { ok: false; problems: Problem[] };
+/** `inputs`: other files that it was made of, which are looked at as the file itself is. */
+type Load<T> = (
+  file: string,
+  text: string,
+) => ({ ok: true; items: T[] } | { ok: false; problems: Problem[] }) & { inputs?: Iterable<string> };
 
 /** What a reload did, file by file. */
 export interface Reloaded {
@@ -23,7 +28,11 @@ interface Held<T> {
   inForce: string;
   items: T[];
   problems: Problem[];
+  /** What other files held when it was read, by path. */
+  inputs: ReadonlyMap<string, string | undefined>;
 }
+
+const nothing = { text: undefined, inForce: "", items: [], problems: [], inputs: new Map<string, undefined>() };
 
 /** The definitions of one kind, from some files and directories. */
 export class Definitions<T> {
@@ -46,6 +55,11 @@ export class Definitions<T> {
   /** The files that are in force, each with the text that is. */
   sources(): { file: string; text: string }[] {
     return [...this.#held].filter(([, { items }]) => items.length > 0).map(([file, { inForce }]) => ({ file, text: inForce }));
+  }
+
+  /** Other files that these are made of. */
+  inputs(): string[] {
+    return [...this.#held.values()].flatMap(({ inputs }) => [...inputs.keys()]);
   }
 
   problems(): Problem[] {
@@ -78,12 +92,13 @@ export class Definitions<T> {
       text = readFileSync(file, "utf8");
     } catch (error) {
       const problem = { file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` };
-      return { text: undefined, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
+      return { ...nothing, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
     }
-    if (before?.text === text) return before;
+    if (before?.text === text && [...before.inputs].every(([path, held]) => textOf(path) === held)) return before;
     const loaded = this.#load(file, text);
-    if (loaded.ok) return { text, inForce: text, items: loaded.items, problems: [] };
-    return { text, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: loaded.problems };
+    const inputs = new Map([...(loaded.inputs ?? [])].map((path) => [path, textOf(path)]));
+    if (loaded.ok) return { text, inForce: text, items: loaded.items, problems: [], inputs };
+    return { text, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: loaded.problems, inputs };
   }
 
   /** Of two files that define one name the first by path is in force. */
@@ -99,7 +114,7 @@ export class Definitions<T> {
       const name = this.#nameOf(double);
       const problem = { file, line: 1, column: 1, message: `"${name}" is defined in ${seen.get(name)} already; this file is not in force` };
       // Judged anew at the next reload: the other one may be gone by then.
-      this.#held.set(file, { text: undefined, inForce: "", items: [], problems: [problem] });
+      this.#held.set(file, { ...nothing, problems: [problem] });
       problems.push(problem);
     }
     return problems;
@@ -137,7 +152,7 @@ export function watchDefinitions(
   paths: string[],
   onChange: () => void,
   onError: (error: unknown) => void,
-): { ready: Promise<void>; stop(): Promise<void> } {
+): { ready: Promise<void>; also(paths: readonly string[]): void; stop(): Promise<void> } {
   const watcher: FSWatcher = watch(paths, { ignoreInitial: true, atomic: false });
   let timer: NodeJS.Timeout | undefined;
   watcher.on("error", onError);
@@ -147,6 +162,7 @@ export function watchDefinitions(
   });
   return {
     ready: new Promise((ready) => watcher.once("ready", ready)),
+    also: (more) => void watcher.add([...more]),
     stop: async () => {
       clearTimeout(timer);
       await watcher.close();

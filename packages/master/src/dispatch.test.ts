@@ -27,6 +27,7 @@ function setting(unfinished: OpenExecution[] = []) {
   const link = { full: false, tooLarge: false };
   const dispatch = new Dispatch(
     {
+      reveal: (args) => ({ ok: true, args }),
       epochOf: () => undefined,
       sessionOf: (agent) => (present.has(agent) ? ({ agent } as Session) : undefined),
       send: (session, message) => {

@@ -9,6 +9,7 @@ import { severities, type Severity } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
 import type { Expired } from "./react.ts";
+import type { Revealed } from "./secrets.ts";
 import type { Session } from "./sessions.ts";
 import type { Mark, OpenExecution } from "./store/store.ts";
 
@@ -18,6 +19,8 @@ export interface DispatchOptions {
   sessionOf(agent: string): Session | undefined;
   /** `urgent` overtakes what is not (P8). */
   send(session: Session, message: MasterMessage, urgent: boolean): boolean;
+  /** A command's arguments with its secrets in place; what this gives is sent and kept nowhere. */
+  reveal(args: Record<string, unknown>): Revealed;
   /** When commands were sent and confirmed, for the record. */
   mark(marks: Mark[]): void;
   clock: { now(): number };
@@ -199,10 +202,15 @@ export class Dispatch {
     const { id, action, args, priority } = open.execution;
     const expiresInMs = Math.max(0, Math.floor(open.expires - now));
     open.resend = now + resendMs;
+    const revealed = this.#options.reveal(args);
+    if (!revealed.ok) {
+      open.unsendable = `${action} cannot be sent: ${revealed.reason}`;
+      return false;
+    }
     try {
       open.epoch ??= session.epoch;
       const again = open.epoch === session.epoch ? {} : { again: true };
-      const body = { execution: id, action: action satisfies ActionName, args, priority, expiresInMs, ...again };
+      const body = { execution: id, action: action satisfies ActionName, args: revealed.args, priority, expiresInMs, ...again };
       return this.#options.send(session, { kind: "execute", body }, priority === "critical");
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;

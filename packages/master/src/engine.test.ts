@@ -1,22 +1,14 @@
-/**
- * The engine in this process, on a real directory. A crash is a copy of the files as they are at that instant, which is what a process
- * that is killed leaves behind; the new engine starts on the copy and the old one is no longer listened to.
- */
 import assert from "node:assert/strict";
-import { copyFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
-import { Database } from "./store/database.ts";
+import { test } from "node:test";
 import fc from "fast-check";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
-import { Engine, type EngineNotice } from "./engine.ts";
-import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixture.ts";
-import { JournalWriter } from "./journal/sqlite.ts";
+import { World } from "./engine-fixture.ts";
+import { eventsFrame, incoming, settled, wire } from "./fixture.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
-const retention = { keepMs: 86_400_000_000, bytesMax: 1_000_000_000 };
 const reactors = [
   {
     file: "restore.yaml",
@@ -28,109 +20,6 @@ const reactors = [
 const drift = (sequence: number, given: Partial<IncomingEvent> = {}) =>
   incoming(sequence, { type: "file.drifted", subject: `/etc/${sequence}`, ...given });
 
-const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epoch, received: _received, ...given }: IncomingEvent) =>
-  wire(sequence, given);
-
-/** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
-class Host {
-  readonly runs = new Map<string, number>();
-  readonly spool: IncomingEvent[] = [];
-  #sequence = 0;
-
-  happens(make: (sequence: number) => IncomingEvent): void {
-    this.spool.push(make(++this.#sequence));
-  }
-
-  take({ id, action }: Execution): void {
-    if (this.runs.has(id)) return;
-    this.runs.set(id, 1);
-    const data = { execution: id, action, outcome: "succeeded", changed: true, started: 1, ended: 2 };
-    this.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: id, data }));
-  }
-
-  /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
-  async send(engine: Engine, { batch, heard }: { batch: number; heard(): boolean }): Promise<void> {
-    const events = this.spool.slice(0, batch);
-    if (events.length === 0) return;
-    const after = events[0]!.sequence - 1;
-    const [verdict] = await engine.take([eventsFrame(events.map(wireOf), { after })]);
-    if (!heard() || verdict?.kind !== "taken") return;
-    for (const event of events) if (this.spool.includes(event)) this.spool.splice(this.spool.indexOf(event), 1);
-  }
-}
-
-/** Engines, one after the other, on directories of which each is what the one before left. */
-class World {
-  readonly host = new Host();
-  readonly problems: string[] = [];
-  engine!: Engine;
-  directory!: string;
-  readonly #parent: string;
-  readonly #old: Engine[] = [];
-  #lives = 0;
-
-  constructor(t: TestContext, { start = true } = {}) {
-    this.#parent = temporaryDirectory(t);
-    this.#begin(start);
-  }
-
-  #begin(start: boolean): void {
-    const life = ++this.#lives;
-    const directory = join(this.#parent, String(life));
-    mkdirSync(directory);
-    if (life > 1) this.#copy(this.directory, directory);
-    this.directory = directory;
-    this.engine = new Engine({ state: directory, synchronous: "NORMAL", retention, now: 1_700_000_000_000 }, (notice) => {
-      if (life === this.#lives) this.#hear(notice);
-    });
-    this.engine.setReactors(reactors);
-    this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
-    for (const execution of this.engine.state().openExecutions) this.host.take(execution);
-    if (start) void this.engine.start();
-  }
-
-  /** Between two steps of the program no write is half done: the files are what the kernel would keep. */
-  #copy(from: string, to: string): void {
-    for (const name of ["master.db", "master.db-wal"]) {
-      if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
-    }
-  }
-
-  #hear(notice: EngineNotice): void {
-    if (notice.kind === "log") this.problems.push(notice.message);
-    if (notice.kind === "perform") for (const execution of notice.start) this.host.take(execution);
-  }
-
-  async send(batch: number): Promise<void> {
-    const life = this.#lives;
-    await this.host.send(this.engine, { batch, heard: () => life === this.#lives });
-  }
-
-  /** The next engine takes over; whether it also starts to judge. */
-  crash({ start = true } = {}): void {
-    this.#old.push(this.engine);
-    this.#begin(start);
-  }
-
-  /** Until the host has nothing to tell and the engine nothing to do. */
-  async quiet(): Promise<void> {
-    for (let idle = 0; idle < 3; idle = this.host.spool.length === 0 ? idle + 1 : 0) {
-      await this.send(100);
-      await settled();
-    }
-  }
-
-  async end(): Promise<Event[]> {
-    for (const engine of [...this.#old, this.engine]) await engine.close();
-    const journal = new JournalWriter(new Database({ file: join(this.directory, "master.db"), synchronous: "NORMAL" }));
-    try {
-      return journal.read(0, 100_000);
-    } finally {
-      journal.close();
-    }
-  }
-}
-
 const causes = (events: Event[], type: string) =>
   ofType(events, type)
     .map(({ cause }) => String(cause))
@@ -138,7 +27,7 @@ const causes = (events: Event[], type: string) =>
 const ofType = (events: Event[], type: string) => events.filter((event) => event.type === type);
 
 test("a reaction: task, command, result, verification, each told in the journal, and everything ends", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   world.host.happens((sequence) => drift(sequence));
   await world.quiet();
   const events = await world.end();
@@ -158,7 +47,7 @@ test("P2: wherever it crashes, every reaction happens exactly once, every comman
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-      const world = new World(t);
+      const world = new World(t, reactors);
       let events = 0;
       for (const next of steps) {
         if (next.kind === "event") {
@@ -194,7 +83,7 @@ test("P2: wherever it crashes, every reaction happens exactly once, every comman
 });
 
 test("P7: a reactor does not fire on what its own remedy did; another one may", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   world.engine.setReactors([
     { file: "a.yaml", text: "name: a\non: file.drifted\ndo:\n  - event.emit: { type: made.a }\n" },
     { file: "loop.yaml", text: "name: loop\non: ['made.*']\ndo:\n  - event.emit: { type: made.again }\n" },
@@ -209,7 +98,7 @@ test("P7: a reactor does not fire on what its own remedy did; another one may", 
 });
 
 test("what a life before has left is judged at the start, page by page, each once and in order", async (t) => {
-  const world = new World(t, { start: false });
+  const world = new World(t, reactors, { start: false });
   const every = "name: every\non: test.wanted\ndo:\n  - event.emit: { type: was.wanted, data: { n: '${{ event.data.n }}' } }\n";
   world.engine.setReactors([{ file: "every.yaml", text: every }]);
   const total = 25_000;
@@ -234,7 +123,7 @@ test("what a life before has left is judged at the start, page by page, each onc
 });
 
 test("frames of one go are one turn: the verdicts come in their order, and what came twice is there once", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   const frames = [
     eventsFrame([wire(1), wire(2)]),
     eventsFrame([wire(3)], { after: 2 }),
@@ -256,7 +145,7 @@ test("frames of one go are one turn: the verdicts come in their order, and what 
 });
 
 test("P1: the marks of an agent's numbering are told with all that was taken of it before, and not those of another", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   const { engine } = world;
   const none = { critical: 0, high: 0, normal: 0, low: 0 };
   assert.deepEqual(await engine.marks("web1", "e1"), none);
@@ -270,7 +159,7 @@ test("P1: the marks of an agent's numbering are told with all that was taken of 
 });
 
 test("a command that is given up escalates its task with the reason, and a late result changes nothing", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   const started: Execution[] = [];
   world.host.take = (execution) => void started.push(execution);
   world.host.happens((sequence) => drift(sequence));
@@ -294,7 +183,7 @@ test("a command that is given up escalates its task with the reason, and a late 
 });
 
 test("what the master says before the engine starts comes after what it had said before it crashed", async (t) => {
-  const world = new World(t);
+  const world = new World(t, reactors);
   await world.engine.commit({ events: [{ type: "master.before", severity: "low", data: {} }] });
   // The journal has not been told: that takes a turn. What is committed after the crash must not overtake it.
   world.crash({ start: false });

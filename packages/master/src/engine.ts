@@ -1,17 +1,19 @@
 /**
  * The engine's thread: journal, store and judgement side by side, off the event loop that serves the socket. It works in turns. A turn
- * takes what has come in, gives the events their places in the journal, judges them, and commits what follows together with the position
- * reached. When that is on the disk, and not before, the main thread hears what is to be acknowledged (P1) and performed (P2); the next turn
+ * takes what has come in, gives the events their places in the journal, judges them and what is due by now, and commits what follows together
+ * with the position reached. When that is on the disk, and not before, the main thread hears what is to be acknowledged (P1) and performed (P2); the next turn
  * does not wait for it. What arrives meanwhile goes with the next turn, so the load sets the size of the transactions.
  */
 import { join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import { systemClock } from "@needfire/shared/clock";
+import { type Clock, systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import { loadReactors } from "@needfire/shared/reactor";
+import { stepBackMs } from "@needfire/shared/rules/rules";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
+import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
@@ -22,8 +24,10 @@ import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
-import { type Cancel, type Expired, React } from "./react.ts";
+import { type Arrival, type Cancel, type Expired, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
+import { type RuleFile, takenSources } from "./rule-files.ts";
+import { Secrets } from "./secrets.ts";
 import { Database } from "./store/database.ts";
 import { damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -38,6 +42,8 @@ const emitWaitMs = 2_000;
 const pageEventsMax = 500;
 /** What the master has to say waits here while the disk takes nothing. */
 const tellMax = 20_000;
+/** At most so long until the wall clock is looked at again, which may have been set: what is due goes by it. */
+const dueLookMs = 1_000;
 /** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
 const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
@@ -59,7 +65,13 @@ export type EngineNotice =
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
-type Asked = Omit<Writes, "now" | "outboxDone" | "cursor" | "changes">;
+type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents">;
+
+/** The reactors of a file, and all that they were made of. */
+interface Compiled {
+  from: string;
+  reactors: readonly Reactor[];
+}
 
 interface Waiting<T, R> {
   what: T;
@@ -77,7 +89,7 @@ interface Watched {
 export class Engine {
   readonly #notify: (notice: EngineNotice) => void;
   readonly #log: EngineLog;
-  readonly #clock = systemClock();
+  readonly #clock: Clock;
   readonly #database: Database;
   readonly #journal: JournalWriter;
   readonly #upkeep: Upkeep;
@@ -90,10 +102,17 @@ export class Engine {
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
   readonly #agents = new Map<string, AgentView>();
-  #reactors = new ReactorIndex([]);
+  #route: RouteOf = plainRoute;
+  #secrets: Secrets | undefined;
   #watched = false;
+  /** Reactors by their file. */
+  #compiled = new Map<string, Compiled>();
   /** Up to here events have been judged. */
   #position: number;
+  /** By the clock by which events are received: where the journal is, or a time that was due and is judged already. */
+  #receivedUntil = 0;
+  /** The clock was set back, and the next batch is the first by its new time. */
+  #isSetBack = false;
   /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
   #behind = true;
   /** Reactors and agents are known. */
@@ -110,17 +129,20 @@ export class Engine {
   #untold = 0;
   #marks: Mark[] = [];
   #marking: NodeJS.Timeout | undefined;
+  /** Until time alone may have consequences. */
+  #waitingForDue: NodeJS.Timeout | undefined;
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
-  /** The turn is one of what overtakes. */
+  /** The turn is one of what overtakes, or has led to it. */
   #isUrgent = false;
   /** The turn is one of many. */
   #isLoaded = false;
 
-  constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void) {
+  constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void, clock = systemClock()) {
     this.#notify = notify;
+    this.#clock = clock;
     this.#log = logTo(notify);
     const file = join(state, "master.db");
     this.#database = new Database({ file, synchronous });
@@ -153,13 +175,20 @@ export class Engine {
     this.#react = new React(
       {
         store: this.#store,
-        reactors: () => this.#reactors,
-        agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
+        world: {
+          agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
+          route: (event, agent) => this.#route(event, agent),
+          silence: () => undefined,
+        },
         clock: this.#clock,
       },
       this.#snapshot.openTasks,
     );
-    this.#admission = new Admission({ journal: this.#journal, ownerOf: (execution) => this.#react.ownerOf(execution) });
+    this.#admission = new Admission({
+      journal: this.#journal,
+      ownerOf: (execution) => this.#react.ownerOf(execution),
+      mask: (report) => this.#secrets?.mask(report) ?? report,
+    });
   }
 
   state(): EngineState {
@@ -225,13 +254,28 @@ export class Engine {
     return made!.id;
   }
 
-  /** Files that have been checked already. */
-  setReactors(files: { file: string; text: string }[]): void {
-    const reactors = files.flatMap(({ file, text }) => {
-      const loaded = loadReactors(file, text);
-      return loaded.ok ? loaded.reactors : [];
-    });
-    this.#reactors = new ReactorIndex(reactors);
+  /**
+   * Files that have been checked already. One that is as before is not compiled again: the engine stands still meanwhile. `nonce`: what
+   * makes the marks of secrets this master's own.
+   */
+  setReactors(files: RuleFile[], { router, nonce = "" }: { router?: RuleFile | undefined; nonce?: string } = {}): void {
+    this.#secrets ??= new Secrets(nonce);
+    const compiled = files.map((file) => this.#compile(file));
+    this.#compiled = new Map(compiled.map(({ file, ...rest }) => [file, rest]));
+    const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
+    this.#route = routing?.ok === true ? routing.route : plainRoute;
+    this.#react.setReactors(new ReactorIndex(compiled.flatMap(({ reactors }) => reactors)));
+    this.#awaitDue();
+  }
+
+  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile): Compiled & { file: string } {
+    const from = JSON.stringify([text, taken]);
+    const before = this.#compiled.get(file);
+    if (before?.from === from) return { file, ...before };
+    const secrets = this.#secrets!;
+    const mark = (name: string, value: string) => (secrets.know(name, value), secrets.mark(name));
+    const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
+    return { file, from, reactors: loaded.ok ? loaded.reactors : [] };
   }
 
   setAgents(views: AgentView[]): void {
@@ -266,6 +310,7 @@ export class Engine {
     clearTimeout(this.#marking);
     await this.#upkeep.stop();
     this.#stop.abort();
+    clearTimeout(this.#waitingForDue);
     this.#outbox.hurry();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
@@ -285,8 +330,26 @@ export class Engine {
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
       // Something may have come between the last look and now.
-      if (this.#hasWork && !this.#stop.signal.aborted) this.#wake();
+      if (this.#stop.signal.aborted) return;
+      if (this.#hasWork) this.#wake();
+      else this.#awaitDue();
     });
+  }
+
+  /** Looks again when something may be due, unless something else comes before. */
+  #awaitDue(): void {
+    clearTimeout(this.#waitingForDue);
+    const due = this.#react.nextDue();
+    if (due === undefined || !this.#live || this.#stop.signal.aborted) return;
+    this.#waitingForDue = setTimeout(
+      () => (this.#isDue ? this.#wake() : this.#awaitDue()),
+      Math.min(Math.max(due - this.#clock.now(), 0), dueLookMs),
+    );
+  }
+
+  /** Time alone has consequences by now. */
+  get #isDue(): boolean {
+    return this.#live && (this.#react.nextDue() ?? Number.POSITIVE_INFINITY) <= this.#clock.now();
   }
 
   /** Events are judged as they come. */
@@ -297,7 +360,7 @@ export class Engine {
   get #hasWork(): boolean {
     if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
-    return marks || (this.#started && (this.#behind || this.#expired.size > 0));
+    return marks || (this.#started && (this.#behind || this.#expired.size > 0)) || this.#isDue;
   }
 
   async #run(): Promise<void> {
@@ -305,7 +368,10 @@ export class Engine {
       // Messages from the main thread are heard between turns.
       await nextTurn();
       try {
-        if (this.#started && this.#behind) await this.#catchUp();
+        if (this.#started && this.#behind) {
+          await this.#react.restore();
+          await this.#catchUp();
+        }
         await this.#turn();
       } catch (error) {
         if (this.#stop.signal.aborted) return;
@@ -325,11 +391,12 @@ export class Engine {
       const own = this.#outbox.next();
       // What the frames hold may be the answer to it.
       if (own !== undefined) batches.unshift(own);
+      this.#stamp(batches);
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
       this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
-      const { heard, watched, position } = this.#look(batches, placed);
-      await this.#settle(heard, { asked, tell: [...this.#tell.splice(0), ...tell], position });
+      const { arrivals, watched, position } = this.#look(batches, placed);
+      await this.#settle(arrivals, { asked, tell: [...this.#tell.splice(0), ...tell], position });
       if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
       if (frames.length > 0) {
         let at = 0;
@@ -344,23 +411,43 @@ export class Engine {
     }
   }
 
+  /**
+   * In the journal no time lies before one that has been judged, so that a replay in the journal's order finds what was found here. What was
+   * overtaken (P8), or waited while something was due, is received when its turn comes; only a clock that was set back goes back, and then
+   * one batch more has the time before, so that the replay comes as far.
+   */
+  #stamp(batches: readonly AdmittedBatch[]): void {
+    const now = this.#clock.now();
+    if (this.#live) this.#receivedUntil = this.#react.judgedUntil;
+    for (const batch of batches) {
+      const until = this.#receivedUntil;
+      const received = Math.max(batch.received, Math.min(until, now));
+      this.#isSetBack = until - received > stepBackMs && !this.#isSetBack;
+      const goesBack = until - received > stepBackMs && !this.#isSetBack;
+      this.#receivedUntil = batch.received = goesBack ? received : Math.max(received, until);
+    }
+  }
+
   /** Of what was appended, the events that have consequences, and those that are watched. */
   #look(batches: readonly AdmittedBatch[], placed: readonly Placed[]) {
-    const heard: Event[] = [];
+    const arrivals: Arrival[] = [];
     const watched: Watched = { events: [], total: 0 };
     let position = this.#position;
     for (const [index, batch] of batches.entries()) {
       const { skipped, position: first } = placed[index]!;
       const { events } = batch;
       const eventAt = (at: number) => eventOfWire(batch, events[at]!, first + at - skipped);
-      if (this.#live) for (const at of this.#heardOf(batch)) if (at >= skipped) heard.push(eventAt(at));
+      if (this.#live && events.length > skipped) {
+        const heard = this.#heardOf(batch).filter((at) => at >= skipped);
+        arrivals.push({ received: batch.received, events: heard.map(eventAt) });
+      }
       if (this.#watched) {
         for (let at = skipped; at < events.length && watched.events.length < watchedEventsMax; at++) watched.events.push(eventAt(at));
       }
       watched.total += events.length - skipped;
       if (events.length > skipped) position = first + events.length - skipped - 1;
     }
-    return { heard, watched, position: this.#live ? position : this.#position };
+    return { arrivals, watched, position: this.#live ? position : this.#position };
   }
 
   /** Which events of a batch can have consequences. */
@@ -370,22 +457,22 @@ export class Engine {
 
   /** Judges, and commits what follows with what was asked for; lets it happen when it is durable (P2). */
   async #settle(
-    events: readonly Event[],
+    arrivals: readonly Arrival[],
     { asked, tell, position }: { asked: Waiting<Asked, Committed>[]; tell: MasterEventDraft[]; position: number },
   ): Promise<void> {
     const expired = this.#live ? [...this.#expired.values()] : [];
     if (this.#live) this.#expired.clear();
     const cancels = this.#live ? this.#cancels.splice(0) : [];
     try {
-      const changes = await this.#react.judge(
-        events,
+      const { changes, events, ...rest } = await this.#react.judge(arrivals, {
         expired,
-        cancels.map(({ what }) => what),
-      );
+        cancels: cancels.map(({ what }) => what),
+        ...(this.#live ? { now: this.#clock.now() } : {}),
+      });
       const marks = this.#marks.splice(0);
       clearTimeout(this.#marking);
       this.#marking = undefined;
-      const own: Asked & { cursor: number; changes: Change[] } = { cursor: position, changes, marks, events: this.#withUntold(tell) };
+      const own = { ...rest, cursor: position, changes, marks, events: this.#withUntold([...tell, ...events]) };
       const committed = await this.#commit(own, asked);
       this.#position = position;
       this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
@@ -395,6 +482,8 @@ export class Engine {
         cancelled.push(() => resolve(task));
       }
       const taken = changes.filter((_change, index) => committed.taken[index]);
+      // P8: whatever the event came by, the router or a reactor has made its remedy critical.
+      this.#isUrgent ||= taken.some(({ task }) => task.priority === "critical");
       if (taken.length > 0) this.#whenDurable(() => this.#perform(taken));
       if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
     } catch (error) {
@@ -478,8 +567,8 @@ export class Engine {
       const last = page.at(-1);
       if (last === undefined) break;
       if (this.#stop.signal.aborted) return;
-      const heard = page.filter(({ type }) => this.#react.hears(type));
-      await this.#settle(heard, { asked: [], tell: [], position: last.position });
+      const arrivals = page.map((event) => ({ received: event.received, events: this.#react.hears(event.type) ? [event] : [] }));
+      await this.#settle(arrivals, { asked: [], tell: [], position: last.position });
     }
     this.#behind = false;
     this.#caughtUp.resolve();

@@ -1,5 +1,5 @@
 /**
- * The key pair on disk, mode 0600, made at first start.
+ * What only the master may read, on disk, mode 0600, made at first start: its key pair, and the text that makes marks its own.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -16,6 +16,18 @@ export function loadKeyPair(file: string, generate: () => KeyPair): KeyPair {
   const pair = generate();
   writeSecretFile(file, formatKeyFile(pair));
   return pair;
+}
+
+/** The text at `file`, which nobody else may read; made with `generate` when there is none. */
+export function loadSecretText(file: string, generate: () => string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+  }
+  const text = generate();
+  writeSecretFile(file, text);
+  return text;
 }
 
 /** Writes a file that nobody else may read: beside its place, synced, renamed. */

@@ -28,6 +28,7 @@ import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
 import { Presence } from "./presence.ts";
+import { loadNonce, Secrets } from "./secrets.ts";
 import { Sessions } from "./sessions.ts";
 import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
@@ -87,7 +88,9 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const feed = new Feed((wanted) => background(engine.watch(wanted)));
   const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
-  const definitions = masterDefinitions(config, log);
+  const nonce = loadNonce(join(config.state, "secret-marks"));
+  const secrets = new Secrets(nonce);
+  const definitions = masterDefinitions(config, log, secrets);
   const keys = new Keys(
     { enrolment: config.enrolment, pendingMax: config.pending_max, commit, clock, onChange: (key) => sessions.keyChanged(key) },
     known,
@@ -127,6 +130,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       },
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
+      reveal: (args) => secrets.reveal(args),
       mark: (marks) => background(engine.mark(marks)),
       clock,
       monotonic,
@@ -199,12 +203,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
 
   const reload = async (): Promise<Problem[]> => {
     const { reloaded, problems } = definitions.reload();
-    await engine.setReactors(definitions.reactorSources());
+    const { reactors, router } = definitions.ruleFiles();
+    await engine.setReactors(reactors, { router, nonce });
     for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
+    watching.watcher?.also(definitions.paths());
     return problems;
   };
+  const watching: { watcher?: ReturnType<typeof watchDefinitions> } = {};
   await reload();
 
   await engine.setAgents(agents.views());
@@ -255,12 +262,13 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   teardown.push(() => clearInterval(timer));
 
   const watcher = watchDefinitions(
-    definitions.paths,
+    definitions.paths(),
     () => background(reload()),
     (error) => log.error({ error: errorText(error) }, "definitions cannot be watched: SIGHUP reads them again"),
   );
   teardown.push(() => watcher.stop());
   await watcher.ready;
+  watching.watcher = watcher;
 
   const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
   const api = await startApi({
@@ -275,6 +283,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     agents,
     presence,
     history,
+    database: join(config.state, "master.db"),
     cancel: async (cancel) => {
       const task = await engine.cancel(cancel);
       // P2: the cancellation is durable, and now it goes out.
@@ -286,6 +295,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     feed,
     clock,
     reactors: () => definitions.index(),
+    route: definitions.route,
+    router: () => definitions.ruleFiles().router,
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,

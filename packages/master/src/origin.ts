@@ -1,27 +1,39 @@
 /**
- * Where an event comes from: the reactors whose remedies led to it (P7), and the host that it is about.
+ * Where an event comes from: the reactors whose remedies led to it and the event with which it began (P7), and the host that it is about.
  */
 import type { Event } from "@needfire/shared/event";
 import { idKind, masterAgent, taskOfExecution } from "@needfire/shared/ids";
 import type { Task } from "@needfire/shared/task";
 
-/** `agent`: what the master says of a task, or in it, is about the task's host. */
+/** `agent`: what the master says of a task, or in it, is about the task's host. `root`: the event's own id when nothing caused it. */
 export interface Origin {
   agent: string;
   ancestry: readonly string[];
+  root: string;
 }
 
 const nobody: readonly string[] = [];
 
 /** The origin of an event without a cause. */
-export function fromNowhere({ agent }: Event): Origin {
-  return { agent, ancestry: nobody };
+export function fromNowhere({ id, agent }: Event): Origin {
+  return { agent, ancestry: nobody, root: id };
 }
 
-export async function originOf({ agent, cause }: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
+export async function originOf(event: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
+  const id = causingTask(event);
+  return originBy(event, id === undefined ? undefined : await readTask(id));
+}
+
+/** The task whose effect an event is. */
+export function causingTask({ cause }: Event): string | undefined {
   const kind = cause === undefined ? undefined : idKind(cause);
-  if (cause === undefined || kind === undefined || kind === "event") return { agent, ancestry: [] };
-  const task = await readTask(kind === "task" ? cause : taskOfExecution(cause));
-  if (task === undefined) return { agent, ancestry: [] };
-  return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry };
+  if (cause === undefined || kind === undefined || kind === "event") return undefined;
+  return kind === "task" ? cause : taskOfExecution(cause);
+}
+
+/** `task`: the one whose effect the event is, if it is known. */
+export function originBy(event: Event, task: Task | undefined): Origin {
+  const { agent, cause } = event;
+  if (task !== undefined) return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry, root: task.root };
+  return cause !== undefined && idKind(cause) === "event" ? { agent, ancestry: nobody, root: cause } : fromNowhere(event);
 }

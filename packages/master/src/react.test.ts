@@ -2,35 +2,47 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
+import { plainRoute } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import { loadReactors } from "@needfire/shared/reactor";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
 import { incoming, TestClock } from "./fixture.ts";
-import { React } from "./react.ts";
+import { type Asked, React } from "./react.ts";
 
-const loaded = loadReactors("r.yaml", "name: tidy\non: file.drifted\ndo:\n  - file.restore: { path: /etc/motd }\n");
-assert.ok(loaded.ok);
-const index = new ReactorIndex(loaded.reactors);
+function indexOf(text: string): ReactorIndex {
+  const loaded = loadReactors("r.yaml", text);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  return new ReactorIndex(loaded.reactors);
+}
+
+const index = indexOf("name: tidy\non: file.drifted\ndo:\n  - file.restore: { path: /etc/motd }\n");
 
 function event(position: number, type: string, given: Partial<Event> = {}): Event {
   const { epoch: _epoch, sequence: _sequence, ...rest } = incoming(position, { type });
   return { ...rest, ...given, position };
 }
 
-function setting(stored: Task[] = []) {
-  return new React(
+function setting(stored: Task[] = [], reactors = index) {
+  const clock = new TestClock();
+  const react = new React(
     {
-      store: { task: (id) => stored.find((task) => task.id === id) },
-      reactors: () => index,
-      agentView: (id) => ({ id, labels: {}, facts: {} }),
-      clock: new TestClock(),
+      store: { task: (id) => stored.find((task) => task.id === id), ruleState: () => [] },
+      world: { agentView: (id) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined },
+      clock,
     },
     [],
   );
+  react.setReactors(reactors);
+  const judge = (events: Event[], asked: Partial<Asked> = {}) =>
+    react.judge(
+      events.map((each) => ({ received: each.received, events: [each] })),
+      { expired: [], cancels: [], ...asked },
+    );
+  return { react, judge, clock };
 }
 
 test("only what a reactor waits for, and results, can have consequences", () => {
-  const react = setting();
+  const { react } = setting();
   assert.deepEqual(
     ["file.drifted", "execution.finished", "file.changed"].map((type) => react.hears(type)),
     [true, true, false],
@@ -38,8 +50,8 @@ test("only what a reactor waits for, and results, can have consequences", () => 
 });
 
 test("what the store did not take is forgotten, so that it is not taken for a cause", async () => {
-  const react = setting();
-  const changes = await react.judge([event(1, "file.drifted")], []);
+  const { react, judge } = setting();
+  const { changes } = await judge([event(1, "file.drifted")]);
   const execution = executionId(taskId("tidy", "web1:e1:1"), 1);
   assert.equal(await react.ownerOf(execution), "web1");
   react.forget(changes);
@@ -48,22 +60,90 @@ test("what the store did not take is forgotten, so that it is not taken for a ca
 
 test("P7: an effect of a task that has ended long ago is still known as one", async () => {
   const first = setting();
-  const [change] = await first.judge([event(1, "file.drifted")], []);
-  const later = setting([change!.task]);
-  const execution = executionId(change!.task.id, 1);
-  assert.deepEqual(await later.judge([event(2, "file.drifted", { cause: execution })], []), []);
-  assert.equal((await later.judge([event(3, "file.drifted")], [])).length, 1);
+  const { changes } = await first.judge([event(1, "file.drifted")]);
+  const { task } = changes[0]!;
+  const later = setting([task]);
+  const caused = await later.judge([event(2, "file.drifted", { cause: executionId(task.id, 1) })]);
+  assert.deepEqual([caused.changes, caused.decisions.map(({ reason }) => reason)], [[], ["own-effect"]]);
+  assert.equal((await later.judge([event(3, "file.drifted")])).changes.length, 1);
 });
 
 test("a command that is given up twice ends its task once", async () => {
-  const react = setting();
-  const [change] = await react.judge([event(1, "file.drifted")], []);
-  const [effect] = change!.effects.filter(({ kind }) => kind === "execute");
+  const { judge } = setting();
+  const { changes: begun } = await judge([event(1, "file.drifted")]);
+  const [effect] = begun[0]!.effects.filter(({ kind }) => kind === "execute");
   assert.ok(effect?.kind === "execute");
   const expired = { execution: effect.execution, reason: "nobody answered" };
-  const changes = await react.judge([], [expired, expired]);
+  const { changes } = await judge([], { expired: [expired, expired] });
   assert.deepEqual(
     changes.map(({ task }) => task.status.state),
     ["escalated"],
   );
+});
+
+const counting = indexOf(
+  "name: many\non: test.happened\ncorrelate: { count: 3, within: 1m, by: event.agent }\ndo:\n  - event.emit: { type: x.y }\n",
+);
+
+test("P5: what an event did short of a firing is recorded, with its place, the version that decided, and the task when there is one", async () => {
+  const { judge } = setting([], counting);
+  const { decisions, changes } = await judge([1, 2, 3].map((position) => event(position, "test.happened")));
+  const [{ version }] = counting.reactors as [Reactor];
+  assert.deepEqual(
+    decisions.map(({ position, event: id, reactor, version: by, reason, task }) => ({ position, id, reactor, by, reason, task })),
+    [
+      { position: 1, id: "web1:e1:1", reactor: "many", by: version, reason: "waiting", task: undefined },
+      { position: 2, id: "web1:e1:2", reactor: "many", by: version, reason: "waiting", task: undefined },
+      { position: 3, id: "web1:e1:3", reactor: "many", by: version, reason: "fired", task: changes[0]!.task.id },
+    ],
+  );
+});
+
+test("P4: of more decisions than a turn may record the rest is counted, by reactor", async () => {
+  const { judge } = setting(
+    [],
+    indexOf("name: rare\non: test.happened\ncorrelate: { count: 10000, within: 1m }\ndo:\n  - event.emit: { type: x.y }\n"),
+  );
+  const events = Array.from({ length: 1_005 }, (_value, index) => event(index + 1, "test.happened", { received: 5_000 }));
+  const { decisions, decisionsBeyond } = await judge(events);
+  assert.deepEqual([decisions.length, decisionsBeyond], [1_000, { rare: 5 }]);
+});
+
+test("P4: keys that had to go are told of as an event", async () => {
+  const few = indexOf(
+    "name: few\non: test.happened\nkeys_max: 2\ncorrelate: { count: 2, within: 1m, by: event.data.n }\ndo:\n  - event.emit: { type: x.y }\n",
+  );
+  const { judge } = setting([], few);
+  const { events } = await judge([1, 2, 3].map((position) => event(position, "test.happened", { received: 5_000 })));
+  assert.deepEqual(events, [
+    { type: "reactor.keys_full", severity: "high", subject: "few", data: { reactor: "few", keys_max: 2, dropped: 1 } },
+  ]);
+});
+
+test("P7: a chain of remedies that goes on and on is cut, and told of", async () => {
+  const chain = Array.from({ length: 17 }, (_value, depth) => `r${depth}`);
+  const stored = { ...(await setting().judge([event(1, "file.drifted")])).changes[0]!.task, ancestry: chain };
+  const { judge } = setting([stored]);
+  const { changes, events } = await judge([event(2, "file.drifted", { cause: executionId(stored.id, 1) })]);
+  assert.deepEqual(changes, []);
+  assert.equal(events[0]!.type, "reactor.loop_cut");
+  assert.deepEqual(events[0]!.data["chain"], chain);
+  assert.equal(events[0]!.data["root"], "web1:e1:1");
+});
+
+test("what time alone brings happens when it is due, once, also while nothing comes", async () => {
+  const quiet = indexOf(
+    "name: quiet\non: test.happened\ncorrelate:\n  none: { on: test.answered }\n  within: 10s\ndo:\n  - event.emit: { type: x.y }\n",
+  );
+  const { react, judge } = setting([], quiet);
+  await judge([event(1, "test.happened", { received: 5_000 })]);
+  assert.equal(react.nextDue(), 15_000);
+  assert.deepEqual((await judge([], { now: 14_999 })).changes, []);
+  const { changes } = await judge([], { now: 20_000 });
+  assert.deepEqual(
+    changes.map(({ task }) => task.event),
+    ["web1:e1:1"],
+  );
+  assert.equal(react.judgedUntil, 15_000, "time has gone to what was due, and no further");
+  assert.deepEqual((await judge([], { now: 30_000 })).changes, []);
 });

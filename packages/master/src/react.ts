@@ -1,16 +1,17 @@
 /**
- * What follows from events: asks `match` and `task` about each, in the journal's order, and gives the changes that must become durable
- * together with the position reached (P2). Performs nothing itself.
+ * What follows from events and from time: asks the rule engine and `task`, in the journal's order, and gives all that must become durable
+ * together with the position reached (P2): tasks, the rules' state, what the master has to say, why nothing happened (P5). Performs nothing
+ * itself.
  */
 import type { ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
-import { match, singleFiring } from "@needfire/shared/match";
-import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import type { AgentView } from "@needfire/shared/target";
-import { type Execution, hasEnded, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
-import { fromNowhere, type Origin, originOf } from "./origin.ts";
-import type { Change, Store } from "./store/store.ts";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { Rules } from "@needfire/shared/rules/rules";
+import { type Decision, type Judgement, type Notice, reasons, type World } from "@needfire/shared/rules/types";
+import { type Execution, hasEnded, type MasterEventDraft, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
+import { fromNowhere, originOf } from "./origin.ts";
+import type { Change, DecisionRecord, Store, Writes } from "./store/store.ts";
 
 /** A command that will have no result, and why. */
 export interface Expired {
@@ -25,49 +26,96 @@ export interface Cancel {
   by: string;
 }
 
+/** Events that were received at one time: of them, those that can have consequences. The time counts also where none can. */
+export interface Arrival {
+  received: number;
+  events: readonly Event[];
+}
+
+/** What follows, to be committed as a whole. */
+export type Consequences = Required<Pick<Writes, "changes" | "rules" | "events" | "decisions" | "decisionsBeyond">>;
+
+export interface Asked {
+  expired: readonly Expired[];
+  cancels: readonly Cancel[];
+  /** What is due by now happens, too. Not while there are events that were received before and are not judged yet. */
+  now?: number;
+}
+
 export interface ReactOptions {
-  store: Pick<Store, "task">;
-  reactors(): ReactorIndex;
-  agentView(id: string): AgentView;
+  store: Pick<Store, "task" | "ruleState">;
+  world: World;
   clock: { now(): number };
 }
 
 /** Tasks that ended and may still be asked for as a cause. */
 const tasksRememberedMax = 10_000;
+/** Decisions that are recorded of one turn: beyond it they are counted (P4). */
+const decisionsMax = 1_000;
+/** Points in time that one turn takes up; the next turn goes on, and what is urgent may come between (P8). */
+const duesMax = 1_000;
+
+/** Not that a condition is false, or lacks its field: that is the ordinary case, and asked again the event gives the same answer. */
+const recorded = new Set(reasons.filter((reason) => reason !== "when-false" && reason !== "when-missing-field"));
 
 export class React {
   readonly #options: ReactOptions;
   readonly #tasks = new Map<string, Task>();
+  readonly #rules: Rules;
+  #index = new ReactorIndex([]);
 
   constructor(options: ReactOptions, openTasks: Task[]) {
     this.#options = options;
+    this.#rules = new Rules(this.#index, options.world, { records: recorded });
     for (const task of openTasks) this.#tasks.set(task.id, task);
+  }
+
+  /** State of reactors that are the same in what it depends on stays. */
+  setReactors(index: ReactorIndex): void {
+    this.#index = index;
+    this.#rules.setReactors(index);
+  }
+
+  /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
+  async restore(): Promise<void> {
+    this.#tasks.clear();
+    this.#rules.load(await this.#options.store.ruleState());
   }
 
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
   hears(type: string): boolean {
-    return type === resultType || this.#options.reactors().forType(type).length > 0;
+    return type === resultType || this.#index.hearsType(type);
   }
 
-  /** What follows from events, then from commands that are given up, then from an operator's word. */
-  async judge(events: readonly Event[], expired: readonly Expired[], cancels: readonly Cancel[] = []): Promise<Change[]> {
-    const changes: Change[] = [];
-    for (const event of events) {
-      if (event.type === resultType) await this.#takeReport(event, changes);
-      // Hardly any event has a cause: the others are judged without a wait.
-      const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
-      this.#judgeEvent(event, origin, changes);
+  /** When time alone has consequences next, by the clock by which events are received. */
+  nextDue(): number | undefined {
+    return this.#rules.nextDue();
+  }
+
+  /** Up to when everything has been judged, by the same clock. */
+  get judgedUntil(): number {
+    return this.#rules.wallTime;
+  }
+
+  /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
+  async judge(arrivals: readonly Arrival[], { expired, cancels, now }: Asked): Promise<Consequences> {
+    const made: Consequences = { changes: [], rules: [], events: [], decisions: [], decisionsBeyond: {} };
+    for (const { received, events } of arrivals) {
+      this.#take(this.#rules.tick(received), made);
+      for (const event of events) await this.#hear(event, made);
     }
+    if (now !== undefined) this.#passTime(now, made);
     for (const { execution, reason } of expired) {
       const task = await this.#task(execution.task);
       const input = { kind: "expired", execution: execution.id, reason } as const;
-      if (task !== undefined) this.#change(stepTask(task, input, this.#options.clock.now()), false, changes);
+      if (task !== undefined) this.#change(stepTask(task, input, this.#options.clock.now()), false, made.changes);
     }
     for (const { task: id, reason, by } of cancels) {
       const task = await this.#task(id);
-      if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, this.#options.clock.now()), false, changes);
+      if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, this.#options.clock.now()), false, made.changes);
     }
-    return changes;
+    made.rules = this.#rules.takeDirty();
+    return made;
   }
 
   /** The store did not take these: the reaction was there already. */
@@ -85,12 +133,33 @@ export class React {
     return (await this.#task(taskOfExecution(execution)))?.agent;
   }
 
-  #judgeEvent(event: Event, from: Origin, changes: Change[]): void {
-    const { clock, reactors, agentView } = this.#options;
-    const origin = { event, agent: from.agent, ancestry: from.ancestry, root: event.id };
-    // Why the others did not fire is asked of history (api/decisions.ts), not of the log: a line an event and reactor would drown it.
-    for (const decision of match(reactors(), { ...origin, agent: agentView(from.agent) }))
-      if (decision.kind === "fire") this.#change(startTask(singleFiring(decision, origin), clock.now()), true, changes);
+  async #hear(event: Event, made: Consequences): Promise<void> {
+    if (event.type === resultType) await this.#takeReport(event, made.changes);
+    // Hardly any event has a cause: the others are judged without a wait.
+    const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
+    this.#take(this.#rules.hear({ event, ...origin }), made, event);
+  }
+
+  /**
+   * Engine time goes to what is due and no further: an event that was received after that, and is judged later, still has its own time, as
+   * it will have in a replay.
+   */
+  #passTime(now: number, made: Consequences): void {
+    for (let dues = 0; dues < duesMax; dues++) {
+      const due = this.#rules.nextDue();
+      if (due === undefined || due > now) return;
+      this.#take(this.#rules.tick(due), made);
+    }
+  }
+
+  #take({ decisions, notices }: Judgement, made: Consequences, event?: Event): void {
+    for (const decision of decisions) {
+      const { firing } = decision;
+      const step = firing === undefined ? undefined : startTask(firing, this.#options.clock.now());
+      if (step !== undefined) this.#change(step, true, made.changes);
+      record(made, decision, { position: event?.id === decision.event ? event.position : undefined, task: step?.task.id });
+    }
+    for (const notice of notices) made.events.push(noticeEvent(notice));
   }
 
   async #takeReport(event: Event, changes: Change[]): Promise<void> {
@@ -117,4 +186,25 @@ export class React {
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
+}
+
+/** P5, as far as there is room for it. */
+function record(
+  { decisions, decisionsBeyond }: Consequences,
+  { event, reactor: { name, version }, at, reason, detail, until }: Decision,
+  { position, task }: Pick<DecisionRecord, "position" | "task">,
+): void {
+  if (decisions.length < decisionsMax) decisions.push({ position, event, reactor: name, version, at, reason, detail, until, task });
+  else decisionsBeyond[name] = (decisionsBeyond[name] ?? 0) + 1;
+}
+
+/** P4, P7: what a limit cut off is told. */
+function noticeEvent(notice: Notice): MasterEventDraft {
+  const { name } = notice.reactor;
+  if (notice.kind === "keys-full") {
+    const { keysMax, dropped } = notice;
+    return { type: "reactor.keys_full", severity: "high", subject: name, data: { reactor: name, keys_max: keysMax, dropped } };
+  }
+  const { chain, root, why } = notice;
+  return { type: "reactor.loop_cut", severity: "high", subject: name, data: { reactor: name, chain: [...chain], root, why } };
 }

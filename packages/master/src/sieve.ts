@@ -1,11 +1,14 @@
 /**
- * A first look at a batch of events, on the main thread, which has time while the engine's writes: which of them can have consequences?
- * Hardly any has, and the engine need not unpack and judge the others. Decides nothing: what passes is judged by the engine as if it had
- * never been looked at, and a batch that is not in order is left to it whole. Of an event it reads what conditions read, and no more.
+ * A first look at events while they are still packed: which of them can have consequences? Hardly any has, and the engine need not unpack
+ * and judge the others. On the main thread it looks at batches, since that has time while the engine's writes; a replay looks at rows. Decides
+ * nothing: what passes is judged by the engine as if it had never been looked at, and a batch that is not in order is left to it whole. Of an
+ * event it reads what tells reactors apart and what their conditions read, and no more; a condition on what only the engine knows (`matched`,
+ * `route`) is the engine's to judge.
  */
+import type { Expression } from "@needfire/shared/cel";
 import { isReservedType } from "@needfire/shared/event";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import type { Reactor } from "@needfire/shared/reactor";
+import type { Hearer, TypeIndex } from "@needfire/shared/rules/type-index";
 import type { AgentView } from "@needfire/shared/target";
 import { decodeFromAgent } from "@needfire/shared/wire";
 import {
@@ -24,23 +27,38 @@ export interface SieveOptions {
   agentView(id: string): AgentView;
 }
 
-/** What the conditions of some reactors read of an event. */
+/** Fields of the data that are picked out one by one; of more, all of it is unpacked. */
+const pickedMax = 16;
+
+/** How events of a type are looked at. */
 interface Reading {
-  /** One of them has no condition, or one on what an event is given only in the journal or by the router. */
-  always: boolean;
-  /** They read nothing but these fields of the event itself. */
-  plain: boolean;
+  index: TypeIndex;
   /** Undefined: any. */
-  data: readonly PackedName[] | undefined;
+  picked: readonly PackedName[] | undefined;
+  /** All conditions read no more than what is picked. */
+  suffices: boolean;
+}
+
+/** What can be told of one reactor before the engine does. */
+interface Test {
+  vars: Readonly<Record<string, unknown>>;
+  /** All of them must hold, and of `either` one, for it to be heard. */
+  when: Expression | undefined;
+  /** Undefined: one of its entries is open to every event that `when` lets pass. */
+  either: readonly Expression[] | undefined;
+  /** They read nothing but what `plainEvent` fills in. */
+  plain: boolean;
 }
 
 /** Those that `plainEvent` fills in. */
 const plainFields = new Set(["type", "severity", "subject", "time", "beacon", "agent", "data"]);
 const unknownYet = ["position", "received"];
+const knownVariables = new Set(["event", "agent", "vars"]);
 
 export class Sieve {
   readonly #options: SieveOptions;
-  readonly #readings = new WeakMap<readonly Reactor[], Reading>();
+  readonly #readings = new WeakMap<TypeIndex, Reading>();
+  readonly #tests = new WeakMap<Hearer, Test>();
 
   constructor(options: SieveOptions) {
     this.#options = options;
@@ -51,46 +69,95 @@ export class Sieve {
     const decoded = decodeFromAgent(frame);
     if (!decoded.ok || decoded.message.kind !== "events") return undefined;
     const { epoch, events } = decoded.message.body;
-    const index = this.#options.reactors();
     const arrival = { agent, epoch, received: 0 };
+    const view = this.#options.agentView(agent);
     const heard: number[] = [];
-    let view: AgentView | undefined;
     for (const [at, value] of events.entries()) {
       const checked = checkWireEvent(value);
       if (!checked.ok) return undefined;
-      const { event } = checked;
-      const waiting = index.forType(event[1]);
-      // Whose cause is true, and whose result it is, the engine knows.
-      if (isReservedType(event[1]) || event[6] !== null) heard.push(at);
-      else if (waiting.length > 0 && this.#mayFire(waiting, arrival, event, (view ??= this.#options.agentView(agent)))) heard.push(at);
+      if (this.hears(arrival, checked.event, view)) heard.push(at);
     }
     return heard;
   }
 
-  #mayFire(reactors: readonly Reactor[], arrival: Arrival, wire: WireEvent, agent: AgentView): boolean {
-    let reading = this.#readings.get(reactors);
-    if (reading === undefined) this.#readings.set(reactors, (reading = readingOf(reactors)));
-    if (reading.always) return true;
-    const data = reading.data === undefined ? eventData(wire[7]) : pickData(wire[7], reading.data);
-    const event = reading.plain ? plainEvent(arrival, wire, data) : eventOfWire(arrival, wire, 0);
-    for (const { when, vars } of reactors) {
-      const result = when!.evaluate({ event, agent, vars });
-      if (result.ok && result.value === true) return true;
+  /** Whether an event that has been checked can have consequences. */
+  hears(arrival: Arrival, wire: WireEvent, agent: AgentView): boolean {
+    // Whose cause is true, and whose result it is, the engine knows.
+    if (isReservedType(wire[1]) || wire[6] !== null) return true;
+    return this.#mayMatch(arrival, wire, agent);
+  }
+
+  #mayMatch(arrival: Arrival, wire: WireEvent, agent: AgentView): boolean {
+    const index = this.#options.reactors().ofType(wire[1]);
+    if (index.hearers.length === 0) return false;
+    const reading = this.#readingOf(index);
+    const first = plainEvent(arrival, wire, reading.picked === undefined ? eventData(wire[7]) : pickData(wire[7], reading.picked));
+    const candidates = index.candidates(first, agent);
+    if (candidates.length === 0) return false;
+    let event: object | undefined = reading.suffices ? first : undefined;
+    for (const candidate of candidates) {
+      const test = this.#testOf(candidate);
+      if (event === undefined || (!test.plain && event === first)) event = eventOfWire(arrival, wire, 0);
+      if (passes(test, { event, agent, vars: test.vars })) return true;
     }
     return false;
   }
+
+  #readingOf(index: TypeIndex): Reading {
+    const known = this.#readings.get(index);
+    if (known !== undefined) return known;
+    const reading = this.#reading(index);
+    this.#readings.set(index, reading);
+    return reading;
+  }
+
+  #reading(index: TypeIndex): Reading {
+    const { dataNames, hearers } = index;
+    if (dataNames === undefined || dataNames.length > pickedMax) return { index, picked: undefined, suffices: true };
+    const names = new Set(dataNames);
+    let suffices = true;
+    for (const hearer of hearers) {
+      const { when, either = [] } = this.#testOf(hearer);
+      for (const each of when === undefined ? either : [when, ...either]) {
+        if (each.reads.data === undefined) suffices = false;
+        else for (const name of each.reads.data) names.add(name);
+      }
+      if (names.size > pickedMax) suffices = false;
+      if (!suffices) break;
+    }
+    return { index, picked: (suffices ? [...names] : dataNames).map(packedName), suffices };
+  }
+
+  #testOf(hearer: Hearer): Test {
+    let test = this.#tests.get(hearer);
+    if (test === undefined) this.#tests.set(hearer, (test = testOf(hearer)));
+    return test;
+  }
 }
 
-function readingOf(reactors: readonly Reactor[]): Reading {
-  const reads = reactors.map(({ when }) => when?.reads);
-  const always = reads.some(
-    (each) =>
-      each === undefined || each.event === undefined || each.variables.has("route") || unknownYet.some((name) => each.event!.has(name)),
+function testOf({ reactor, entries }: Hearer): Test {
+  const when = isKnown(reactor.when) ? reactor.when : undefined;
+  const open = entries.some((entry) => !isKnown(entry.when));
+  const either = open ? undefined : entries.map((entry) => entry.when!);
+  const plain = [when, ...(either ?? [])].every(
+    (each) => each === undefined || [...each.reads.event!].every((name) => plainFields.has(name)),
   );
-  const plain = reads.every((each) => each?.event !== undefined && [...each.event].every((name) => plainFields.has(name)));
-  const names = new Set(reads.flatMap((each) => [...(each?.data ?? [])]));
-  const picks = plain && reads.every((each) => each?.data !== undefined);
-  return { always, plain, data: picks ? [...names].map(packedName) : undefined };
+  return { vars: reactor.vars, when, either, plain };
+}
+
+/** Whether a condition is there and can be judged here. */
+function isKnown(when: Expression | undefined): when is Expression {
+  if (when?.reads.event === undefined) return false;
+  const { event, variables } = when.reads;
+  return [...variables].every((name) => knownVariables.has(name)) && !unknownYet.some((name) => event.has(name));
+}
+
+function passes({ when, either }: Test, scope: { event: object; agent: AgentView; vars: Readonly<Record<string, unknown>> }): boolean {
+  const holds = (condition: Expression) => {
+    const result = condition.evaluate(scope);
+    return result.ok && result.value === true;
+  };
+  return (when === undefined || holds(when)) && (either === undefined || either.some(holds));
 }
 
 /** An event as conditions see it, without what takes time to make up. */

@@ -5,6 +5,7 @@
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { actions } from "./action.ts";
 import { severities } from "./event.ts";
+import { reasons } from "./rules/types.ts";
 
 const string = { type: "string" } as const;
 const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
@@ -306,7 +307,7 @@ export type ChainLink = FromSchema<typeof chainLink>;
 export const decisionView = object(
   {
     reactor: string,
-    decision: { enum: ["fire", "when-false", "when-missing-field", "when-error", "own-effect"] },
+    decision: { enum: ["fire", ...reasons] },
     detail: string,
     /** The task that this reactor made of the event when it came. */
     task: string,

@@ -100,6 +100,32 @@ export function pathOf(node: CelNode): string[] | undefined {
   return node.kind === "field" ? pathOf(node.of)?.concat(node.name) : undefined;
 }
 
+/** The same of `a.b["c"]` alone, where each field must be there. */
+export function requiredPathOf(node: CelNode): string[] | undefined {
+  if (node.kind === "name") return [node.name];
+  if (node.kind !== "field" || node.optional) return undefined;
+  const path = requiredPathOf(node.of);
+  path?.push(node.name);
+  return path;
+}
+
+export type Constant = string | number | boolean;
+
+/** A text, a number or a truth value that is written in the expression. A whole number that JSON's cannot hold is none. */
+export function constantOf(node: CelNode): Constant | undefined {
+  if (node.kind === "minus") {
+    const value = constantOf(node.of);
+    return typeof value === "number" ? -value : undefined;
+  }
+  const value = node.kind === "value" ? node.value : undefined;
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : undefined;
+  return isConstant(value) ? value : undefined;
+}
+
+export function isConstant(value: unknown): value is Constant {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+}
+
 /** The operands of `a && b && c` (or of `||`), in order. */
 export function operandsOf(node: CelNode, kind: "and" | "or"): CelNode[] {
   return node.kind === kind ? [...operandsOf(node.left, kind), ...operandsOf(node.right, kind)] : [node];

@@ -6,6 +6,8 @@ import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } f
 import { type Access, accessesOf, type Reads, readsOf, requiredOf } from "./cel-reads.ts";
 import { type CelNode, treeOf } from "./cel-tree.ts";
 import { errorText } from "./errors.ts";
+import { type Quick, quickOf, quickValue, unsure } from "./quick.ts";
+import { type AnchoredByName, anchoredOf } from "./rules/anchor.ts";
 import { didYouMean } from "./schema.ts";
 
 /** What an expression can see; which of it, says the name of its scope in {@link scopes}. */
@@ -27,6 +29,8 @@ export type Expression = {
   sees: ScopeName;
   /** Made anew at each call: for those who look at few expressions, as the linter does. */
   tree(): CelNode;
+  /** What an event must have for it to hold. */
+  anchored: AnchoredByName | undefined;
   reads: Reads;
   accesses: readonly Access[];
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
@@ -120,12 +124,13 @@ function compileAnew(source: string, sees: ScopeName): Compiled {
       expression: {
         source,
         sees,
-        tree: () => treeOf(run.ast),
+        tree: () => treeOf(environments[sees].parse(source).ast),
+        anchored: anchoredOf(tree),
         reads: readsOf(accesses),
         accesses,
         requires: requiredOf(tree),
         type: String(checked.type),
-        evaluate: (scope) => evaluate(run, scope),
+        evaluate: evaluatorOf({ source, sees, run, quick: quickOf(tree) }),
       },
     };
   } catch (error) {
@@ -142,7 +147,32 @@ export function compileCondition(source: string, sees: ScopeName): Compiled {
   return compiled;
 }
 
-function evaluate(run: (scope: Record<string, unknown>) => unknown, scope: Scope): Evaluated {
+const holds: Evaluated = { ok: true, value: true };
+const fails: Evaluated = { ok: true, value: false };
+type Run = ReturnType<Environment["parse"]>;
+interface Evaluating {
+  source: string;
+  sees: ScopeName;
+  run: Run;
+  quick: Quick | undefined;
+}
+
+function evaluatorOf({ source, sees, run, quick }: Evaluating): Expression["evaluate"] {
+  return quick === undefined ? (scope) => evaluate(run, scope) : quickEvaluator(source, sees, quick);
+}
+
+/** The short way. What CEL itself needs takes kilobytes, and is made anew only when it is asked for: nothing here may hold it. */
+function quickEvaluator(source: string, sees: ScopeName, quick: Quick): Expression["evaluate"] {
+  let run: Run | undefined;
+  return (scope) => {
+    const value = quickValue(quick, scope);
+    if (value === true) return holds;
+    if (value === false) return fails;
+    return value === unsure ? evaluate((run ??= environments[sees].parse(source)), scope) : { ok: true, value };
+  };
+}
+
+function evaluate(run: Run, scope: Scope): Evaluated {
   try {
     return { ok: true, value: toJson(run(scope as Record<string, unknown>)) };
   } catch (error) {

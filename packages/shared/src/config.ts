@@ -37,6 +37,11 @@ export const masterConfigSchema = {
     },
     pending_max: { type: "integer", minimum: 0, maximum: 1_000_000, default: 1_000, description: "how many unknown keys may wait" },
     reactors: { ...paths, default: ["/etc/needfire/reactors"], description: "files, and directories whose *.yaml files are read" },
+    router: {
+      type: "string",
+      minLength: 1,
+      description: "the rules that give events their priority, owner and labels; default: the priority is the event's severity",
+    },
     beacons: { ...paths, default: ["/etc/needfire/beacons"] },
     files: { type: "string", description: "the map of managed files" },
     files_root: { type: "string", default: "/etc/needfire/files", description: "the directory that holds their sources" },
@@ -140,6 +145,7 @@ export function loadMasterConfig(file: string, text: string, resolve: (path: str
       reactors: config.reactors.map(resolve),
       beacons: config.beacons.map(resolve),
       files_root: resolve(config.files_root),
+      ...(config.router === undefined ? {} : { router: resolve(config.router) }),
       ...(config.files === undefined ? {} : { files: resolve(config.files) }),
     },
   };

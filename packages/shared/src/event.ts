@@ -17,6 +17,7 @@ export const reservedPrefixes = [
   "journal.",
   "master.",
   "reactor.",
+  "router.",
   "event.",
   "silence.",
 ] as const;

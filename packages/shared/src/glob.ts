@@ -5,9 +5,21 @@ import picomatch from "picomatch";
 
 const options = { dot: true, nonegate: true, noextglob: true, strictSlashes: true } as const;
 
+/** Thousands of reactors wait for the same types: a test is made once. Beyond so many the memory begins anew. */
+const rememberedMax = 10_000;
+const remembered = new Map<string, (text: string) => boolean>();
+
 /** A test for one glob or for any of several. */
 export function globMatcher(patterns: string | readonly string[]): (text: string) => boolean {
-  return picomatch(typeof patterns === "string" ? [patterns] : [...patterns], options);
+  const key = typeof patterns === "string" ? patterns : patterns.join("\0");
+  let test = remembered.get(key);
+  if (test === undefined) {
+    const matches = picomatch(typeof patterns === "string" ? [patterns] : [...patterns], options);
+    test = (text) => matches(text);
+    if (remembered.size >= rememberedMax) remembered.clear();
+    remembered.set(key, test);
+  }
+  return test;
 }
 
 /** The folder below which everything that a path glob can match lies, and whether it has a wildcard at all. */

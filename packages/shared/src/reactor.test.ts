@@ -487,6 +487,14 @@ do: [{ event.emt: { type: a.b } }, 5, { command.run: { argv: ["\${{ vras.x }}"] 
   );
 });
 
+test("every key that is missing is told", () => {
+  assert.deepEqual(problems("description: x\n"), [
+    'r.yaml:1:1: the key "name" is missing',
+    'r.yaml:1:1: the key "do" is missing',
+    'r.yaml:1:1: the key "on" is missing',
+  ]);
+});
+
 test("what is hardly meant is a warning, and the file is taken", () => {
   const loaded = loadReactors("r.yaml", `name: r\non: a.b\nraise: {}\nvars: { a: 1 }\n${tail}`);
   assert.ok(loaded.ok);

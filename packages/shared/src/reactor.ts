@@ -61,7 +61,8 @@ function loadDocument(file: string, document: YamlDocument, sources: Sources): L
   const rest = salvage(document.value, checked.problems, checkReactor);
   if (rest !== undefined) {
     compileReactor(file, draft, rest, sources);
-    const wrong = checked.problems.map(({ path }) => path);
+    // A key that is missing at the top takes nothing else with it.
+    const wrong = checked.problems.map(({ path }) => path).filter((path) => path.length > 0);
     problems.push(...draft.found.filter(({ path }) => !wrong.some((each) => isWithin(each, path))).map(({ problem }) => problem));
   }
   return { reactor: undefined, problems, warnings: [] };

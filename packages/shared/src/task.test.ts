@@ -266,6 +266,7 @@ test("a task knows what went into its firing, whose it is and where it came from
     subject: "/etc/motd",
     priority: "critical",
     ancestry: ["root", "heal"],
+    root: "web1:1:0",
     steps: [restore],
     started: 1,
     status: { state: "running", execution: `${task.id}.1` },

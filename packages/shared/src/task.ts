@@ -7,6 +7,7 @@ import { type ActionName, actions, type ExecutionReport, type Outcome } from "./
 import type { Severity } from "./event.ts";
 import { executionId, masterAgent, taskId } from "./ids.ts";
 import type { Firing, PlannedStep } from "./rules/types.ts";
+import { hideMarks } from "./secret.ts";
 
 export type TaskState =
   | { state: "running"; execution: string }
@@ -39,6 +40,8 @@ export interface Task {
   subject: string | undefined;
   priority: Severity;
   ancestry: string[];
+  /** The event with which the causal chain began. */
+  root: string;
   steps: PlannedStep[];
   /** How many of `steps`, then of the verifications, have been started. */
   started: number;
@@ -115,6 +118,7 @@ function taskOf({ reactor, trigger, route, plan, ...firing }: Firing, now: numbe
     subject: event.subject,
     priority: firing.priority,
     ancestry: [...firing.ancestry, reactor.name],
+    root: trigger.root,
     steps: plan.ok ? plan.steps : [],
     started: 0,
     status: { state: "running", execution: "" },
@@ -216,7 +220,7 @@ function performEmit(task: Task, execution: Execution, now: number): Step {
   };
   const effects: Effect[] = [
     { kind: "performed", execution, report },
-    { kind: "emit", event: { type, subject, severity, data, cause: execution.id } },
+    { kind: "emit", event: { type, subject: hideMarks(subject), severity, data: hideMarks(data), cause: execution.id } },
   ];
   return withEffects(effects, next(task, now));
 }
@@ -241,7 +245,7 @@ function tell(task: Task, type: string, data: Record<string, unknown>): Effect {
   const severity: Severity = type === "task.escalated" ? "high" : "low";
   const subject = task.subject;
   const about = { task: task.id, reactor: task.reactor, reactor_version: task.reactorVersion, agent: task.agent, ...data };
-  return { kind: "emit", event: { type, subject, severity, cause: task.id, data: about } };
+  return { kind: "emit", event: { type, subject, severity, cause: task.id, data: hideMarks(about) } };
 }
 
 const said: Record<Exclude<Outcome, "succeeded">, string> = {

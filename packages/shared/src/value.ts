@@ -96,7 +96,7 @@ export function knownValue(template: Template, source: unknown): unknown {
   return known(template.node, source);
 }
 
-/** The value for one event; or which expression failed and why. */
+/** The value for one event; or which expression failed and why. Lists and maps of it are nobody else's. */
 export function render(template: Template, scope: Scope): Rendered {
   try {
     return { ok: true, value: renderNode(template.node, scope) };

@@ -6,6 +6,7 @@ import { examples, type Session } from "../session.ts";
 import { registerCheck } from "./reactors-check.ts";
 import { registerNew } from "./reactors-new.ts";
 import { registerTest } from "./reactors-test.ts";
+import { registerReplay } from "./replay.ts";
 
 const columns: Column[] = [
   { title: "REACTOR" },
@@ -42,6 +43,7 @@ export function register(reactors: Command, session: Session): void {
   registerCheck(reactors, session);
   registerTest(reactors, session);
   registerNew(reactors, session);
+  registerReplay(reactors, session);
 }
 
 async function list({ out, master }: Session): Promise<void> {

@@ -5,8 +5,7 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, relative } from "node:path";
-import type { JsonSchemaToTsProvider } from "@fastify/type-provider-json-schema-to-ts";
-import fastify, { type FastifyError } from "fastify";
+import type { FastifyError } from "fastify";
 import * as schemas from "@needfire/shared/api";
 import type { KeyState } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
@@ -15,7 +14,9 @@ import { type ErrorCode, errorText, NeedfireError } from "@needfire/shared/error
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
+import type { RouteOf } from "@needfire/shared/router";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { hideMarks } from "@needfire/shared/secret";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
@@ -30,6 +31,8 @@ import type { History } from "../worker-history.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
+import { newServer } from "./http.ts";
+import { replayRoute } from "./replay.ts";
 import { agentApiView, eventView, keyView, reactorView, taskView } from "./views.ts";
 
 export interface ApiOptions {
@@ -44,6 +47,8 @@ export interface ApiOptions {
   agents: Agents;
   presence: Pick<Presence, "of">;
   history: Remote<History>;
+  /** The file of the master's database, for who reads it in a thread of its own. */
+  database: string;
   /** Resolves with the task as it then is; undefined when there is none. */
   cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
@@ -51,6 +56,9 @@ export interface ApiOptions {
   feed: Feed;
   clock: { now(): number };
   reactors(): ReactorIndex;
+  route: RouteOf;
+  /** The router's file, as it is in force. */
+  router(): { file: string; text: string } | undefined;
   counts(): { beacons: number; files: number };
   problems(): Problem[];
   reload(): Promise<Problem[]>;
@@ -99,7 +107,10 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = fastify({ logger: false, bodyLimit: 1_048_576, forceCloseConnections: true }).withTypeProvider<JsonSchemaToTsProvider>();
+  const server = newServer();
+
+  // Whatever is shown, where a secret stood nobody sees even its mark.
+  server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
     const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;
@@ -206,7 +217,12 @@ function buildServer(options: ApiOptions) {
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async (request) => {
     const event = await history.get(request.params.id);
     if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${request.params.id}" (needfire events list)`);
-    const decisions = await decisionsOn(event, { history, reactors: options.reactors(), agentView: (id) => agents.view(id) });
+    const decisions = await decisionsOn(event, {
+      history,
+      reactors: options.reactors(),
+      agentView: (id) => agents.view(id),
+      route: options.route,
+    });
     return { event: eventView(event), ...(await causalChain(history, event)), decisions };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
@@ -221,6 +237,8 @@ function buildServer(options: ApiOptions) {
       problems: options.problems(),
     };
   });
+
+  replayRoute(server, { database: options.database, clock, router: options.router });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);

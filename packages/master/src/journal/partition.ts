@@ -123,9 +123,12 @@ export function migrateJournal(database: Database): void {
 export type EventRow = SQLInputValue[];
 
 export function eventOfRow(row: EventRow, { agent, epoch }: Names): Event {
-  const [position, , sequence, type, time, received, severity, subject, beacon, cause, data] = row;
-  const wire = [sequence, type, time, severities[Number(severity)], subject, beacon, cause, data] as WireEvent;
-  return eventOfWire({ agent, epoch, received: received as number }, wire, position as number);
+  return eventOfWire({ agent, epoch, received: row[5] as number }, wireOfRow(row), row[0] as number);
+}
+
+export function wireOfRow(row: EventRow): WireEvent {
+  const [, , sequence, type, time, , severity, subject, beacon, cause, data] = row;
+  return [sequence, type, time, severities[Number(severity)], subject, beacon, cause, data] as WireEvent;
 }
 
 /** In the order of their positions. */

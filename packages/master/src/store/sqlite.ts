@@ -8,6 +8,8 @@ import { type ExecutionState, executionStates } from "@needfire/shared/api";
 import { eventSource, type IncomingEvent } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
+import { pack, unpack } from "@needfire/shared/pack";
+import type { StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Database } from "./database.ts";
 import type {
@@ -47,6 +49,11 @@ const migrations = [
   `UPDATE agent SET body = json_set(body, '$.presence', json_object('state', 'present', 'since', json_extract(body, '$.lastSeen')));
    UPDATE execution SET body = json_set(body, '$.priority',
      (SELECT json_extract(task.body, '$.priority') FROM task WHERE task.id = execution.task));`,
+  `CREATE TABLE rule_state (
+     reactor TEXT NOT NULL, key TEXT NOT NULL, shape TEXT NOT NULL, due REAL, body BLOB NOT NULL, PRIMARY KEY (reactor, key)
+   ) STRICT;
+   UPDATE task SET body = json_patch(
+     json_object('branch', 'do', 'labels', json('{}'), 'key', json('[]'), 'events', json_array(event), 'count', 1, 'root', event), body);`,
 ] as const;
 
 export class StoreWriter {
@@ -87,6 +94,18 @@ export class StoreWriter {
     return this.#database.transaction(() => writes.map((each) => this.#write(each)));
   }
 
+  ruleState(): StateRow[] {
+    return this.#prepare("SELECT reactor, key, shape, due, body FROM rule_state")
+      .all()
+      .map(({ reactor, key, shape, due, body }) => ({
+        reactor: String(reactor),
+        key: String(key),
+        shape: String(shape),
+        due: due === null ? undefined : Number(due),
+        body: unpack(body as Uint8Array),
+      }));
+  }
+
   task(id: string): Task | undefined {
     return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
   }
@@ -111,10 +130,22 @@ export class StoreWriter {
     this.#database.close();
   }
 
-  #write({ now, cursor, changes = [], marks = [], events = [], keys = [], tokens = [], agents = [], outboxDone }: Writes): Committed {
+  #write({
+    now,
+    cursor,
+    changes = [],
+    rules = [],
+    marks = [],
+    events = [],
+    keys = [],
+    tokens = [],
+    agents = [],
+    outboxDone,
+  }: Writes): Committed {
     if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
     const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
     const taken = changes.map((change) => this.#change(change, now, made));
+    for (const row of rules) this.#rule(row);
     for (const mark of marks) this.#mark(mark);
     for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
     for (const token of tokens) this.#token(token);
@@ -164,6 +195,12 @@ export class StoreWriter {
 
   #report(report: ExecutionReport): void {
     this.#run("UPDATE execution SET state = ?, report = ? WHERE id = ?", report.outcome, JSON.stringify(report), report.execution);
+  }
+
+  #rule({ reactor, key, shape, due, body }: StateRow): void {
+    if (body === undefined) return void this.#run("DELETE FROM rule_state WHERE reactor = ? AND key = ?", reactor, key);
+    const sql = "INSERT OR REPLACE INTO rule_state (reactor, key, shape, due, body) VALUES (?, ?, ?, ?, ?)";
+    this.#run(sql, reactor, key, shape, due ?? null, pack(body));
   }
 
   #mark({ execution, state, at }: Mark): void {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { executionId, taskId } from "@needfire/shared/ids";
+import type { StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, Task } from "@needfire/shared/task";
 import { somePublicKey, temporaryDirectory } from "../fixture.ts";
 import type { Change, ExecutionRecord, Store, Writes } from "./store.ts";
@@ -37,6 +38,7 @@ export function someTask(event: string, status: Task["status"] = { state: "runni
     subject: "/etc/motd",
     priority: "normal",
     ancestry: ["tidy"],
+    root: event,
     steps: [],
     started: 1,
     status,
@@ -186,6 +188,25 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       await s.commit([{ isNew: false, task: cancelled, effects: [{ kind: "record", report: reportOf(execution) }] }]);
       const after = await s.reopened();
       assert.deepEqual([after.openTasks, after.openExecutions], [[], []]);
+    });
+
+    test("P2: what rules remember is as it was last written, and what they forgot is gone", async (t) => {
+      const directory = temporaryDirectory(t);
+      const row = (key: string, body: unknown, due?: number): StateRow => ({ reactor: "many", shape: "s1", key, due, body });
+      const first = open(directory);
+      await first.commitAll([
+        { now, cursor: 3, rules: [row("c[1]", { touched: 1, state: [1, { at: 2.5 }] }, 70_000.25), row("c[2]", "gone soon")] },
+      ]);
+      await first.commitAll([{ now, cursor: 4, rules: [row("c[2]", undefined), row("f[]", { touched: 2, state: null })] }]);
+      const before = await first.ruleState();
+      first.close();
+      const second = open(directory);
+      assert.deepEqual(before, await second.ruleState());
+      assert.deepEqual(
+        before.toSorted((a, b) => a.key.localeCompare(b.key)),
+        [row("c[1]", { touched: 1, state: [1, { at: 2.5 }] }, 70_000.25), row("f[]", { touched: 2, state: null })],
+      );
+      second.close();
     });
 
     test("keys, tokens and agents are as they were last written; a token that is used up is gone", async (t) => {

@@ -4,6 +4,7 @@
  */
 import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
+import type { Reason, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { ExecutionReport } from "@needfire/shared/action";
 
@@ -56,11 +57,29 @@ export interface Mark {
   at: number;
 }
 
+/** P5: why an event, or the time, made a reactor fire or not. `position`: of the event in the journal. `at`: engine time. */
+export interface DecisionRecord {
+  position?: number | undefined;
+  event: string;
+  reactor: string;
+  version: string;
+  at: number;
+  reason: Reason;
+  detail: string;
+  until?: number | undefined;
+  task?: string | undefined;
+}
+
 /** What belongs together: it becomes durable as a whole or not at all (P2). */
 export interface Writes {
   now: number;
   cursor?: number;
   changes?: Change[];
+  /** The state of rules that has changed. */
+  rules?: StateRow[];
+  decisions?: DecisionRecord[];
+  /** By reactor, how many more there were. */
+  decisionsBeyond?: Record<string, number>;
   marks?: Mark[];
   /** Events of the master itself, beside those among the effects. */
   events?: MasterEventDraft[];
@@ -102,6 +121,8 @@ export interface Store {
   /** All of them in one transaction, or none: durable with the journal's next sync. Throws `DISK_FULL`. */
   commitAll(writes: Writes[]): Promise<Committed[]> | Committed[];
   task(id: string): Promise<Task | undefined> | Task | undefined;
+  /** What rules remember. */
+  ruleState(): Promise<StateRow[]> | StateRow[];
 }
 
 export interface ExecutionRecord extends Execution {

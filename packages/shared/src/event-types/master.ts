@@ -119,9 +119,17 @@ export const masterEventTypes = {
     data: object({
       ...aboutTask,
       event: { type: "string", description: "the id of the event that it fired on" },
+      count: { type: "integer", description: "how many events went in" },
+      branch: { enum: ["do", "on_clear"], description: "on_clear: a problem is over" },
       actions: { type: "array", items: { type: "string" } },
     }),
-    example: taskExample({ event: "web1:mi4k2x:42", actions: ["file.restore"] }),
+    example: taskExample({ event: "web1:mi4k2x:42", count: 1, branch: "do", actions: ["file.restore"] }),
+  },
+  "task.planned": {
+    description: "A reactor in mode plan fired: what it would do can be seen, and nothing is sent.",
+    severity: "low",
+    data: object({ ...aboutTask, actions: { type: "array", items: { type: "string" } }, reason }, [...Object.keys(aboutTask), "actions"]),
+    example: taskExample({ actions: ["file.restore"] }),
   },
   "task.verifying": {
     description: "All steps of a task succeeded; now it is confirmed that they held.",
@@ -158,6 +166,18 @@ export const masterEventTypes = {
     severity: "high",
     data: problem,
     example: refusal("/etc/needfire/reactors/web.yaml"),
+  },
+  "router.loaded": {
+    description: "The router's rules are in force.",
+    severity: "low",
+    data: definitionFile,
+    example: { subject: "/etc/needfire/router.yaml", data: { file: "/etc/needfire/router.yaml" } },
+  },
+  "router.refused": {
+    description: "The router's file has a problem: the rules that were in force stay. One event for each problem.",
+    severity: "high",
+    data: problem,
+    example: refusal("/etc/needfire/router.yaml"),
   },
   "reactor.rolled_back": {
     description: "A file of reactors was put back to an earlier version.",

@@ -74,7 +74,7 @@ class Run {
       route,
       silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
     };
-    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), this.#world);
+    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), this.#world, { asksAll: true });
     this.#rules.tick(test.start);
   }
 
@@ -165,7 +165,8 @@ class Run {
     }
   }
 
-  #eventOf({ type, data = {}, whole, about: _, ...given }: TestEventSource, now: number): Event {
+  #eventOf(source: TestEventSource, now: number): Event {
+    const { type, data = {}, whole, about: _, ...given } = source;
     const example = whole ? undefined : exampleOf(type);
     const { agent = "web1", severity = "normal", ...rest } = { ...example, ...given };
     return this.#number({ ...rest, type, agent, severity, data: { ...example?.data, ...data } }, now);

@@ -138,6 +138,5 @@ export const reactorTestFileSchema = {
 } as const satisfies JSONSchema;
 
 export type ReactorTestSource = FromSchema<typeof reactorTestSchema>;
-export type MomentSource = ReactorTestSource["timeline"][number];
 export type Expectation = FromSchema<typeof expectation>;
 export type TestEventSource = FromSchema<typeof event>;

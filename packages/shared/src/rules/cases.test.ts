@@ -128,6 +128,11 @@ name: down
 on: host.down
 ${emit}
 ---
+name: slow
+on: never.heard
+inhibited_by: [{ reactor: down, for: 1h }]
+${emit}
+---
 name: dead
 raise: { on: host.dead, by: event.agent }
 clear: { on: host.back }
@@ -149,7 +154,7 @@ ${emit}
   assert.equal(about("web3", 4).detail, 'inhibited by dead, which is raised for ["web3"]');
   stage.hear({ type: "host.back", at: 5, agent: "web3" });
   assert.equal(about("web3", 5).reason, "fired");
-  assert.equal(about("web1", 301).reason, "fired", "an inhibition is over at its end");
+  assert.equal(about("web1", 301).reason, "fired", "an inhibition is over at its end, also where it lasts longer for others");
   const muted = about("web1", 3_601);
   assert.deepEqual([muted.reason, muted.until], ["muted", undefined]);
   assert.match(muted.detail, /^muted outside of 0 0 \* \* \* UTC/);
@@ -200,6 +205,22 @@ on_clear: [{ event.emit: { type: x.over } }]
       fired(stage.hear({ type: "disk.fine", at: 61, agent })).map(({ branch, key }) => [branch, key]),
       [["on_clear", [agent]]],
     );
+});
+
+test("a firing that was put off tells its own problem, not the one that was raised since", () => {
+  const stage = new Stage(`name: disk
+raise: { on: disk.full, by: event.agent }
+clear: { on: disk.fine }
+flow: { once: 1m, overflow: delay, by: [] }
+${emit}
+on_clear: [{ event.emit: { type: x.over } }]
+`);
+  stage.hear({ type: "disk.full", at: 0, agent: "a" });
+  assert.deepEqual(told(stage.hear({ type: "disk.full", at: 1, agent: "b" })), ["disk delayed"]);
+  assert.deepEqual(told(stage.hear({ type: "disk.fine", at: 2, agent: "b" })), ["disk cleared"]);
+  assert.deepEqual(told(stage.hear({ type: "disk.full", at: 3, agent: "b" })), ["disk delayed"]);
+  assert.equal(fired(stage.tick(60))[0]!.trigger.event.id, "e2");
+  assert.deepEqual(told(stage.hear({ type: "disk.fine", at: 61, agent: "b" })), ["disk cleared"]);
 });
 
 test("a remedy's own effect raises nothing, but it clears what it remedied", () => {
@@ -267,8 +288,8 @@ test("of too many keys the one that was not touched for longest goes, which is t
 
 test("a forgotten problem inhibits nobody any more", () => {
   const stage = new Stage(`name: down
-keys_max: 1
-raise: { on: host.down, by: event.agent }
+keys_max: 2
+raise: { on: host.down, by: [event.agent, event.subject] }
 ${emit}
 ---
 name: fix
@@ -276,9 +297,10 @@ on: a.x
 inhibited_by: [{ reactor: down }]
 ${emit}
 `);
-  stage.hear({ type: "host.down", at: 0, agent: "web1" });
+  stage.hear({ type: "host.down", at: 0, agent: "web1", subject: "a" });
+  stage.hear({ type: "host.down", at: 1, agent: "web2", subject: "a" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 1, agent: "web1" })), ["fix inhibited"]);
-  stage.hear({ type: "host.down", at: 2, agent: "web2" });
+  stage.hear({ type: "host.down", at: 2, agent: "web2", subject: "b" });
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web1" })), ["fix fired"]);
   assert.deepEqual(told(stage.hear({ type: "a.x", at: 3, agent: "web2" })), ["fix inhibited"]);
 });
@@ -318,6 +340,10 @@ test("of many counted events state keeps hardly more than the times", () => {
   assert.ok(JSON.stringify(row).length < 9_999 * 14 + eventsKeptMax * 60, `${JSON.stringify(row).length} bytes`);
   const [firing] = fired(stage.hear({ type: "a.x", at: 999.9 }));
   assert.deepEqual([firing!.count, firing!.events.length, firing!.events.at(-1)], [10_000, eventsKeptMax, "e10000"]);
+  const caused = new Stage(`name: many\non: a.x\ncorrelate: { count: 150, within: 1h }\n${emit}`);
+  caused.hear({ type: "a.x", at: 0, ancestry: ["other"] });
+  for (let count = 0; count < 148; count++) caused.hear({ type: "a.x", at: 1 });
+  assert.deepEqual(fired(caused.hear({ type: "a.x", at: 2 }))[0]!.ancestry, ["other"], "what caused the oldest is known (P7)");
 });
 
 test("engine time goes on when the clock is set back, and says when people's clock will show it", () => {
@@ -326,7 +352,12 @@ test("engine time goes on when the clock is set back, and says when people's clo
   const before = stage.rules.time;
   assert.deepEqual(told(stage.tick(7_197)), [], "a little back is nothing");
   assert.equal(stage.rules.time, before);
+  stage.rules.takeDirty();
   assert.deepEqual(told(stage.tick(3_600)), []);
+  assert.deepEqual(
+    stage.rules.takeDirty().map(({ key, body }) => [key, body]),
+    [["t[]", { time: before, skew: 3_600_000 }]],
+  );
   assert.equal(stage.rules.time, before, "an hour back: from here time goes on");
   assert.equal(stage.rules.nextDue(), start + 3_660_000);
   const renewed = stage.hear({ type: "a.x", at: 3_610 });
@@ -335,6 +366,40 @@ test("engine time goes on when the clock is set back, and says when people's clo
   assert.match(only(renewed).detail, /fires at 2026-01-01T01:01:10\.000Z/);
   assert.deepEqual(told(stage.tick(3_669)), []);
   assert.deepEqual(told(stage.tick(3_670)), ["quiet fired"]);
+});
+
+test("silences and calendars go by people's clock, also after it was set back", () => {
+  const asked: number[] = [];
+  const silence: World["silence"] = (_reactor, _agent, now) => {
+    asked.push(now);
+    return { id: "s1", until: start + 50_000, why: "" };
+  };
+  const stage = new Stage(`name: a\non: a.x\n${emit}`, { silence });
+  stage.hear({ type: "b.x", at: 7_200 });
+  const silenced = only(stage.hear({ type: "a.x", at: 10 }));
+  assert.deepEqual([asked, silenced.until, silenced.at], [[start + 10_000], start + 50_000, start + 7_200_000]);
+  assert.match(silenced.detail, /until 2026-01-01T00:00:50\.000Z/);
+  const muted = new Stage(`name: a\non: a.x\nmute_during: [{ cron: "0 0 * * *", for: 1h }]\n${emit}`);
+  muted.hear({ type: "b.x", at: 7_200 });
+  assert.equal(only(muted.hear({ type: "a.x", at: 10 })).until, start + 3_600_000);
+});
+
+test("nobody overtakes what a delay lets wait, not even in the moment in which it comes out", () => {
+  const stage = new Stage(`name: lost
+on: agent.beat
+correlate: { none: {}, within: 1m, by: event.agent }
+flow: { once: 1m, overflow: delay, by: [] }
+${emit}
+`);
+  for (const [agent, at] of [
+    ["web1", 0],
+    ["web2", 10],
+    ["web3", 60],
+  ] as const)
+    stage.hear({ type: "agent.beat", at, agent });
+  stage.tick(119);
+  const keys = (at: number) => fired(stage.tick(at)).map(({ key }) => key);
+  assert.deepEqual([keys(120), keys(179), keys(180)], [[["web2"]], [], [["web3"]]]);
 });
 
 test("a reactor that changes keeps its state while the state means the same; one that is gone or off loses it, row by row", () => {
@@ -370,6 +435,40 @@ test("a reactor that changes keeps its state while the state means the same; one
     [{ ...row, body: undefined }],
     "rows that fit no reactor any more are to be deleted",
   );
+});
+
+test("which key was touched last is known after any number of crashes", () => {
+  const yaml = `name: many\non: a.x\nkeys_max: 3\ncorrelate: { count: 9, within: 1h, by: event.agent }\n${emit}`;
+  const store = new Map<string, StateRow>();
+  const touch = (agent: string) => {
+    const stage = new Stage(yaml);
+    stage.rules.load([...store.values()].toReversed());
+    stage.hear({ type: "a.x", at: 0, agent });
+    for (const row of stage.rules.takeDirty())
+      if (row.body === undefined) store.delete(row.key);
+      else store.set(row.key, row);
+  };
+  for (const agent of ["a", "b", "c", "c", "a", "d"]) touch(agent);
+  assert.deepEqual([...store.keys()].toSorted(), ['c["a"]', 'c["c"]', 'c["d"]', "t[]"]);
+});
+
+test("a key that went and came again between two commits is one row, and one that came and went is none", () => {
+  const stage = new Stage(`name: two\non: a.x\ncorrelate: { count: 2, within: 1h, by: event.agent }\n${emit}`);
+  const hear = (times: number, agent: string) => {
+    for (let count = 0; count < times; count++) stage.hear({ type: "a.x", at: 0, agent });
+  };
+  const taken = () => stage.rules.takeDirty().map(({ key, body }) => [key, body !== undefined]);
+  hear(1, "a");
+  assert.deepEqual(taken(), [
+    ['c["a"]', true],
+    ["t[]", true],
+  ]);
+  hear(2, "a");
+  hear(2, "b");
+  assert.deepEqual(taken(), [['c["a"]', true]]);
+  hear(1, "a");
+  assert.deepEqual(taken(), [['c["a"]', false]]);
+  assert.deepEqual(taken(), []);
 });
 
 test("rows that were taken do not change any more", () => {
@@ -413,6 +512,18 @@ test("one firing's plan does not leak into the next one's", () => {
   };
   (args(0)["env"] as Record<string, string>)["A"] = "changed";
   assert.deepEqual(args(1)["env"], { A: "b" });
+  const data = { inner: { list: [1] } };
+  const echo = new Stage(
+    'name: a\non: a.x\nvars: { v: { value: { x: [1] } } }\ndo: [{ event.emit: { type: x.y, data: { e: "${{ event.data }}", v: "${{ vars.v }}" } } }]\n',
+  );
+  for (let at = 0; at < 2; at++) {
+    const [firing] = fired(echo.hear({ type: "a.x", at, data }));
+    assert.ok(firing?.plan.ok);
+    const given = firing.plan.steps[0]!.args["data"] as { e: typeof data; v: { x: number[] } };
+    assert.deepEqual(given, { e: { inner: { list: [1] } }, v: { x: [1] } });
+    given.e.inner.list.push(2);
+    given.v.x.push(2);
+  }
 });
 
 test("plan makes firings that are marked so, shadow only says so and inhibits nobody, off is not asked", () => {

@@ -23,6 +23,11 @@ export class Timers<Row extends Timed> {
   #slots: Slot[] = [];
   #live = 0;
 
+  /** Places in the heap, among them stale ones: not many more than rows. */
+  get size(): number {
+    return this.#slots.length;
+  }
+
   /** To be called when a row's `due` has changed. */
   schedule(row: Row): void {
     const { due, queued } = row;

@@ -5,6 +5,7 @@ import { actions, argsCheckers } from "../action.ts";
 import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
 import { problemsText } from "../schema.ts";
+import { marksIn } from "../secret.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
 import type { Hearing, RuleScope } from "./hearing.ts";
@@ -46,12 +47,22 @@ function planOf(branch: Firing["branch"], steps: readonly ReactorStep[], scope: 
       return { ok: false, reason: `${at}: ${action} runs on a host, and this event is about none` };
     const rendered = render(args, scope);
     if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
-    // The check fills in defaults, and a template's literals are one object for all firings.
-    const checked = argsCheckers[action](structuredClone(rendered.value));
+    if (hasForeignMark(rendered.value, scope.vars))
+      return { ok: false, reason: `${at} ${action}: a value that was taken from an event has the form of a secret's mark` };
+    // The check fills in defaults: what is rendered is made anew each time, and nothing of it is the event's.
+    const checked = argsCheckers[action](rendered.value);
     if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
     planned.push({ action, args: checked.value as Record<string, unknown> });
   }
   return { ok: true, steps: planned };
+}
+
+/** What comes from a host can never stand for a secret, not even for one of its name: only the reactor's own marks are let through. */
+function hasForeignMark(value: unknown, vars: RuleScope["vars"]): boolean {
+  const marks = marksIn(value);
+  if (marks.length === 0) return false;
+  const own = new Set(marksIn(vars));
+  return marks.some((mark) => !own.has(mark));
 }
 
 function higher(a: Severity, b: Severity): Severity {

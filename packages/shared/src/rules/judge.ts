@@ -15,10 +15,11 @@ import { put, say, type Turn } from "./turn.ts";
 import type { Correlation, Entry } from "./types.ts";
 import { waitingText } from "./wording.ts";
 
-export function judgeEvent(turn: Turn, profile: Profile, hearing: Hearing): void {
+export function judgeEvent(turn: Turn, profile: Profile, heard: { hearing: Hearing; entries: readonly Entry[] }): void {
   const { reactor } = profile;
+  const { hearing } = heard;
   const { seen } = hearing;
-  let entries = profile.entriesFor(seen.event.type);
+  let { entries } = heard;
   if (entries.length === 0) return;
   if (seen.ancestry.length > 0) {
     // P7: before any condition, so that a loop costs nothing.

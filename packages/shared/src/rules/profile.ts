@@ -3,7 +3,7 @@
  */
 import type { Expression } from "../cel.ts";
 import { stepNames } from "./candidate.ts";
-import type { By, Entry, Reactor } from "./types.ts";
+import type { By, Reactor } from "./types.ts";
 
 /** Values by which firings of a reactor inhibit others. `id`: of these expressions; reactors that ask for the same share them. */
 export interface Equal {
@@ -21,11 +21,7 @@ export interface Profile {
   readsRoute: boolean;
   /** How others are inhibited by it. */
   inhibits: readonly Equal[];
-  entriesFor(type: string): readonly Entry[];
 }
-
-/** Event types of which a reactor remembers its entries; the others are looked at anew. */
-const typesRemembered = 100;
 
 export function profilesOf(reactors: readonly Reactor[]): Map<string, Profile> {
   const inhibits = new Map<string, Map<string, Equal>>();
@@ -46,19 +42,11 @@ export function equalId(by: By, vars: Reactor["vars"]): string {
 }
 
 function profileOf(reactor: Reactor, inhibits: readonly Equal[]): Profile {
-  const remembered = new Map<string, readonly Entry[]>();
   return {
     reactor,
     names: stepNames(reactor),
     readsRoute: asked(reactor).some((expression) => expression?.reads.variables.has("route")),
     inhibits,
-    entriesFor(type) {
-      const known = remembered.get(type);
-      if (known !== undefined) return known;
-      const found = reactor.entries.filter((entry) => entry.matchesType(type));
-      if (remembered.size < typesRemembered) remembered.set(type, found);
-      return found;
-    },
   };
 }
 

@@ -1,38 +1,111 @@
 /**
- * The reactors in force, found by what an event is. May give a reactor that then does not match, never leaves one out that would.
+ * The reactors in force, made ready once and found by event: by its type first (exact types, then globs by their literal beginning), then by
+ * what it must have (type-index.ts). What an event costs grows with the reactors that could match it, not with all there are. Decides nothing.
  */
 import type { Event } from "../event.ts";
+import { globMatcher } from "../glob.ts";
 import type { AgentView } from "../target.ts";
+import { anchorsOf } from "./anchor.ts";
+import { PrefixTable } from "./prefix-table.ts";
+import { type Hearer, TypeIndex, type Way } from "./type-index.ts";
 import type { Reactor } from "./types.ts";
 
-/** Distinct event types whose reactors are remembered; beyond it they are looked up anew. */
-const typesRememberedMax = 10_000;
+/** Distinct event types of which is remembered who hears them; beyond it that is worked out anew. */
+const typesRemembered = 10_000;
+
+interface Glob {
+  matches(type: string): boolean;
+  /** What stands before its first wildcard. */
+  head: string;
+  ways: Way[];
+  number: number;
+}
+
+const nobody = new TypeIndex([]);
+const exactType = /^[a-z0-9_.-]+$/;
 
 export class ReactorIndex {
-  /** In order of definition, those that are off among them. */
   readonly reactors: readonly Reactor[];
-  readonly #byType = new Map<string, readonly Reactor[]>();
+  readonly #exact = new Map<string, Way[]>();
+  readonly #globs: PrefixTable<Glob[]>;
+  readonly #byType = new Map<string, TypeIndex>();
+  /** Types of which the same is said share an index: hosts may make up as many types as they like. */
+  readonly #bySources = new Map<string, TypeIndex>();
 
   constructor(reactors: readonly Reactor[]) {
     this.reactors = reactors;
+    const globs = new Map<string, Glob>();
+    for (const [order, reactor] of reactors.entries()) if (reactor.mode !== "off") this.#add(order, reactor, globs);
+    const byHead = new Map<string, Glob[]>();
+    for (const glob of globs.values()) {
+      const known = byHead.get(glob.head);
+      if (known === undefined) byHead.set(glob.head, [glob]);
+      else known.push(glob);
+    }
+    this.#globs = new PrefixTable(byHead);
   }
 
-  /** Whether an event of this type can concern any. */
+  /** Whether any reactor hears events of a type. */
   hearsType(type: string): boolean {
-    return this.forType(type).length > 0;
+    return this.ofType(type).hearers.length > 0;
   }
 
-  /** Those that an event may concern, in order of definition. */
-  candidates(event: Event, _agent: AgentView): readonly Reactor[] {
-    return this.forType(event.type);
+  /** The reactors that could do something about an event, with their entries of its type, in order of definition: some too many, never one too few. */
+  candidates(event: Event, agent: AgentView): readonly Hearer[] {
+    return this.ofType(event.type).candidates(event, agent);
   }
 
-  /** The same by the type alone. The same array for the same type, as long as it is remembered. */
-  forType(type: string): readonly Reactor[] {
-    const known = this.#byType.get(type);
-    if (known !== undefined) return known;
-    const found = this.reactors.filter(({ mode, entries }) => mode !== "off" && entries.some((entry) => entry.matchesType(type)));
-    if (this.#byType.size < typesRememberedMax) this.#byType.set(type, found);
-    return found;
+  ofType(type: string): TypeIndex {
+    let index = this.#byType.get(type);
+    if (index === undefined) {
+      index = this.#made(type);
+      if (this.#byType.size < typesRemembered) this.#byType.set(type, index);
+    }
+    return index;
   }
+
+  #add(order: number, reactor: Reactor, globs: Map<string, Glob>): void {
+    for (const [place, entry] of reactor.entries.entries()) {
+      const way = { order, place, reactor, entry, anchored: anchorsOf([reactor.when, entry.when], reactor.vars) };
+      for (const pattern of new Set(entry.on)) {
+        if (exactType.test(pattern)) {
+          const known = this.#exact.get(pattern);
+          if (known === undefined) this.#exact.set(pattern, [way]);
+          else known.push(way);
+          continue;
+        }
+        let glob = globs.get(pattern);
+        if (glob === undefined) {
+          const head = /^[a-z0-9_.-]*/.exec(pattern)![0];
+          globs.set(pattern, (glob = { matches: globMatcher(pattern), head, ways: [], number: globs.size }));
+        }
+        glob.ways.push(way);
+      }
+    }
+  }
+
+  #made(type: string): TypeIndex {
+    const exact = this.#exact.get(type);
+    const globs: Glob[] = [];
+    this.#globs.each(type, (some) => {
+      for (const glob of some) if (glob.matches(type)) globs.push(glob);
+    });
+    if (exact === undefined && globs.length === 0) return nobody;
+    const sources = `${exact === undefined ? "" : type} ${globs
+      .map(({ number }) => number)
+      .toSorted((a, b) => a - b)
+      .join(" ")}`;
+    let index = this.#bySources.get(sources);
+    if (index === undefined) {
+      index = new TypeIndex(inOrder([exact ?? [], ...globs.map(({ ways }) => ways)]));
+      if (this.#bySources.size < typesRemembered) this.#bySources.set(sources, index);
+    }
+    return index;
+  }
+}
+
+/** In order of definition, and none twice: an entry may be reached by several globs. */
+function inOrder(sources: readonly (readonly Way[])[]): Way[] {
+  const entries = new Map(sources.flat().map((way) => [way.entry, way]));
+  return [...entries.values()].toSorted((a, b) => a.order - b.order || a.place - b.place);
 }

@@ -7,7 +7,18 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Rules } from "./rules.ts";
 import { type RuleSource, type Said, type Silence, SlowModel } from "./slow-model.conformance.ts";
-import { anyRule, anyRules, anySilences, anyTimeline, indexOf, type Moment, saidOf, seenOf, worldOf } from "./timelines.conformance.ts";
+import {
+  anyRule,
+  anyRules,
+  anySilences,
+  anyTimeline,
+  indexOf,
+  type Moment,
+  realIndexOf,
+  saidOf,
+  seenOf,
+  worldOf,
+} from "./timelines.conformance.ts";
 import type { Judgement, StateRow } from "./types.ts";
 
 const runs = Number(process.env["RULES_RUNS"] ?? 400);
@@ -75,6 +86,21 @@ test("a replay, which is told the time by events alone, fires the same in the sa
     fc.property(anyRules, anySilences, anyTimeline(25), (rules, silences, moments) => {
       const fired = (told: readonly Moment[]) => live(new Rules(indexOf(rules), worldOf(silences)), told).flat();
       assert.deepEqual(fired(moments.filter(({ kind }, at) => kind === "event" || at === moments.length - 1)), fired(moments));
+    }),
+    { numRuns: runs },
+  );
+});
+
+test("an engine with the index decides as one that asks every reactor of the type, but for what is cut before conditions are asked", () => {
+  fc.assert(
+    fc.property(anyRules, anySilences, anyTimeline(25), (rules, silences, moments) => {
+      const engines = [indexOf(rules), realIndexOf(rules)].map((index) => new Rules(index, worldOf(silences)));
+      const [plain, indexed] = engines.map((engine) =>
+        live(engine, moments)
+          .flat()
+          .filter(({ reason }) => reason !== "own-effect" && reason !== "loop-cut"),
+      );
+      assert.deepEqual(indexed, plain);
     }),
     { numRuns: runs },
   );

@@ -17,10 +17,12 @@ import type { Judgement, Notice, Reactor, Reason, Seen, StateRow, World } from "
 export interface RulesOptions {
   /** Of which reasons decisions are made: all, unless told. Firings (`fired`, `planned`) always are. */
   records?: ReadonlySet<Reason>;
+  /** Every reactor of its type is asked about an event, also where the index knows that its condition cannot hold: to tell why it did not. */
+  asksAll?: boolean;
 }
 
 /** A wall clock that goes back further has been set; less is the trembling of several. */
-const stepBackMs = 5_000;
+export const stepBackMs = 5_000;
 /** Between two notices of one kind about one reactor. */
 const noticeEveryMs = 60_000;
 
@@ -32,17 +34,22 @@ export class Rules {
   readonly #world: World;
   readonly #records: (reason: Reason) => boolean;
   readonly #full = new Map<string, { told: number; dropped: number }>();
+  readonly #asksAll: boolean;
   #index: ReactorIndex;
   #profiles: ReadonlyMap<string, Profile>;
+  /** The same in the order of the index. */
+  #inOrder: readonly Profile[];
   #time = 0;
   #skew = 0;
   #clockIsDirty = false;
 
-  constructor(index: ReactorIndex, world: World, { records }: RulesOptions = {}) {
+  constructor(index: ReactorIndex, world: World, { records, asksAll = false }: RulesOptions = {}) {
+    this.#asksAll = asksAll;
     this.#world = world;
     this.#records = records === undefined ? () => true : (reason) => records.has(reason);
     this.#index = index;
     this.#profiles = profilesOf(index.reactors);
+    this.#inOrder = index.reactors.map(({ name }) => this.#profiles.get(name)!);
     this.#keys.setReactors(index.reactors);
   }
 
@@ -51,10 +58,16 @@ export class Rules {
     return this.#time;
   }
 
+  /** The same by the clock by which events are received. */
+  get wallTime(): number {
+    return this.#time - this.#skew;
+  }
+
   /** State of reactors whose shape is unchanged stays. */
   setReactors(index: ReactorIndex): void {
     this.#index = index;
     this.#profiles = profilesOf(index.reactors);
+    this.#inOrder = index.reactors.map(({ name }) => this.#profiles.get(name)!);
     this.#keys.setReactors(index.reactors);
   }
 
@@ -76,7 +89,8 @@ export class Rules {
     if (!this.#index.hearsType(event.type)) return judgement;
     const hearing = new Hearing(this.#world, seen);
     const turn = this.#turn(judgement);
-    for (const { name } of this.#index.candidates(event, hearing.agent)) judgeEvent(turn, this.#profiles.get(name)!, hearing);
+    const asked = this.#asksAll ? this.#index.ofType(event.type).hearers : this.#index.candidates(event, hearing.agent);
+    for (const { order, entries } of asked) judgeEvent(turn, this.#inOrder[order]!, { hearing, entries });
     return judgement;
   }
 

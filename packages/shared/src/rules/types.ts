@@ -1,5 +1,5 @@
 /**
- * The words of the rule engine: what a compiled reactor is, what is known when an event is judged, and what a judgement says. Types only.
+ * The words of the rule engine: what a compiled reactor is, what is known when an event is judged, and what a judgement says. Types and limits only.
  * The engine is a fold over the journal: same events, same times, same answers, on the master, in tests and in a replay.
  */
 import type { ActionName } from "../action.ts";
@@ -144,30 +144,32 @@ export interface Firing {
 }
 
 /** P5: why an event, or the time, made a reactor fire or not. */
-export type Reason =
-  | "fired"
-  | "planned" // mode plan
-  | "shadow" // mode shadow: would have fired
-  | "own-effect"
-  | "when-false"
-  | "when-missing-field"
-  | "when-error"
-  | "waiting" // the correlation is not complete
-  | "cancelled" // what must not come came
-  | "pending" // raised, and `for` is not over
-  | "joined" // raised already
-  | "cleared" // and there is no on_clear
-  | "not-raised" // a clear without a raise
-  | "throttled" // once, rate: dropped
-  | "delayed"
-  | "merged" // goes into a later firing
-  | "debounced"
-  | "collecting"
-  | "overflowed" // more wait than may
-  | "inhibited"
-  | "silenced"
-  | "muted"
-  | "loop-cut";
+export const reasons = [
+  "fired",
+  "planned", // mode plan
+  "shadow", // mode shadow: would have fired
+  "own-effect",
+  "when-false",
+  "when-missing-field",
+  "when-error",
+  "waiting", // the correlation is not complete
+  "cancelled", // what must not come came
+  "pending", // raised, and `for` is not over
+  "joined", // raised already
+  "cleared", // and there is no on_clear
+  "not-raised", // a clear without a raise
+  "throttled", // once, rate: dropped
+  "delayed",
+  "merged", // goes into a later firing
+  "debounced",
+  "collecting",
+  "overflowed", // more wait than may
+  "inhibited",
+  "silenced",
+  "muted",
+  "loop-cut",
+] as const;
+export type Reason = (typeof reasons)[number];
 
 /**
  * A judgement. `event`: the one judged, or the last that went in when time decided. `detail`: for people, with the values. `until`: ms since

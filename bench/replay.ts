@@ -1,0 +1,90 @@
+/**
+ * How fast rules run over recorded events: a hundred ordinary reactors over a journal that the master's own writer has written and its own
+ * sealer sealed, in the thread in which a master does it.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Batch } from "../packages/master/src/journal/journal.ts";
+import { JournalWriter } from "../packages/master/src/journal/sqlite.ts";
+import { Database } from "../packages/master/src/store/database.ts";
+import { StoreWriter } from "../packages/master/src/store/sqlite.ts";
+import { replayInThread } from "../packages/master/src/worker-replay.ts";
+import { sealInThread } from "../packages/master/src/worker-seal.ts";
+import type { Figure } from "./figure.ts";
+import { ruleEvent, ruleSet } from "./rule-set.ts";
+
+const eventsDefault = 1_000_000;
+const reactors = 100;
+const batchEvents = 200;
+const batchesPerCall = 25;
+const rounds = 3;
+const begin = Date.UTC(2026, 10, 22);
+const types = ["cpu.normal", "log.matched", "user.login", "net.linked", "disk.normal", "package.changed"];
+/** As the `ingest` bench: one event in ten is of a type that some reactor waits for; and, less kind, every one is. */
+const heardEvery = [10, 1];
+
+export async function replay({ count = eventsDefault }: { count?: number | undefined }): Promise<Figure[]> {
+  const [some, all] = [await measured(count, heardEvery[0]!), await measured(count, heardEvery[1]!)];
+  const settings = { events: count, reactors, rounds, until: "from the start of its thread, with compiling, to the summary" };
+  const figure = (metric: string, value: number, more: Partial<Figure>, what: string): Figure => ({
+    bench: "replay",
+    metric,
+    value,
+    unit: "events/s",
+    better: "more",
+    settings: { ...settings, heard: what },
+    ...more,
+  });
+  return [
+    figure("replay_events_per_s", some!.perSecond, { aim: 200_000 }, "one event in ten is of a type that a reactor waits for"),
+    figure("replay_all_heard_per_s", all!.perSecond, {}, "every event is, and one in ten fulfils a condition"),
+  ];
+}
+
+async function measured(count: number, every: number): Promise<{ perSecond: number }> {
+  const directory = mkdtempSync(join(tmpdir(), "needfire-bench-"));
+  try {
+    await write(join(directory, "master.db"), count, every);
+    const speeds: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const started = performance.now();
+      const options = { database: join(directory, "master.db"), files: [{ file: "rules.yaml", text: ruleSet(0, reactors) }], sources: {} };
+      const period = { since: 0, until: begin + 86_400_000, router: undefined };
+      const { done } = await replayInThread(
+        { ...options, ...period, diff: false, firings_max: 1_000 },
+        () => {},
+        new AbortController().signal,
+      );
+      const summary = await done;
+      if (summary?.events !== count || summary.firings === 0) throw new Error(`it read ${summary?.events} events, and there are ${count}`);
+      speeds.push((count / (performance.now() - started)) * 1_000);
+    }
+    return { perSecond: speeds.toSorted((a, b) => a - b)[Math.floor(rounds / 2)]! };
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function write(file: string, count: number, every: number): Promise<void> {
+  const database = new Database({ file, synchronous: "NORMAL" });
+  const store = new StoreWriter(database, { now: begin });
+  const journal = new JournalWriter(database);
+  for (let made = 0; made < count;) {
+    const batches: Batch[] = [];
+    for (; batches.length < batchesPerCall && made < count; made += batchEvents) {
+      const agent = (made / batchEvents) % 1_000;
+      const events = Array.from({ length: Math.min(batchEvents, count - made) }, (_value, index) => eventOf(made + index, every));
+      batches.push({ agent: `host-${agent}`, epoch: "e1", lane: "normal", received: begin + made, events });
+    }
+    journal.append(batches);
+    for (const partition of journal.partitions().filter(({ state }) => state === "closed"))
+      journal.markSealed(partition.number, await sealInThread(file, { ...partition }));
+  }
+  store.close();
+}
+
+function eventOf(number: number, every: number) {
+  const { event } = ruleEvent(number, { reactors, spread: "few" });
+  return number % every === 0 ? event : (event.with(1, types[number % types.length]!) as typeof event);
+}

@@ -1,0 +1,132 @@
+/**
+ * The engine in this process, on a real directory, for tests. A crash is a copy of the files as they are at that instant, which is what a
+ * process that is killed leaves behind; the new engine starts on the copy and the old one is no longer listened to.
+ */
+import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { type Clock, systemClock } from "@needfire/shared/clock";
+import type { Event, IncomingEvent } from "@needfire/shared/event";
+import type { Execution } from "@needfire/shared/task";
+import { Engine, type EngineNotice } from "./engine.ts";
+import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixture.ts";
+import { JournalWriter } from "./journal/sqlite.ts";
+import { Database } from "./store/database.ts";
+
+const retention = { keepMs: 86_400_000_000, bytesMax: 1_000_000_000 };
+export interface Definition {
+  file: string;
+  text: string;
+}
+
+const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epoch, received: _received, ...given }: IncomingEvent) =>
+  wire(sequence, given);
+
+/** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
+class Host {
+  readonly runs = new Map<string, number>();
+  readonly spool: IncomingEvent[] = [];
+  /** When the master is said to have received a frame. */
+  received = () => 1_000_000;
+  #sequence = 0;
+
+  happens(make: (sequence: number) => IncomingEvent): void {
+    this.spool.push(make(++this.#sequence));
+  }
+
+  take({ id, action }: Execution): void {
+    if (this.runs.has(id)) return;
+    this.runs.set(id, 1);
+    const data = { execution: id, action, outcome: "succeeded", changed: true, started: 1, ended: 2 };
+    this.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: id, data }));
+  }
+
+  /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
+  async send(engine: Engine, { batch, heard }: { batch: number; heard(): boolean }): Promise<void> {
+    const events = this.spool.slice(0, batch);
+    if (events.length === 0) return;
+    const after = events[0]!.sequence - 1;
+    const [verdict] = await engine.take([{ ...eventsFrame(events.map(wireOf), { after }), received: this.received() }]);
+    if (!heard() || verdict?.kind !== "taken") return;
+    for (const event of events) if (this.spool.includes(event)) this.spool.splice(this.spool.indexOf(event), 1);
+  }
+}
+
+/** Engines, one after the other, on directories of which each is what the one before left. */
+export class World {
+  readonly host = new Host();
+  readonly problems: string[] = [];
+  engine!: Engine;
+  directory!: string;
+  readonly #parent: string;
+  readonly #old: Engine[] = [];
+  #lives = 0;
+
+  readonly #reactors: Definition[];
+  readonly #clock: Clock;
+
+  constructor(t: TestContext, reactors: Definition[], { start = true, clock = systemClock() } = {}) {
+    this.#parent = temporaryDirectory(t);
+    this.#reactors = reactors;
+    this.#clock = clock;
+    this.#begin(start);
+  }
+
+  #begin(start: boolean): void {
+    const life = ++this.#lives;
+    const directory = join(this.#parent, String(life));
+    mkdirSync(directory);
+    if (life > 1) this.#copy(this.directory, directory);
+    this.directory = directory;
+    const options = { state: directory, synchronous: "NORMAL" as const, retention, now: 1_700_000_000_000 };
+    const hear = (notice: EngineNotice) => {
+      if (life === this.#lives) this.#hear(notice);
+    };
+    this.engine = new Engine(options, hear, this.#clock);
+    this.engine.setReactors(this.#reactors);
+    this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
+    for (const execution of this.engine.state().openExecutions) this.host.take(execution);
+    if (start) void this.engine.start();
+  }
+
+  /** Between two steps of the program no write is half done: the files are what the kernel would keep. */
+  #copy(from: string, to: string): void {
+    for (const name of ["master.db", "master.db-wal"]) {
+      if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+    }
+  }
+
+  #hear(notice: EngineNotice): void {
+    if (notice.kind === "log") this.problems.push(notice.message);
+    if (notice.kind === "perform") for (const execution of notice.start) this.host.take(execution);
+  }
+
+  async send(batch: number): Promise<void> {
+    const life = this.#lives;
+    await this.host.send(this.engine, { batch, heard: () => life === this.#lives });
+  }
+
+  /** The next engine takes over; whether it also starts to judge. */
+  crash({ start = true } = {}): void {
+    this.#old.push(this.engine);
+    this.#begin(start);
+  }
+
+  /** Until the host has nothing to tell and the engine nothing to do. */
+  async quiet(): Promise<void> {
+    for (let idle = 0; idle < 3; idle = this.host.spool.length === 0 ? idle + 1 : 0) {
+      await this.send(100);
+      await settled();
+    }
+  }
+
+  async end(): Promise<Event[]> {
+    for (const engine of [...this.#old, this.engine]) await engine.close();
+    const journal = new JournalWriter(new Database({ file: join(this.directory, "master.db"), synchronous: "NORMAL" }));
+    try {
+      return journal.read(0, 100_000);
+    } finally {
+      journal.close();
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Files of reactors with what they take from outside: other files beside them and the master's environment, read once, when the file is,
+ * so that the engine's thread and this one compile the same. Values of secrets come out only by `Secrets`.
+ */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Sources } from "@needfire/shared/reactor";
+
+/** By the names that the reactors use. */
+export interface Taken {
+  files: Record<string, string>;
+  env: Record<string, string>;
+}
+
+export interface RuleFile {
+  file: string;
+  text: string;
+  taken?: Taken;
+}
+
+/** A value for a variable may be so long. */
+const fileBytesMax = 1_048_576;
+
+/** Sources that read what is asked of them, and the record of what they gave. */
+export function readingSources(file: string): { sources: Omit<Sources, "mark">; taken: Taken; asked: Set<string> } {
+  const taken: Taken = { files: {}, env: {} };
+  const asked = new Set<string>();
+  const sources = {
+    file: (path: string) => {
+      const text = textOf(resolve(dirname(file), path));
+      asked.add(resolve(dirname(file), path));
+      if (text !== undefined) taken.files[path] = text;
+      return text;
+    },
+    env: (name: string) => {
+      const value = process.env[name];
+      if (value !== undefined) taken.env[name] = value;
+      return value;
+    },
+  };
+  return { sources, taken, asked };
+}
+
+/** Sources that give again what was given before. */
+export function takenSources({ files, env }: Taken): Omit<Sources, "mark"> {
+  return { file: (path) => (Object.hasOwn(files, path) ? files[path] : undefined), env: (name) => env[name] };
+}
+
+/** Undefined when it cannot be read, or is no value. */
+export function textOf(path: string): string | undefined {
+  try {
+    const text = readFileSync(path, "utf8");
+    return text.length <= fileBytesMax ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}

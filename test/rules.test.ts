@@ -1,0 +1,211 @@
+/**
+ * The rule engine in a running master, end to end: correlation over what a real agent sees, timers over a master that is killed (P2), problems
+ * with a life, flow, modes, the operator's router (P8), and secrets, which reach a process and appear nowhere else. Real processes.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { TaskView } from "@needfire/shared/api";
+import { run } from "../packages/cli/src/testing/run.ts";
+import { Testbed, until } from "./testbed.ts";
+
+const folders = ["witness", "login", "absence", "problem", "once", "bundle", "plan", "shadow", "off", "work", "secret", "shape"];
+const secret = `s3cret "quoted" ${createHash("sha256").update("x").digest("hex").slice(0, 16)}`;
+const shell = (script: string, ...values: string[]) => `command.run: { shell: true, argv: ${JSON.stringify([script, ...values])} }`;
+
+describe("rules in a running master", () => {
+  let bed: Testbed;
+  const touch = (folder: string, name: string) => writeFileSync(bed.path("host", folder, name), "");
+  const inFolder = (folder: string) => `event.data.path.startsWith(${JSON.stringify(bed.path("host", folder, ""))})`;
+  const of = (reactor: string, count = 1) =>
+    bed.tasks((tasks) => tasks.length >= count && tasks.every(({ state }) => !["running", "verifying"].includes(state)), reactor);
+  /** All that happened before has been judged: something that happens now has been. */
+  const judged = async () => {
+    const { length } = (await bed.client.tasks({ reactor: "witness", limit: 10_000 })).tasks;
+    touch("witness", String(length));
+    await of("witness", length + 1);
+  };
+  const router = (rules: string) => bed.write("router.yaml", `rules:\n${rules}`);
+
+  before(async () => {
+    bed = await Testbed.start(
+      { master: "router: router.yaml", launch: (name) => (name === "master" ? { env: { NEEDFIRE_TEST_SECRET: secret } } : {}) },
+      (made) => {
+        bed = made;
+        for (const folder of folders) {
+          mkdirSync(made.path("host", folder), { recursive: true });
+          made.beacon(folder, `name: ${folder}\ntype: file\npaths: [${JSON.stringify(made.path("host", folder))}]\nsettle: 1ms\n`);
+        }
+        const on = (folder: string) => `on: file.created\nwhen: ${inFolder(folder)}\n`;
+        const tell = (type: string) => `event.emit: { type: ${type}, data: { count: "\${{ count }}", newest: "\${{ event.id }}" } }`;
+        const mark = (name: string) => shell('touch "$1"', made.path(name));
+        router(`  - { when: 'event.type == "file.created" && event.data.path.endsWith("/urgent")', priority: critical, owner: storage }\n`);
+        made.reactor("witness", `name: witness\n${on("witness")}do:\n  - event.emit: { type: witness.seen }\n`);
+        made.reactor(
+          "login",
+          `name: login\n${on("login")}correlate: { count: 5, within: 1m, by: event.agent }\ndo:\n  - ${tell("login.many")}\n  - ${shell("true")}\n`,
+        );
+        made.reactor(
+          "absence",
+          `name: absence\non: file.created\nwhen: ${inFolder("absence")}\ncorrelate:\n  none: { on: file.removed }\n  within: 4s\ndo:\n  - ${tell("absence.noticed")}\n`,
+        );
+        made.reactor(
+          "problem",
+          `name: problem\nraise: { on: file.created, when: '${inFolder("problem")}', by: event.agent }\nclear: { on: file.removed, when: '${inFolder("problem")}' }\ndo:\n  - ${tell("problem.begun")}\non_clear:\n  - ${tell("problem.over")}\n`,
+        );
+        made.reactor("once", `name: once\n${on("once")}flow: { once: 1h }\ndo:\n  - ${tell("once.made")}\n`);
+        made.reactor("bundle", `name: bundle\n${on("bundle")}flow: { collect: 2s }\ndo:\n  - ${tell("bundle.made")}\n`);
+        for (const mode of ["plan", "shadow", "off"])
+          made.reactor(mode, `name: ${mode}\nmode: ${mode}\n${on(mode)}do:\n  - ${mark(`ran-${mode}`)}\n`);
+        // What is created while a command runs may be that command's doing.
+        made.reactor("work", `name: work\npriority: low\nfollow: self\n${on("work")}do:\n  - ${shell("sleep 0.3")}\n`);
+        made.reactor(
+          "secret",
+          `name: secret\n${on("secret")}vars:\n  token: { env: NEEDFIRE_TEST_SECRET, secret: true }\ndo:\n  - ${shell(
+            'printf "%s" "$1" | sha256sum > "$2"; echo "it is $1"; echo "$1" >&2; exit 3',
+            "${{ vars.token }}",
+            made.path("secret-seen"),
+          )}\n`,
+        );
+        mkdirSync(made.path("reactors", "values"));
+        made.write("reactors/values/limits.json", '{ "wanted": 2 }');
+        made.reactor(
+          "shape",
+          `name: shape\n${on("shape")}vars:\n  limits: { file: values/limits.json }\ncorrelate: { count: 3, within: 1h }\ndo:\n  - event.emit: { type: shape.made, data: { wanted: "\${{ vars.limits.wanted }}" } }\n`,
+        );
+      },
+    );
+    await bed.addAgent("web1");
+    await bed.watching("web1", ...folders);
+  });
+  after(() => bed.stop());
+
+  test("five failed logins of one host within a minute are one task", async () => {
+    for (let number = 1; number <= 4; number++) touch("login", String(number));
+    await judged();
+    assert.deepEqual((await bed.client.tasks({ reactor: "login" })).tasks, []);
+    touch("login", "5");
+    const [task] = await of("login");
+    assert.deepEqual([task!.agent, task!.state], ["web1", "resolved"]);
+    const [told] = await bed.events({ type: "login.many" }, 1);
+    assert.deepEqual(told!.data, { count: 5, newest: task!.event });
+  });
+
+  test("P2: what did not come is noticed once, also by a master that was killed while it waited", async () => {
+    touch("absence", "asked");
+    await judged();
+    bed.master.signal("SIGKILL");
+    await bed.master.exited;
+    await bed.startMaster();
+    await bed.connected("web1");
+    await of("absence");
+    await judged();
+    assert.equal((await of("absence")).length, 1);
+    assert.equal((await bed.events({ type: "absence.noticed" }, 1)).length, 1);
+  });
+
+  test("a problem is told of when it begins and when it is over, whatever comes in between", async () => {
+    touch("problem", "one");
+    await judged();
+    touch("problem", "two");
+    await judged();
+    assert.equal((await of("problem")).length, 1);
+    rmSync(bed.path("host", "problem", "one"));
+    assert.equal((await of("problem", 2)).length, 2);
+    assert.equal((await bed.events({ type: "problem.begun" }, 1)).length, 1);
+    assert.equal((await bed.events({ type: "problem.over" }, 1)).length, 1);
+  });
+
+  test("once is once in its window, and what is collected is one task with all its events", async () => {
+    for (const name of ["a", "b", "c"]) {
+      touch("once", name);
+      touch("bundle", name);
+    }
+    await of("bundle");
+    await judged();
+    const [told] = await bed.events({ type: "bundle.made" }, 1);
+    assert.equal(told!.data["count"], 3);
+    assert.deepEqual([(await of("once")).length, (await of("bundle")).length], [1, 1]);
+  });
+
+  test("a plan is shown and not done, a shadow is only recorded, and what is off does nothing", async () => {
+    for (const mode of ["plan", "shadow", "off"]) touch(mode, "a");
+    const [planned] = await of("plan");
+    await judged();
+    assert.deepEqual([planned!.state, planned!.executions], ["planned", []]);
+    assert.deepEqual([(await bed.client.tasks({ reactor: "shadow" })).tasks, (await bed.client.tasks({ reactor: "off" })).tasks], [[], []]);
+    const ran = readdirSync(bed.dir).filter((name) => name.startsWith("ran-"));
+    assert.deepEqual(ran, []);
+  });
+
+  test("P8: what the router calls critical overtakes what waits, though its event came last and by the same way", async () => {
+    const low = 60;
+    for (let number = 0; number < low; number++) touch("work", `low-${number}`);
+    touch("work", "urgent");
+    const tasks = await of("work", low + 1);
+    const urgent = tasks.find(({ priority }) => priority === "critical") as TaskView;
+    assert.ok(urgent.subject?.endsWith("/urgent"));
+    const behind = tasks.filter(({ priority, updated }) => priority !== "critical" && updated > urgent.updated);
+    assert.ok(behind.length >= low / 4, `${behind.length} of ${low} ended after it`);
+  });
+
+  test("a router that turns bad keeps its last good rules in force until it is good again", async () => {
+    router("  - { when: 'event.nope.', priority: critical }\n");
+    await bed.client.reload();
+    const [refused] = await bed.events({ type: "router.refused" }, 1);
+    assert.match(String(refused!.data["message"]), /in the condition/);
+    const priorityOf = async (name: string) => {
+      const path = bed.path("host", "work", name);
+      writeFileSync(path, "");
+      let task: TaskView | undefined;
+      await until(`there is a task for ${name}`, async () => {
+        task = (await bed.client.tasks({ reactor: "work", limit: 100 })).tasks.find(({ subject }) => subject === path);
+        return task !== undefined;
+      });
+      return task!.priority;
+    };
+    rmSync(bed.path("host", "work", "urgent"));
+    assert.equal(await priorityOf("urgent"), "critical");
+    router('  - { when: \'event.type == "file.created" && event.data.path.endsWith("more2")\', impact: high, urgency: high }\n');
+    await bed.client.reload();
+    assert.equal(await priorityOf("more2"), "critical");
+    assert.equal(await priorityOf("more3"), "normal");
+  });
+
+  test("a reactor that changes keeps what it has counted when its correlation is the same, with the values of its files as they are now", async () => {
+    touch("shape", "1");
+    touch("shape", "2");
+    await judged();
+    bed.write("reactors/values/limits.json", '{ "wanted": 7 }');
+    await bed.client.reload();
+    touch("shape", "3");
+    const [made] = await bed.events({ type: "shape.made" }, 1);
+    assert.deepEqual(made!.data, { wanted: 7 });
+  });
+
+  test("a secret reaches the process that needs it, and appears nowhere else, even when the host prints it", async () => {
+    touch("secret", "a");
+    const [task] = await of("secret");
+    assert.equal(readFileSync(bed.path("secret-seen"), "utf8").split(" ")[0], createHash("sha256").update(secret).digest("hex"));
+    const [execution] = task!.executions;
+    assert.equal(execution!.result!["stdout"], "it is ***\n");
+    assert.equal(execution!.result!["stderr"], "***\n");
+    assert.ok(JSON.stringify(execution!.args).includes("***"));
+    const shown = [
+      JSON.stringify(task),
+      JSON.stringify(await bed.client.events({ limit: 10_000 })),
+      bed.master.output(),
+      (await run(["tasks", "show", task!.id, "--master", bed.path("master.sock")])).stdout,
+      (await run(["tasks", "show", task!.id, "--json", "--master", bed.path("master.sock")])).stdout,
+      (await run(["events", "list", "--json", "--master", bed.path("master.sock")])).stdout,
+      ...readdirSync(bed.path("master"), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1")),
+    ];
+    assert.ok(shown[3]!.includes("***"), shown[3]);
+    for (const form of [secret, JSON.stringify(secret).slice(1, -1)])
+      for (const [index, text] of shown.entries()) assert.ok(!text.includes(form), `it appears in ${index}`);
+  });
+});
