@@ -13,7 +13,6 @@ import type { Problem } from "@needfire/shared/yaml-file";
 
 export interface ReactorFile {
   file: string;
-  text: string;
   /** None, when the file has a problem. */
   reactors: readonly Reactor[];
   tests: readonly ReactorTest[];
@@ -75,14 +74,13 @@ async function readOne(file: string, read: ReadFiles, byName: Map<string, Reacto
   const loaded = loadReactors(file, text, { file: (path) => textBeside(join(dirname(file), path)) });
   if (!loaded.ok) {
     read.problems.push(...loaded.problems);
-    return void read.files.push({ file, text, reactors: [], tests: [] });
+    return void read.files.push({ file, reactors: [], tests: [] });
   }
   const warnings = [...loaded.warnings, ...lint(file, text, { tests: testText })];
   read.warnings.push(...warnings.toSorted((a, b) => a.line - b.line || a.column - b.column));
   const tests = [...testsOf(loadInlineTests(file, text), read.problems), ...beside];
   read.files.push({
     file,
-    text,
     reactors: loaded.reactors.filter((reactor) => isFirst(reactor, byName, { text, problems: read.problems })),
     tests,
   });

@@ -5,8 +5,8 @@ import { problemLines } from "../problems.ts";
 import { examples, type Session } from "../session.ts";
 import { registerCheck } from "./reactors-check.ts";
 import { registerNew } from "./reactors-new.ts";
+import { registerReplay } from "./reactors-replay.ts";
 import { registerTest } from "./reactors-test.ts";
-import { registerReplay } from "./replay.ts";
 
 const columns: Column[] = [
   { title: "REACTOR" },

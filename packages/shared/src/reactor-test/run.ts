@@ -74,7 +74,9 @@ class Run {
       route,
       silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
     };
-    this.#rules = new Rules(new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars))), this.#world, { asksAll: true });
+    const index = new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars)));
+    // Authors want to know of each reactor why it did not fire.
+    this.#rules = new Rules(index, this.#world, { asksAll: true });
     this.#rules.tick(test.start);
   }
 

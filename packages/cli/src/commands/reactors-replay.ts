@@ -61,7 +61,7 @@ async function replay({ out, master }: Session, paths: string[], { since, until,
     for (const line of codeFrame(out, problem, texts.get(problem.file) ?? "")) out.notice(line);
   }
   if (problems.length > 0) return exit.failed;
-  const files = read.map(({ file, text }) => ({ file, text }));
+  const files = read.map(({ file }) => ({ file, text: texts.get(file)! }));
   const sources = await sourcesOf(files);
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
