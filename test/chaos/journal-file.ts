@@ -53,7 +53,10 @@ function look(database: DatabaseSync, fraction: number) {
   const names = database.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND ${name}`).all();
   const tables = names.map((row): [string, Row[]] => {
     const table = String(row["name"]);
-    return [table, database.prepare(`SELECT * FROM "${table}" JOIN origin ON origin.id = "${table}".origin`).all()];
+    return [
+      table,
+      database.prepare(`SELECT "${table}".*, agent, epoch FROM "${table}" JOIN origin ON origin.id = "${table}".origin`).all(),
+    ];
   });
   const pages = database.prepare(`SELECT pageno FROM dbstat WHERE ${name} ORDER BY pageno`).all();
   const page = pages[Math.floor(fraction * pages.length)]?.["pageno"];

@@ -188,6 +188,9 @@ describe("reactors new", () => {
     assert.match(ran.stderr, /reactors\/x\.test\.yaml is there already; nothing was written/);
     assert.deepEqual(readdirSync(join(cwd, "reactors")), ["x.test.yaml"]);
     assert.equal(readFileSync(join(cwd, "reactors", "x.test.yaml"), "utf8"), "mine");
+    const named = await run(["reactors", "new", "block", "--on", "file.changed"], { cwd: at("named", { "other.yaml": reactor }) });
+    assert.equal(named.code, 1);
+    assert.match(named.stderr, /reactors\/other\.yaml:1 has a reactor of that name/);
   });
 
   test("wrong usage is said", async () => {

@@ -47,6 +47,7 @@ async function begin(session: Session, name: string, { from, on, dir }: NewOptio
   const { out } = session;
   const files = { reactor: join(dir, `${name}.yaml`), tests: join(dir, `${name}.test.yaml`) };
   for (const file of Object.values(files)) refuseExisting(file);
+  await refuseName(name, dir);
   const { modelOf, scaffold } = await import("../scaffold.ts");
   const model = from === undefined ? modelOf(on!) : modelFrom((await session.master.chain(from)).event);
   const made = scaffold(name, model, { recorded: from !== undefined });
@@ -72,6 +73,16 @@ function modelFrom({ type, agent, subject, severity, beacon, data }: EventView) 
 
 function refuseExisting(file: string): void {
   if (existsSync(file)) throw new NeedfireError("CONFLICT", `${file} is there already; nothing was written.`);
+}
+
+/** Of two reactors of one name a master takes one. */
+async function refuseName(name: string, dir: string): Promise<void> {
+  if (!existsSync(dir)) return;
+  const { readReactorFiles } = await import("../reactor-files.ts");
+  const { files } = await readReactorFiles([dir]);
+  const other = files.flatMap(({ reactors }) => reactors).find((reactor) => reactor.name === name);
+  if (other !== undefined)
+    throw new NeedfireError("CONFLICT", `${other.file}:${other.line} has a reactor of that name; nothing was written.`);
 }
 
 /** Both or none. */

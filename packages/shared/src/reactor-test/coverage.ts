@@ -107,8 +107,7 @@ class Watch {
       }
       return outcome;
     };
-    // An index that is asked first would keep events away that the condition is to be seen false for.
-    return { ...expression, requires: new Map(), evaluate };
+    return { ...expression, evaluate };
   }
 }
 

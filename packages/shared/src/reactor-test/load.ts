@@ -43,6 +43,8 @@ export type LoadedTests = { ok: true; tests: ReactorTest[] } | { ok: false; prob
 
 /** What one test may hold, with events repeated. */
 const momentsMax = 100_000;
+/** How long one may last: ten years. Calendars know no time that is far beyond. */
+const lastsMsMax = 3_650 * 86_400_000;
 
 const checkTest = checker(reactorTestSchema);
 const checkFile = checker(reactorTestFileSchema);
@@ -110,6 +112,10 @@ class TestDraft {
       const before = sources[index - 1];
       if (before !== undefined && durationMs(source.at) < durationMs(before.at))
         this.#problem(["timeline", index, "at"], `this is before the entry above, which is at ${before.at}`);
+      if (endOf(source) > lastsMsMax) {
+        this.#problem(["timeline", index], "this is more than ten years after the start of the test");
+        break;
+      }
       const made = moments.length + (source.repeat?.times ?? 1);
       if (made > momentsMax) {
         this.#problem(["timeline", index], `with this there are ${made} events, at most ${momentsMax} may be in a test`);
@@ -179,4 +185,9 @@ class TestDraft {
   #place(path: Path): { line: number } {
     return this.#document.problemAt([...this.#path, ...path], "");
   }
+}
+
+/** When the last of its events comes. */
+function endOf({ at, repeat }: MomentSource): number {
+  return durationMs(at) + (repeat === undefined ? 0 : (repeat.times - 1) * durationMs(repeat.every));
 }

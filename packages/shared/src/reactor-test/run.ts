@@ -168,9 +168,8 @@ class Run {
   }
 
   #eventOf(source: TestEventSource, now: number): Event {
-    const { type, data = {}, whole } = source;
+    const { type, data = {}, whole, about: _, ...given } = source;
     const example = whole ? undefined : exampleOf(type);
-    const given = Object.fromEntries(Object.entries(source).filter(([name]) => name !== "about" && name !== "whole"));
     const { agent = "web1", severity = "normal", ...rest } = { ...example, ...given };
     return this.#number({ ...rest, type, agent, severity, data: { ...example?.data, ...data } }, now);
   }
