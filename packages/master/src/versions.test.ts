@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { Reactor } from "@needfire/shared/reactor";
 import { temporaryDirectory } from "./fixture.ts";
 import { digestOf } from "./store/record.ts";
 import type { FileVersion } from "./store/store.ts";
-import { planRollback, replaceFile, versionNamed, versionsInForce, versionsOf } from "./versions.ts";
+import { planRollback, replaceFile, versionNamed, versionsInForce, versionsOf, withPresent } from "./versions.ts";
 
 const kept = (number: number, text: string, reactors: Record<string, string>, file = "a.yaml"): FileVersion => ({
   number,
@@ -46,6 +47,22 @@ test("there is no way back to what is in force, to what there never was, or from
 test("a beginning that two versions have is not enough", () => {
   const versions = versionsOf("r", [kept(2, "x", { r: "abcd1" }), kept(1, "y", { r: "abcd2" })], force("x"));
   assert.throws(() => versionNamed("abcd", versions, "r"), /abcd1 and abcd2/);
+});
+
+test("what is in force and not kept yet stands at the top", () => {
+  const reactor = { name: "r", version: "dddd4", file: "a.yaml" } as Reactor;
+  const present = (text: string) => withPresent(versionsOf("r", history, force(text)), { reactor, files: force(text), now: 9 });
+  assert.deepEqual(
+    present("four")
+      .map(({ version, inForce }) => [version, inForce])
+      .slice(0, 2),
+    [
+      ["dddd4", true],
+      ["cccc3", false],
+    ],
+  );
+  assert.equal(present("three").length, history.length);
+  assert.equal(planRollback("r", undefined, present("four")).to.text, "three");
 });
 
 test("what is in force no more is told, once", () => {

@@ -59,7 +59,7 @@ export interface ReactorVersion {
   inForce: boolean;
 }
 
-/** Newest first. Texts of a file that was gone are none. */
+/** Newest first. Of a file that was gone there is no text. */
 export function versionsOf(reactor: string, kept: readonly FileVersion[], files: readonly InForce[]): ReactorVersion[] {
   const digests = new Map(files.map(({ file, text }) => [file, digestOf(text)]));
   const newest = new Set<string>();
@@ -69,6 +69,18 @@ export function versionsOf(reactor: string, kept: readonly FileVersion[], files:
     if (Object.keys(reactors).length === 0) return [];
     return [{ version: reactors[reactor], file, digest, since, text, inForce }];
   });
+}
+
+/** The same with what is in force now at the top, when it is not kept yet, since it has just come or the disk takes nothing. */
+export function withPresent(
+  versions: readonly ReactorVersion[],
+  { reactor, files, now }: { reactor: Reactor | undefined; files: readonly InForce[]; now: number },
+): readonly ReactorVersion[] {
+  const source = files.find(({ file }) => file === reactor?.file);
+  if (reactor === undefined || source === undefined || versions.some(({ inForce, file }) => inForce && file === source.file))
+    return versions;
+  const present = { version: reactor.version, ...source, digest: digestOf(source.text), since: now, inForce: true };
+  return [present, ...versions];
 }
 
 /** The one that is meant: by the reactor's version or the file's, or the beginning of one. Throws `NOT_FOUND`, `CONFLICT`, `BAD_REQUEST`. */

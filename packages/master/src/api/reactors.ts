@@ -7,7 +7,7 @@ import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Remote } from "../thread.ts";
-import { type InForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf } from "../versions.ts";
+import { type InForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf, withPresent } from "../versions.ts";
 import type { History } from "../worker-history.ts";
 import { nameParams, type Server } from "./http.ts";
 import { reactorView } from "./views.ts";
@@ -19,14 +19,20 @@ export interface ReactorRoutes {
   /** The files of reactors that are in force. */
   sources(): InForce[];
   problems(): Problem[];
+  clock: { now(): number };
   /** Resolves when the earlier text is in force. Throws `CONFLICT`, `DISK_FULL`. */
   rollBack(rollback: Rollback, by: string): Promise<void>;
 }
 
-export function reactorRoutes(server: Server, { history, reactors, sources, problems, rollBack }: ReactorRoutes): void {
-  const versions = async (name: string) => versionsOf(name, await history.versionsOf(name), sources());
+export function reactorRoutes(server: Server, { history, reactors, sources, problems, clock, rollBack }: ReactorRoutes): void {
+  const named = (name: string) => reactors().reactors.find((reactor) => reactor.name === name);
+  const versions = async (name: string) => {
+    const files = sources();
+    const kept = versionsOf(name, await history.versionsOf(name), files);
+    return withPresent(kept, { reactor: named(name), files, now: clock.now() });
+  };
   const inForce = async (name: string) => {
-    const reactor = reactors().reactors.find((each) => each.name === name);
+    const reactor = named(name);
     const counts = reactor && (await history.reactorCounts()).find((each) => each.reactor === name);
     return reactor && reactorView(reactor, counts);
   };

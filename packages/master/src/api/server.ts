@@ -53,7 +53,6 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
   /** Resolves with the id when the journal has the event. */
   emit(event: MasterEventDraft): Promise<string>;
   feed: Feed;
-  clock: { now(): number };
   compile: Explaining["compile"];
   route: RouteOf;
   /** The router's file, as it is in force. */
