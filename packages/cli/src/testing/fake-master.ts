@@ -301,6 +301,14 @@ async function answer(
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     for (const item of [checked(eventView, event), { dropped: 3 }, checked(eventView, hostileEvent)])
       response.write(`${JSON.stringify(item)}\n`);
+    // It goes on: a reader behind a pipe notices only then that nobody reads any more.
+    const more = setInterval(() => {
+      if (!response.writableEnded) response.write(`${JSON.stringify(checked(eventView, event))}\n`);
+    }, 200);
+    response.once("close", () => {
+      clearInterval(more);
+      streams.delete(response);
+    });
     return;
   }
   const route = routes[`${request.method} ${path}`];
