@@ -31,7 +31,7 @@ import { type RuleFile, takenSources } from "./rule-files.ts";
 import { Secrets } from "./secrets.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
 import { Database } from "./store/database.ts";
-import { damageEvents } from "./store/salvage.ts";
+import { type Damage, damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, SilenceRecord, Snapshot, Writes } from "./store/store.ts";
 import { sealInThread } from "./worker-seal.ts";
@@ -141,6 +141,7 @@ export class Engine {
   readonly #expired = new Map<string, Expired>();
   #cancels: Waiting<Cancel, Task | undefined>[] = [];
   #running: Promise<void> | undefined;
+  #tellingDamage: Promise<void> | undefined;
   /** The turn is one of what overtakes, or has led to it. */
   #isUrgent = false;
   /** The turn is one of many. */
@@ -212,8 +213,29 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    await this.commit({ events: damageEvents(damage) });
-    this.#database.forgetDamage();
+    this.#tellingDamage = this.#tellDamage(damage).catch((error: unknown) =>
+      this.#log.error({ error: errorText(error) }, "the damage of the database could not be told of; it will be at the next start"),
+    );
+  }
+
+  /** P4: told durably before it is forgotten. Nobody waits for it: a full disk must not keep the master from its work. */
+  async #tellDamage(damage: Damage): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      try {
+        await this.commit({ events: damageEvents(damage) });
+        break;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof NeedfireError) || error.code !== "DISK_FULL") throw error;
+        await delay(retryMs, undefined, { signal }).catch(() => {});
+      }
+    }
+    if (!signal.aborted)
+      await this.#room.untilTaken(
+        () => this.#database.forgetDamage(),
+        () => {},
+      );
   }
 
   /**
@@ -342,6 +364,7 @@ export class Engine {
     this.#outbox.hurry();
     this.#wake();
     while (this.#running !== undefined) await this.#running;
+    await this.#tellingDamage;
     await this.#durable.settled();
     this.#caughtUp.resolve();
     this.#store.close();
