@@ -80,6 +80,12 @@ export const masterEventTypes = {
     data: object({ agent, away_ms: { type: "number" }, spooled: { type: "integer", description: "events that wait there" } }),
     example: { subject: "web1", data: { agent: "web1", away_ms: 92_000, spooled: 14 } },
   },
+  "agent.cloned": {
+    description: "Two machines use one key and one state, and take the session from each other.",
+    severity: "high",
+    data: object({ agent, reason }),
+    example: { subject: "web1", data: { agent: "web1", reason: "two machines use this agent's key and state" } },
+  },
   "agent.overfull": {
     description: "What is meant for an agent is more than one message may carry.",
     severity: "high",
