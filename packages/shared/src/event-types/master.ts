@@ -86,6 +86,17 @@ export const masterEventTypes = {
     data: object({ agent, reason }),
     example: { subject: "web1", data: { agent: "web1", reason: "two machines use this agent's key and state" } },
   },
+  "agent.renumbered": {
+    description:
+      "An agent began so many numberings of its events that the oldest were forgotten: were their events sent again, they would be taken again.",
+    severity: "high",
+    data: object({
+      agent,
+      forgotten: { type: "integer", description: "numberings" },
+      kept: { type: "integer", description: "those used last" },
+    }),
+    example: { subject: "web1", data: { agent: "web1", forgotten: 3, kept: 8 } },
+  },
   "agent.overfull": {
     description: "What is meant for an agent is more than one message may carry.",
     severity: "high",
