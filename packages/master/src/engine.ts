@@ -9,27 +9,25 @@ import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promi
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { type Event, severities, type Severity } from "@needfire/shared/event";
-import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import { stepBackMs } from "@needfire/shared/rules/rules";
-import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import type { AgentView } from "@needfire/shared/target";
-import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import type { Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import { Admission, type AdmittedBatch, type EventsFrame, type Verdict } from "./admission.ts";
 import { Durable } from "./durable.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
+import { type Beside, InForce } from "./in-force.ts";
 import type { Placed } from "./journal/journal.ts";
 import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
+import { OwnEvents } from "./own-events.ts";
 import { type Arrival, type Cancel, type Expired, React } from "./react.ts";
 import { RecordLoss } from "./record-loss.ts";
 import { retryMs, Room } from "./room.ts";
-import { type RuleFile, takenSources } from "./rule-files.ts";
-import { Secrets } from "./secrets.ts";
+import type { RuleFile } from "./rule-files.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
+import { Stamp } from "./stamp.ts";
 import { Database } from "./store/database.ts";
 import { type Damage, damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
@@ -42,8 +40,6 @@ const marksWaitMs = 500;
 const emitWaitMs = 2_000;
 /** Events that are read at once from the journal, when there is something to catch up with. */
 const pageEventsMax = 500;
-/** What the master has to say waits here while the disk takes nothing. */
-const tellMax = 20_000;
 /** At most so long until the wall clock is looked at again, which may have been set: what is due goes by it. */
 const dueLookMs = 1_000;
 /** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
@@ -70,12 +66,6 @@ export type EngineNotice =
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
 type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions">;
-
-/** The reactors of a file, and all that they were made of. */
-interface Compiled {
-  from: string;
-  reactors: readonly Reactor[];
-}
 
 interface Waiting<T, R> {
   what: T;
@@ -105,20 +95,14 @@ export class Engine {
   readonly #room: Room;
   readonly #snapshot: Snapshot;
   readonly #stop = new AbortController();
-  readonly #agents = new Map<string, AgentView>();
+  readonly #inForce = new InForce();
+  readonly #stamp = new Stamp();
+  readonly #own = new OwnEvents();
   readonly #silences = new Silences();
   readonly #loss = new RecordLoss();
-  #route: RouteOf = plainRoute;
-  #secrets: Secrets | undefined;
   #watched = false;
-  /** Reactors by their file. */
-  #compiled = new Map<string, Compiled>();
   /** Up to here events have been judged. */
   #position: number;
-  /** By the clock by which events are received: where the journal is, or a time that was due and is judged already. */
-  #receivedUntil = 0;
-  /** The clock was set back, and the next batch is the first by its new time. */
-  #isSetBack = false;
   /** The journal may have more than has been judged: what the last life left, or what a turn that failed did. */
   #behind = true;
   /** Reactors and agents are known. */
@@ -131,8 +115,6 @@ export class Engine {
   /** What was given here and is not answered yet. */
   readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
-  #tell: MasterEventDraft[] = [];
-  #untold = 0;
   #marks: Mark[] = [];
   #marking: NodeJS.Timeout | undefined;
   /** Until time alone may have consequences. */
@@ -184,8 +166,8 @@ export class Engine {
       {
         store: this.#store,
         world: {
-          agentView: (id) => this.#agents.get(id) ?? { id, labels: {}, facts: {} },
-          route: (event, agent) => this.#route(event, agent),
+          agentView: (id) => this.#inForce.agentView(id),
+          route: (event, agent) => this.#inForce.route(event, agent),
           silence: (reactor, agent, now) => this.#silences.holdBack(reactor, agent, now),
         },
         clock: this.#clock,
@@ -195,7 +177,7 @@ export class Engine {
     this.#admission = new Admission({
       journal: this.#journal,
       ownerOf: (execution) => this.#react.ownerOf(execution),
-      mask: (report) => this.#secrets?.mask(report) ?? report,
+      mask: (report) => this.#inForce.mask(report),
     });
   }
 
@@ -267,10 +249,7 @@ export class Engine {
 
   /** Events of the master's own that nobody waits for. */
   tell(events: MasterEventDraft[]): void {
-    for (const event of events) {
-      if (this.#tell.length < tellMax) this.#tell.push(event);
-      else this.#untold++;
-    }
+    this.#own.add(events);
     this.#wake();
   }
 
@@ -283,32 +262,14 @@ export class Engine {
     return made!.id;
   }
 
-  /**
-   * Files that have been checked already. One that is as before is not compiled again: the engine stands still meanwhile. `nonce`: what
-   * makes the marks of secrets this master's own.
-   */
-  setReactors(files: RuleFile[], { router, nonce = "" }: { router?: RuleFile | undefined; nonce?: string } = {}): void {
-    this.#secrets ??= new Secrets(nonce);
-    const compiled = files.map((file) => this.#compile(file));
-    this.#compiled = new Map(compiled.map(({ file, ...rest }) => [file, rest]));
-    const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
-    this.#route = routing?.ok === true ? routing.route : plainRoute;
-    this.#react.setReactors(new ReactorIndex(compiled.flatMap(({ reactors }) => reactors)));
+  /** Files that have been checked already. */
+  setReactors(files: RuleFile[], beside: Beside = {}): void {
+    this.#react.setReactors(this.#inForce.setReactors(files, beside));
     this.#awaitDue();
   }
 
-  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile): Compiled & { file: string } {
-    const from = JSON.stringify([text, taken]);
-    const before = this.#compiled.get(file);
-    if (before?.from === from) return { file, ...before };
-    const secrets = this.#secrets!;
-    const mark = (name: string, value: string) => (secrets.know(name, value), secrets.mark(name));
-    const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
-    return { file, from, reactors: loaded.ok ? loaded.reactors : [] };
-  }
-
   setAgents(views: AgentView[]): void {
-    for (const view of views) this.#agents.set(view.id, view);
+    this.#inForce.setAgents(views);
   }
 
   /** When commands were sent and confirmed: recorded with the next thing that happens, or by themselves soon. */
@@ -414,7 +375,7 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length + this.#tell.length > 0 || this.#outbox.isDue) return true;
+    if (this.#urgent.length + this.#frames.length + this.#commits.length > 0 || !this.#own.isEmpty || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0)) || this.#isDue;
   }
@@ -448,12 +409,12 @@ export class Engine {
       const own = this.#outbox.next();
       // What the frames hold may be the answer to it.
       if (own !== undefined) batches.unshift(own);
-      this.#stamp(batches);
+      this.#stamp.apply(batches, { now: this.#clock.now(), judgedUntil: this.#live ? this.#react.judgedUntil : undefined });
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => this.#journal.append(batches), asked);
       if (own !== undefined) this.#outbox.appended(own);
       this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
       const { arrivals, watched, position } = this.#look(batches, placed);
-      await this.#settle(arrivals, { asked, tell: [...this.#tell.splice(0), ...tell], position });
+      await this.#settle(arrivals, { asked, tell: [...this.#own.take(), ...tell], position });
       if (this.#watched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
       if (frames.length > 0) {
         let at = 0;
@@ -465,23 +426,6 @@ export class Engine {
       // Agents send their events again, and the journal knows which it has.
       for (const { reject } of [...frames, ...asked]) reject(error);
       throw error;
-    }
-  }
-
-  /**
-   * In the journal no time lies before one that has been judged, so that a replay in the journal's order finds what was found here. What was
-   * overtaken (P8), or waited while something was due, is received when its turn comes; only a clock that was set back goes back, and then
-   * one batch more has the time before, so that the replay comes as far.
-   */
-  #stamp(batches: readonly AdmittedBatch[]): void {
-    const now = this.#clock.now();
-    if (this.#live) this.#receivedUntil = this.#react.judgedUntil;
-    for (const batch of batches) {
-      const until = this.#receivedUntil;
-      const received = Math.max(batch.received, Math.min(until, now));
-      this.#isSetBack = until - received > stepBackMs && !this.#isSetBack;
-      const goesBack = until - received > stepBackMs && !this.#isSetBack;
-      this.#receivedUntil = batch.received = goesBack ? received : Math.max(received, until);
     }
   }
 
@@ -532,7 +476,7 @@ export class Engine {
       const marks = this.#marks.splice(0);
       clearTimeout(this.#marking);
       this.#marking = undefined;
-      const said = this.#withUntold([...tell, ...events, ...ended, ...lost]);
+      const said = [...tell, ...events, ...ended, ...lost];
       const own = { ...rest, silences, cursor: position, changes, marks, events: said };
       const committed = await this.#commit(own, asked);
       this.#loss.count(rest.counts, committed.decisionsDropped);
@@ -608,14 +552,6 @@ export class Engine {
   #forgetRecord(before: number, limit: number): number {
     const decisions = this.#store.forgetDecisions(before, limit * decisionsPerTask);
     return decisions === limit * decisionsPerTask ? limit : this.#store.forgetTasks(before, limit);
-  }
-
-  /** P4: what could not even wait is counted. */
-  #withUntold(tell: MasterEventDraft[]): MasterEventDraft[] {
-    if (this.#untold === 0) return tell;
-    const untold: MasterEventDraft = { type: "journal.dropped", severity: "high", data: { events: this.#untold, waiting_max: tellMax } };
-    this.#untold = 0;
-    return [...tell, untold];
   }
 
   #show({ events, total }: Watched): void {

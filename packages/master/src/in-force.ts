@@ -1,0 +1,70 @@
+/**
+ * What the engine judges by, in its own thread: the reactors of files that have been checked already, the router, what is known of agents,
+ * and the secrets that reactors name. A file that is as before is not compiled again, since the engine stands still meanwhile.
+ */
+import type { Event } from "@needfire/shared/event";
+import { loadReactors, type Reactor } from "@needfire/shared/reactor";
+import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
+import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import type { Route } from "@needfire/shared/rules/types";
+import type { AgentView } from "@needfire/shared/target";
+import { type RuleFile, takenSources } from "./rule-files.ts";
+import { Secrets } from "./secrets.ts";
+
+/** `nonce`: what makes the marks of secrets this master's own. */
+export interface Beside {
+  router?: RuleFile | undefined;
+  nonce?: string;
+}
+
+/** The reactors of a file, and all that they were made of. */
+interface Compiled {
+  from: string;
+  reactors: readonly Reactor[];
+}
+
+export class InForce {
+  readonly #agents = new Map<string, AgentView>();
+  #compiled = new Map<string, Compiled>();
+  #route: RouteOf = plainRoute;
+  #secrets: Secrets | undefined;
+
+  /** Takes the place of all that was in force. */
+  setReactors(files: readonly RuleFile[], { router, nonce = "" }: Beside): ReactorIndex {
+    const secrets = (this.#secrets ??= new Secrets(nonce));
+    const compiled = files.map((file): [string, Compiled] => [file.file, this.#compile(file, secrets)]);
+    this.#compiled = new Map(compiled);
+    const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
+    this.#route = routing?.ok === true ? routing.route : plainRoute;
+    return new ReactorIndex(compiled.flatMap(([, { reactors }]) => reactors));
+  }
+
+  setAgents(views: readonly AgentView[]): void {
+    for (const view of views) this.#agents.set(view.id, view);
+  }
+
+  agentView(id: string): AgentView {
+    return this.#agents.get(id) ?? { id, labels: {}, facts: {} };
+  }
+
+  route(event: Event, agent: AgentView): Route {
+    return this.#route(event, agent);
+  }
+
+  /** What a host gave back, without the secrets that it was given. */
+  mask<T>(value: T): T {
+    return this.#secrets?.mask(value) ?? value;
+  }
+
+  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile, secrets: Secrets): Compiled {
+    const from = JSON.stringify([text, taken]);
+    const before = this.#compiled.get(file);
+    if (before?.from === from) return before;
+    const mark = (name: string, value: string) => {
+      secrets.know(name, value);
+      return secrets.mark(name);
+    };
+    const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
+    return { from, reactors: loaded.ok ? loaded.reactors : [] };
+  }
+}
