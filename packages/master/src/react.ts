@@ -81,6 +81,7 @@ export class React {
   /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
   async restore(): Promise<void> {
     this.#tasks.clear();
+    this.#tally.take();
     this.#rules.load(await this.#options.store.ruleState());
   }
 
