@@ -177,7 +177,7 @@ export class Engine {
     this.#admission = new Admission({
       journal: this.#journal,
       ownerOf: (execution) => this.#react.ownerOf(execution),
-      mask: (report) => this.#inForce.mask(report),
+      mask: (value) => this.#inForce.mask(value),
     });
   }
 
