@@ -377,7 +377,7 @@ test("silences and calendars go by people's clock, also after it was set back", 
   const stage = new Stage(`name: a\non: a.x\n${emit}`, { silence });
   stage.hear({ type: "b.x", at: 7_200 });
   const silenced = only(stage.hear({ type: "a.x", at: 10 }));
-  assert.deepEqual([asked, silenced.until, silenced.at], [[start + 10_000], start + 50_000, start + 7_200_000]);
+  assert.deepEqual([asked, silenced.until, silenced.at], [[start + 10_000], start + 50_000, start + 10_000]);
   assert.match(silenced.detail, /until 2026-01-01T00:00:50\.000Z/);
   const muted = new Stage(`name: a\non: a.x\nmute_during: [{ cron: "0 0 * * *", for: 1h }]\n${emit}`);
   muted.hear({ type: "b.x", at: 7_200 });
