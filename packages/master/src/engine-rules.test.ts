@@ -216,7 +216,8 @@ test("P4: what the master has to say when a turn fails is said by a later one, o
     return real.call(this, writes);
   });
   world.engine.tell([{ type: "agent.connected", severity: "low", subject: "web1", data: { agent: "web1" } }]);
-  while (failing < 2) await settled();
+  const hasFailed = () => failing >= 2;
+  while (!hasFailed()) await settled();
   await world.engine.emit({ type: "test.end", severity: "low", data: {} });
   const journal = await world.end();
   assert.equal(journal.filter(({ type }) => type === "agent.connected").length, 1);
