@@ -559,8 +559,9 @@ export class Engine {
     this.#durable.say(saying, { alone, urgent: this.#isUrgent });
   }
 
-  /** Tasks that ended before a time, and decisions of before, which are more. Gives `limit` when there may be more of either. */
+  /** Tasks that ended before a time, decisions of before, which are more, and files that were gone by then. Gives `limit` when there may be more of either. */
   #forgetRecord(before: number, limit: number): number {
+    this.#store.forgetVersions(before);
     const decisions = this.#store.forgetDecisions(before, limit * decisionsPerTask);
     return decisions === limit * decisionsPerTask ? limit : this.#store.forgetTasks(before, limit);
   }

@@ -8,7 +8,7 @@ import type { ReplayFiring, ReplayGone, ReplayProgress, ReplaySummary } from "@n
 import { isoTime } from "@needfire/shared/clock";
 import type { Rules } from "@needfire/shared/rules/rules";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
-import type { Decision, Judgement, Reason, Seen } from "@needfire/shared/rules/types";
+import { type Decision, type Judgement, type Reason, reasons, type Seen } from "@needfire/shared/rules/types";
 import type { Event } from "@needfire/shared/event";
 import type { AgentView } from "@needfire/shared/target";
 import type { WireEvent } from "@needfire/shared/wire-event";
@@ -43,28 +43,7 @@ export interface ReplayOptions {
 }
 
 /** The decisions that are counted: all but that a condition did not hold, since most events for which none does are not even judged. */
-export const told: ReadonlySet<Reason> = new Set([
-  "fired",
-  "planned",
-  "shadow",
-  "own-effect",
-  "waiting",
-  "cancelled",
-  "pending",
-  "joined",
-  "cleared",
-  "not-raised",
-  "throttled",
-  "delayed",
-  "merged",
-  "debounced",
-  "collecting",
-  "overflowed",
-  "inhibited",
-  "silenced",
-  "muted",
-  "loop-cut",
-] satisfies Reason[]);
+export const told: ReadonlySet<Reason> = new Set(reasons.filter((reason) => !reason.startsWith("when-")));
 const firingReasons = ["fired", "planned", "shadow"] as const;
 
 export class Replay {

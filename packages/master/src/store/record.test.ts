@@ -118,6 +118,25 @@ test("of a file only the newest versions are kept", (t) => {
   assert.deepEqual([kept.length, kept[0]!.text, kept.at(-1)!.text], [versionsPerFileMax, String(versionsPerFileMax + 3), "4"]);
 });
 
+test("a file that is gone is forgotten with the events of its time, and one that came back is not", (t) => {
+  const { write, reader, writer } = opened(t);
+  const gone = (file: string) => ({ file, text: "", reactors: {} });
+  write(
+    {
+      versions: [
+        { file: "a.yaml", text: "a", reactors: { a: "1" } },
+        { file: "b.yaml", text: "b", reactors: { b: "1" } },
+      ],
+    },
+    1,
+  );
+  write({ versions: [gone("a.yaml"), gone("b.yaml")] }, 5);
+  write({ versions: [{ file: "b.yaml", text: "b", reactors: { b: "1" } }] }, 6);
+  assert.equal(writer.forgetVersions(5), 0);
+  assert.equal(writer.forgetVersions(7), 2);
+  assert.deepEqual([reader.versionsOf("a").length, reader.versionsOf("b").length], [0, 3]);
+});
+
 test("what was in force before the versions that are kept of a file is not known, though other files go further back", (t) => {
   const { write, reader } = opened(t);
   write({ versions: [{ file: "b.yaml", text: "b", reactors: { other: "1" } }] }, 1);

@@ -83,6 +83,13 @@ export class RecordWriter {
     return this.#run(sql, limit, before);
   }
 
+  /** Removes what was kept of files that were in force no more by then. */
+  forgetVersions(before: number): number {
+    const newest = "SELECT max(number) FROM file_version GROUP BY file";
+    const gone = `SELECT file FROM file_version WHERE number IN (${newest}) AND reactors = '{}' AND since < ?`;
+    return this.#run(`DELETE FROM file_version WHERE file IN (${gone})`, before);
+  }
+
   #decide({ event, reactor, version, at, reason, detail, until, task }: DecisionRecord): void {
     const sql = `INSERT INTO decision (number, event, reactor, version, at, reason, detail, until, task) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`;
     const shown = detail.length > detailCharactersMax ? `${detail.slice(0, detailCharactersMax - 1)}…` : detail;

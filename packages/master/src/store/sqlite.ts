@@ -124,6 +124,11 @@ export class StoreWriter {
     return this.#database.transaction(() => this.#record.forgetDecisions(before, limit));
   }
 
+  /** Removes the versions of files that were gone before a time. Returns how many. */
+  forgetVersions(before: number): number {
+    return this.#database.transaction(() => this.#record.forgetVersions(before));
+  }
+
   task(id: string): Task | undefined {
     return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
   }
