@@ -5,6 +5,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, st
 import { dirname } from "node:path";
 import { systemCode } from "@needfire/shared/errors";
 import { formatKeyFile, type KeyPair, parseKeyFile } from "@needfire/shared/identity";
+import { syncDirectoryOf } from "./sync-path.ts";
 
 /** Reads the pair at `file`, or makes one with `generate`. Throws `STATE_UNSAFE`. */
 export function loadKeyPair(file: string, generate: () => KeyPair): KeyPair {
@@ -42,10 +43,5 @@ function writeSecretFile(file: string, text: string): void {
     closeSync(descriptor);
   }
   renameSync(temporary, file);
-  const directory = openSync(dirname(file), "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  syncDirectoryOf(file);
 }

@@ -28,11 +28,12 @@ import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
 import { Presence } from "./presence.ts";
+import { replaceFile } from "./replace-file.ts";
 import { loadNonce, Secrets } from "./secrets.ts";
 import { Sessions } from "./sessions.ts";
 import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
-import { checkRollback, replaceFile, type Rollback, versionsInForce } from "./versions.ts";
+import { checkRollback, type Rollback, versionsInForce } from "./versions.ts";
 import type { History } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
 

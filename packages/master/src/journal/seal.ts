@@ -2,10 +2,10 @@
  * Sealing: a closed partition becomes a file of its own, written in bulk with its indexes, made durable, and only then given its name. A
  * crash at any point leaves the table in its place and at most a file that the next attempt replaces. Runs in a thread of its own (worker-seal.ts).
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
+import { syncPath } from "../sync-path.ts";
 import { causeFilter } from "./cause-filter.ts";
 import { type Partition, eventColumns, originTable, sealedDirectory, sealedFile, tableOf } from "./partition.ts";
 
@@ -137,19 +137,4 @@ function check(target: DatabaseSync, { number, events }: Partition): void {
   if (rows !== events) throw new Error(`partition ${number} has ${rows} events where its catalogue says ${events}`);
   const verdict = target.prepare("PRAGMA main.quick_check(1)").get()?.["quick_check"];
   if (verdict !== "ok") throw new Error(`partition ${number} was not written soundly: ${String(verdict)}`);
-}
-
-/** A file's content, or a directory's names. */
-function syncPath(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-/** The directory's, after something in it got or lost its name. */
-export function syncDirectoryOf(file: string): void {
-  syncPath(dirname(file));
 }

@@ -14,7 +14,8 @@ import type { MasterEventDraft } from "@needfire/shared/task";
 import type { EngineLog } from "../engine-log.ts";
 import { originsMax, type Surplus } from "./origins.ts";
 import { type Partition, sealedFile } from "./partition.ts";
-import { type SealedFile, syncDirectoryOf } from "./seal.ts";
+import { syncDirectoryOf } from "../sync-path.ts";
+import type { SealedFile } from "./seal.ts";
 import type { JournalWriter } from "./sqlite.ts";
 
 const tickMs = 1_000;

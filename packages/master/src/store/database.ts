@@ -3,12 +3,13 @@
  * transaction is in its place when it is committed, and on the disk with the next sync, which takes along whatever was committed before it: an event and
  * the reaction to it cost one sync, not two.
  */
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fdatasync, fdatasyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
 import { isFull } from "@needfire/shared/sqlite-code";
+import { syncDirectoryOf } from "../sync-path.ts";
 import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
 export interface DatabaseOptions {
@@ -161,9 +162,7 @@ const syncElsewhere = promisify(fdatasync);
 
 /** The file is there, since something was committed; its name may not be on the disk yet. */
 function openLog(file: string): number {
-  const directory = openSync(dirname(file), "r");
-  fsyncSync(directory);
-  closeSync(directory);
+  syncDirectoryOf(file);
   return openSync(`${file}-wal`, "r+");
 }
 

@@ -2,12 +2,13 @@
  * What happens to a master's database that is damaged: everything in it that can be read goes into a new one, table by table and row by
  * row, and the damaged one is set aside under another name. A crash at any point is taken up at the next start.
  */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { errorText } from "@needfire/shared/errors";
 import { isConstraint, isCorrupt } from "@needfire/shared/sqlite-code";
 import type { MasterEventDraft } from "@needfire/shared/task";
+import { syncPath } from "../sync-path.ts";
 
 /** A database of up to this size is checked at every start, a larger one after an unclean end: half a second for 200 MB. */
 const alwaysCheckedBytesMax = 67_108_864;
@@ -233,13 +234,4 @@ function tolerating(work: () => unknown): boolean {
 
 function removeDatabase(file: string): void {
   for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(file + suffix, { force: true });
-}
-
-function syncPath(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
