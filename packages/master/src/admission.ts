@@ -47,8 +47,8 @@ export interface AdmissionOptions {
   journal: Pick<Journal, "last">;
   /** The agent to which an execution was given; undefined when there is no such execution. */
   ownerOf(execution: string): Promise<string | undefined> | string | undefined;
-  /** A result without the secrets that its host was given. */
-  mask(report: ExecutionReport): ExecutionReport;
+  /** What a host gave back, without the secrets that it was given. */
+  mask<T>(value: T): T;
 }
 
 const checkReport = doorChecker(executionReportSchema);
@@ -146,9 +146,18 @@ export class Admission {
     if (cause !== execution) return "a result whose cause is not its execution";
     const owner = await this.#options.ownerOf(execution);
     if (owner !== agent) return `the execution ${execution} was not given to this agent`;
-    const masked = this.#options.mask(report.value);
-    if (masked !== report.value) event[7] = pack(masked);
+    event[7] = pack(this.#masked(report.value));
     return undefined;
+  }
+
+  /** What the action gave, and not whose result it is or how it ended: a secret may happen to be a part of that. */
+  #masked({ message, result, ...report }: ExecutionReport): ExecutionReport {
+    const { mask } = this.#options;
+    return {
+      ...report,
+      ...(message === undefined ? {} : { message: mask(message) }),
+      ...(result === undefined ? {} : { result: mask(result) }),
+    };
   }
 
   /** Only what an execution on the same agent did may be said to be its effect. */

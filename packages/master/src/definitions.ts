@@ -9,11 +9,11 @@ import { errorText, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { textOf } from "./rule-files.ts";
 
-/** `inputs`: other files that it was made of, which are looked at as the file itself is. */
+/** `inputs`: what other files held that it was made of, by path; they are looked at as the file itself is. */
 type Load<T> = (
   file: string,
   text: string,
-) => ({ ok: true; items: T[] } | { ok: false; problems: Problem[] }) & { inputs?: Iterable<string> };
+) => ({ ok: true; items: T[] } | { ok: false; problems: Problem[] }) & { inputs?: ReadonlyMap<string, string | undefined> };
 
 /** What a reload did, file by file. */
 export interface Reloaded {
@@ -96,7 +96,7 @@ export class Definitions<T> {
     }
     if (before?.text === text && [...before.inputs].every(([path, held]) => textOf(path) === held)) return before;
     const loaded = this.#load(file, text);
-    const inputs = new Map([...(loaded.inputs ?? [])].map((path) => [path, textOf(path)]));
+    const { inputs = nothing.inputs } = loaded;
     if (loaded.ok) return { text, inForce: text, items: loaded.items, problems: [], inputs };
     return { text, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: loaded.problems, inputs };
   }

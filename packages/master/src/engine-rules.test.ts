@@ -203,3 +203,22 @@ test("P2: a turn that fails after rules have moved is judged again from what is 
     [["web1:e1:3", 3]],
   );
 });
+
+test("P4: what the master has to say when a turn fails is said by a later one, once", async (t) => {
+  const world = new World(t, reactors, { clock: new TestClock(1_700_000_000_000) });
+  await world.quiet();
+  let failing = 0;
+  const real = StoreWriter.prototype.commitAll;
+  t.mock.method(StoreWriter.prototype, "commitAll", function (this: StoreWriter, writes: Writes[]) {
+    const says = writes.some(({ events = [] }) => events.some(({ type }) => type === "agent.connected"));
+    // The second try is the engine's own, without what others asked for.
+    if (says && failing++ < 2) throw new Error("it cannot be");
+    return real.call(this, writes);
+  });
+  world.engine.tell([{ type: "agent.connected", severity: "low", subject: "web1", data: { agent: "web1" } }]);
+  const hasFailed = () => failing >= 2;
+  while (!hasFailed()) await settled();
+  await world.engine.emit({ type: "test.end", severity: "low", data: {} });
+  const journal = await world.end();
+  assert.equal(journal.filter(({ type }) => type === "agent.connected").length, 1);
+});

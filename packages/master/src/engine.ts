@@ -177,7 +177,7 @@ export class Engine {
     this.#admission = new Admission({
       journal: this.#journal,
       ownerOf: (execution) => this.#react.ownerOf(execution),
-      mask: (report) => this.#inForce.mask(report),
+      mask: (value) => this.#inForce.mask(value),
     });
   }
 
@@ -464,38 +464,49 @@ export class Engine {
     const expired = this.#live ? [...this.#expired.values()] : [];
     if (this.#live) this.#expired.clear();
     const cancels = this.#live ? this.#cancels.splice(0) : [];
+    const now = this.#live ? this.#clock.now() : undefined;
+    const marks = this.#takeMarks();
+    const said = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
+    let committed: Committed | undefined;
     try {
-      const now = this.#live ? this.#clock.now() : undefined;
       const { changes, events, ...rest } = await this.#react.judge(arrivals, {
         expired,
         cancels: cancels.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
       const { silences, events: ended } = this.#silences.takeChanges(now);
-      const lost = now === undefined ? [] : this.#loss.take(now);
-      const marks = this.#marks.splice(0);
-      clearTimeout(this.#marking);
-      this.#marking = undefined;
-      const said = [...tell, ...events, ...ended, ...lost];
-      const own = { ...rest, silences, cursor: position, changes, marks, events: said };
-      const committed = await this.#commit(own, asked);
-      this.#loss.count(rest.counts, committed.decisionsDropped);
+      const own = { ...rest, silences, cursor: position, changes, marks, events: [...said, ...events, ...ended] };
+      const { taken, decisionsDropped } = (committed = await this.#commit(own, asked));
+      this.#loss.count(rest.counts, decisionsDropped);
       this.#position = position;
-      this.#react.forget(changes.filter((_change, index) => committed.taken[index] !== true));
+      this.#react.forget(changes.filter((_change, index) => taken[index] !== true));
+      const begun = changes.filter((_change, index) => taken[index]);
+      // P8: whatever the event came by, the router or a reactor has made its remedy critical.
+      this.#isUrgent ||= begun.some(({ task }) => task.priority === "critical");
+      if (begun.length > 0) this.#whenDurable(() => this.#perform(begun));
       const cancelled: (() => void)[] = [];
       for (const { what, resolve } of cancels) {
         const task = await this.#react.task(what.task);
         cancelled.push(() => resolve(task));
       }
-      const taken = changes.filter((_change, index) => committed.taken[index]);
-      // P8: whatever the event came by, the router or a reactor has made its remedy critical.
-      this.#isUrgent ||= taken.some(({ task }) => task.priority === "critical");
-      if (taken.length > 0) this.#whenDurable(() => this.#perform(taken));
       if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
     } catch (error) {
+      // P4: what follows from events and time is judged again from the store; this comes from nowhere else.
+      if (committed === undefined) this.#keepForLater(said, marks);
       for (const { reject } of cancels) reject(error);
       throw error;
     }
+  }
+
+  #takeMarks(): Mark[] {
+    clearTimeout(this.#marking);
+    this.#marking = undefined;
+    return this.#marks.splice(0);
+  }
+
+  #keepForLater(said: readonly MasterEventDraft[], marks: Mark[]): void {
+    this.#own.add(said);
+    if (marks.length > 0 && !this.#stop.signal.aborted) this.mark(marks);
   }
 
   /** What was asked for may fail, and its asker hears of it; the engine's own is tried until it is taken. */

@@ -129,6 +129,7 @@ test("P7: a chain of remedies that goes on and on is cut, and told of", async ()
   assert.equal(events[0]!.type, "reactor.loop_cut");
   assert.deepEqual(events[0]!.data["chain"], chain);
   assert.equal(events[0]!.data["root"], "web1:e1:1");
+  assert.equal(events[0]!.cause, "web1:e1:1", "the root's chain shows where it was cut");
 });
 
 test("what time alone brings happens when it is due, once, also while nothing comes", async () => {
@@ -146,4 +147,19 @@ test("what time alone brings happens when it is due, once, also while nothing co
   );
   assert.equal(react.judgedUntil, 15_000, "time has gone to what was due, and no further");
   assert.deepEqual((await judge([], { now: 30_000 })).changes, []);
+});
+
+test("what a turn that failed has counted is not counted again when its events are", async () => {
+  const { react, judge } = setting();
+  const drifted = event(1, "file.drifted");
+  const broken = {
+    ...drifted,
+    get type(): string {
+      throw new Error("it cannot be");
+    },
+  };
+  await assert.rejects(judge([drifted, broken as Event]), /it cannot be/);
+  await react.restore();
+  const { counts } = await judge([drifted]);
+  assert.equal(counts.find(({ reactor }) => reactor === "tidy")?.firings, 1);
 });

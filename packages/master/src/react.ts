@@ -81,6 +81,7 @@ export class React {
   /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
   async restore(): Promise<void> {
     this.#tasks.clear();
+    this.#tally.take();
     this.#rules.load(await this.#options.store.ruleState());
   }
 
@@ -208,5 +209,6 @@ function noticeEvent(notice: Notice): MasterEventDraft {
     return { type: "reactor.keys_full", severity: "high", subject: name, data: { reactor: name, keys_max: keysMax, dropped } };
   }
   const { chain, root, why } = notice;
-  return { type: "reactor.loop_cut", severity: "high", subject: name, data: { reactor: name, chain: [...chain], root, why } };
+  // Of the root, not of the event that was cut: with the chain's ancestry, a reactor that tells of it would be cut itself.
+  return { type: "reactor.loop_cut", severity: "high", subject: name, cause: root, data: { reactor: name, chain: [...chain], root, why } };
 }

@@ -57,3 +57,28 @@ test("a reactor is read again when a file changes that it takes values from; whi
   assert.deepEqual(definitions.reload().taken, [join(folder, "r.yaml")]);
   assert.deepEqual(wanted(), [2]);
 });
+
+test("a file that changes just after a reactor has taken its value is taken at the next look", (t) => {
+  const folder = temporaryDirectory(t);
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+  const definitions = new Definitions<Reactor>(
+    [folder],
+    (file, text) => {
+      const { sources, asked } = readingSources(file);
+      const loaded = loadReactors(file, text, sources);
+      write("wanted.json", "2");
+      return loaded.ok ? { ok: true, items: loaded.reactors, inputs: asked } : { ...loaded, inputs: asked };
+    },
+    ({ name }) => name,
+  );
+  write("wanted.json", "1");
+  write(
+    "r.yaml",
+    "name: r\non: a.b\nvars: { wanted: { file: wanted.json } }\nwhen: event.data.n == vars.wanted\ndo: [{ event.emit: { type: c.d } }]\n",
+  );
+  const wanted = () => definitions.all().map(({ vars }) => vars["wanted"]);
+  definitions.reload();
+  assert.deepEqual(wanted(), [1]);
+  definitions.reload();
+  assert.deepEqual(wanted(), [2]);
+});

@@ -21,14 +21,15 @@ export interface RuleFile {
 /** A value for a variable may be so long. */
 const fileBytesMax = 1_048_576;
 
-/** Sources that read what is asked of them, and the record of what they gave. */
-export function readingSources(file: string): { sources: Omit<Sources, "mark">; taken: Taken; asked: Set<string> } {
+/** Sources that read what is asked of them, and the record of what they gave. `asked`: what was read, by path; of each file once. */
+export function readingSources(file: string): { sources: Omit<Sources, "mark">; taken: Taken; asked: Map<string, string | undefined> } {
   const taken: Taken = { files: {}, env: {} };
-  const asked = new Set<string>();
+  const asked = new Map<string, string | undefined>();
   const sources = {
     file: (path: string) => {
-      const text = textOf(resolve(dirname(file), path));
-      asked.add(resolve(dirname(file), path));
+      const at = resolve(dirname(file), path);
+      const text = asked.has(at) ? asked.get(at) : textOf(at);
+      asked.set(at, text);
       if (text !== undefined) taken.files[path] = text;
       return text;
     },

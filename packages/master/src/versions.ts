@@ -27,14 +27,14 @@ import type { FileVersion, TextlessVersion, VersionInForce } from "./store/store
 const prefixCharactersMin = 4;
 
 /** A file that is in force. */
-export interface InForce {
+export interface FileInForce {
   file: string;
   text: string;
 }
 
 /** `before`: what was in force of each file when it was looked at last; what has gone since is told, too. */
 export function versionsInForce(
-  files: readonly InForce[],
+  files: readonly FileInForce[],
   reactors: readonly Reactor[],
   before: readonly TextlessVersion[],
 ): VersionInForce[] {
@@ -60,7 +60,7 @@ export interface ReactorVersion {
 }
 
 /** Newest first. Of a file that was gone there is no text. */
-export function versionsOf(reactor: string, kept: readonly FileVersion[], files: readonly InForce[]): ReactorVersion[] {
+export function versionsOf(reactor: string, kept: readonly FileVersion[], files: readonly FileInForce[]): ReactorVersion[] {
   const digests = new Map(files.map(({ file, text }) => [file, digestOf(text)]));
   const newest = new Set<string>();
   return kept.flatMap(({ file, digest, since, text, reactors }) => {
@@ -74,7 +74,7 @@ export function versionsOf(reactor: string, kept: readonly FileVersion[], files:
 /** The same with what is in force now at the top, when it is not kept yet, since it has just come or the disk takes nothing. */
 export function withPresent(
   versions: readonly ReactorVersion[],
-  { reactor, files, now }: { reactor: Reactor | undefined; files: readonly InForce[]; now: number },
+  { reactor, files, now }: { reactor: Reactor | undefined; files: readonly FileInForce[]; now: number },
 ): readonly ReactorVersion[] {
   const source = files.find(({ file }) => file === reactor?.file);
   if (reactor === undefined || source === undefined || versions.some(({ inForce, file }) => inForce && file === source.file))

@@ -18,14 +18,14 @@ import { originOf } from "../origin.ts";
 import { digestOf } from "../store/record.ts";
 import type { DecisionRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
-import type { InForce } from "../versions.ts";
+import type { FileInForce } from "../versions.ts";
 import type { History } from "../worker-history.ts";
 
 export interface Explaining {
   history: Pick<Remote<History>, "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey">;
   /** Those in force, and their files. */
   reactors: ReactorIndex;
-  sources: readonly InForce[];
+  sources: readonly FileInForce[];
   /** Undefined: the text is no good any more, for want of a file that it takes something from, say. */
   compile(file: string, text: string): readonly Reactor[] | undefined;
   agentView(id: string): AgentView;

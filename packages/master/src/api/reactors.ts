@@ -7,7 +7,7 @@ import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Remote } from "../thread.ts";
-import { type InForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf, withPresent } from "../versions.ts";
+import { type FileInForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf, withPresent } from "../versions.ts";
 import type { History } from "../worker-history.ts";
 import { nameParams, type Server } from "./http.ts";
 import { reactorView } from "./views.ts";
@@ -17,7 +17,7 @@ export interface ReactorRoutes {
   history: Pick<Remote<History>, "reactorCounts" | "versionsOf">;
   reactors(): ReactorIndex;
   /** The files of reactors that are in force. */
-  sources(): InForce[];
+  sources(): FileInForce[];
   problems(): Problem[];
   clock: { now(): number };
   /** Resolves when the earlier text is in force. Throws `CONFLICT`, `DISK_FULL`. */

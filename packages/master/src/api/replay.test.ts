@@ -38,6 +38,14 @@ test("a replay is a stream of lines that ends with a summary", async (t) => {
   );
 });
 
+test("a secret is stars in a replay, too", async (t) => {
+  const text =
+    "name: all\non: test.*\nvars: { token: { env: PATH, secret: true } }\ndo: [{ command.run: { argv: [send, '${{ vars.token }}'] } }]\n";
+  const { body } = await serverOf(t)({ files: [{ file: "r.yaml", text }], since: "1h" });
+  const [firing] = body.split("\n");
+  assert.deepEqual((JSON.parse(firing!) as { do: { args: { argv: string[] } }[] }).do[0]!.args.argv, ["send", "***"]);
+});
+
 test("what cannot be replayed is refused before the stream begins", async (t) => {
   const ask = serverOf(t);
   assert.match((await ask({ files: [{ file: "bad.yaml", text: "name: x\n" }], since: "1h" })).body, /bad\.yaml:1:/);

@@ -5,6 +5,7 @@ import { PassThrough } from "node:stream";
 import { replayBytesMax, replayRequest, type ReplayLine, type ReplayRequest } from "@needfire/shared/api-replay";
 import { parseWhen } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { hideMarks } from "@needfire/shared/secret";
 import { replayInThread } from "../worker-replay.ts";
 import type { Server } from "./http.ts";
 
@@ -28,7 +29,7 @@ export function replayRoute(server: Server, { database, clock, router }: ReplayR
     reply.raw.once("close", () => hungUp.abort());
     const stream = new PassThrough();
     const say = (lines: readonly ReplayLine[]) => {
-      if (!stream.destroyed) for (const line of lines) stream.write(`${JSON.stringify(line)}\n`);
+      if (!stream.destroyed) for (const line of lines) stream.write(`${hideMarks(JSON.stringify(line))}\n`);
     };
     running++;
     try {

@@ -118,6 +118,18 @@ test("of a file only the newest versions are kept", (t) => {
   assert.deepEqual([kept.length, kept[0]!.text, kept.at(-1)!.text], [versionsPerFileMax, String(versionsPerFileMax + 3), "4"]);
 });
 
+test("what was in force before the versions that are kept of a file is not known, though other files go further back", (t) => {
+  const { write, reader } = opened(t);
+  write({ versions: [{ file: "b.yaml", text: "b", reactors: { other: "1" } }] }, 1);
+  for (let number = 1; number <= versionsPerFileMax + 3; number++)
+    write({ versions: [{ file: "a.yaml", text: String(number), reactors: { tidy: String(number) } }] }, number);
+  assert.equal(reader.versionsAt(3), undefined);
+  assert.deepEqual(
+    reader.versionsAt(4)?.map(({ file }) => file),
+    ["b.yaml", "a.yaml"],
+  );
+});
+
 test("the task is found into which an event went, and the last one of a key", (t) => {
   const { write, reader } = opened(t);
   const first = { ...someTask("web1:e1:2"), events: ["web1:e1:1", "web1:e1:2"], key: ["eth0"], created: 10 };

@@ -77,7 +77,7 @@ export class RecordWriter {
 
   /** Removes decisions of before a time, oldest first: at most so many, and the number that went is given. */
   forgetDecisions(before: number, limit: number): number {
-    // They stand in the order of engine time, which never goes back.
+    // They stand in their order, but for a clock that was set back: then some stay for a while longer.
     const sql = `DELETE FROM decision WHERE number IN
       (SELECT number FROM (SELECT number, at FROM decision ORDER BY number LIMIT ?) WHERE at < ?)`;
     return this.#run(sql, limit, before);
@@ -162,6 +162,8 @@ export class RecordReader {
   versionsAt(time: number): TextlessVersion[] | undefined {
     const first = this.#connection.prepare("SELECT min(since) AS first FROM file_version").get()?.["first"];
     if (first === null || first === undefined || time < Number(first)) return undefined;
+    const cutOff = "SELECT 1 FROM file_version GROUP BY file HAVING count(*) >= ? AND min(since) > ? LIMIT 1";
+    if (this.#connection.prepare(cutOff).get(versionsPerFileMax, time) !== undefined) return undefined;
     const newest = "SELECT max(number) FROM file_version WHERE since <= ? GROUP BY file";
     const sql = `SELECT number, file, digest, reactors, since FROM file_version WHERE number IN (${newest})`;
     return this.#connection.prepare(sql).all(time).map(textlessOf);

@@ -57,7 +57,7 @@ export interface Mark {
   at: number;
 }
 
-/** P5: why an event, or the time, made a reactor fire or not. `at`: engine time. */
+/** P5: why an event, or the time, made a reactor fire or not. `at`: by the clock by which events are received. */
 export interface DecisionRecord {
   event: string;
   reactor: string;

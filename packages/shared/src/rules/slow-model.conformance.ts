@@ -202,7 +202,7 @@ export class SlowModel {
     this.#said.push({
       reactor: rule.source.name,
       event: event.id,
-      at: this.#now,
+      at: this.#now - this.#skew,
       reason,
       ...(until === undefined ? {} : { until: until - this.#skew }),
     });
@@ -480,7 +480,7 @@ export class SlowModel {
     this.#said.push({
       reactor: source.name,
       event: trigger.id,
-      at: this.#now,
+      at: this.#now - this.#skew,
       reason: { live: "fired", plan: "planned", shadow: "shadow" }[mode]!,
       ...(mode === "shadow" ? {} : { firing }),
     });

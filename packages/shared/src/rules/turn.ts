@@ -29,7 +29,7 @@ interface Said {
 /** `detail` is worked out only when somebody wants to know. */
 export function say(turn: Turn, reactor: Reactor, { event, reason, until, firing }: Said, detail: () => string): void {
   if (firing === undefined && !turn.records(reason)) return;
-  const decision: Decision = { reactor, event, at: turn.now, reason, detail: detail() };
+  const decision: Decision = { reactor, event, at: turn.now - turn.skew, reason, detail: detail() };
   if (until !== undefined) decision.until = until - turn.skew;
   if (firing !== undefined) decision.firing = firing;
   turn.decisions.push(decision);

@@ -179,7 +179,7 @@ export type Reason = (typeof reasons)[number];
 export interface Decision {
   reactor: Reactor;
   event: string;
-  /** Engine time. */
+  /** By the clock by which events are received, as all that people are shown. */
   at: number;
   reason: Reason;
   detail: string;
