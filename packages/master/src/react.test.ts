@@ -129,6 +129,7 @@ test("P7: a chain of remedies that goes on and on is cut, and told of", async ()
   assert.equal(events[0]!.type, "reactor.loop_cut");
   assert.deepEqual(events[0]!.data["chain"], chain);
   assert.equal(events[0]!.data["root"], "web1:e1:1");
+  assert.equal(events[0]!.cause, "web1:e1:1", "the root's chain shows where it was cut");
 });
 
 test("what time alone brings happens when it is due, once, also while nothing comes", async () => {

@@ -209,5 +209,6 @@ function noticeEvent(notice: Notice): MasterEventDraft {
     return { type: "reactor.keys_full", severity: "high", subject: name, data: { reactor: name, keys_max: keysMax, dropped } };
   }
   const { chain, root, why } = notice;
-  return { type: "reactor.loop_cut", severity: "high", subject: name, data: { reactor: name, chain: [...chain], root, why } };
+  // Of the root, not of the event that was cut: with the chain's ancestry, a reactor that tells of it would be cut itself.
+  return { type: "reactor.loop_cut", severity: "high", subject: name, cause: root, data: { reactor: name, chain: [...chain], root, why } };
 }

@@ -18,7 +18,6 @@ import type { KeyRecord } from "./store/store.ts";
 /** A bound connection. `id` is the routing id in hexadecimal. */
 export interface Session {
   readonly id: string;
-  readonly routingId: Buffer;
   readonly agent: string;
   readonly publicKey: string;
   /** The agent's numbering of events; a new one when its spool is. */
@@ -35,8 +34,8 @@ export interface Session {
 }
 
 type Peer =
-  | { state: "challenged"; routingId: Buffer; challenge: Buffer }
-  | { state: "pending"; routingId: Buffer; agent: string; publicKey: string; epoch: string }
+  | { state: "challenged"; challenge: Buffer }
+  | { state: "pending"; agent: string; publicKey: string; epoch: string }
   | { state: "bound"; session: Session };
 
 export interface SessionsOptions {
@@ -102,7 +101,7 @@ export class Sessions {
 
   /** False when it cannot even be queued. Delivery is never certain: what must arrive is persisted and sent again. */
   send(session: Session, message: MasterMessage, urgent = false): boolean {
-    return this.#options.link().send(session.routingId, encode(message), urgent);
+    return this.#options.link().send(addressOf(session.id), encode(message), urgent);
   }
 
   /** The one way in for every frame. Never throws. */
@@ -114,11 +113,11 @@ export class Sessions {
     const seen = glance(frame);
     if (!seen.ok) return this.#drop(id, seen.reason);
     const { kind, envelope, lane } = seen;
-    if (kind === "knock" || kind === "hello") return this.#greeted(id, routingId, peer, frame);
+    if (kind === "knock" || kind === "hello") return this.#greeted(id, peer, frame);
     if (peer?.state !== "bound" || !sameSecret(peer.session, envelope.session)) {
       this.#drop(id, `${kind} before hello`);
       // A bound session is not disturbed by somebody who guessed its routing id; an agent whom a restarted master forgot is helped.
-      return peer === undefined ? this.#challenge(id, routingId) : undefined;
+      return peer === undefined ? this.#challenge(id) : undefined;
     }
     const { session } = peer;
     if (envelope.counter <= session.counter) return this.#drop(id, `a replay: frame ${envelope.counter} after ${session.counter}`);
@@ -131,10 +130,10 @@ export class Sessions {
     else this.#options.onEvents(session, lane!, frame);
   }
 
-  #greeted(id: string, routingId: Buffer, peer: Peer | undefined, frame: Buffer): void {
+  #greeted(id: string, peer: Peer | undefined, frame: Buffer): void {
     const decoded = decodeFromAgent(frame);
     if (!decoded.ok) return this.#drop(id, decoded.reason);
-    if (decoded.message.kind === "knock") return this.#challenge(id, routingId);
+    if (decoded.message.kind === "knock") return this.#challenge(id);
     if (decoded.message.kind === "hello") return this.#hello(id, peer, decoded.message.body);
   }
 
@@ -161,13 +160,12 @@ export class Sessions {
       if (peer.state === "challenged") continue;
       const { publicKey } = peer.state === "bound" ? peer.session : peer;
       if (publicKey !== key.publicKey) continue;
-      const routingId = peer.state === "bound" ? peer.session.routingId : peer.routingId;
       if (key.state === "accepted") {
         const { epoch } = peer.state === "bound" ? peer.session : peer;
-        this.#bind(id, routingId, { agent: key.id, publicKey: key.publicKey, epoch });
+        this.#bind(id, { agent: key.id, publicKey: key.publicKey, epoch });
         continue;
       }
-      this.#say(routingId, { kind: "refused", body: { reason: `this key was ${key.state}` } });
+      this.#say(id, { kind: "refused", body: { reason: `this key was ${key.state}` } });
       if (peer.state === "bound") this.close(peer.session, `its key was ${key.state}`);
       else this.#forget(id);
     }
@@ -188,33 +186,33 @@ export class Sessions {
     }
   }
 
-  #challenge(id: string, routingId: Buffer): void {
+  #challenge(id: string): void {
     const peer = this.#peers.get(id);
     if (peer?.state === "bound") this.close(peer.session, "the peer knocked anew");
     const challenge = randomBytes(challengeBytes);
     this.#forget(id);
-    this.#peers.set(id, { state: "challenged", routingId, challenge });
+    this.#peers.set(id, { state: "challenged", challenge });
     this.#challenged.add(id);
     if (this.#challenged.size > challengedMax) this.#forget(this.#challenged.values().next().value!);
-    this.#say(routingId, { kind: "challenge", body: { challenge: challenge.toString("base64url") } });
+    this.#say(id, { kind: "challenge", body: { challenge: challenge.toString("base64url") } });
   }
 
   #hello(id: string, peer: Peer | undefined, hello: AgentBody<"hello">): void {
     if (peer?.state !== "challenged") return this.#drop(id, "hello without a challenge");
     // A challenge serves once, whatever comes of it.
     this.#forget(id);
-    const { routingId, challenge } = peer;
+    const { challenge } = peer;
     const { agent, publicKey, token, epoch } = hello;
-    if (!this.#proven({ routingId, challenge, agent, publicKey }, hello.proof)) {
+    if (!this.#proven({ routingId: addressOf(id), challenge, agent, publicKey }, hello.proof)) {
       this.#drop(id, `hello as "${agent}" with a proof that does not hold`);
-      return this.#say(routingId, { kind: "refused", body: { reason: "the proof does not hold" } });
+      return this.#say(id, { kind: "refused", body: { reason: "the proof does not hold" } });
     }
     this.#options.keys.admit({ agent, publicKey, token }).then(
       (admission) => {
-        if (admission.kind === "accepted") return this.#bind(id, routingId, { agent, publicKey, epoch });
-        if (admission.kind === "refused") return this.#say(routingId, { kind: "refused", body: { reason: admission.reason } });
-        this.#wait(id, { state: "pending", routingId, agent, publicKey, epoch });
-        this.#say(routingId, { kind: "pending", body: { fingerprint: fingerprint(publicKey) } });
+        if (admission.kind === "accepted") return this.#bind(id, { agent, publicKey, epoch });
+        if (admission.kind === "refused") return this.#say(id, { kind: "refused", body: { reason: admission.reason } });
+        this.#wait(id, { state: "pending", agent, publicKey, epoch });
+        this.#say(id, { kind: "pending", body: { fingerprint: fingerprint(publicKey) } });
       },
       (error: unknown) => this.#options.log.error({ agent, error: errorText(error) }, "an agent could not be admitted"),
     );
@@ -237,9 +235,10 @@ export class Sessions {
     }
   }
 
-  #bind(id: string, routingId: Buffer, { agent, publicKey, epoch }: Pick<Session, "agent" | "publicKey" | "epoch">): void {
+  #bind(id: string, { agent, publicKey, epoch }: Pick<Session, "agent" | "publicKey" | "epoch">): void {
     // Authority is checked when it is used: the key may have been revoked while its admission was being written.
-    if (this.#options.keys.get(publicKey)?.state !== "accepted") return;
+    const key = this.#options.keys.get(publicKey);
+    if (key?.state !== "accepted") return;
     const before = this.#byAgent.get(agent);
     if (before !== undefined) {
       this.close(before, "the agent opened another session");
@@ -249,12 +248,12 @@ export class Sessions {
     const secret = randomBytes(16).toString("base64url");
     this.#forget(id);
     const silence = { counter: 0, lastHeard: clock.now(), seenCounter: 0, silentMs: 0, saidBye: false };
-    const session: Session = { id, routingId, agent, publicKey, epoch, secret, ...silence };
+    const session: Session = { id, agent, publicKey: key.publicKey, epoch, secret, ...silence };
     this.#peers.set(id, { state: "bound", session });
     this.#byAgent.set(agent, session);
     this.#options.log.info({ agent }, "a session began");
     const spread = reconnectSpreadMs(this.#byAgent.size);
-    this.#say(routingId, {
+    this.#say(id, {
       kind: "welcome",
       body: { session: secret, creditEvents: creditEvents(), heartbeatMs, reconnectSpreadMs: spread },
     });
@@ -278,7 +277,7 @@ export class Sessions {
     const { handlers } = this.#options;
     switch (message.kind) {
       case "ping":
-        return this.#say(session.routingId, { kind: "pong", body: {} });
+        return this.#say(session.id, { kind: "pong", body: {} });
       case "bye":
         session.saidBye = true;
         return this.close(session, "the agent stopped");
@@ -297,8 +296,8 @@ export class Sessions {
     }
   }
 
-  #say(routingId: Buffer, message: MasterMessage): void {
-    this.#options.link().send(routingId, encode(message));
+  #say(id: string, message: MasterMessage): void {
+    this.#options.link().send(addressOf(id), encode(message));
   }
 
   #forget(id: string): boolean {
@@ -312,6 +311,11 @@ export class Sessions {
     this.dropped++;
     this.#options.log.debug({ peer: id, reason }, "a frame was dropped");
   }
+}
+
+/** The routing id. Ten thousand buffers take more room than it takes time to make one. */
+function addressOf(id: string): Buffer {
+  return Buffer.from(id, "hex");
 }
 
 function sameSecret(session: Session, secret: string): boolean {

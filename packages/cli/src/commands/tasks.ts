@@ -4,7 +4,7 @@ import { type ExecutionView, taskStates, type TaskView } from "@needfire/shared/
 import { formatDuration } from "@needfire/shared/duration";
 import type { TasksFilter } from "../client.ts";
 import { wholeNumber } from "../options.ts";
-import { type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
+import { type Column, labelsText, msBetween, type Output, styled, styleOf } from "../output.ts";
 import { valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 import { visible } from "../text.ts";
@@ -106,14 +106,35 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["id", task.id],
     ["state", `${task.state}${task.verified === true ? ", verified" : ""}`, styleOf(task.state)],
     ["reason", task.reason],
-    ["event", task.event],
+    ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
+    ["key", task.key.length === 0 ? undefined : JSON.stringify(task.key)],
     ["agent", task.agent],
     ["priority", task.priority, styleOf(task.priority)],
-    ["reactor", `${task.reactor} (version ${task.reactor_version})`],
+    ["owner", task.owner],
+    ["labels", Object.keys(task.labels).length === 0 ? undefined : labelsText(task.labels)],
+    ["runbook", task.runbook],
+    ["reactor", `${task.reactor} (version ${task.reactor_version})${task.branch === "on_clear" ? ", on_clear" : ""}`],
     ["created", out.timeInFull(task.created)],
     ["took", took(task)],
   ]);
   for (const execution of task.executions) showExecution(out, execution);
+  for (const step of task.steps.slice(begun(task))) showStep(out, step, notBegun(task.state));
+}
+
+/** How many of its steps were begun: verifications are no steps. */
+function begun({ executions }: TaskView): number {
+  return executions.filter(({ purpose }) => purpose === "do").length;
+}
+
+function notBegun(state: TaskView["state"]): string {
+  if (state === "planned") return "would be run";
+  return state === "running" ? "waits for the one before" : "was not begun";
+}
+
+function showStep(out: Output, { action, args }: TaskView["steps"][number], how: string): void {
+  out.line();
+  out.line(`${out.paint("bold", visible(action))}  ${out.paint("dim", how)}`);
+  showValues(out, "arguments", args);
 }
 
 function showExecution(out: Output, execution: ExecutionView): void {
@@ -129,14 +150,14 @@ function showExecution(out: Output, execution: ExecutionView): void {
     ["ran for", started === undefined || ended === undefined ? undefined : formatDuration(Math.max(0, msBetween(started, ended)))],
     ["message", message],
   ]);
-  for (const [name, value] of [
-    ["arguments", args],
-    ["result", result],
-  ] as const) {
-    if (value === undefined || Object.keys(value).length === 0) continue;
-    out.line(`  ${out.paint("dim", name)}`);
-    for (const line of valueLines(out, value)) out.line(`    ${line}`);
-  }
+  showValues(out, "arguments", args);
+  showValues(out, "result", result);
+}
+
+function showValues(out: Output, name: string, value: Record<string, unknown> | undefined): void {
+  if (value === undefined || Object.keys(value).length === 0) return;
+  out.line(`  ${out.paint("dim", name)}`);
+  for (const line of valueLines(out, value)) out.line(`    ${line}`);
 }
 
 function took(task: TaskView): string {

@@ -62,7 +62,7 @@ export function reactorView(reactor: Reactor, counts: ReactorCounts | undefined)
 }
 
 export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
-  const { id, reactor, reactorVersion, event, agent, subject, priority, status, created, updated } = task;
+  const { id, reactor, reactorVersion, event, agent, subject, priority, status, created, updated, owner, runbook } = task;
   return {
     id,
     reactor,
@@ -75,6 +75,13 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...("reason" in status ? { reason: status.reason } : {}),
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
+    branch: task.branch,
+    ...(owner === undefined ? {} : { owner }),
+    labels: task.labels,
+    ...(runbook === undefined ? {} : { runbook }),
+    key: task.key,
+    count: task.count,
+    steps: task.steps.map(({ action, args }) => ({ action, args })),
     created: isoTime(created),
     updated: isoTime(updated),
     executions: executions.map(executionView),

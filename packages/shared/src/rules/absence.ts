@@ -1,13 +1,14 @@
 /**
  * `none`: the wait for an event that must come, and what fires when it does not.
  */
+import { explain } from "../cel-explain.ts";
 import { single } from "./candidate.ts";
-import { type Case, type Key, keyOf, refuse, stateOf } from "./case.ts";
+import { type Case, type Key, keyOf, refuse, refusedAnyway, stateOf } from "./case.ts";
 import { Hearing, refusal } from "./hearing.ts";
 import { offer } from "./pass.ts";
 import type { Profile } from "./profile.ts";
 import { clockText, put, say, type Turn } from "./turn.ts";
-import type { Correlation, Seen } from "./types.ts";
+import type { Correlation, Entry, Seen } from "./types.ts";
 import { forKey } from "./wording.ts";
 
 /** The wait that began with `trigger`. */
@@ -36,7 +37,9 @@ export function judgeNone(asked: Case, { by, withinMs }: Correlation & { kind: "
   if (isOver) tellOver(asked, before!);
   if (begins) return tellWait(asked, key, wait);
   if (isOver) return;
-  const no = notOver ?? notBegun;
+  // As with a sequence: whether this event ends the wait may hang on the one that began it.
+  if (notOver !== undefined) return tellStillWaits(asked, key, before!, absent!);
+  const no = notBegun ?? refusedAnyway(asked);
   if (no !== undefined) return refuse(asked, no);
   tellWait(asked, key, undefined);
 }
@@ -45,6 +48,12 @@ function tellOver({ turn, profile, hearing }: Case, { trigger, since }: AbsenceS
   const event = hearing.seen.event.id;
   const detail = () => `it came: ${trigger.event.id} waited for it since ${clockText(turn, since)}`;
   say(turn, profile.reactor, { event, reason: "cancelled" }, detail);
+}
+
+function tellStillWaits({ turn, profile, hearing, scope }: Case, { values }: Key, wait: AbsenceState, { when }: Entry): void {
+  const blame = () => explain(when!, { ...scope, matched: { first: wait.trigger.event } }).blame;
+  const span = () => `since ${clockText(turn, wait.since)}, until ${clockText(turn, wait.due)}${forKey(values)}`;
+  say(turn, profile.reactor, { event: hearing.seen.event.id, reason: "waiting" }, () => `${span()}; ${blame()}`);
 }
 
 function tellWait({ turn, profile, hearing }: Case, { values }: Key, wait: AbsenceState | undefined): void {

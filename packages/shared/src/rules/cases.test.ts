@@ -116,6 +116,37 @@ ${emit}
   assert.deepEqual(details(stage.hear({ type: "a.two", at: 2 }))[0], "waiting: nothing is waiting for it");
 });
 
+test("an event that a waiting step, or a wait, does not take says so with both events' values", () => {
+  const stage = new Stage(
+    `name: in-order
+correlate:
+  within: 5m
+  sequence: [{ on: config.changed, as: change }, { on: unit.failed, when: event.data.unit == matched.change.data.unit }]
+${emit}
+---
+name: missing
+on: backup.started
+correlate:
+  within: 5m
+  none: { on: backup.finished, when: event.data.job == matched.first.data.job }
+${emit}
+`,
+  );
+  const failed = { type: "unit.failed", data: { unit: "cron" } };
+  assert.deepEqual(details(stage.hear({ ...failed, at: 0 })), ["waiting: nothing is waiting for it"]);
+  stage.hear({ type: "config.changed", at: 1, data: { unit: "nginx" } });
+  assert.deepEqual(details(stage.hear({ ...failed, at: 2 })), [
+    'waiting: step 2 of 2 (step2) is waiting since 2026-01-01T00:00:01.000Z; event.data.unit == matched.change.data.unit is false: "cron" == "nginx"',
+  ]);
+  stage.hear({ type: "backup.started", at: 3, data: { job: "a" } });
+  assert.deepEqual(details(stage.hear({ type: "backup.finished", at: 4, data: { job: "b" } })), [
+    'waiting: since 2026-01-01T00:00:03.000Z, until 2026-01-01T00:05:03.000Z; event.data.job == matched.first.data.job is false: "b" == "a"',
+  ]);
+  // A condition that no earlier event has a part in is what it is, whether or not something waits.
+  const fixed = new Stage(`name: fixed\ncorrelate: { within: 5m, sequence: [{ on: a.b }, { on: a.c, when: event.data.n > 5 }] }\n${emit}`);
+  assert.deepEqual(details(fixed.hear({ type: "a.c", at: 0, data: { n: 1 } })), ["when-false: event.data.n > 5"]);
+});
+
 test("what suppresses a firing is named, with its end where it has one", () => {
   const until = start + 3_600_000;
   const yaml = `name: fix

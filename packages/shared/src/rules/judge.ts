@@ -2,9 +2,10 @@
  * One reactor and one event, or one reactor and the time: own effects, loops and conditions first, then the correlation of its key, whose
  * candidates go on to `pass`.
  */
+import { explain } from "../cel-explain.ts";
 import { absenceTime, judgeNone } from "./absence.ts";
 import { candidateOf, type Gathered, keep, type Kept, single } from "./candidate.ts";
-import { type Case, firstHolding, holding, type Key, keyOf, refuse, stateOf } from "./case.ts";
+import { type Case, firstHolding, holding, type Key, keyOf, refuse, refusedAnyway, stateOf } from "./case.ts";
 import { type AllState, type CountState, newestOf, type SequenceState, takeAll, takeCount, takeSequence, windowEnds } from "./correlate.ts";
 import { type Hearing, refusal, type Refusal, type RuleScope, valuesOf } from "./hearing.ts";
 import { cutsLoop } from "./loop.ts";
@@ -94,20 +95,25 @@ function judgeSequence(asked: Case, correlation: Correlation & { kind: "sequence
   const key = keyOf(asked, correlation.by);
   if (key === undefined) return;
   const { turn, profile, hearing, scope, entries } = asked;
-  let no: Refusal | undefined;
+  let no: { refused: Refusal; waits: (() => string) | undefined } | undefined;
   const matches = (step: number, bound: readonly Kept[]): boolean => {
     const entry = entries.find(({ role }) => role.kind === "step" && role.step === step);
     if (entry === undefined) return false;
-    const refused = refusal(entry.when, { ...scope, matched: matchedBy(profile, bound) });
-    no ??= refused;
+    const seen = { ...scope, matched: matchedBy(profile, bound) };
+    const refused = refusal(entry.when, seen);
+    if (refused !== undefined) no ??= { refused, waits: step === 0 ? undefined : () => explain(entry.when!, seen).blame };
     return refused === undefined;
   };
   const item = keep(profile.reactor, hearing.seen, turn.now);
   const taken = takeSequence(correlation, stateOf(asked, key) as SequenceState | undefined, { item, matches });
   if (taken.used) return settle(asked, key, taken);
-  if (no !== undefined) return refuse(asked, no);
+  // What a step that waits says of this event hangs on the events before it: only here is that known, so it is told as waiting.
+  const { waits } = no ?? {};
+  const refused = waits === undefined ? (no?.refused ?? refusedAnyway(asked)) : undefined;
+  if (refused !== undefined) return refuse(asked, refused);
   const { state } = taken;
-  say(turn, profile.reactor, { event: item.id, reason: "waiting" }, () => waitingText(turn, profile, { state, key: key.values }));
+  const detail = () => `${waitingText(turn, profile, { state, key: key.values })}${waits === undefined ? "" : `; ${waits()}`}`;
+  say(turn, profile.reactor, { event: item.id, reason: "waiting" }, detail);
 }
 
 function matchedBy({ names }: Profile, bound: readonly Kept[]): NonNullable<RuleScope["matched"]> {

@@ -67,8 +67,8 @@ export function admissionText(turn: Turn, flow: Flow, admission: Exclude<Admissi
   const waits = {
     throttled: "",
     overflowed: ` and ${state.waiting.length} wait already`,
-    delayed: ` and ${state.waiting.length} wait`,
-    merged: ` and ${first?.count ?? 0} events wait`,
+    delayed: ` and ${state.waiting.length} ${state.waiting.length === 1 ? "waits" : "wait"}, to go one by one`,
+    merged: ` and ${first?.count ?? 0} ${first?.count === 1 ? "waits" : "wait"}, to go together`,
   };
   return `${limit}throttled until ${end}${waits[outcome as keyof typeof waits]}; fired at ${since} by ${state.by}`;
 }
