@@ -347,7 +347,9 @@ test("what waits has limits: candidates of a delay, partial sequences, events of
   const many = new Stage(
     `name: steps\ncorrelate: { within: 1h, consume: false, sequence: [{ on: a.x }, { on: a.y }, { on: a.z }] }\n${emit}`,
   );
-  for (let count = 0; count < partialsMax + 20; count++) many.hear({ type: "a.x", at: 0 });
+  for (let count = 0; count < partialsMax; count++) assert.doesNotMatch(only(many.hear({ type: "a.x", at: 0 })).detail, /had to go/);
+  for (let count = 0; count < 20; count++)
+    assert.match(only(many.hear({ type: "a.x", at: 0 })).detail, /; 1 that began before had to go, since at most 100 of a key/);
   for (let count = 0; count < 10; count++) many.hear({ type: "a.y", at: 1 });
   const [row] = many.rules.takeDirty();
   assert.equal((row!.body as { state: { partials: unknown[] } }).state.partials.length, partialsMax);

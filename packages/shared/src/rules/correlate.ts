@@ -68,12 +68,15 @@ export function takeAll(
   return { state: complete !== undefined && consume ? undefined : { filled }, complete };
 }
 
-/** `matches`: whether the event can be this step after these events. `used`: whether it became a part of any. */
+/**
+ * `matches`: whether the event can be this step after these events. `used`: whether it became a part of any. `letGo`: how many of the oldest had to
+ * go, since too many are under way.
+ */
 export function takeSequence(
   { steps, withinMs, consume }: Spec<"sequence">,
   state: SequenceState | undefined,
   { item, matches }: { item: Kept; matches(step: number, bound: readonly Kept[]): boolean },
-): Taken<SequenceState> & { used: boolean } {
+): Taken<SequenceState> & { used: boolean; letGo: number } {
   const fresh = (state?.partials ?? []).filter((partial) => partial[0]!.at >= item.at - withinMs);
   const partials: (readonly Kept[])[] = [];
   let complete: Gathered | undefined;
@@ -92,7 +95,7 @@ export function takeSequence(
     used = true;
   }
   const rest = partials.slice(-partialsMax);
-  return { state: rest.length === 0 ? undefined : { partials: rest }, complete, used };
+  return { state: rest.length === 0 ? undefined : { partials: rest }, complete, used, letGo: partials.length - rest.length };
 }
 
 /** When nothing of the state is in its window any more: then its row goes. Times are whole milliseconds, and a window includes its end. */

@@ -6,7 +6,17 @@ import { explain } from "../cel-explain.ts";
 import { absenceTime, judgeNone } from "./absence.ts";
 import { candidateOf, type Gathered, keep, type Kept, single } from "./candidate.ts";
 import { type Case, firstHolding, holding, type Key, keyOf, refuse, refusedAnyway, stateOf } from "./case.ts";
-import { type AllState, type CountState, newestOf, type SequenceState, takeAll, takeCount, takeSequence, windowEnds } from "./correlate.ts";
+import {
+  type AllState,
+  type CountState,
+  newestOf,
+  partialsMax,
+  type SequenceState,
+  takeAll,
+  takeCount,
+  takeSequence,
+  windowEnds,
+} from "./correlate.ts";
 import { type Hearing, refusal, type Refusal, type RuleScope, valuesOf } from "./hearing.ts";
 import { cutsLoop } from "./loop.ts";
 import { flowTime, offer } from "./pass.ts";
@@ -124,14 +134,20 @@ function matchedBy({ names }: Profile, bound: readonly Kept[]): NonNullable<Rule
 function settle(
   { turn, profile, hearing }: Case,
   { row, values: key }: Key,
-  { state, complete }: { state: CountState | AllState | SequenceState | undefined; complete: Gathered | undefined },
+  {
+    state,
+    complete,
+    letGo = 0,
+  }: { state: CountState | AllState | SequenceState | undefined; complete: Gathered | undefined; letGo?: number },
 ): void {
   const { correlation } = profile.reactor;
   const withinMs = correlation !== undefined && "withinMs" in correlation ? correlation.withinMs : 0;
   put(turn, profile, row, { state, due: state && windowEnds(withinMs, newestOf(state)) });
   const { seen } = hearing;
   if (complete !== undefined) return offer(turn, profile, candidateOf(complete, { trigger: seen, key, names: profile.names }), hearing);
-  say(turn, profile.reactor, { event: seen.event.id, reason: "waiting" }, () => waitingText(turn, profile, { state, key }));
+  // P4: told where it happens, and in no other way, since most sequences never end.
+  const gone = letGo === 0 ? "" : `; ${letGo} that began before had to go, since at most ${partialsMax} of a key are under way`;
+  say(turn, profile.reactor, { event: seen.event.id, reason: "waiting" }, () => `${waitingText(turn, profile, { state, key })}${gone}`);
 }
 
 /** The time of a row has come. */
