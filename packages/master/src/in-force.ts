@@ -8,6 +8,7 @@ import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { Route } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
+import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { type RuleFile, takenSources } from "./rule-files.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -29,13 +30,14 @@ export class InForce {
   #route: RouteOf = plainRoute;
   #secrets: Secrets | undefined;
 
-  /** Takes the place of all that was in force. */
+  /** Takes the place of all that was in force. Throws, and changes nothing, when what has been checked does not compile here. */
   setReactors(files: readonly RuleFile[], { router, nonce = "" }: Beside): ReactorIndex {
     const secrets = (this.#secrets ??= new Secrets(nonce));
     const compiled = files.map((file): [string, Compiled] => [file.file, this.#compile(file, secrets)]);
-    this.#compiled = new Map(compiled);
     const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
-    this.#route = routing?.ok === true ? routing.route : plainRoute;
+    if (routing?.ok === false) throw unlike(routing.problems);
+    this.#compiled = new Map(compiled);
+    this.#route = routing?.route ?? plainRoute;
     return new ReactorIndex(compiled.flatMap(([, { reactors }]) => reactors));
   }
 
@@ -65,6 +67,11 @@ export class InForce {
       return secrets.mark(name);
     };
     const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
-    return { from, reactors: loaded.ok ? loaded.reactors : [] };
+    if (!loaded.ok) throw unlike(loaded.problems);
+    return { from, reactors: loaded.reactors };
   }
+}
+
+function unlike([problem]: readonly Problem[]): Error {
+  return new Error(`what the main thread has checked does not compile in the engine: ${problemText(problem!)}`);
 }
