@@ -127,13 +127,18 @@ export function decisionLines(out: Output, decisions: readonly DecisionView[], i
 function sentenceLines(out: Output, decision: DecisionView, { indent, after }: { indent: number; after: string }): string[] {
   const { reactor, task } = decision;
   const name = visible(reactor);
-  const sentence = `${name} ${saying(decision)}${task === undefined ? "" : `, task ${visible(task)}`}${after}`;
+  const sentence = `${name} ${localTimes(out, saying(decision))}${task === undefined ? "" : `, task ${visible(task)}`}${after}`;
   const [first, ...rest] = wrapped(sentence, (out.width ?? Number.POSITIVE_INFINITY) - indent - furtherIn.length);
   const painted = out.paint(firings.has(decision.decision) ? "green" : "yellow", name);
   return [`${painted}${first!.slice(name.length)}`, ...rest.map((line) => `${furtherIn}${line}`)];
 }
 
 const furtherIn = "    ";
+
+/** The master's times in a reason, as people here read them. What stands in quotes is a value from an event and stays as it is. */
+function localTimes(out: Output, text: string): string {
+  return text.replaceAll(/(?<!["\w])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z(?!["\w])/g, (iso) => out.time(iso));
+}
 
 function saying({ decision, detail, source, task }: DecisionView): string {
   const fires = firings.has(decision);
