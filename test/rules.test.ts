@@ -135,6 +135,10 @@ describe("rules in a running master", () => {
     const [planned] = await of("plan");
     await judged();
     assert.deepEqual([planned!.state, planned!.executions], ["planned", []]);
+    assert.deepEqual(
+      planned!.steps.map(({ action }) => action),
+      ["command.run"],
+    );
     assert.deepEqual([(await bed.client.tasks({ reactor: "shadow" })).tasks, (await bed.client.tasks({ reactor: "off" })).tasks], [[], []]);
     const ran = readdirSync(bed.dir).filter((name) => name.startsWith("ran-"));
     assert.deepEqual(ran, []);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { msBetween, Output, Table } from "./output.ts";
+import { codeFrame } from "./problems.ts";
 
 const now = Date.parse("2026-01-02T12:00:00Z");
 const plain = new Output({ json: false, colour: false, width: 30, now: () => now });
@@ -35,4 +36,13 @@ test("a time of today is shown without its date, an older one with it", () => {
 
 test("hops of under a millisecond can be told apart", () => {
   assert.ok(Math.abs(msBetween("2026-01-02T03:04:05.678901Z", "2026-01-02T03:04:05.679151Z") - 0.25) < 1e-9);
+});
+
+test("the frame around a mistake fits the terminal, and its caret stands under it", () => {
+  const out = new Output({ json: false, colour: false, width: 60, now: () => now });
+  const text = `when: ${"event.data.n > 1 && ".repeat(6)}event.data.m > 1`;
+  const column = text.indexOf(".m") + 2;
+  const [line, caret] = codeFrame(out, { file: "r.yaml", line: 1, column, message: "" }, text);
+  assert.ok(line!.length <= 60, line);
+  assert.equal(line![caret!.indexOf("^")], "m");
 });

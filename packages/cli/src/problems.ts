@@ -5,8 +5,11 @@ import type { Problem } from "@needfire/shared/yaml-file";
 import type { Output } from "./output.ts";
 import { displayWidth, visible, visibleLine } from "./text.ts";
 
-/** A frame shows a window of a longer line. */
-const frameWidth = 100;
+/** A frame shows a window of a longer line: so much, or what the terminal has room for. */
+const frameWidthMax = 100;
+const frameWidthMin = 40;
+/** What stands around the number of a line. */
+const gutterWidth = ">  | ".length;
 
 export function problemLines(out: Output, problems: readonly Problem[]): string[] {
   return problems.map((problem) => problemLine(out, problem));
@@ -28,7 +31,9 @@ export function codeFrame(out: Output, { line, column }: Problem, text: string):
   const here = lines[line - 1]?.replace(/\r$/, "");
   if (here === undefined) return [];
   const digits = String(line).length;
-  const start = column > frameWidth - 20 ? column - 1 - frameWidth / 2 : 0;
+  const room = (out.width ?? Number.POSITIVE_INFINITY) - digits - gutterWidth;
+  const frameWidth = Math.max(frameWidthMin, Math.min(frameWidthMax, room));
+  const start = column > frameWidth - 20 ? column - 1 - Math.floor(frameWidth / 2) : 0;
   const window = (source: string) => visibleLine(source.slice(start, start + frameWidth)).replaceAll("\t", "  ");
   const indent = displayWidth(visibleLine(here.slice(start, column - 1)).replaceAll("\t", "  "));
   const gutter = (mark: string, number: string) => out.paint("dim", `${mark} ${number.padStart(digits)} |`);

@@ -31,12 +31,28 @@ export interface ReadFiles {
 export async function readReactorFiles(paths: readonly string[]): Promise<ReadFiles> {
   const read: ReadFiles = { files: [], problems: [], warnings: [], texts: new Map() };
   const byName = new Map<string, Reactor>();
+  const compiled: Compiled[] = [];
   for (const path of paths) {
     for (const file of await filesOf(path, read.problems)) {
-      if (!read.texts.has(file)) await readOne(file, read, byName);
+      const one = read.texts.has(file) ? undefined : await readOne(file, read, byName);
+      if (one !== undefined) compiled.push(one);
     }
   }
+  // Last, when the names of all are known.
+  for (const one of compiled) read.warnings.push(...warningsOf(one, byName.keys()));
   return read;
+}
+
+/** A file without problems. */
+interface Compiled {
+  file: string;
+  text: string;
+  tests: string | undefined;
+  warnings: readonly Warning[];
+}
+
+function warningsOf({ file, text, tests, warnings }: Compiled, reactors: Iterable<string>): Warning[] {
+  return [...warnings, ...lint(file, text, { tests, reactors })].toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
 /** Reads directories as the master does: their own *.yaml and *.yml files, in order of name. */
@@ -65,25 +81,25 @@ function testedBy(files: readonly string[], problems: Problem[]): string[] {
   return [...new Set(found)];
 }
 
-async function readOne(file: string, read: ReadFiles, byName: Map<string, Reactor>): Promise<void> {
+async function readOne(file: string, read: ReadFiles, byName: Map<string, Reactor>): Promise<Compiled | undefined> {
   const text = await textOf(file, read);
-  if (text === undefined) return;
+  if (text === undefined) return undefined;
   const testFile = file.replace(/(\.ya?ml)$/, ".test$1");
   const testText = existsSync(testFile) ? await textOf(testFile, read) : undefined;
   const beside = testText === undefined ? [] : testsOf(loadTestFile(testFile, testText), read.problems);
   const loaded = loadReactors(file, text, { file: (path) => textBeside(join(dirname(file), path)) });
   if (!loaded.ok) {
     read.problems.push(...loaded.problems);
-    return void read.files.push({ file, reactors: [], tests: [] });
+    read.files.push({ file, reactors: [], tests: [] });
+    return undefined;
   }
-  const warnings = [...loaded.warnings, ...lint(file, text, { tests: testText })];
-  read.warnings.push(...warnings.toSorted((a, b) => a.line - b.line || a.column - b.column));
   const tests = [...testsOf(loadInlineTests(file, text), read.problems), ...beside];
   read.files.push({
     file,
     reactors: loaded.reactors.filter((reactor) => isFirst(reactor, byName, { text, problems: read.problems })),
     tests,
   });
+  return { file, text, tests: testText, warnings: loaded.warnings };
 }
 
 async function textOf(file: string, { texts, problems }: ReadFiles): Promise<string | undefined> {

@@ -4,7 +4,7 @@
 import type { ChainLink, DecisionView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import { type Column, msBetween, type Output, type Style, Table } from "./output.ts";
-import { displayWidth, pad, visible, visibleLine } from "./text.ts";
+import { displayWidth, pad, visible, visibleLine, wrapped } from "./text.ts";
 
 /** Data nested deeper than this is not followed: a host may send any depth. */
 const depthMax = 20;
@@ -115,18 +115,29 @@ const sourceWords: Record<DecisionView["source"], string> = {
 /** Judged again, these say what the reactor would have done had nothing come before. */
 const firings = new Set<DecisionView["decision"]>(["fired", "planned", "shadow"]);
 
-/** What each reactor made of an event, a line each. */
-export function decisionLines(out: Output, decisions: readonly DecisionView[]): string[] {
-  return decisions.map((decision) => {
+/** What each reactor made of an event, for a place `indent` columns in. */
+export function decisionLines(out: Output, decisions: readonly DecisionView[], indent: number): string[] {
+  return decisions.flatMap((decision) => {
     const { source } = decision;
-    return `${decisionLine(out, decision)}${source === "recorded" ? "" : out.paint("dim", ` (${sourceWords[source]})`)}`;
+    return sentenceLines(out, decision, { indent, after: source === "recorded" ? "" : ` (${sourceWords[source]})` });
   });
 }
 
-function decisionLine(out: Output, decision: DecisionView): string {
+/** A decision in words; on a terminal in as many lines as it needs, the further ones indented. */
+function sentenceLines(out: Output, decision: DecisionView, { indent, after }: { indent: number; after: string }): string[] {
   const { reactor, task } = decision;
-  const made = task === undefined ? "" : `, task ${visible(task)}`;
-  return `${out.paint(firings.has(decision.decision) ? "green" : "yellow", visible(reactor))} ${saying(decision)}${made}`;
+  const name = visible(reactor);
+  const sentence = `${name} ${localTimes(out, saying(decision))}${task === undefined ? "" : `, task ${visible(task)}`}${after}`;
+  const [first, ...rest] = wrapped(sentence, (out.width ?? Number.POSITIVE_INFINITY) - indent - furtherIn.length);
+  const painted = out.paint(firings.has(decision.decision) ? "green" : "yellow", name);
+  return [`${painted}${first!.slice(name.length)}`, ...rest.map((line) => `${furtherIn}${line}`)];
+}
+
+const furtherIn = "    ";
+
+/** The master's times in a reason, as people here read them. What stands in quotes is a value from an event and stays as it is. */
+function localTimes(out: Output, text: string): string {
+  return text.replaceAll(/(?<!["\w])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z(?!["\w])/g, (iso) => out.time(iso));
 }
 
 function saying({ decision, detail, source, task }: DecisionView): string {
@@ -134,7 +145,8 @@ function saying({ decision, detail, source, task }: DecisionView): string {
   const words =
     fires && source !== "recorded" && task === undefined ? "would fire; what it did then is not recorded" : decisionWords[decision];
   if (detail === "") return words.replace(/:$/, "");
-  return `${words}${fires ? ":" : ""} ${visible(detail)}`;
+  // "fired for KEY", or "fired: what made it".
+  return `${words}${fires && !detail.startsWith("for [") ? ":" : ""} ${visible(detail)}`;
 }
 
 /** The same in full: when, by which version, and what each part of its conditions came to. */
@@ -145,7 +157,7 @@ export function explanationLines(out: Output, decisions: readonly DecisionView[]
     const where = [...by, source === "recorded" ? undefined : sourceWords[source]].filter((text) => text !== undefined).join(", ");
     const width = Math.max(0, ...parts.map((part) => displayWidth(visible(part.source))));
     return [
-      decisionLine(out, decision),
+      ...sentenceLines(out, decision, { indent: 0, after: "" }),
       `  ${out.paint("dim", where)}`,
       ...parts.map((part) => `  ${pad(visible(part.source), width)}  ${partValue(out, part)}`),
     ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { displayWidth, fit, jsonText, pad, visible, visibleLine } from "./text.ts";
+import { displayWidth, fit, jsonText, pad, visible, visibleLine, wrapped } from "./text.ts";
 
 test("nothing that a terminal acts on comes through", () => {
   assert.equal(visible("a\x1b[2Jb"), "a\\x1b[2Jb");
@@ -43,4 +43,14 @@ test("what is too wide loses its end, a path its middle", () => {
   assert.equal(fit("/etc/nginx/sites/nginx.conf", 16), "/etc/…nginx.conf");
   assert.equal(fit("世界世界", 5), "世界…");
   assert.equal(fit("abc", 3), "abc");
+});
+
+test("a sentence is broken at its spaces, and an id never is", () => {
+  assert.deepEqual(wrapped("throttled until 12:00, task t-0123456789abcdef now", 16), [
+    "throttled until",
+    "12:00, task",
+    "t-0123456789abcdef",
+    "now",
+  ]);
+  assert.deepEqual(wrapped("one line", Number.POSITIVE_INFINITY), ["one line"]);
 });

@@ -64,6 +64,17 @@ function take(characters: string[], width: number): string[] {
   return end < 0 ? characters : characters.slice(0, end);
 }
 
+/** A visible text in lines of at most `width` columns, broken at spaces; a word that is longer has a line of its own. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(last) + 1 + displayWidth(word) <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** The text with spaces up to `width` columns. */
 export function pad(text: string, width: number, align: "left" | "right" = "left"): string {
   const spaces = " ".repeat(Math.max(0, width - displayWidth(text)));

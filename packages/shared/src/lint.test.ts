@@ -298,3 +298,16 @@ test("a reactor without a test is told; tests may stand in it, or in the file be
 test("a file that is no YAML has no warnings: what is wrong with it is told by the loader", () => {
   assert.deepEqual(lint("r.yaml", "name: ["), []);
 });
+
+test("a reactor that inhibits and is not there is told when its name is nearly another's", () => {
+  const text = `name: r\non: cpu.high\ninhibited_by: [host-dwon, elsewhere, { reactor: r2 }]\n${ending}`;
+  const warned = lint("r.yaml", text, { reactors: ["r", "host-down", "r2"] }).map(
+    ({ line, column, message }) => `${line}:${column} ${message}`,
+  );
+  assert.deepEqual(warned, ['3:16 there is no reactor "host-dwon" here; did you mean "host-down"?']);
+  const named = `name: r\non: cpu.high\ninhibited_by: { reactors: [down2] }\n${ending}---\nname: down1\non: cpu.high\n${ending}`;
+  assert.deepEqual(
+    lintOf(named).map(({ code, line, column }) => `${code} ${line}:${column}`),
+    ["unknown-reactor 3:28"],
+  );
+});

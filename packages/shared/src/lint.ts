@@ -18,6 +18,7 @@ import {
 import { lintTypes } from "./lint/types.ts";
 import { unknownType } from "./lint/unknown-type.ts";
 import type { Warning, WarningCode } from "./lint/warning.ts";
+import { didYouMean } from "./schema.ts";
 import { compileTemplate } from "./value.ts";
 import { parseYaml, type Path, type YamlDocument } from "./yaml-file.ts";
 
@@ -26,15 +27,18 @@ export type { Warning } from "./lint/warning.ts";
 export interface LintOptions {
   /** The text of the tests beside the file: `X.test.yaml` for `X.yaml`. */
   tests?: string | undefined;
+  /** The names of all reactors that are checked together, beside those of the file. */
+  reactors?: Iterable<string>;
 }
 
 /** Every warning about the reactors of a file, in their order. A file that does not compile is no matter of this: it has none. */
-export function lint(file: string, text: string, { tests }: LintOptions = {}): Warning[] {
+export function lint(file: string, text: string, { tests, reactors = [] }: LintOptions = {}): Warning[] {
   const parsed = parseYaml(file, text);
   if (!parsed.ok) return [];
   const tested = testedIn(tests);
+  const names = [...new Set([...reactors, ...parsed.documents.map(({ value }) => (value as ReactorDocument).name)])];
   return parsed.documents
-    .flatMap((document) => new Linter(document).lint(tested))
+    .flatMap((document) => new Linter(document).lint(tested, names))
     .toSorted((a, b) => a.line - b.line || a.column - b.column);
 }
 
@@ -48,11 +52,12 @@ class Linter {
     this.#reactor = document.value as ReactorDocument;
   }
 
-  lint(tested: (reactor: string) => boolean): Warning[] {
+  lint(tested: (reactor: string) => boolean, names: readonly string[]): Warning[] {
     const entries = entriesOf(this.#reactor);
     this.#types(entries);
     this.#clearing(entries);
     this.#stepNames(entries);
+    this.#inhibitors(names);
     const places = [...celPlacesOf(this.#reactor), ...this.#values("do"), ...this.#values("on_clear")].flatMap(compiled);
     for (const place of places) this.#cel(place);
     if ((this.#reactor.tests ?? []).length === 0 && !tested(this.#reactor.name)) {
@@ -137,9 +142,28 @@ class Linter {
     }
   }
 
+  /** One that is not here may stand in a file that is not checked along; one slip away from one that is here, it hardly does. */
+  #inhibitors(names: readonly string[]): void {
+    for (const { name, path } of inhibitorsOf(this.#reactor.inhibited_by)) {
+      const others = names.filter((other) => other !== this.#reactor.name);
+      const meant = names.includes(name) ? "" : didYouMean(name, others);
+      if (meant !== "") this.#warn("unknown-reactor", ["inhibited_by", ...path], `there is no reactor "${name}" here${meant}`);
+    }
+  }
+
   #warn(code: WarningCode, path: Path, message: string, offset = 0): void {
     this.#warnings.push({ ...this.#document.problemAt(path, message, { offset }), code });
   }
+}
+
+/** The reactors that `inhibited_by` names, in whichever of its forms. */
+function inhibitorsOf(inhibitedBy: unknown): { name: string; path: Path }[] {
+  const listed = Array.isArray(inhibitedBy) ? inhibitedBy : ((inhibitedBy as { reactors?: unknown[] } | undefined)?.reactors ?? []);
+  const lead = Array.isArray(inhibitedBy) ? [] : ["reactors"];
+  return listed.map((item: unknown, index) => {
+    if (typeof item === "string") return { name: item, path: [...lead, index] };
+    return { name: (item as { reactor: string }).reactor, path: [...lead, index, "reactor"] };
+  });
 }
 
 type CompiledPlace = CelPlace & { expression: Expression };

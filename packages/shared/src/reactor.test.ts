@@ -117,13 +117,18 @@ for (const [what, text, expected] of [
   [
     "two actions in one step",
     good.replace("file.restore:", "command.run: {argv: [id]}\n    file.restore:"),
-    /^r\.yaml:7:5: must NOT have more than 1 (properties|items)/,
+    /^r\.yaml:7:5: expected a map of at most 1, got /,
   ],
-  ["no step", good.replace(/do:[^]*/, "do: []\n"), /^r\.yaml:6:5: must NOT have fewer than 1 items/],
+  ["no step", good.replace(/do:[^]*/, "do: []\n"), /^r\.yaml:6:5: expected a list of at least 1, got a list of 0$/],
   [
     "an event type that no glob can match",
     good.replace("file.drifted", "FILE!"),
     /^r\.yaml:3:5: expected an event type, a glob such as file\.\*, or a list of them, got "FILE!"$/,
+  ],
+  [
+    "an item of a list that is none",
+    good.replace("file.drifted", '[file.drifted, "bad type!"]'),
+    /^r\.yaml:3:20: expected an event type or a glob such as file\.\*, got "bad type!"$/,
   ],
   ["a list where a map is meant", "- name: heal\n", /^r\.yaml:1:1: expected object, got a list of 1$/],
   [

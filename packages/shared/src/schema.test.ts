@@ -66,6 +66,12 @@ test("a failed choice is one problem, and every failed choice is told", () => {
   ]);
 });
 
+test("of a list that may stand for one value the item that is wrong is told, and how many there may be", () => {
+  assert.deepEqual(messages({ name: "a", on: ["x", 5] }), ["on.1: expected string, got 5"]);
+  const bounded = checker({ type: "array", minItems: 2 } as const)([1]);
+  assert.deepEqual(!bounded.ok && bounded.problems[0]!.message, "expected a list of at least 2, got a list of 1");
+});
+
 test("several problems are one line where there is no file to point into", () => {
   const checked = check({ nmae: "a" });
   assert.ok(!checked.ok);

@@ -77,11 +77,15 @@ export function problemsText(problems: readonly SchemaProblem[]): string {
 function problemsOf(errors: ErrorObject[]): SchemaProblem[] {
   // What is wrong with a name follows `propertyNames` as an error of its own.
   const real = errors.filter((error) => error.keyword !== "if" && error.keyword !== "propertyNames");
-  // Of a failed union the branches' errors say less than the union's own.
+  // Of a failed union the branches' errors say less than the union's own, but for a list: there they say which item it is.
   const unions = real.filter((error) => error.keyword === "anyOf" || error.keyword === "oneOf");
-  const isBranch = (error: ErrorObject) =>
-    unions.some((union) => error.schemaPath.startsWith(`${union.schemaPath}/`) && error.instancePath.startsWith(union.instancePath));
-  return real.filter((error) => !isBranch(error)).map(problemOf);
+  const isOf = (union: ErrorObject, error: ErrorObject) =>
+    error.schemaPath.startsWith(`${union.schemaPath}/`) && error.instancePath.startsWith(union.instancePath);
+  const isItem = (union: ErrorObject, error: ErrorObject) =>
+    Array.isArray(union.data) && isOf(union, error) && error.instancePath !== union.instancePath;
+  const bySaidItem = (union: ErrorObject) => unions.includes(union) && real.some((error) => isItem(union, error));
+  const isSaid = (error: ErrorObject) => unions.some((union) => isOf(union, error) && !isItem(union, error));
+  return real.filter((error) => !isSaid(error) && !bySaidItem(error)).map(problemOf);
 }
 
 function problemOf(error: ErrorObject): SchemaProblem {
@@ -113,6 +117,14 @@ function problemOf(error: ErrorObject): SchemaProblem {
     case "pattern": {
       if (error.propertyName !== undefined) return { path: [...path, error.propertyName], atKey: true, message: patternMessage(error) };
       return { path, atKey: false, message: patternMessage(error) };
+    }
+    case "minItems":
+    case "maxItems":
+    case "minProperties":
+    case "maxProperties": {
+      const thing = error.keyword.endsWith("Items") ? "a list" : "a map";
+      const bound = `${error.keyword.startsWith("min") ? "at least" : "at most"} ${String(error.params["limit"])}`;
+      return { path, atKey: false, message: `expected ${thing} of ${bound}, got ${found}` };
     }
     case "anyOf":
     case "oneOf": {

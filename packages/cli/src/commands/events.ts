@@ -193,7 +193,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
   const { diff, ...data } = event.data;
   section("Data", valueLines(out, typeof diff === "string" ? data : event.data));
   if (typeof diff === "string") section("Diff", diffLines(out, diff));
-  section("Reactors", decisionLines(out, view.decisions));
+  section("Reactors", decisionLines(out, view.decisions, 2));
   section("Chain", chainLines(out, view.chain, 2));
   if (view.cut) out.line(out.paint("dim", "  (there are more effects than are shown)"));
 

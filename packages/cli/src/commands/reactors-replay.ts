@@ -66,7 +66,8 @@ async function replay({ out, master }: Session, paths: string[], { since, until,
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   process.once("SIGINT", interrupt);
-  const view = new View(out, diff);
+  const names = read.flatMap(({ reactors }) => reactors.map(({ name }) => name));
+  const view = new View(out, diff, names);
   try {
     const wish = { files, sources, since, diff, firings_max: limit, ...(until === undefined ? {} : { until }) };
     for await (const line of master.replay(wish, interrupted.signal)) {
@@ -108,10 +109,12 @@ class View {
   #any = false;
   #bar = false;
 
-  constructor(out: Output, diff: boolean) {
+  constructor(out: Output, diff: boolean, reactors: readonly string[]) {
     this.#out = out;
     this.#diff = diff;
-    this.#table = new Table(out, columns);
+    // What is known of the rows to come, so that the first ones and the header stand as the others will.
+    const widest = ["", "00-00 00:00:00", "", "", "", "", ""];
+    this.#table = new Table(out, columns, { rows: reactors.map((name) => widest.with(2, name)) });
   }
 
   show(line: ReplayFiring | ReplayGone | ReplayProgress | ReplaySummary): void {

@@ -1,7 +1,7 @@
 /** `needfire reactors show, versions, rollback`: what a reactor was, and the way back. */
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
-import type { ReactorVersionView, RollbackView } from "@needfire/shared/api";
+import type { ReactorVersionView, ReactorView, RollbackView } from "@needfire/shared/api";
 import { type Column, type Output, styleOf } from "../output.ts";
 import { diffLines } from "../render.ts";
 import { examples, exit, type Session } from "../session.ts";
@@ -65,25 +65,29 @@ async function show({ out, master }: Session, name: string, wanted: string | und
   if (out.json) return out.record(shown);
   const { reactor, version, text } = shown;
   out.title(name);
+  const now = version.in_force ? reactor : undefined;
   out.fields([
+    ["description", now?.description === "" ? undefined : now?.description],
     ["version", version.version ?? "none: the file had no such reactor"],
     ["file", `${version.file} (version ${version.file_version.slice(0, digestShown)})`],
     ["since", out.timeInFull(version.since)],
     ["in force", version.in_force ? "yes" : "no", version.in_force ? styleOf("resolved") : styleOf("running")],
+    ...(now === undefined ? [] : facts(out, now)),
   ]);
-  if (version.in_force && reactor !== undefined) {
-    out.fields([
-      ["mode", reactor.mode],
-      ["priority", reactor.priority, styleOf(reactor.priority)],
-      ["owner", reactor.owner],
-      ["runbook", reactor.runbook],
-      ["fired", `${reactor.firings}${reactor.last_firing === undefined ? "" : `, last ${out.ago(reactor.last_firing)}`}`],
-      ["throttled", String(reactor.throttled)],
-      ["not recorded", reactor.unrecorded === 0 ? undefined : `${reactor.unrecorded} decisions: too many at once`],
-    ]);
-  }
   out.line();
   for (const line of text.replace(/\n$/, "").split("\n")) out.line(visibleLine(line));
+}
+
+function facts(out: Output, reactor: ReactorView): Parameters<Output["fields"]>[0] {
+  return [
+    ["mode", reactor.mode],
+    ["priority", reactor.priority, styleOf(reactor.priority)],
+    ["owner", reactor.owner],
+    ["runbook", reactor.runbook],
+    ["fired", `${reactor.firings}${reactor.last_firing === undefined ? "" : `, last ${out.ago(reactor.last_firing)}`}`],
+    ["throttled", String(reactor.throttled)],
+    ["not recorded", reactor.unrecorded === 0 ? undefined : `${reactor.unrecorded} decisions: too many at once`],
+  ];
 }
 
 async function versions({ out, master }: Session, name: string): Promise<void> {

@@ -9,6 +9,7 @@ export const warningCodes = {
   "constant-condition": "a condition, or a part of one, that always holds",
   "shadowed-name": "a name that hides another one",
   "unknown-type": "an event type that nobody makes, and that is nearly a known one or under a prefix of the master's",
+  "unknown-reactor": "a reactor in `inhibited_by` that is not here, and whose name is nearly that of one that is",
   "unused-var": "a variable that nothing reads",
   "never-clears": "a problem that is raised, and that nothing clears",
   "no-test": "a reactor that no test is for",

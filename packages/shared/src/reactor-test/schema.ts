@@ -7,9 +7,11 @@ import { severities } from "../event.ts";
 import { agentIdPattern, eventTypePattern, namePattern } from "../ids.ts";
 
 const duration = { type: "string", title: "a duration such as 30s", pattern: durationPattern } as const;
-const reactor = { type: "string", pattern: namePattern, description: "the name of a reactor" } as const;
+// A title is what an error says was expected; a description is what an editor shows.
+const reactor = { type: "string", title: "the name of a reactor", pattern: namePattern } as const;
 const agent = {
   type: "string",
+  title: "an agent's id",
   pattern: agentIdPattern,
   description: "an agent's id; default: that of the type's example, or web1",
 } as const;
@@ -22,12 +24,18 @@ const actionList = {
 const event = {
   type: "object",
   properties: {
-    type: { type: "string", pattern: eventTypePattern, maxLength: 100, description: "such as file.changed" },
+    type: {
+      type: "string",
+      title: "an event type such as file.changed",
+      pattern: eventTypePattern,
+      maxLength: 100,
+      description: "such as file.changed",
+    },
     agent,
     about: { ...agent, description: "of an event of the master: the host that it is about; default: the event's agent" },
     subject: { type: "string", maxLength: 4_096, description: "what it is about: a path, a unit" },
     severity: { enum: severities, description: "default: that of the type" },
-    beacon: { type: "string", pattern: namePattern, description: "the beacon that saw it" },
+    beacon: { type: "string", title: "the name of a beacon", pattern: namePattern, description: "the beacon that saw it" },
     data: { type: "object", description: "what is not given is filled from the example of the type" },
     whole: { type: "boolean", default: false, description: "true: nothing is filled in" },
   },
@@ -118,6 +126,7 @@ export const reactorTestSchema = {
     vars: { type: "object", default: {}, description: "values for vars.NAME instead of the reactor's own" },
     start: {
       type: "string",
+      title: "a time such as 2026-01-05T12:00:00Z",
       pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d+)?)?(Z|[+-]\\d{2}:\\d{2}))?$",
       default: "2026-01-05T12:00:00Z",
       description: "the wall clock at 0s, for calendars",
