@@ -40,6 +40,10 @@ describe("what the master can say of its rules", () => {
         "problem",
         `name: problem\nraise: { on: link.lost, by: event.data.link }\nclear: { on: link.back }\n${emit("problem.told")}`,
       );
+      made.reactor(
+        "steps",
+        `name: steps\ncorrelate:\n  within: 1h\n  sequence:\n    - { on: st.a, as: one }\n    - { on: st.b, when: event.data.kind == "unit" && event.data.unit == matched.one.data.unit }\n    - { on: st.c, when: event.data.kind == "unit" }\n${emit("steps.told")}`,
+      );
     });
   });
   after(() => bed.stop());
@@ -79,6 +83,20 @@ describe("what the master can say of its rules", () => {
       const [throttled] = await explain(knock, "once");
       assert.ok(Date.parse(throttled!.until!) > Date.now());
       assert.match(throttled!.detail, /throttled until .* fired at/);
+    });
+
+    test("a step that waits says what it does not take, with both values; one that takes nothing of that kind says so at any time", async () => {
+      await decided(await send("st.a", { unit: "nginx" }), "steps", "waiting");
+      const other = await send("st.b", { kind: "unit", unit: "cron" });
+      await decided(other, "steps", "waiting");
+      const [waiting] = await explain(other, "steps");
+      assert.equal(waiting!.source, "recorded");
+      assert.match(waiting!.detail, /^step 2 of 3 \(step2\) is waiting since .*; .* is false: "cron" == "nginx"$/);
+      const [never] = await explain(await send("st.c", { kind: "host" }), "steps");
+      assert.deepEqual(
+        [never!.decision, never!.source, never!.detail],
+        ["when-false", "judged-again", 'step3: event.data.kind == "unit" is false: "host" == "unit"'],
+      );
     });
 
     test("a problem that is known: the task that it joined", async () => {

@@ -9,7 +9,7 @@ import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import type { RouteOf } from "@needfire/shared/router";
-import { Hearing, refusal, type RuleScope, valuesOf } from "@needfire/shared/rules/hearing";
+import { Hearing, type Refusal, refusal, type RuleScope, valuesOf } from "@needfire/shared/rules/hearing";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
 import type { Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
@@ -123,13 +123,25 @@ function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaini
   const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
   const [decision] = new Rules(new ReactorIndex([reactor]), world, { asksAll: true }).hear(seen).decisions;
   if (decision === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
-  const { reason, detail, firing } = decision;
+  const { detail, firing } = decision;
+  const scope = new Hearing(world, seen).scope({ reactor, readsRoute: true });
+  // Whether a step waited is in the record. What is not there was false in itself, so that nothing needed to be known of what came before.
+  const refused = decision.reason === "waiting" ? refusedByAll(reactor, scope) : undefined;
+  const reason = refused?.reason ?? decision.reason;
   if (!reason.startsWith("when-")) {
     const text = firing?.plan.ok === false ? firing.plan.reason : detail;
     return { ...base, decision: reason, detail: text };
   }
-  const { blames, parts } = whyNot(reactor, new Hearing(world, seen).scope({ reactor, readsRoute: true }));
+  const { blames, parts } = whyNot(reactor, scope);
   return { ...base, decision: reason, detail: blames.length === 0 ? detail : blames.join("; "), parts };
+}
+
+/** Why no entry of a reactor takes an event, whatever came before it; undefined: that hangs on what came, or one takes it. */
+function refusedByAll({ entries }: Reactor, scope: RuleScope): Refusal | undefined {
+  const refusals = entries
+    .filter(({ matchesType }) => matchesType(scope.event.type))
+    .map(({ when }) => (when?.reads.variables.has("matched") === true ? undefined : refusal(when, scope)));
+  return refusals.every((refused) => refused !== undefined) ? refusals[0] : undefined;
 }
 
 /** The parts of its conditions that were not true, with the values that they saw. */

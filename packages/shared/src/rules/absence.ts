@@ -3,7 +3,7 @@
  */
 import { explain } from "../cel-explain.ts";
 import { single } from "./candidate.ts";
-import { type Case, type Key, keyOf, refuse, refusedAnyway, stateOf } from "./case.ts";
+import { type Case, type Key, keyOf, refuse, stateOf } from "./case.ts";
 import { Hearing, refusal } from "./hearing.ts";
 import { offer } from "./pass.ts";
 import type { Profile } from "./profile.ts";
@@ -39,8 +39,7 @@ export function judgeNone(asked: Case, { by, withinMs }: Correlation & { kind: "
   if (isOver) return;
   // As with a sequence: whether this event ends the wait may hang on the one that began it.
   if (notOver !== undefined) return tellStillWaits(asked, key, before!, absent!);
-  const no = notBegun ?? refusedAnyway(asked);
-  if (no !== undefined) return refuse(asked, no);
+  if (notBegun !== undefined) return refuse(asked, notBegun);
   tellWait(asked, key, undefined);
 }
 

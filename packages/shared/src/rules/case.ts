@@ -56,17 +56,6 @@ export function firstHolding(asked: Case): Entry | undefined {
   return undefined;
 }
 
-/** Why none of the entries can take this event, whatever came before it. Undefined: that hangs on what came before, or one can. */
-export function refusedAnyway({ entries, scope }: Case): Refusal | undefined {
-  let no: Refusal | undefined;
-  for (const { when } of entries) {
-    const refused = when?.reads.variables.has("matched") === true ? undefined : refusal(when, scope);
-    if (refused === undefined) return undefined;
-    no ??= refused;
-  }
-  return no;
-}
-
 export function refuse({ turn, profile: { reactor }, hearing }: Case, { reason, detail }: Refusal): void {
   say(turn, reactor, { event: hearing.seen.event.id, reason }, () => detail);
 }

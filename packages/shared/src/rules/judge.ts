@@ -5,7 +5,7 @@
 import { explain } from "../cel-explain.ts";
 import { absenceTime, judgeNone } from "./absence.ts";
 import { candidateOf, type Gathered, keep, type Kept, single } from "./candidate.ts";
-import { type Case, firstHolding, holding, type Key, keyOf, refuse, refusedAnyway, stateOf } from "./case.ts";
+import { type Case, firstHolding, holding, type Key, keyOf, refuse, stateOf } from "./case.ts";
 import {
   type AllState,
   type CountState,
@@ -119,8 +119,7 @@ function judgeSequence(asked: Case, correlation: Correlation & { kind: "sequence
   if (taken.used) return settle(asked, key, taken);
   // What a step that waits says of this event hangs on the events before it: only here is that known, so it is told as waiting.
   const { waits } = no ?? {};
-  const refused = waits === undefined ? (no?.refused ?? refusedAnyway(asked)) : undefined;
-  if (refused !== undefined) return refuse(asked, refused);
+  if (no !== undefined && waits === undefined) return refuse(asked, no.refused);
   const { state } = taken;
   const detail = () => `${waitingText(turn, profile, { state, key: key.values })}${waits === undefined ? "" : `; ${waits()}`}`;
   say(turn, profile.reactor, { event: item.id, reason: "waiting" }, detail);
