@@ -49,6 +49,9 @@ interface DefinitionsFor {
   files: ManagedFile[];
 }
 
+/** Of an agent without managed files: one for all, since an empty set takes 200 bytes. */
+const noDigests: ReadonlySet<string> = new Set();
+
 /** What one part takes as JSON; as MessagePack it is hardly ever larger, and there is room to spare in a frame. */
 const partBytesMax = Math.floor(frameBytesMax * 0.6);
 /** A set that was sent and not confirmed goes out again after so long, then after twice as long, and so on: the line may be slow. */
@@ -91,7 +94,7 @@ export class Agents {
     this.#records.set(record.id, record);
     this.#options.onView([this.view(record.id)]);
     const has = (version: string): Delivery => ({ version, resend: Infinity, resendAfterMs: resendMs });
-    this.#pushed.set(session, { sets: { beacons: has(beacons), files: has(files) }, digests: new Set() });
+    this.#pushed.set(session, { sets: { beacons: has(beacons), files: has(files) }, digests: noDigests });
     this.push(session);
     await this.#options.commit({ agents: [record] });
   }
@@ -147,7 +150,7 @@ export class Agents {
     const pushed = this.#pushed.get(session);
     if (pushed === undefined) return;
     const wanted = this.definitionsFor(session.agent);
-    pushed.digests = new Set(wanted.files.map(({ digest }) => digest));
+    pushed.digests = wanted.files.length === 0 ? noDigests : new Set(wanted.files.map(({ digest }) => digest));
     // Managed files first: a beacon that is to watch them finds them there.
     for (const set of definitionSets) {
       const version = versionOf(wanted[set]);
