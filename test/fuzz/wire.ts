@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseJoinString } from "@needfire/shared/identity";
-import { type AgentMessage, decodeFromAgent, encode } from "@needfire/shared/wire";
+import { type AgentMessage, decodeFromAgent, encode, glance } from "@needfire/shared/wire";
 import { fromAgent } from "@needfire/shared/wire-fixture";
 import { BusPeer } from "../bus-peer.ts";
 import { Chance } from "../chance.ts";
@@ -29,6 +29,8 @@ const severalShare = 0.02;
 /** How long the master may take to answer what was asked behind all the mutants. */
 const drainedMsMax = 30_000;
 const askAgainMs = 1_000;
+/** Beyond it a peer could hardly count on. */
+const counterMax = 2 ** 52;
 
 export interface WireReport {
   seed: number;
@@ -130,7 +132,7 @@ async function openAttackers(bed: Testbed, peers: BusPeer[]): Promise<Attacker[]
       name: "joined",
       peer: joined,
       sources: fromAgent.map((message) => sourceOf(encode(message, { session: joined.session, counter: 1 }))),
-      dress: (frame) => inSession(frame, { session: joined.session, nextCounter: () => ++joined.counter }),
+      dress: (frame) => inSession(frame, joined),
       reopen: undefined,
     },
     { name: "waiting", peer: await open("waiting"), sources, dress: (frame) => frame, reopen: () => open("waiting") },
@@ -139,13 +141,25 @@ async function openAttackers(bed: Testbed, peers: BusPeer[]): Promise<Attacker[]
 }
 
 /** A mutant that still is a message gets the session and the next counter, so that it comes through the gate. */
-function inSession(frame: Buffer, { session, nextCounter }: { session: string; nextCounter(): number }): Buffer {
+function inSession(frame: Buffer, peer: BusPeer): Buffer {
   const decoded = decodeFromAgent(frame);
-  if (!decoded.ok) return frame;
+  if (!decoded.ok) return countedOn(frame, peer);
   const { message } = decoded;
   // What would end the session in good order, or begin another, is no attack.
   const other: AgentMessage = ["bye", "knock", "hello"].includes(message.kind) ? { kind: "ping", body: {} } : message;
-  return encode(other, { session, counter: nextCounter() });
+  return encode(other, { session: peer.session, counter: ++peer.counter });
+}
+
+/**
+ * A batch of events passes the gate unread, with whatever counter the mutation gave it: from there the peer has to count on, or all that
+ * it says later is a replay.
+ */
+function countedOn(frame: Buffer, peer: BusPeer): Buffer {
+  const seen = glance(frame);
+  if (!seen.ok || seen.envelope.session !== peer.session || seen.envelope.counter <= peer.counter) return frame;
+  if (seen.envelope.counter > counterMax) return encode({ kind: "ping", body: {} }, { session: peer.session, counter: ++peer.counter });
+  peer.counter = seen.envelope.counter;
+  return frame;
 }
 
 interface Attack {
