@@ -306,7 +306,9 @@ test("a peer that sends messages of endless parts gets its connection dropped be
     const [told] = await bed.events({ type: "master.memory" }, 1);
     peer.close();
     assert.equal(told!.data["limit"], limit);
-    assert.ok(Number(told!.data["freed"]) > 50_000_000, `freed ${String(told!.data["freed"])} bytes`);
+    // How much the allocator gives back at once is its own affair; what counts is that the message never came to be there whole.
+    const peakBytes = Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${bed.master.pid}/status`, "utf8"))?.[1]) * 1024;
+    assert.ok(peakBytes < (part.length * message.length) / 2, `the master had ${peakBytes} bytes`);
     await bed.connected("web1");
     assert.equal(bed.master.running, true);
   } finally {

@@ -46,5 +46,7 @@ export class MemoryGuard {
     if (bytes <= limit || now < this.#pausedUntil) return;
     this.#dropped = { resident: bytes, at: now };
     await drop();
+    // What came in until the connections were gone counts, too.
+    this.#dropped.resident = Math.max(bytes, resident());
   }
 }
