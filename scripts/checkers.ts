@@ -10,7 +10,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { actions } from "@needfire/shared/action";
-import { beaconTypes } from "@needfire/shared/beacon";
+import { beaconTypes } from "@needfire/shared/beacons/types";
 import { agentConfigSchema } from "@needfire/shared/config";
 import { managedListSchema } from "@needfire/shared/managed-file";
 import { schemaFingerprint } from "@needfire/shared/schema";

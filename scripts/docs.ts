@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { actions, type ActionSpec, outcomes } from "@needfire/shared/action";
 import * as api from "@needfire/shared/api";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
-import { beaconTypes } from "@needfire/shared/beacon";
+import { beaconTypes } from "@needfire/shared/beacons/types";
 import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
 import { errorCodes } from "@needfire/shared/errors";
 import { eventSchema, reservedPrefixes } from "@needfire/shared/event";

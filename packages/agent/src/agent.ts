@@ -15,6 +15,7 @@ import { agentIdPattern } from "@needfire/shared/ids";
 import { fingerprint, type KeyPair, z85Encode } from "@needfire/shared/identity";
 import type { MasterBody, MasterMessage } from "@needfire/shared/wire";
 import { Beacons } from "./beacons/beacons.ts";
+import { BudgetedPace, processUsage } from "./beacons/pace.ts";
 import { BlobFetch } from "./blob-fetch.ts";
 import { BlobStore } from "./blobs.ts";
 import { Definitions } from "./definitions.ts";
@@ -38,6 +39,8 @@ export interface RunningAgent {
   readonly id: string;
   /** Reads local beacon definitions again. */
   reload(): Promise<void>;
+  /** Takes an error that nobody caught to the beacon that it comes from, within the handler of it. False: it is not a beacon's. */
+  takeUncaught(error: unknown): boolean;
   stop(): Promise<void>;
 }
 
@@ -78,6 +81,7 @@ class Wiring {
   readonly #blobs: BlobFetch;
   readonly #managed: ManagedFiles;
   readonly #definitions: Definitions;
+  readonly #pace: BudgetedPace;
   readonly #beacons: Beacons;
   readonly #executor: Executor;
   readonly #fileParts = new DefinitionParts<ManagedFile>();
@@ -124,7 +128,14 @@ class Wiring {
       emit,
       self: () => ({ id, labels: config.labels, facts: this.#facts }),
     });
-    this.#beacons = new Beacons({ clock, log, managed: this.#managed, remedies, emit });
+    this.#pace = new BudgetedPace({
+      budget: { cpuPercent: config.cpu_budget_percent, memoryBytes: config.memory_budget_bytes },
+      usage: processUsage,
+      clock,
+      monotonic: monotonicClock(),
+      emit,
+    });
+    this.#beacons = new Beacons({ clock, log, managed: this.#managed, remedies, pace: this.#pace, memory: spool, emit });
     this.#executor = new Executor({
       spool,
       managed: this.#managed,
@@ -141,6 +152,7 @@ class Wiring {
     this.#facts = gatherFacts(agentVersion);
     await this.#managed.load();
     this.#definitions.load();
+    this.#pace.start();
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.
     this.#background(this.#applyBeacons());
     const running = this.#link.run(this.#stop.signal);
@@ -150,9 +162,11 @@ class Wiring {
         this.#definitions.loadLocal();
         await this.#applyBeacons();
       },
+      takeUncaught: (error) => this.#beacons.takeUncaught(error),
       stop: async () => {
         this.#session.abort();
         this.#garbage.stop();
+        this.#pace.stop();
         await this.#beacons.stop();
         await this.#executor.stop();
         this.#parts.spool.flush();
@@ -257,7 +271,7 @@ class Wiring {
     await this.#beacons.apply(this.#definitions.all());
     this.#garbage.collectLater();
     const { spool, clock } = this.#parts;
-    const beacons = this.#beacons.list();
+    const beacons = this.#beacons.list().map(({ name, type, health: { state } }) => ({ name, type, state }));
     spool.append({ type: "beacon.applied", time: clock.now(), severity: "low", data: { version: this.#definitions.version, beacons } });
   }
 

@@ -17,6 +17,12 @@ export async function runAgent({ configFile = defaultConfigFile }: { configFile?
     agent.reload().catch((error: unknown) => log.error({ error: errorText(error) }, "the reload failed"));
   };
   process.on("SIGHUP", reload);
+  process.on("uncaughtException", (error) => {
+    // A beacon's error is that beacon's failure; any other ends the process, as it would without this.
+    if (agent.takeUncaught(error)) return;
+    log.fatal({ err: error }, "an error that nobody caught");
+    process.exit(1);
+  });
   const signal = await stopSignal();
   log.info({ signal }, "the agent stops");
   process.off("SIGHUP", reload);

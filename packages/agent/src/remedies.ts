@@ -5,7 +5,16 @@
 import { basename, dirname } from "node:path";
 import { temporaryPrefix } from "./durable-file.ts";
 
-export type RemedyScope = { path: string } | "host";
+/**
+ * What a remedy may change: a path; something that a type of beacons looks at (`topic`: service, package, ...), one of them or all; or
+ * anything at all.
+ */
+export type RemedyScope = { path: string } | Matter | "host";
+
+export interface Matter {
+  topic: string;
+  subject?: string;
+}
 
 export interface EndedRemedy {
   execution: string;
@@ -34,7 +43,7 @@ export class Remedies {
 
   /** The execution under way for this very path. */
   holdingPath(path: string): string | undefined {
-    for (const [execution, scope] of this.#underWay) if (scope !== "host" && touches(scope.path, path)) return execution;
+    for (const [execution, scope] of this.#underWay) if (scope !== "host" && "path" in scope && touches(scope.path, path)) return execution;
     return undefined;
   }
 
@@ -45,10 +54,74 @@ export class Remedies {
     return found;
   }
 
+  /** For a beacon that looks from time to time: calls `ended` after a remedy that may have changed its topic, for it to look at once. */
+  follow(topic: string | undefined, ended: () => void): FollowedRemedies {
+    return new FollowedRemedies({ topic, underWay: this.#underWay, ended, onEnd: this.onEnd.bind(this) });
+  }
+
   /** Calls `listener` after a remedy ended; returns the way to stop that. */
   onEnd(listener: (ended: EndedRemedy) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+}
+
+interface Followed {
+  topic: string | undefined;
+  underWay: ReadonlyMap<string, RemedyScope>;
+  ended: () => void;
+  onEnd: Remedies["onEnd"];
+}
+
+/** What one look of a beacon is told of remedies. `done`: the look is over, and has seen what they had changed by its beginning. */
+export interface RemediesAtLook {
+  held(subject?: string): boolean;
+  cause(subject?: string): { cause?: string };
+  done(): void;
+}
+
+/** The remedies that may change one topic, as a beacon sees them that compares one look with the next. Without a topic: none. */
+export class FollowedRemedies {
+  readonly #followed: Followed;
+  /** Since the last look: what differs in the next one is their doing, as far as can be known. */
+  #ended: EndedRemedy[] = [];
+  readonly stop: () => void;
+
+  constructor(followed: Followed) {
+    this.#followed = followed;
+    this.stop = followed.onEnd((remedy) => {
+      if (followed.topic === undefined || (remedy.scope !== "host" && !this.#concerns(remedy.scope, undefined))) return;
+      this.#ended.push(remedy);
+      followed.ended();
+    });
+  }
+
+  look(): RemediesAtLook {
+    const endedBefore = this.#ended.length;
+    return {
+      held: (subject) => this.#find(subject, [...this.#followed.underWay]) !== undefined,
+      cause: (subject) => {
+        const cause = this.#cause(subject);
+        return cause === undefined ? {} : { cause };
+      },
+      done: () => void this.#ended.splice(0, endedBefore),
+    };
+  }
+
+  /** One for this very subject before a command that may have changed anything; of several the last. */
+  #cause(subject: string | undefined): string | undefined {
+    if (this.#followed.topic === undefined) return undefined;
+    const all = [...this.#ended.map(({ execution, scope }) => [execution, scope] as const), ...this.#followed.underWay];
+    return this.#find(subject, all) ?? all.findLast(([, scope]) => scope === "host")?.[0];
+  }
+
+  #find(subject: string | undefined, remedies: (readonly [string, RemedyScope])[]): string | undefined {
+    return remedies.findLast(([, scope]) => this.#concerns(scope, subject))?.[0];
+  }
+
+  #concerns(scope: RemedyScope, subject: string | undefined): boolean {
+    if (scope === "host" || "path" in scope || scope.topic !== this.#followed.topic) return false;
+    return scope.subject === undefined || subject === undefined || scope.subject === subject;
   }
 }
 

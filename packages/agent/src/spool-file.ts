@@ -33,6 +33,10 @@ const schema = `
   PRAGMA user_version = ${schemaVersion};
 `;
 
+/** What beacons remember. Made at each opening: spools of before it have no such table. */
+const memorySchema = `CREATE TABLE IF NOT EXISTS memory (beacon TEXT NOT NULL, key TEXT NOT NULL, crc INTEGER NOT NULL, value BLOB NOT NULL,
+  PRIMARY KEY (beacon, key)) STRICT;`;
+
 /** With NORMAL, a power cut may take the last numbers back from mark and database alike: after an unclean end so many are passed over. */
 const numbersSkipped = 1_000_000;
 
@@ -54,6 +58,7 @@ export interface LaneContent {
   alwaysBytes: number;
 }
 
+export type MemoryStatements = ReturnType<typeof prepareMemory>;
 export type LaneStatements = ReturnType<typeof prepareLane>;
 
 export class SpoolFile {
@@ -61,6 +66,7 @@ export class SpoolFile {
   epoch: string;
   readonly lanes: Record<Severity, LaneStatements>;
   readonly statements: ReturnType<typeof prepareAll>;
+  readonly memory: MemoryStatements;
   /** The number to go on from: the last in the database, or that the mark knows of. */
   readonly last: number;
   /** The last number as the database has it. */
@@ -112,6 +118,7 @@ export class SpoolFile {
       this.inherited = begun + (this.missing === undefined ? 0 : insertSalvaged(this.database, options.now, executionsInLog(options.file)));
       dropKeptLog(options.file);
       this.statements = prepareAll(this.database);
+      this.memory = prepareMemory(this.database);
       this.lanes = eachLane((lane) => prepareLane(this.database, lane));
       this.#marked = {
         epoch: this.epoch,
@@ -273,6 +280,15 @@ function prepareAll(database: DatabaseSync) {
   };
 }
 
+function prepareMemory(database: DatabaseSync) {
+  return {
+    recall: database.prepare("SELECT key, crc, value FROM memory WHERE beacon = ?"),
+    remember: database.prepare("INSERT OR REPLACE INTO memory (beacon, key, crc, value) VALUES (?, ?, ?, ?)"),
+    forget: database.prepare("DELETE FROM memory WHERE beacon = ? AND key = ?"),
+    forgetOthers: database.prepare("DELETE FROM memory WHERE beacon NOT IN (SELECT value FROM json_each(?))"),
+  };
+}
+
 function openDatabase({ file, synchronous }: FileOptions): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
@@ -286,6 +302,7 @@ function openDatabase({ file, synchronous }: FileOptions): DatabaseSync {
     const tables = database.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
     if (tables !== 0 && version !== schemaVersion) throw damage(`it is of version ${String(version)}, not ${schemaVersion}`);
     if (tables === 0) database.exec(`BEGIN; ${schema} COMMIT`);
+    database.exec(memorySchema);
     return database;
   } catch (error) {
     database.close();

@@ -1,6 +1,6 @@
 /**
  * What the agent must not lose: events that the master has not yet committed (P1 append, then ack), in four lanes by severity (P8), and
- * the journal of commands that were begun here (P3 at most once on the host). Numbers come from one counter for all lanes; what a limit
+ * the journal of commands that were begun here (P3 at most once on the host), and what beacons remember. Numbers come from one counter for all lanes; what a limit
  * takes away is counted and told (P4). A file that is damaged, at the start or while it is in use, is set aside, and a new numbering
  * begins in a new one. A spool that was put back to an earlier state is found out by what the master has of it: then, too, a new numbering begins.
  */
@@ -15,6 +15,7 @@ import { packDraft, type Spooled } from "./packed-event.ts";
 import { type Entry, Pending } from "./pending.ts";
 import { countShed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
 import { eachLane, freshEpoch, isDamaged, type LaneContent, SpoolFile } from "./spool-file.ts";
+import { type MemoryRow, WaitingMemory } from "./spool-memory.ts";
 import { setAside } from "./spool-salvage.ts";
 
 export interface SpoolOptions {
@@ -76,6 +77,7 @@ interface Lost {
 export class Spool {
   readonly #options: SpoolOptions;
   readonly #pending = new Pending();
+  readonly #memory = new WaitingMemory();
   readonly #appendListeners = new Set<(fresh: Fresh) => void>();
   readonly #epochListeners = new Set<() => void>();
   /** Commands that this process began and has not finished. */
@@ -178,6 +180,28 @@ export class Spool {
     if (this.#flushing || this.#retry !== undefined) return;
     this.#flushing = true;
     queueMicrotask(() => this.flush());
+  }
+
+  /** What a beacon remembers, also what has not gone to disk yet. Nothing, when the disk cannot say: it begins anew. */
+  recall(beacon: string): MemoryRow[] {
+    try {
+      return this.#whole(() => this.#memory.recall(beacon, this.#open().memory));
+    } catch (error) {
+      this.#options.onTrouble?.(error);
+      return [];
+    }
+  }
+
+  /** Goes to disk with the events of this turn, or soon: without an event nothing is told twice when it is lost. Undefined: the row goes. */
+  remember(beacon: string, key: string, value: Uint8Array | undefined): void {
+    this.#memory.remember(beacon, key, value);
+    this.#forgetLater();
+  }
+
+  /** What other beacons remember goes. */
+  forgetOthers(beacons: ReadonlySet<string>): void {
+    this.#memory.forgetOthers(beacons);
+    this.#forgetLater();
   }
 
   /** Writes what waits. What the disk does not take (it is full, say) is kept and tried again. */
@@ -479,6 +503,7 @@ export class Spool {
       database.exec("BEGIN IMMEDIATE");
       this.#forgetFrom(forgetEvents);
       result = work();
+      this.#memory.write(file.memory);
       this.#noteNumbers();
       database.exec("COMMIT");
     } catch (error) {
@@ -486,6 +511,7 @@ export class Spool {
       if (database.isTransaction) database.exec("ROLLBACK");
       throw error;
     }
+    this.#memory.written();
     file.mark(this.#state.stored);
     return result;
   }

@@ -117,6 +117,18 @@ export const agentConfigSchema = {
       description: "events waiting for the master may take this many bytes; beyond it the oldest of the lowest severity are shed",
     },
     spool_age_max: { ...duration, default: "7d", description: "events that waited for longer are shed" },
+    cpu_budget_percent: {
+      type: "number",
+      exclusiveMinimum: 0,
+      default: 10,
+      description: "of one core: while the agent takes more, its beacons look less often, and `beacon.slowed` says so",
+    },
+    memory_budget_bytes: {
+      type: "integer",
+      minimum: 67_108_864,
+      default: 268_435_456,
+      description: "resident memory; beyond it the beacons look less often, too",
+    },
     executions_max: { type: "integer", minimum: 1, maximum: 1_000, default: 8, description: "commands that run side by side" },
     synchronous: { enum: ["FULL", "NORMAL"], default: "FULL" },
     log_level: logLevel,

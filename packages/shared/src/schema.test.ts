@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { actions, executionReportSchema } from "./action.ts";
 import * as api from "./api.ts";
-import { beaconTypes } from "./beacon.ts";
+import { beaconTypes } from "./beacons/types.ts";
 import { agentConfigSchema, masterConfigSchema } from "./config.ts";
 import { eventSchema } from "./event.ts";
 import { wireEventSchema } from "./wire-event.ts";

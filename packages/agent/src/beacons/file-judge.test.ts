@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FileState } from "@needfire/shared/beacon";
+import type { FileState } from "@needfire/shared/beacons/file";
 import { diffBetween, drift, judgePlain } from "./file-judge.ts";
 
 const file: FileState = { type: "file", digest: "a".repeat(64), size: 1, mode: "0644", owner: "root", group: "root" };

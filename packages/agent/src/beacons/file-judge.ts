@@ -2,7 +2,7 @@
  * What two states of a file say: which event, what changed, and the diff. Pure: states in, verdicts out.
  */
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff";
-import type { FileEventData, FileState } from "@needfire/shared/beacon";
+import type { FileEventData, FileState } from "@needfire/shared/beacons/file";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 
 export type Change = FileEventData["changes"][number];

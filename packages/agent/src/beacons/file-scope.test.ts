@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FileBeacon } from "@needfire/shared/beacon";
+import type { FileBeacon } from "@needfire/shared/beacons/file";
 import { compileScope } from "./file-scope.ts";
 import { definition } from "./fixture.ts";
 

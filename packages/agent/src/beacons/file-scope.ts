@@ -5,7 +5,7 @@
  * path is watched through its parent, because only there a rename over it shows.
  */
 import { dirname } from "node:path";
-import type { FileBeacon } from "@needfire/shared/beacon";
+import type { FileBeacon } from "@needfire/shared/beacons/file";
 import { globBase, globMatcher } from "@needfire/shared/glob";
 
 export interface FileScope {

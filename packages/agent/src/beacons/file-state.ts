@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, read, readlinkSync, readSync } from "node:fs";
 import { promisify } from "node:util";
-import type { FileState } from "@needfire/shared/beacon";
+import type { FileState } from "@needfire/shared/beacons/file";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { Accounts } from "../accounts.ts";
 import { octalMode } from "./file-judge.ts";

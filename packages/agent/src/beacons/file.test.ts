@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileRemove } from "../actions/file-remove.ts";
 import { fileRestore } from "../actions/file-restore.ts";
-import { startFile } from "./file.ts";
+import { start as startFile } from "./file.ts";
 import { definition, Fixture, sha256 } from "./fixture.ts";
 
 const isRoot = process.getuid?.() === 0;

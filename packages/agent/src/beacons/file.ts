@@ -5,7 +5,7 @@
  * managed file how it must be, for any other how it was last seen. So a restored file is not news (P7), and a state is told once.
  * While a remedy is under way the judgement waits, and is made afresh when the remedy ended.
  */
-import type { FileBeacon, FileEventData } from "@needfire/shared/beacon";
+import type { FileBeacon, FileEventData } from "@needfire/shared/beacons/file";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { ManagedFile } from "@needfire/shared/managed-file";
@@ -44,11 +44,7 @@ interface Occasion {
   afterRemedy?: boolean;
 }
 
-export function startFile(
-  definition: FileBeacon,
-  context: BeaconContext,
-  { watch = startWatch, sweepEveryMs = sweepMs } = {},
-): RunningBeacon {
+export function start(definition: FileBeacon, context: BeaconContext, { watch = startWatch, sweepEveryMs = sweepMs } = {}): RunningBeacon {
   const beacon = new FileBeaconRun(definition, context, { watch, sweepEveryMs });
   const ready = beacon.start();
   ready.catch((error: unknown) => context.fail(error));
@@ -241,6 +237,7 @@ class FileBeaconRun {
 
   #remedyEnded({ execution, scope }: EndedRemedy): void {
     if (scope === "host") return this.#drain(execution);
+    if (!("path" in scope)) return;
     const { path } = scope;
     this.#held.delete(path);
     this.#release({});

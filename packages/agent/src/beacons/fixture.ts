@@ -7,7 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { type BeaconDefinition, checkBeacon, type FileEventData } from "@needfire/shared/beacon";
+import { type BeaconDefinition, checkBeacon } from "@needfire/shared/beacon";
+import type { FileEventData } from "@needfire/shared/beacons/file";
 import { systemClock } from "@needfire/shared/clock";
 import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFile } from "@needfire/shared/managed-file";
@@ -15,6 +16,7 @@ import { BlobStore } from "../blobs.ts";
 import { ManagedFiles } from "../managed-files.ts";
 import { Remedies } from "../remedies.ts";
 import { Beacons, type BeaconsOptions } from "./beacons.ts";
+import { forgetfulStore, type MemoryStore } from "./memory.ts";
 
 /** Generous: it is only spent when a test fails. */
 const patienceMs = 60_000;
@@ -41,7 +43,8 @@ export class Fixture {
   #taken = 0;
   #version = 0;
 
-  constructor({ start }: Pick<BeaconsOptions, "start"> = {}) {
+  /** `memory`: what beacons of before have left; `start`: instead of the registry's. */
+  constructor({ start, memory = forgetfulStore() }: { start?: BeaconsOptions["start"]; memory?: MemoryStore } = {}) {
     this.managed = new ManagedFiles({
       blobs: new BlobStore(this.path("state/blobs")),
       listFile: this.path("state/files.json"),
@@ -57,8 +60,10 @@ export class Fixture {
       log: this.log,
       managed: this.managed,
       remedies: this.remedies,
+      pace: { factor: 1 },
+      memory,
       emit,
-      ...(start === undefined ? {} : { start }),
+      start,
     });
   }
 

@@ -2,7 +2,7 @@
  * So many events in a time, and no more: a beacon that runs wild must not drown what others see. What is left out is counted, and told
  * once for each window (P4). A window begins with the first event after the one before has ended.
  */
-import type { LimitedEventData } from "@needfire/shared/beacon";
+import type { LimitedEventData } from "@needfire/shared/event-types/agent";
 import { parseRate } from "@needfire/shared/rate";
 
 /** Types that are counted one by one; the others of a window together, as `other`. */

@@ -1,13 +1,15 @@
-/** Every beacon type and what starts it. */
-import type { BeaconDefinition, BeaconType } from "@needfire/shared/beacon";
+/** Every beacon type and what starts it: loaded when the first of its type is started, since most hosts use few of them. */
+import type { BeaconDefinition } from "@needfire/shared/beacon";
+import type { BeaconType } from "@needfire/shared/beacons/types";
 import type { BeaconContext, RunningBeacon, StartBeacon } from "./beacon.ts";
-import { startCpu } from "./cpu.ts";
-import { startFile } from "./file.ts";
 
-const beacons = { file: startFile, cpu: startCpu } satisfies { [T in BeaconType]: StartBeacon<T> };
+const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } = {
+  cpu: () => import("./cpu.ts"),
+  file: () => import("./file.ts"),
+};
 
-export function startBeacon(definition: BeaconDefinition, context: BeaconContext): RunningBeacon {
-  // The table's type pairs each definition with its start; a lookup by a union loses that.
-  const start = beacons[definition.type] as (definition: BeaconDefinition, context: BeaconContext) => RunningBeacon;
-  return start(definition, context);
+export async function startBeacon(definition: BeaconDefinition, context: BeaconContext): Promise<RunningBeacon> {
+  const { start } = await beacons[definition.type]();
+  // The table pairs each definition with its start; a lookup by a union loses that.
+  return (start as (definition: BeaconDefinition, context: BeaconContext) => RunningBeacon)(definition, context);
 }

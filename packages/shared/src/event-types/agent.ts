@@ -1,4 +1,5 @@
 /** The events that an agent makes of itself: its beacons, its spool, the results of what it was told to do. */
+import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { executionReportSchema } from "../action.ts";
 import { resultType } from "../event.ts";
 import { type EventTypeSpec, object } from "./spec.ts";
@@ -12,6 +13,28 @@ const lanes = {
   additionalProperties: false,
 } as const;
 
+const limited = {
+  type: "object",
+  properties: {
+    dropped: { type: "integer", description: "events that were left out" },
+    types: { type: "object", additionalProperties: { type: "integer" }, description: "how many of each type" },
+    from: { type: "number", description: "time of the first that was left out: ms since the epoch" },
+    to: { type: "number", description: "time of the last" },
+    limit: { type: "string", description: "the beacon's `rate`" },
+  },
+  required: ["dropped", "types", "from", "to", "limit"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+export type LimitedEventData = FromSchema<typeof limited>;
+
+const budget = object({
+  factor: { type: "number", description: "how many times longer beacons wait between two looks; 1: as they are told to" },
+  cpu_percent: { type: "number", description: "of one core, over the last ten seconds" },
+  memory_bytes: { type: "integer", description: "resident" },
+  cpu_budget_percent: { type: "number" },
+  memory_budget_bytes: { type: "integer" },
+});
+
 export const agentEventTypes = {
   "beacon.applied": {
     description: "The agent put its definitions in force: from now on these beacons watch.",
@@ -20,11 +43,15 @@ export const agentEventTypes = {
       version: { type: "string", description: "of the set of definitions that the master sent; empty when it has sent none" },
       beacons: {
         type: "array",
-        items: object({ name: { type: "string" }, type: { type: "string" } }),
-        description: "those that watch",
+        items: object({
+          name: { type: "string" },
+          type: { type: "string" },
+          state: { enum: ["starting", "watching", "degraded", "failed"] },
+        }),
+        description: "those in force, and how each is",
       },
     }),
-    example: { data: { version: "4be1f0c2", beacons: [{ name: "etc", type: "file" }] } },
+    example: { data: { version: "4be1f0c2", beacons: [{ name: "etc", type: "file", state: "watching" }] } },
   },
   "beacon.refused": {
     description: "A beacon definition cannot be put in force. The agent says what; the master, of its own files, also where.",
@@ -33,10 +60,49 @@ export const agentEventTypes = {
     example: { subject: "/etc/needfire/beacons/web.yaml", data: { message: 'unknown key "pathes"; did you mean "paths"?' } },
   },
   "beacon.failed": {
-    description: "A beacon failed and is off; the others go on.",
+    description: "A beacon failed. The others go on, and it is started again: after a second at first, then after longer and longer waits.",
     severity: "high",
+    data: object({ message, retry_ms: { type: "integer", description: "when it is started again" } }),
+    example: { subject: "etc", data: { message: "ENOSPC: no space left on device", retry_ms: 1_000 } },
+  },
+  "beacon.degraded": {
+    description: "A beacon watches, but not all that it should: `message` says what it cannot see. Told again when that changes.",
+    severity: "normal",
     data: object({ message }),
-    example: { subject: "etc", data: { message: "the beacon is off: ENOSPC: no space left on device" } },
+    example: { subject: "logins", data: { message: "/var/log/wtmp: EACCES: permission denied" } },
+  },
+  "beacon.recovered": {
+    description: "A beacon that had failed, or could not see all that it should, watches everything again.",
+    severity: "normal",
+    data: object({ message: { type: "string", description: "what was the matter" }, lasted_ms: { type: "integer" } }),
+    example: { subject: "etc", data: { message: "ENOSPC: no space left on device", lasted_ms: 61_000 } },
+  },
+  "beacon.limited": {
+    description: "A beacon made more events than its `rate`: how many were left out.",
+    severity: "normal",
+    data: limited,
+    example: {
+      subject: "etc",
+      data: {
+        dropped: 412,
+        types: { "file.changed": 400, "file.created": 12 },
+        from: 1_767_225_600_000,
+        to: 1_767_225_609_500,
+        limit: "10000/10s",
+      },
+    },
+  },
+  "beacon.slowed": {
+    description: "The agent takes more than its budget of processor or memory: its beacons look less often, `factor` times as seldom.",
+    severity: "normal",
+    data: budget,
+    example: { data: { factor: 2, cpu_percent: 14.2, memory_bytes: 92_000_000, cpu_budget_percent: 10, memory_budget_bytes: 268_435_456 } },
+  },
+  "beacon.resumed": {
+    description: "The agent keeps its budget again: its beacons look as often as they are told to.",
+    severity: "normal",
+    data: budget,
+    example: { data: { factor: 1, cpu_percent: 1.3, memory_bytes: 88_000_000, cpu_budget_percent: 10, memory_budget_bytes: 268_435_456 } },
   },
   "spool.shed": {
     description: "The spool had to let events go: it was full, they waited too long, or the disk took nothing.",
