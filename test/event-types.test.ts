@@ -10,7 +10,7 @@ import { reservedPrefixes } from "@needfire/shared/event";
 import { eventTypes } from "@needfire/shared/event-types";
 
 const root = dirname(import.meta.dirname);
-const prefixes = [...reservedPrefixes, "spool.", "beacon.", "file.", "cpu."];
+const prefixes = [...new Set([...reservedPrefixes, ...Object.keys(eventTypes).map((type) => type.slice(0, type.indexOf(".") + 1))])];
 const emitted = /\btype: "([a-z]+\.[a-z_]+)"/g;
 
 test("every event type that the source of master, agent and engine names is in the catalogue", () => {

@@ -5,7 +5,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { BeaconMemory } from "./beacons/memory.ts";
+import { BeaconMemory } from "./beacons/remembered.ts";
 import { all, draft, openSpool, temporaryDirectory } from "./spool-fixture.ts";
 
 const beacon = "test:counter";
@@ -52,7 +52,7 @@ test("P1: an event and the row of its turn are on the disk, both or neither, whe
   const directory = temporaryDirectory(t);
   const script = `
     import { openSpool, draft } from ${JSON.stringify(join(import.meta.dirname, "spool-fixture.ts"))};
-    import { BeaconMemory } from ${JSON.stringify(join(import.meta.dirname, "beacons", "memory.ts"))};
+    import { BeaconMemory } from ${JSON.stringify(join(import.meta.dirname, "beacons", "remembered.ts"))};
     const spool = openSpool(${JSON.stringify(directory)});
     const memory = new BeaconMemory(spool, ${JSON.stringify(beacon)});
     let n = memory.take().get("n") ?? 0;

@@ -1,5 +1,5 @@
 /**
- * What beacons remember (beacons/memory.ts), as the spool keeps it: rows wait here for the transaction of the events of their turn and are
+ * What beacons remember (beacons/remembered.ts), as the spool keeps it: rows wait here for the transaction of the events of their turn and are
  * written in it. Bounded: a row is there once, however often it was set.
  */
 import { crc32 } from "node:zlib";

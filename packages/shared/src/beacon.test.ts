@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { checkBeacon, loadBeacons } from "./beacon.ts";
+import { beaconTypes } from "./beacons/types.ts";
 import { problemText } from "./yaml-file.ts";
 
 const good = `name: etc
@@ -74,4 +77,15 @@ test("a definition from the wire is checked again", () => {
   ]) {
     assert.equal(checkBeacon(bad).ok, false, JSON.stringify(bad));
   }
+});
+
+test("every ready definition in beacons/ is sound, each of another name, and there is one of every type", () => {
+  const folder = join(import.meta.dirname, "..", "..", "..", "beacons");
+  const ready = readdirSync(folder).flatMap((name) => {
+    const loaded = loadBeacons(name, readFileSync(join(folder, name), "utf8"));
+    assert.ok(loaded.ok, loaded.ok ? "" : loaded.problems.map(problemText).join("\n"));
+    return loaded.beacons.map(({ definition }) => definition);
+  });
+  assert.equal(new Set(ready.map(({ name }) => name)).size, ready.length);
+  assert.deepEqual([...new Set(ready.map(({ type }) => type))].toSorted(), Object.keys(beaconTypes));
 });

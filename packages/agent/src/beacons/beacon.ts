@@ -9,7 +9,7 @@ import type { Clock } from "@needfire/shared/clock";
 import type { EventDraft, Severity } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
-import type { BeaconMemory } from "./memory.ts";
+import type { BeaconMemory } from "./remembered.ts";
 import type { Pace } from "./pace.ts";
 
 /** An event as a beacon makes it; its name, the time and the definition's severity are filled in. */

@@ -16,7 +16,7 @@ import { BlobStore } from "../blobs.ts";
 import { ManagedFiles } from "../managed-files.ts";
 import { Remedies } from "../remedies.ts";
 import { Beacons, type BeaconsOptions } from "./beacons.ts";
-import { forgetfulStore, type MemoryStore } from "./memory.ts";
+import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
 /** Generous: it is only spent when a test fails. */
 const patienceMs = 60_000;

@@ -6,6 +6,10 @@ import type { BeaconContext, RunningBeacon, StartBeacon } from "./beacon.ts";
 const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } = {
   cpu: () => import("./cpu.ts"),
   file: () => import("./file.ts"),
+  load: () => import("./load.ts"),
+  memory: () => import("./memory.ts"),
+  pressure: () => import("./pressure.ts"),
+  swap: () => import("./swap.ts"),
 };
 
 export async function startBeacon(definition: BeaconDefinition, context: BeaconContext): Promise<RunningBeacon> {

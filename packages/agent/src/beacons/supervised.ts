@@ -12,7 +12,7 @@ import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
 import type { BeaconContext, BeaconEvent, RunningBeacon } from "./beacon.ts";
-import { BeaconMemory, type MemoryStore } from "./memory.ts";
+import { BeaconMemory, type MemoryStore } from "./remembered.ts";
 import type { Pace } from "./pace.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { startBeacon } from "./registry.ts";

@@ -14,8 +14,10 @@ export interface ThresholdDefinition {
   interval: string;
 }
 
+type Turned = "high" | "normal";
+
 /** What was measured; undefined when there is nothing to judge yet. `data` goes into the event. */
-export type Measured = { value: number; data: () => Record<string, unknown> | Promise<Record<string, unknown>> } | undefined;
+export type Measured = { value: number; data: (turned: Turned) => Record<string, unknown> | Promise<Record<string, unknown>> } | undefined;
 
 /** Emits `KIND.high` and `KIND.normal`, with the data that every threshold has beside that of the measurement. */
 export function startThreshold(
@@ -29,7 +31,8 @@ export function startThreshold(
     const measured = await measure(look);
     if (measured === undefined) return;
     const crossing = level.step(measured.value, look.now);
-    if (crossing !== undefined) level.tell(`${kind}.${crossing.turned}`, {}, { ...(await measured.data()), ...crossing.data });
+    if (crossing !== undefined)
+      level.tell(`${kind}.${crossing.turned}`, {}, { ...(await measured.data(crossing.turned)), ...crossing.data });
   });
 }
 
@@ -61,7 +64,7 @@ export class KeptLevel {
   }
 
   /** One sample. A crossing is to be told by `tell`. */
-  step(value: number, now: number): { turned: "high" | "normal"; data: Record<string, number> } | undefined {
+  step(value: number, now: number): { turned: Turned; data: Record<string, number> } | undefined {
     const stepped = step(this.#level, { value, now }, this.#thresholds);
     this.#level = stepped.level;
     const again = this.#again && this.#level.raised;

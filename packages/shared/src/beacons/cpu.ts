@@ -1,5 +1,6 @@
 /** The `cpu` beacon: options and events. */
-import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import type { JSONSchema } from "json-schema-to-ts";
+import { topProcesses } from "./processes.ts";
 import { type BeaconSpec, common, interval } from "./spec.ts";
 import { thresholdContradiction, thresholdData, thresholdKeys, thresholdOptions } from "./threshold.ts";
 
@@ -21,13 +22,16 @@ const data = {
     percent: { type: "number", description: "load over the last interval, of all cores" },
     ...thresholdData,
     cores: { type: "integer" },
+    processes: topProcesses("that take the most of it; in `cpu.high` only"),
   },
   required: ["percent", ...thresholdKeys, "cores"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
-export type CpuEventData = FromSchema<typeof data>;
 
-const load: CpuEventData = { percent: 97.2, above: 90, clear_below: 70, lasted_ms: 10_003, cores: 4 };
+const load = {
+  ...{ percent: 97.2, above: 90, clear_below: 70, lasted_ms: 10_003, cores: 4 },
+};
+const processes = [{ pid: 4211, name: "mysqld", user: "mysql", cpu_percent: 288.4 }];
 
 export const cpu = {
   summary: "Load over a threshold for a time, and when it is over: once each.",
@@ -37,7 +41,7 @@ export const cpu = {
       description: "The load has been over the threshold for the beacon's time. Told once, until `cpu.normal`.",
       severity: "normal",
       data,
-      example: { data: load },
+      example: { data: { ...load, processes } },
     },
     "cpu.normal": {
       description: "The load is under the threshold again.",

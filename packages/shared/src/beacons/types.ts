@@ -1,11 +1,19 @@
 /** Every beacon type. One file each, with its options and its events. */
 import { cpu } from "./cpu.ts";
 import { file } from "./file.ts";
+import { load } from "./load.ts";
+import { memory } from "./memory.ts";
+import { pressure } from "./pressure.ts";
 import type { BeaconSpec } from "./spec.ts";
+import { swap } from "./swap.ts";
 
 export const beaconTypes = {
   cpu,
   file,
+  load,
+  memory,
+  pressure,
+  swap,
 } as const satisfies Record<string, BeaconSpec>;
 
 export type BeaconType = keyof typeof beaconTypes;
