@@ -66,6 +66,12 @@ export class Masking {
   }
 }
 
+/** What an action gave, and not whose result it is or how it ended: a secret may happen to be a part of that. */
+export function maskGiven<T extends { message?: unknown; result?: unknown }>(masking: Masking, report: T): T {
+  const given = (["message", "result"] as const).filter((key) => report[key] !== undefined);
+  return { ...report, ...Object.fromEntries(given.map((key) => [key, masking.maskReply(report[key])])) };
+}
+
 function isLong(form: string): boolean {
   return Buffer.byteLength(form) >= patternBytesMin;
 }
