@@ -221,7 +221,7 @@ function buildServer(options: ApiOptions) {
   reactorRoutes(server, options);
   silenceRoutes(server, options);
 
-  replayRoute(server, { database: options.database, clock, router: options.router });
+  replayRoute(server, { database: options.database, clock, router: options.router, mask: options.mask });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);

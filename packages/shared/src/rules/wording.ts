@@ -93,7 +93,7 @@ const units = [
 ] as const;
 
 /** A duration as an author writes it: `1h30m`. */
-function spanText(ms: number): string {
+export function spanText(ms: number): string {
   let rest = ms;
   let text = "";
   for (const [unit, size] of units) {
