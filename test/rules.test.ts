@@ -11,12 +11,15 @@ import type { TaskView } from "@needfire/shared/api";
 import { run } from "../packages/cli/src/testing/run.ts";
 import { Testbed, until } from "./testbed.ts";
 
-const folders = ["witness", "login", "absence", "problem", "once", "bundle", "plan", "shadow", "off", "work", "secret", "shape"];
+const folders = ["witness", "login", "absence", "problem", "once", "bundle", "plan", "shadow", "off", "work", "secret", "shape", "kept"];
 const secret = `s3cret "quoted" ${createHash("sha256").update("x").digest("hex").slice(0, 16)}`;
+const forms = [secret, JSON.stringify(secret).slice(1, -1), Buffer.from(secret).toString("base64"), Buffer.from(secret).toString("hex")];
 const shell = (script: string, ...values: string[]) => `command.run: { shell: true, argv: ${JSON.stringify([script, ...values])} }`;
 
 describe("rules in a running master", () => {
   let bed: Testbed;
+  /** The secret as the master's environment has it. */
+  let inForce = secret;
   const touch = (folder: string, name: string) => writeFileSync(bed.path("host", folder, name), "");
   const inFolder = (folder: string) => `event.data.path.startsWith(${JSON.stringify(bed.path("host", folder, ""))})`;
   const of = (reactor: string, count = 1) =>
@@ -31,7 +34,7 @@ describe("rules in a running master", () => {
 
   before(async () => {
     bed = await Testbed.start(
-      { master: "router: router.yaml", launch: (name) => (name === "master" ? { env: { NEEDFIRE_TEST_SECRET: secret } } : {}) },
+      { master: "router: router.yaml", launch: (name) => (name === "master" ? { env: { NEEDFIRE_TEST_SECRET: inForce } } : {}) },
       (made) => {
         bed = made;
         for (const folder of folders) {
@@ -64,11 +67,13 @@ describe("rules in a running master", () => {
         made.reactor(
           "secret",
           `name: secret\n${on("secret")}vars:\n  token: { env: NEEDFIRE_TEST_SECRET, secret: true }\ndo:\n  - ${shell(
-            'printf "%s" "$1" | sha256sum > "$2"; echo "it is $1"; echo "$1" >&2; exit 3',
+            'printf "%s" "$1" | sha256sum > "$2"; echo "it is $1"; printf "%s" "$1" | base64 -w0; echo "$1" >&2; echo "token: $1" >> "$3"; exit 3',
             "${{ vars.token }}",
             made.path("secret-seen"),
+            made.path("host", "kept", "conf"),
           )}\n`,
         );
+        made.write("host/kept/conf", "limit: 1\n");
         mkdirSync(made.path("reactors", "values"));
         made.write("reactors/values/limits.json", '{ "wanted": 2 }');
         made.reactor(
@@ -189,27 +194,60 @@ describe("rules in a running master", () => {
     assert.deepEqual(made!.data, { wanted: 7 });
   });
 
+  /** What stands in the files of a directory, by their paths. */
+  const contents = (directory: string) =>
+    readdirSync(bed.path(directory), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => ({ what: join(entry.parentPath, entry.name), text: readFileSync(join(entry.parentPath, entry.name), "latin1") }));
+  const cli = async (...args: string[]) => ({
+    what: args.join(" "),
+    text: (await run([...args, "--master", bed.path("master.sock")])).stdout,
+  });
+  const absent = (shown: { what: string; text: string }[]) => {
+    for (const { what, text } of shown) for (const form of forms) assert.ok(!text.includes(form), `${form} appears in ${what}`);
+  };
+  /** All that people are shown of a task and of history. */
+  const shown = async (task: TaskView) => [
+    { what: "the API's task", text: JSON.stringify(task) },
+    { what: "the API's events", text: JSON.stringify(await bed.client.events({ limit: 10_000 })) },
+    { what: "the master's log", text: bed.master.output() },
+    { what: "the agent's log", text: bed.agents.get("web1")!.output() },
+    await cli("tasks", "show", task.id),
+    await cli("tasks", "show", task.id, "--json"),
+    await cli("events", "list", "--json"),
+    await cli("reactors", "explain", task.event, "--json"),
+  ];
+
   test("a secret reaches the process that needs it, and appears nowhere else, even when the host prints it", async () => {
     touch("secret", "a");
     const [task] = await of("secret");
     assert.equal(readFileSync(bed.path("secret-seen"), "utf8").split(" ")[0], createHash("sha256").update(secret).digest("hex"));
     const [execution] = task!.executions;
-    assert.equal(execution!.result!["stdout"], "it is ***\n");
+    assert.match(String(execution!.result!["stdout"]), /^it is \*\*\*\n\*\*\*.{0,4}$/);
     assert.equal(execution!.result!["stderr"], "***\n");
     assert.ok(JSON.stringify(execution!.args).includes("***"));
-    const shown = [
-      JSON.stringify(task),
-      JSON.stringify(await bed.client.events({ limit: 10_000 })),
-      bed.master.output(),
-      (await run(["tasks", "show", task!.id, "--master", bed.path("master.sock")])).stdout,
-      (await run(["tasks", "show", task!.id, "--json", "--master", bed.path("master.sock")])).stdout,
-      (await run(["events", "list", "--json", "--master", bed.path("master.sock")])).stdout,
-      ...readdirSync(bed.path("master"), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => readFileSync(join(entry.parentPath, entry.name), "latin1")),
-    ];
-    assert.ok(shown[3]!.includes("***"), shown[3]);
-    for (const form of [secret, JSON.stringify(secret).slice(1, -1)])
-      for (const [index, text] of shown.entries()) assert.ok(!text.includes(form), `it appears in ${index}`);
+    // The command put it into a file that a beacon watches.
+    const conf = JSON.stringify(bed.path("host", "kept", "conf"));
+    const [changed] = await bed.events({ type: "file.changed", where: `event.data.path == ${conf}` }, 1);
+    assert.match(String(changed!.data["diff"]), /^\+token: \*\*\*$/m);
+    const found = [...(await shown(task!)), ...contents("master")];
+    assert.match(found.find(({ what }) => what === `tasks show ${task!.id}`)!.text, /\*\*\*/);
+    absent(found);
+    // The agent's spool has had the event of the file, which is on that host as well; the rest of its state never has it.
+    absent(contents("state-web1").filter(({ what }) => !what.includes("spool.db")));
+  });
+
+  test("a secret that was changed while the master was away is still masked where the old one appears", async () => {
+    await bed.master.stop();
+    inForce = "quite another secret";
+    await bed.startMaster();
+    await bed.connected("web1");
+    const before = (await bed.client.events({ type: "file.changed", limit: 100 })).events.length;
+    bed.write("host/kept/conf", `limit: 2\nold: ${secret}\nnew: ${inForce}\n`);
+    const conf = JSON.stringify(bed.path("host", "kept", "conf"));
+    const events = await bed.events({ type: "file.changed", where: `event.data.path == ${conf}` }, before + 1);
+    assert.match(String(events.at(-1)!.data["diff"]), /^-token: \*\*\*\n.*\+old: \*\*\*\n\+new: \*\*\*$/ms);
+    const [task] = await of("secret");
+    absent([...(await shown(task!)), ...contents("master")]);
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pino from "pino";
@@ -10,7 +10,6 @@ import { ManagedFiles } from "./managed-files.ts";
 import { Remedies } from "./remedies.ts";
 import { all, openSpool, start, temporaryDirectory } from "./spool-fixture.ts";
 
-const log = pino({ level: "silent" });
 const id = (number: number) => `t-0123456789abcdef.${number}`;
 
 /** The executor with real actions on a real spool. */
@@ -18,6 +17,8 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const directory = temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
   let opened = openSpool(directory);
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(line) });
   const remedies = new Remedies();
   const managed = new ManagedFiles({ blobs: new BlobStore(path("blobs")), listFile: path("files.json"), log });
   const accepted: string[] = [];
@@ -56,7 +57,8 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     return (opened = openSpool(directory));
   };
   const cancel = (number: number, action = "command.run") => executor.cancel({ execution: id(number), action });
-  return { path, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
+  const logged = () => lines.join("");
+  return { path, logged, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -117,6 +119,8 @@ test("only so many run side by side, and the others begin in the order in which 
       : [];
   for (const n of [1, 2, 3, 4]) shell(n, script(n));
   for (const n of [1, 2, 3, 4]) {
+    // A shell takes its time to begin, and may be overtaken by the next one.
+    await until(() => begun().length >= Math.min(n + 1, 4));
     writeFileSync(path(`go${n}`), "");
     await ended(n);
     assert.ok(begun().length <= n + 2);
@@ -220,4 +224,18 @@ test("P8: a result comes back in the lane that its command names, also one that 
   take(2, "event.emit", {}, "low");
   const results = await ended(2);
   assert.deepEqual(results.map(({ lane, cause }) => `${lane} ${cause}`).toSorted(), [`critical ${id(1)}`, `low ${id(2)}`]);
+});
+
+test("what a command was given in secret is in its result no more when that is spooled, nor in the log", async (t) => {
+  const { path, executor, ended, logged } = setting(t);
+  const args = { argv: ['echo "it is $1"; echo "$1" >&2; exit 3', "hush-hush"], shell: true, cwd: path("") };
+  executor.take({ execution: id(1), action: "command.run", args, secrets: ["hush-hush"], priority: "normal" });
+  executor.take({ execution: id(2), action: "command.run", args: { argv: ["/hush"] }, secrets: ["hush"], priority: "normal" });
+  executor.take({ execution: id(3), action: "file.restore", args: { path: "/hush" }, secrets: ["hush", "refused"], priority: "normal" });
+  const by = new Map((await ended(3)).map((event) => [event.cause, event]));
+  assert.deepEqual(by.get(id(1))!.data["result"], { ...(by.get(id(1))!.data["result"] as object), stdout: "it is ***\n", stderr: "***\n" });
+  assert.match(String(by.get(id(2))!.data["message"]), /cannot start \/\*\*\*: there is no such program/);
+  assert.deepEqual([by.get(id(3))!.subject, by.get(id(3))!.data["outcome"]], ["/***", "refused"]);
+  const files = readdirSync(path(""), { withFileTypes: true }).filter((entry) => entry.isFile());
+  for (const text of [logged(), ...files.map(({ name }) => readFileSync(path(name), "latin1"))]) assert.ok(!text.includes("hush"), text);
 });

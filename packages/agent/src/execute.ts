@@ -7,6 +7,7 @@ import { type ActionName, actions as specs, argsCheckers, type ExecutionReport, 
 import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
+import { maskGiven, Masking } from "@needfire/shared/masking";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { remedyScope, runAction } from "./actions/registry.ts";
@@ -173,10 +174,13 @@ export class Executor {
     if (scope !== undefined) remedies.end(command.execution);
   }
 
-  #finish(command: MasterBody<"execute">, started: number, ending: Ending): void {
+  /** What it was given in secret is in nothing that is kept here: not in the log, not in the spool. */
+  #finish(command: MasterBody<"execute">, started: number, given: Ending): void {
     const { execution, action, args, priority } = command;
+    const masking = new Masking(command.secrets ?? []);
+    const ending = maskGiven(masking, given);
     const report: ExecutionReport = { execution, action, ...ending, started, ended: this.#options.clock.now() };
-    const subject = typeof args["path"] === "string" ? args["path"] : undefined;
+    const subject = typeof args["path"] === "string" ? masking.maskReply(args["path"]) : undefined;
     this.#options.log.info({ execution, action, outcome: ending.outcome, message: ending.message }, "a command ended");
     this.#options.spool.finish(report, { priority, ...(subject === undefined ? {} : { subject }) });
   }

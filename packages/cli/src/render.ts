@@ -109,17 +109,22 @@ const decisionWords: Record<DecisionView["decision"], string> = {
 
 const sourceWords: Record<DecisionView["source"], string> = {
   recorded: "",
-  "judged-again": "judged again, with the host's facts of now",
-  "judged-by-now": "judged again, by the reactors and with the host's facts of now: those of then are not known",
+  "judged-again": "judged again",
+  "judged-by-now": "judged again by the reactors of now, since those of then are not known",
 };
+
+function sourceText({ source, assumed = [] }: DecisionView): string {
+  return `${sourceWords[source]}${assumed.length === 0 ? "" : `, with ${visible(assumed.join("; "))}`}`;
+}
+
 /** Judged again, these say what the reactor would have done had nothing come before. */
 const firings = new Set<DecisionView["decision"]>(["fired", "planned", "shadow"]);
 
 /** What each reactor made of an event, for a place `indent` columns in. */
 export function decisionLines(out: Output, decisions: readonly DecisionView[], indent: number): string[] {
   return decisions.flatMap((decision) => {
-    const { source } = decision;
-    return sentenceLines(out, decision, { indent, after: source === "recorded" ? "" : ` (${sourceWords[source]})` });
+    const after = decision.source === "recorded" ? "" : ` (${sourceText(decision)})`;
+    return sentenceLines(out, decision, { indent, after });
   });
 }
 
@@ -154,7 +159,7 @@ export function explanationLines(out: Output, decisions: readonly DecisionView[]
   return decisions.flatMap((decision) => {
     const { version, at, parts = [], source } = decision;
     const by = [version === undefined ? undefined : `version ${visible(version)}`, at === undefined ? undefined : `at ${out.time(at)}`];
-    const where = [...by, source === "recorded" ? undefined : sourceWords[source]].filter((text) => text !== undefined).join(", ");
+    const where = [...by, source === "recorded" ? undefined : sourceText(decision)].filter((text) => text !== undefined).join(", ");
     const width = Math.max(0, ...parts.map((part) => displayWidth(visible(part.source))));
     return [
       ...sentenceLines(out, decision, { indent: 0, after: "" }),

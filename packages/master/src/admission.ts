@@ -4,7 +4,7 @@
  * it never holds up the rest. Numbers that are missing are noticed here: what may still come is asked for again, what will not is told
  * as `agent.gap` (P4).
  */
-import { type ExecutionReport, executionReportSchema } from "@needfire/shared/action";
+import { executionReportSchema } from "@needfire/shared/action";
 import { isReservedType, resultType, type Severity } from "@needfire/shared/event";
 import { idKind } from "@needfire/shared/ids";
 import { pack } from "@needfire/shared/pack";
@@ -14,7 +14,7 @@ import { type AgentBody, decodeAgain, decodeFromAgent } from "@needfire/shared/w
 import { checkWireEvent, eventData, type WireEvent } from "@needfire/shared/wire-event";
 import type { Batch, Journal } from "./journal/journal.ts";
 
-/** A frame of events as the gate let it in: `agent` is who its session says it is. */
+/** A frame of events as the gate let it in, without secrets: `agent` is who its session says it is. */
 export interface EventsFrame {
   agent: string;
   frame: Uint8Array;
@@ -47,8 +47,6 @@ export interface AdmissionOptions {
   journal: Pick<Journal, "last">;
   /** The agent to which an execution was given; undefined when there is no such execution. */
   ownerOf(execution: string): Promise<string | undefined> | string | undefined;
-  /** What a host gave back, without the secrets that it was given. */
-  mask<T>(value: T): T;
 }
 
 const checkReport = doorChecker(executionReportSchema);
@@ -146,18 +144,7 @@ export class Admission {
     if (cause !== execution) return "a result whose cause is not its execution";
     const owner = await this.#options.ownerOf(execution);
     if (owner !== agent) return `the execution ${execution} was not given to this agent`;
-    event[7] = pack(this.#masked(report.value));
     return undefined;
-  }
-
-  /** What the action gave, and not whose result it is or how it ended: a secret may happen to be a part of that. */
-  #masked({ message, result, ...report }: ExecutionReport): ExecutionReport {
-    const { mask } = this.#options;
-    return {
-      ...report,
-      ...(message === undefined ? {} : { message: mask(message) }),
-      ...(result === undefined ? {} : { result: mask(result) }),
-    };
   }
 
   /** Only what an execution on the same agent did may be said to be its effect. */

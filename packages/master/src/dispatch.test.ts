@@ -23,11 +23,12 @@ function setting(unfinished: OpenExecution[] = []) {
   const present = new Set<string>();
   const sent: string[] = [];
   const left: (number | undefined)[] = [];
+  const secrets: (string[] | undefined)[] = [];
   const marks: Mark[][] = [];
   const link = { full: false, tooLarge: false };
   const dispatch = new Dispatch(
     {
-      reveal: (args) => ({ ok: true, args }),
+      reveal: (args) => ({ ok: true, args, secrets: JSON.stringify(args).match(/hush\w*/g) ?? [] }),
       epochOf: () => undefined,
       sessionOf: (agent) => (present.has(agent) ? ({ agent } as Session) : undefined),
       send: (session, message) => {
@@ -37,6 +38,7 @@ function setting(unfinished: OpenExecution[] = []) {
         const { kind, body } = message;
         sent.push(`${kind === "cancel" ? "cancel " : ""}${session.agent} ${body.execution}`);
         if (kind === "execute") left.push(body.expiresInMs);
+        if (kind === "execute") secrets.push(body.secrets);
         return true;
       },
       mark: (some) => void marks.push(some),
@@ -47,7 +49,7 @@ function setting(unfinished: OpenExecution[] = []) {
     unfinished,
   );
   const reasons = () => dispatch.tick().map(({ execution, reason }) => [execution.id, reason]);
-  return { dispatch, clock, monotonic, present, sent, left, marks, link, reasons };
+  return { dispatch, clock, monotonic, present, sent, left, secrets, marks, link, reasons };
 }
 
 const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
@@ -241,4 +243,12 @@ test("a clock that is stepped expires nothing and revives nothing; a restart goe
   monotonic.time = 10_000;
   clock.time -= 7_200_000;
   assert.deepEqual(ids(), [command(2).id, old.id]);
+});
+
+test("a command goes out with the list of the secrets in it, so that its host can mask them", () => {
+  const { dispatch, present, secrets } = setting();
+  present.add("web1");
+  dispatch.start({ ...command(1), args: { argv: ["send", "hush1", "hush2"] } });
+  dispatch.start(command(2));
+  assert.deepEqual(secrets, [["hush1", "hush2"], undefined]);
 });

@@ -210,7 +210,8 @@ export class Dispatch {
     try {
       open.epoch ??= session.epoch;
       const again = open.epoch === session.epoch ? {} : { again: true };
-      const body = { execution: id, action: action satisfies ActionName, args: revealed.args, priority, expiresInMs, ...again };
+      const secrets = revealed.secrets.length === 0 ? {} : { secrets: revealed.secrets };
+      const body = { execution: id, action: action satisfies ActionName, args: revealed.args, ...secrets, priority, expiresInMs, ...again };
       return this.#options.send(session, { kind: "execute", body }, priority === "critical");
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;

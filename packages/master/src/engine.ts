@@ -177,7 +177,6 @@ export class Engine {
     this.#admission = new Admission({
       journal: this.#journal,
       ownerOf: (execution) => this.#react.ownerOf(execution),
-      mask: (value) => this.#inForce.mask(value),
     });
   }
 

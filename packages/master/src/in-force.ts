@@ -1,16 +1,16 @@
 /**
  * What the engine judges by, in its own thread: the reactors of files that have been checked already, the router, what is known of agents,
- * and the secrets that reactors name. A file that is as before is not compiled again, since the engine stands still meanwhile.
+ * and the marks of secrets. A file that is as before is not compiled again, since the engine stands still meanwhile.
  */
 import type { Event } from "@needfire/shared/event";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import { loadRouter, plainRoute, type RouteOf } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { Route } from "@needfire/shared/rules/types";
+import { secretMark } from "@needfire/shared/secret";
 import type { AgentView } from "@needfire/shared/target";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { type RuleFile, takenSources } from "./rule-files.ts";
-import { Secrets } from "./secrets.ts";
 
 /** `nonce`: what makes the marks of secrets this master's own. */
 export interface Beside {
@@ -28,12 +28,10 @@ export class InForce {
   readonly #agents = new Map<string, AgentView>();
   #compiled = new Map<string, Compiled>();
   #route: RouteOf = plainRoute;
-  #secrets: Secrets | undefined;
 
   /** Takes the place of all that was in force. Throws, and changes nothing, when what has been checked does not compile here. */
   setReactors(files: readonly RuleFile[], { router, nonce = "" }: Beside): ReactorIndex {
-    const secrets = (this.#secrets ??= new Secrets(nonce));
-    const compiled = files.map((file): [string, Compiled] => [file.file, this.#compile(file, secrets)]);
+    const compiled = files.map((file): [string, Compiled] => [file.file, this.#compile(file, nonce)]);
     const routing = router === undefined ? undefined : loadRouter(router.file, router.text);
     if (routing?.ok === false) throw unlike(routing.problems);
     this.#compiled = new Map(compiled);
@@ -53,19 +51,11 @@ export class InForce {
     return this.#route(event, agent);
   }
 
-  /** What a host gave back, without the secrets that it was given. */
-  mask<T>(value: T): T {
-    return this.#secrets?.mask(value) ?? value;
-  }
-
-  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile, secrets: Secrets): Compiled {
+  #compile({ file, text, taken = { files: {}, env: {} } }: RuleFile, nonce: string): Compiled {
     const from = JSON.stringify([text, taken]);
     const before = this.#compiled.get(file);
     if (before?.from === from) return before;
-    const mark = (name: string, value: string) => {
-      secrets.know(name, value);
-      return secrets.mark(name);
-    };
+    const mark = (name: string) => secretMark(name, nonce);
     const loaded = loadReactors(file, text, { ...takenSources(taken), mark });
     if (!loaded.ok) throw unlike(loaded.problems);
     return { from, reactors: loaded.reactors };

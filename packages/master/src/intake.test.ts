@@ -36,6 +36,7 @@ function setting({ creditEvents = 2_000, sessions = 1 } = {}) {
       return promise;
     },
     send: ({ agent }, message) => void said.push([agent, message]),
+    mask: (frame) => frame,
     sieve: () => undefined,
     isOpen: (session) => open.get(session.agent) === session,
     sessions: () => sessions,

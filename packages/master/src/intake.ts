@@ -15,6 +15,8 @@ export interface IntakeOptions {
   /** Resolves with a verdict for each when what was taken is durable. What is `urgent` overtakes what is on its way. */
   take(frames: EventsFrame[], urgent: boolean): Promise<Verdict[]>;
   send(session: Session, message: MasterMessage): void;
+  /** A batch without secrets. */
+  mask(frame: Buffer): Buffer;
   /** Which events of a batch the engine must look at. */
   sieve(agent: string, frame: Buffer): number[] | undefined;
   /** Whether a session is still the agent's own. */
@@ -124,8 +126,11 @@ export class Intake {
   }
 
   async #hand(slice: Waiting[], urgent: boolean): Promise<void> {
-    const { take, sieve, log } = this.#options;
-    const frameOf = ({ session: { agent }, frame, received }: Waiting) => ({ agent, frame, received, heard: sieve(agent, frame) });
+    const { take, mask, sieve, log } = this.#options;
+    const frameOf = ({ session: { agent }, frame: sent, received }: Waiting) => {
+      const frame = mask(sent);
+      return { agent, frame, received, heard: sieve(agent, frame) };
+    };
     try {
       const verdicts = await take(slice.map(frameOf), urgent);
       for (const [index, { session }] of slice.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);

@@ -1,5 +1,6 @@
 /**
- * What only the master may read, on disk, mode 0600, made at first start: its key pair, and the text that makes marks its own.
+ * What only the master may read, on disk, mode 0600, made at first start: its key pair, the text that makes marks its own, and what goes beside
+ * them.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -32,12 +33,12 @@ export function loadSecretText(file: string, generate: () => string): string {
 }
 
 /** Writes a file that nobody else may read: beside its place, synced, renamed. */
-function writeSecretFile(file: string, text: string): void {
+export function writeSecretFile(file: string, content: string | Buffer): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
   const temporary = `${file}.new`;
   const descriptor = openSync(temporary, "w", 0o600);
   try {
-    writeFileSync(descriptor, text);
+    writeFileSync(descriptor, content);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -14,12 +14,17 @@ const defaultConfigFile = "/etc/needfire/master.yaml";
 /** Runs until a signal stops it; resolves with the exit code. Throws `CONFIG_INVALID`, `ADDRESS_IN_USE`, `STATE_LOCKED`, `STATE_UNSAFE`. */
 export async function runMaster({ configFile = defaultConfigFile }: { configFile?: string | undefined }): Promise<number> {
   const config = readConfig(configFile);
-  const log = pino({ name: "needfire-master", level: config.log_level }, pino.destination({ dest: 2, sync: true }));
+  let mask = (line: string) => line;
+  const log = pino(
+    { name: "needfire-master", level: config.log_level, hooks: { streamWrite: (line) => mask(line) } },
+    pino.destination({ dest: 2, sync: true }),
+  );
   const ending = Promise.withResolvers<number>();
   const master = await startMaster(config, log, (error) => {
     log.fatal({ error: errorText(error) }, "the master cannot go on");
     ending.resolve(1);
   });
+  mask = (line) => `${master.maskShown(line.trimEnd())}\n`;
   const end = (signal: NodeJS.Signals) => {
     log.info({ signal }, "the master stops");
     ending.resolve(0);

@@ -27,6 +27,7 @@ import { Keys } from "./keys.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
+import { PastSecrets } from "./past-secrets.ts";
 import { Presence } from "./presence.ts";
 import { replaceFile } from "./replace-file.ts";
 import { loadNonce, Secrets } from "./secrets.ts";
@@ -44,6 +45,8 @@ export interface RunningMaster {
   readonly joinString: string;
   /** Reads reactors, beacons and managed files again; resolves with what is wrong in them. */
   reload(): Promise<Problem[]>;
+  /** A text, such as a line of the log, without the values of secrets. */
+  maskShown(text: string): string;
   stop(): Promise<void>;
 }
 
@@ -91,7 +94,9 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
   const nonce = loadNonce(join(config.state, "secret-marks"));
-  const secrets = new Secrets(nonce);
+  const pastFile = join(config.state, "secrets-past");
+  const past = new PastSecrets({ file: pastFile, key: own.secretKey, keepMs: durationMs(config.journal_keep), log });
+  const secrets = new Secrets({ nonce, past, log });
   const definitions = masterDefinitions(config, log, secrets);
   const keys = new Keys(
     { enrolment: config.enrolment, pendingMax: config.pending_max, commit, clock, onChange: (key) => sessions.keyChanged(key) },
@@ -143,6 +148,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
     take: (frames, urgent) => engine.take(frames, urgent),
+    mask: (frame) => secrets.maskFrame(frame),
     sieve: (agent, frame) => sieve.look(agent, frame),
     send: (session, message) => void sessions.send(session, message),
     isOpen: (session) => sessions.of(session.agent) === session,
@@ -205,6 +211,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
 
   const reload = async (): Promise<Problem[]> => {
     const { reloaded, problems } = definitions.reload();
+    secrets.settle(clock.now());
     const { reactors, router } = definitions.ruleFiles();
     await engine.setReactors(reactors, { router, nonce });
     for (const event of reloadEvents(reloaded)) tell(event);
@@ -312,7 +319,9 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
         background(engine.expire(dispatch.cancel(task.status.execution)));
       return task;
     },
-    emit: (event) => engine.emit(event),
+    emit: ({ subject, data, ...event }) =>
+      engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
+    mask: (text) => secrets.maskShown(text),
     engine,
     rollBack,
     sources: definitions.sources,
@@ -331,7 +340,12 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   });
   teardown.push(() => api.stop());
   log.info({ address, fingerprint: fingerprint(own.publicKey), socket: config.socket, state: config.state }, "the master is ready");
-  return { address, joinString: formatJoinString({ address, masterKey: own.publicKey }), reload };
+  return {
+    address,
+    joinString: formatJoinString({ address, masterKey: own.publicKey }),
+    reload,
+    maskShown: (text) => secrets.maskShown(text),
+  };
 }
 
 /** The engine, which writes, and history, which reads: a thread each. */

@@ -38,6 +38,11 @@ test("of several the one that lasts longest is told, and counts", () => {
   );
 });
 
+test("its times are whole milliseconds", () => {
+  const { since, until } = new Silences().make({ ...wish, forMs: 100 }, 1_000.734);
+  assert.deepEqual([since, until], [1_000, 1_100]);
+});
+
 test("there is an end to how many there may be", () => {
   const silences = silenced(...Array.from({ length: silencesMax }, () => ({})));
   assert.throws(() => silences.make(wish, 0), { code: "CONFLICT" });

@@ -62,7 +62,9 @@ export class Silences {
       throw new NeedfireError("BAD_REQUEST", "a silence needs a reactor, an agent, or both: which firings it is about");
     if (this.#silences.size >= silencesMax)
       throw new NeedfireError("CONFLICT", `there are ${silencesMax} silences already: remove some (needfire silence list)`);
-    return { id: `s-${randomBytes(4).toString("hex")}`, reactor, agent, since: now, until: now + forMs, why, by, held: 0 };
+    // The clock knows parts of a millisecond, and nobody wants to read them.
+    const since = Math.floor(now);
+    return { id: `s-${randomBytes(4).toString("hex")}`, reactor, agent, since, until: since + forMs, why, by, held: 0 };
   }
 
   /** The one that covers a firing, which it counts as held back. Of several the one that lasts longest. */

@@ -426,8 +426,9 @@ export const decisionView = object(
     source: {
       enum: decisionSources,
       description:
-        "recorded: when the event came. judged-again: by the reactors of then, with the agent's facts of now, as if nothing had come before. judged-by-now: the same by the reactors of now, since those of then are not known",
+        "recorded: when the event came. judged-again: by the reactors of then, with what is `assumed`. judged-by-now: the same by the reactors of now, since those of then are not known",
     },
+    assumed: { type: "array", items: string, description: "judged again, with this: it may have been otherwise then" },
     parts: {
       type: "array",
       description: "what the conditions came to, part by part",

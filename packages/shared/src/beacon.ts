@@ -36,9 +36,8 @@ export function checkBeacon(value: unknown): { ok: true; definition: BeaconDefin
 /** Loads the beacons of one file: a definition a document. All of them, or every problem: a file is taken as a whole. */
 export function loadBeacons(file: string, text: string): { ok: true; beacons: LoadedBeacon[] } | { ok: false; problems: Problem[] } {
   const parsed = parseYaml(file, text);
-  if (!parsed.ok) return parsed;
   const beacons: LoadedBeacon[] = [];
-  const problems: Problem[] = [];
+  const problems: Problem[] = parsed.ok ? [] : [...parsed.problems];
   for (const document of parsed.documents) {
     const loaded = loadBeacon(file, document);
     if (!loaded.ok) problems.push(...loaded.problems);

@@ -154,6 +154,14 @@ test("every problem of a file is told at once, and none of its reactors runs", (
   );
 });
 
+test("what is no YAML in one reactor hides nothing of what is wrong in another", () => {
+  const found = problems(`name: one\nname: two\n---\n${good.replace("when:", "whne:")}`);
+  assert.deepEqual(
+    found.map((text) => text.split(" ")[0]),
+    ["r.yaml:2:1:", "r.yaml:7:1:"],
+  );
+});
+
 test("a name is used once in a file", () => {
   assert.deepEqual(problems(`${good}---\n${good}`), ['r.yaml:10:7: a second reactor of the name "heal" in this file']);
 });

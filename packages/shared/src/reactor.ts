@@ -25,9 +25,9 @@ const checkReactor = checker(reactorSchema);
 
 export function loadReactors(file: string, text: string, sources: Sources = {}): LoadedReactors {
   const parsed = parseYaml(file, text);
-  if (!parsed.ok) return parsed;
   const reactors = new Map<string, Reactor>();
-  const problems: Problem[] = [];
+  // What is no YAML in one document hides nothing of what is wrong in the others.
+  const problems: Problem[] = parsed.ok ? [] : [...parsed.problems];
   const warnings: Warning[] = [];
   for (const document of parsed.documents) {
     const loaded = loadDocument(file, document, sources);

@@ -1,6 +1,6 @@
 /**
  * Secrets in values: in a compiled reactor, a plan, a task and history stands a mark in their place; the value itself is put in when a
- * command goes out, and is taken out of whatever comes back. Pure: who knows the values hands them in.
+ * command goes out, and is taken out of whatever comes in (masking.ts). Pure: who knows the values hands them in.
  */
 
 /** Ends of a mark: of Unicode's private use, so that no keyboard and hardly any program makes them. */
@@ -38,26 +38,10 @@ export function hideMarks<T>(value: T): T {
   return mapTexts(value, (text) => text.replaceAll(markPattern, masked)) as T;
 }
 
-/** The value with every secret in its texts as `***`: for what a host gives back. */
-export function mask<T>(value: T, secrets: Iterable<string>): T {
-  const wanted = forms(secrets);
-  return wanted.length === 0 ? value : (mapTexts(value, (text) => maskForms(text, wanted)) as T);
-}
-
-/** The longest first, since one may stand inside another; each as it is, without line breaks at its ends, and as JSON writes it. */
-function forms(secrets: Iterable<string>): string[] {
-  const all = [...secrets].flatMap((secret) => [secret, secret.trim(), JSON.stringify(secret).slice(1, -1)]);
-  return [...new Set(all)].filter((form) => form !== "").toSorted((a, b) => b.length - a.length);
-}
-
-function maskForms(text: string, wanted: readonly string[]): string {
-  return wanted.reduce((left, form) => left.replaceAll(form, masked), text);
-}
-
-/** Keys are texts, too: a value may have become one. */
-function mapTexts(value: unknown, change: (text: string) => string): unknown {
+/** A JSON value with every text in it changed. Keys are texts, too: a value may have become one. What is binary stays. */
+export function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === "string") return change(value);
-  if (typeof value !== "object" || value === null) return value;
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [change(key), mapTexts(item, change)]));
 }

@@ -126,9 +126,18 @@ export const masterMessageSchemas = {
   /**
    * `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. `again`: it was sent
    * before the agent began its present numbering; if the agent has no record of it, the record is lost, and it must not be begun (P3).
+   * `secrets`: values that are in the arguments, and in nothing that the agent keeps or says.
    */
   execute: body(
-    { execution, action: text, args: { type: "object" }, priority: { enum: severities }, expiresInMs: offset, again: { type: "boolean" } },
+    {
+      execution,
+      action: text,
+      args: { type: "object" },
+      secrets: { type: "array", items: { type: "string" } },
+      priority: { enum: severities },
+      expiresInMs: offset,
+      again: { type: "boolean" },
+    },
     ["execution", "action", "args", "priority"],
   ),
   /** A command, delivered or not, is not wanted any more: what has not begun must not, what runs is ended. */
@@ -167,7 +176,7 @@ export type Decoded<M> = { ok: true; envelope: Envelope; message: M } | { ok: fa
 
 /** Throws `FRAME_TOO_LARGE`: the sender must make its messages fit. */
 export function encode(message: AgentMessage | MasterMessage, envelope: Envelope = { session: "", counter: 0 }): Buffer {
-  const frame = pack([wireVersion, message.kind, envelope.session, envelope.counter, message.body]);
+  const frame = encodeAgain(message, envelope);
   if (frame.length > frameBytesMax) {
     throw new NeedfireError(
       "FRAME_TOO_LARGE",
@@ -175,6 +184,11 @@ export function encode(message: AgentMessage | MasterMessage, envelope: Envelope
     );
   }
   return frame;
+}
+
+/** A frame that is not for sending: one that was taken, changed. */
+export function encodeAgain({ kind, body }: AgentMessage | MasterMessage, { session, counter }: Envelope): Buffer {
+  return pack([wireVersion, kind, session, counter, body]);
 }
 
 type Checkers = Record<string, (value: unknown) => Checked<unknown>>;

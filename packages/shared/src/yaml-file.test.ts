@@ -106,6 +106,19 @@ test("what is not YAML is refused with its place", () => {
   }
 });
 
+test("what is no YAML in one document hides no other", () => {
+  const parsed = parseYaml("x.yaml", "a: 1\na: 2\n---\nname: b\n---\n{{ x }}: 1\n---\nname: c\n");
+  assert.ok(!parsed.ok);
+  assert.deepEqual(
+    parsed.documents.map(({ value }) => value),
+    [{ name: "b" }, { name: "c" }],
+  );
+  assert.deepEqual(
+    parsed.problems.map(({ line }) => line),
+    [2, 6],
+  );
+});
+
 test("an alias bomb, a bottomless nesting and a giant file are problems, not an end of the program", () => {
   const bomb = `a: &a [x, x, x, x, x, x, x, x, x]\n${"bcdefgh"
     .split("")

@@ -32,12 +32,13 @@ export interface YamlDocument {
   problemAt(path: Path, message: string, at?: { key?: boolean; offset?: number }): Problem;
 }
 
-export type YamlFile = { ok: true; documents: YamlDocument[] } | { ok: false; problems: Problem[] };
+/** `documents` of one that is not ok: those in which nothing is wrong, to be looked through for what else is, and never for use. */
+export type YamlFile = { ok: true; documents: YamlDocument[] } | { ok: false; problems: Problem[]; documents: YamlDocument[] };
 
 /** Reads every document of `text`. Empty documents are left out. */
 export function parseYaml(file: string, text: string): YamlFile {
   if (text.length > yamlBytesMax) {
-    return { ok: false, problems: [{ file, line: 1, column: 1, message: `the file has more than ${yamlBytesMax} bytes` }] };
+    return { ok: false, problems: [{ file, line: 1, column: 1, message: `the file has more than ${yamlBytesMax} bytes` }], documents: [] };
   }
   // Not the library's own counter, which misses lines after some errors.
   const lines = lineStarts(text);
@@ -46,6 +47,7 @@ export function parseYaml(file: string, text: string): YamlFile {
   const problems: Problem[] = [];
   const documents: YamlDocument[] = [];
   for (const document of parsed) {
+    const before = problems.length;
     for (const error of [...document.errors, ...document.warnings]) {
       problems.push({ file, ...position(lines, error.pos[0]), message: error.message });
     }
@@ -56,7 +58,7 @@ export function parseYaml(file: string, text: string): YamlFile {
         message: "expected a text as the key, got a list or a map; an expression is written ${{ ... }}, in quotes",
       });
     }
-    if (problems.length > 0 || document.contents === null) continue;
+    if (problems.length > before || document.contents === null) continue;
     try {
       const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
       if (value !== null) documents.push({ value, problemAt: locator({ file, text, lines, document }) });
@@ -64,7 +66,7 @@ export function parseYaml(file: string, text: string): YamlFile {
       problems.push({ file, line: 1, column: 1, message: error instanceof Error ? error.message : String(error) });
     }
   }
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, documents };
+  return problems.length > 0 ? { ok: false, problems, documents } : { ok: true, documents };
 }
 
 /** Checks a document's value, or the part of it below `path`, and turns what is wrong into problems with places. */

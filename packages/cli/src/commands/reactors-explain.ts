@@ -8,7 +8,7 @@ export function registerExplain(reactors: Command, session: Session): void {
     .command("explain")
     .summary("tell why reactors did or did not fire on an event")
     .description(
-      "Tell each reactor's decision on an event and its reason. What was decided then is recorded; only conditions that were false are judged again, with the values that they see.",
+      "Tell each reactor's decision on an event and its reason. What was decided then is recorded; conditions that were false are judged again, and the answer says what it takes for granted with that.",
     )
     .argument("<event>", "the event's id, as `needfire events list` prints it")
     .argument("[reactor]", "only this one, also when the event did not concern it")

@@ -157,6 +157,7 @@ const decisions = [
     detail: "event.data.percent >= 90 is false: 71 >= 90",
     version: "5d1e0a9c44b7",
     source: "judged-again",
+    assumed: ["the host's facts of now"],
     parts: [{ source: "event.data.percent >= 90", value: "false" }],
   },
   { reactor: "tidy", decision: "fired", detail: hostile, at, task: "t-3f9a1c0b27d40000", source: "recorded" },

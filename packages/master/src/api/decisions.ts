@@ -1,6 +1,7 @@
 /**
  * Why each reactor did or did not fire on an event (P5). What was decided then is in the record, but for conditions that were false: these are
- * asked again, of the reactors that were in force when the event came, as far as that is known, and of the agent's facts as they are now.
+ * asked again, of the reactors that were in force when the event came, as far as that is known; where it hangs on what came before, after those
+ * events (events-before.ts). What is taken for granted with that is a part of the answer.
  */
 import type { DecisionView } from "@needfire/shared/api";
 import type { Expression } from "@needfire/shared/cel";
@@ -12,7 +13,8 @@ import type { RouteOf } from "@needfire/shared/router";
 import { Hearing, type Refusal, refusal, type RuleScope, valuesOf } from "@needfire/shared/rules/hearing";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import type { Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
+import { spanText } from "@needfire/shared/rules/wording";
+import type { Decision, Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { originOf } from "../origin.ts";
 import { digestOf } from "../store/record.ts";
@@ -20,9 +22,13 @@ import type { DecisionRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { FileInForce } from "../versions.ts";
 import type { History } from "../worker-history.ts";
+import { type Before, eventsBefore, hangsOnBefore } from "./events-before.ts";
 
 export interface Explaining {
-  history: Pick<Remote<History>, "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey">;
+  history: Pick<
+    Remote<History>,
+    "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey" | "query"
+  >;
   /** Those in force, and their files. */
   reactors: ReactorIndex;
   sources: readonly FileInForce[];
@@ -36,20 +42,23 @@ export interface Explaining {
 const gathered = new Set<Reason>(["waiting", "pending", "collecting", "debounced", "merged", "delayed"]);
 /** Turns are judged a little before their tasks are made, by clocks that tremble. */
 const clockTremblesMs = 1_000;
+/** Of how many reactors the events before are judged with it; when one is asked for, it is always among them. */
+const replaysMax = 10;
 
 /** `only`: of one reactor. Throws `NOT_FOUND` when there is none of the name. */
 export async function decisionsOn(event: Event, explaining: Explaining, only?: string): Promise<DecisionView[]> {
   const { history } = explaining;
   const { index, known } = await reactorsThen(event.received, explaining);
   const seen: Seen = { event, ...(await originOf(event, (id) => history.readTask(id))) };
-  const asking: Asking = { seen, explaining, isOfThen: known };
+  const asking: Asking = { seen, explaining, isOfThen: known, replaysLeft: replaysMax };
   const records = (await history.decisionsOn(event.id)).filter(({ reactor }) => only === undefined || reactor === only);
   const recorded = await Promise.all(records.map((record) => recordView(record, index.reactors, asking)));
   const told = new Set(records.map(({ reactor }) => reactor));
   const hearers = index.ofType(event.type).hearers.map(({ reactor }) => reactor);
   const others = hearers.filter(({ name }) => !told.has(name) && (only === undefined || name === only));
   const tasks = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task]));
-  const again = others.map((reactor) => judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
+  const again: DecisionView[] = [];
+  for (const reactor of others) again.push(await judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
   if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, index.reactors, asking)];
   return [...recorded, ...again];
 }
@@ -59,6 +68,7 @@ interface Asking {
   explaining: Explaining;
   /** The reactors are those of when the event came. */
   isOfThen: boolean;
+  replaysLeft: number;
 }
 
 /** The reactors in force at a time; those of now when that is not known. Only files that were another are compiled again. */
@@ -116,24 +126,50 @@ function worldOf({ agentView, route }: Pick<Explaining, "agentView" | "route">):
   return { agentView, route, silence: () => undefined };
 }
 
-/** As if nothing had come before. */
-function judgeAgain(reactor: Reactor, task: string | undefined, { seen, explaining, isOfThen }: Asking): DecisionView {
+async function judgeAgain(reactor: Reactor, task: string | undefined, asking: Asking): Promise<DecisionView> {
+  const { seen, explaining, isOfThen } = asking;
   const world = worldOf(explaining);
   const source = isOfThen ? "judged-again" : "judged-by-now";
   const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
-  const [decision] = new Rules(new ReactorIndex([reactor]), world, { asksAll: true }).hear(seen).decisions;
-  if (decision === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
-  const { detail, firing } = decision;
+  const [alone] = judged(reactor, world, [seen]);
+  if (alone === undefined) return { ...base, decision: "not-asked", detail: "nothing of it concerns this event" };
   const scope = new Hearing(world, seen).scope({ reactor, readsRoute: true });
   // Whether a step waited is in the record. What is not there was false in itself, so that nothing needed to be known of what came before.
-  const refused = decision.reason === "waiting" ? refusedByAll(reactor, scope) : undefined;
-  const reason = refused?.reason ?? decision.reason;
-  if (!reason.startsWith("when-")) {
-    const text = firing?.plan.ok === false ? firing.plan.reason : detail;
-    return { ...base, decision: reason, detail: text };
+  const refused = alone.reason === "waiting" ? refusedByAll(reactor, scope) : undefined;
+  const reason = refused?.reason ?? alone.reason;
+  if (reason.startsWith("when-")) {
+    const { blames, parts } = whyNot(reactor, scope);
+    const detail = blames.length === 0 ? alone.detail : blames.join("; ");
+    return { ...base, decision: reason, detail, parts, assumed: assumedOfHost(reactor) };
   }
-  const { blames, parts } = whyNot(reactor, scope);
-  return { ...base, decision: reason, detail: blames.length === 0 ? detail : blames.join("; "), parts };
+  const before =
+    hangsOnBefore(reactor) && asking.replaysLeft-- > 0 ? await eventsBefore(reactor, seen.event, explaining.history) : undefined;
+  const decision = judged(reactor, world, [...(before?.events ?? []), seen]).at(-1) ?? alone;
+  const detail = decision.firing?.plan.ok === false ? decision.firing.plan.reason : decision.detail;
+  return { ...base, decision: decision.reason, detail, assumed: [...assumedOfHost(reactor), ...assumedBefore(reactor, before)] };
+}
+
+/** What one reactor decides on the last of some events, after the others. */
+function judged(reactor: Reactor, world: World, events: readonly Seen[]): Decision[] {
+  const rules = new Rules(new ReactorIndex([reactor]), world, { asksAll: true });
+  const [last] = events.map((seen) => rules.hear(seen).decisions.filter(({ event }) => event === seen.event.id)).slice(-1);
+  return last ?? [];
+}
+
+/** What of its conditions is as it is now, and not as it was then. */
+function assumedOfHost({ when, entries, correlation, flow }: Reactor): string[] {
+  const expressions = [when, ...entries.map((entry) => entry.when), ...(correlation?.by ?? []), ...(flow?.by ?? [])];
+  const reads = (name: string) => expressions.some((each) => each?.reads.variables.has(name));
+  return [...(reads("agent") || reads("route") ? ["the host's facts of now"] : []), ...(reads("route") ? ["the router of now"] : [])];
+}
+
+function assumedBefore(reactor: Reactor, before: Before | undefined): string[] {
+  const held = "no silence, and nothing that inhibits";
+  if (before === undefined) return [...(hangsOnBefore(reactor) ? ["nothing before it"] : []), held];
+  const { events, spanMs, isCut } = before;
+  const span = `the ${spanText(spanMs)} before it`;
+  if (isCut) return [`the newest ${events.length} events of ${span}, which had more`, held];
+  return [events.length === 0 ? `no event of ${span}` : `${events.length} ${events.length === 1 ? "event" : "events"} of ${span}`, held];
 }
 
 /** Why no entry of a reactor takes an event, whatever came before it; undefined: that hangs on what came, or one takes it. */

@@ -23,16 +23,16 @@ const statusOf: Partial<Record<ErrorCode, number>> = {
   DISK_FULL: 507,
 };
 
-/** Without routes. */
-export function newServer() {
+/** Without routes. `mask`: takes the values of secrets out of a text that is shown. */
+export function newServer(mask: (text: string) => string = (text) => text) {
   const server = fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
     forceCloseConnections: true,
   }).withTypeProvider<JsonSchemaToTsProvider>();
 
-  // Whatever is shown, where a secret stood nobody sees even its mark.
-  server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? hideMarks(payload) : payload));
+  // Whatever is shown, where a secret stood nobody sees even its mark; and what came in before it was known as one is in the journal as it came.
+  server.addHook("onSend", async (_request, _reply, payload) => (typeof payload === "string" ? mask(hideMarks(payload)) : payload));
 
   server.setErrorHandler((error: FastifyError | NeedfireError, _request, reply) => {
     const code = error instanceof NeedfireError ? error.code : "validation" in error && error.validation ? "BAD_REQUEST" : undefined;

@@ -17,7 +17,7 @@ function serverOf(t: TestContext) {
   const journal = new JournalWriter(database);
   journal.append([batch([numbered(1), numbered(2)], { received: now - 1_000 })]);
   const server = newServer();
-  replayRoute(server, { database: database.file, clock: { now: () => now }, router: () => undefined });
+  replayRoute(server, { database: database.file, clock: { now: () => now }, router: () => undefined, mask: (text) => text });
   t.after(async () => {
     await server.close();
     store.close();

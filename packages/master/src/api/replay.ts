@@ -18,9 +18,11 @@ export interface ReplayRouteOptions {
   clock: { now(): number };
   /** The router in force. */
   router(): { file: string; text: string } | undefined;
+  /** A text without the values of secrets. */
+  mask(text: string): string;
 }
 
-export function replayRoute(server: Server, { database, clock, router }: ReplayRouteOptions): void {
+export function replayRoute(server: Server, { database, clock, router, mask }: ReplayRouteOptions): void {
   let running = 0;
   server.post("/v1/replay", { schema: { body: replayRequest }, bodyLimit: replayBytesMax }, async (request, reply) => {
     if (running >= replaysMax) throw new NeedfireError("CONFLICT", `${replaysMax} replays run already: wait until one has ended`);
@@ -29,7 +31,7 @@ export function replayRoute(server: Server, { database, clock, router }: ReplayR
     reply.raw.once("close", () => hungUp.abort());
     const stream = new PassThrough();
     const say = (lines: readonly ReplayLine[]) => {
-      if (!stream.destroyed) for (const line of lines) stream.write(`${hideMarks(JSON.stringify(line))}\n`);
+      if (!stream.destroyed) for (const line of lines) stream.write(`${mask(hideMarks(JSON.stringify(line)))}\n`);
     };
     running++;
     try {

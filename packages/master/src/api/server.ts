@@ -52,6 +52,8 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
   cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
   emit(event: MasterEventDraft): Promise<string>;
+  /** A text without the values of secrets. */
+  mask(text: string): string;
   feed: Feed;
   compile: Explaining["compile"];
   route: RouteOf;
@@ -95,7 +97,7 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, feed, clock } = options;
-  const server = newServer();
+  const server = newServer(options.mask);
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
@@ -219,7 +221,7 @@ function buildServer(options: ApiOptions) {
   reactorRoutes(server, options);
   silenceRoutes(server, options);
 
-  replayRoute(server, { database: options.database, clock, router: options.router });
+  replayRoute(server, { database: options.database, clock, router: options.router, mask: options.mask });
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);

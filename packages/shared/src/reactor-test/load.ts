@@ -80,9 +80,8 @@ interface Draft {
 
 function load(file: string, text: string, read: (document: YamlDocument) => (Problem | Draft)[]): LoadedTests {
   const parsed = parseYaml(file, text);
-  if (!parsed.ok) return parsed;
   const found = parsed.documents.flatMap(read);
-  const problems = found.flatMap((each) => ("test" in each ? each.problems : [each]));
+  const problems = [...(parsed.ok ? [] : parsed.problems), ...found.flatMap((each) => ("test" in each ? each.problems : [each]))];
   if (problems.length > 0) return { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) };
   return { ok: true, tests: found.flatMap((each) => ("test" in each ? [each.test] : [])) };
 }

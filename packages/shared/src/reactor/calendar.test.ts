@@ -52,6 +52,14 @@ test("a window that begins before the clock is changed ends after its time, not 
   assert.equal(until(calendar("0 1 * * *", "3h", "Europe/Berlin"), "2026-10-25T01:59:59Z"), "2026-10-25T02:00:00Z");
 });
 
+test("the next window is told, over a change of the clock, too", () => {
+  const nightly = calendar("0 2 * * *", "2h", "Europe/Berlin");
+  const next = (moment: string) => new Date(nightly.next(Date.parse(moment))!).toISOString();
+  assert.equal(next("2026-01-10T03:00:00Z"), "2026-01-11T01:00:00.000Z");
+  assert.equal(next("2026-03-29T05:00:00Z"), "2026-03-30T00:00:00.000Z");
+  assert.equal(next("2026-01-10T01:00:00Z"), "2026-01-11T01:00:00.000Z", "after the moment");
+});
+
 test("windows that run into each other never leave a gap", () => {
   const always = calendar("*/10 * * * *", "10m", "Europe/Berlin");
   for (const day of ["2026-03-29", "2026-10-25", "2026-06-01"])

@@ -35,6 +35,7 @@ export function compileCalendar({ cron: pattern, for: lasts, zone }: CalendarSou
         const begun = cron.previousRuns(1, new Date(now + 1))[0]?.getTime();
         return begun !== undefined && now < begun + lastsMs ? { until: begun + lastsMs } : undefined;
       },
+      next: (now) => cron.nextRun(new Date(now))?.getTime(),
     },
   };
 }

@@ -29,6 +29,8 @@ export interface Candidate {
   key: readonly unknown[];
   ancestry: readonly string[];
   matched?: Readonly<Record<string, Event>>;
+  /** Of `any`: the name of the step that came. */
+  step?: string;
   problems?: readonly ProblemReference[];
 }
 
@@ -74,6 +76,7 @@ export function single(
   { key, at, name }: { key: readonly unknown[]; at: number; name?: string },
 ): Candidate {
   const candidate: Candidate = { trigger, events: [keep(reactor, trigger, at)], count: 1, key, ancestry: trigger.ancestry };
+  if (name !== undefined) candidate.step = name;
   if (name !== undefined && reactor.keepsEvents) candidate.matched = { [name]: trigger.event };
   return candidate;
 }

@@ -184,8 +184,20 @@ ${emit}
   assert.equal(about("web3", 5).reason, "fired");
   assert.equal(about("web1", 301).reason, "fired", "an inhibition is over at its end, also where it lasts longer for others");
   const muted = about("web1", 3_601);
-  assert.deepEqual([muted.reason, muted.until], ["muted", undefined]);
-  assert.match(muted.detail, /^muted outside of 0 0 \* \* \* UTC/);
+  assert.deepEqual([muted.reason, muted.until], ["muted", start + 86_400_000]);
+  assert.match(muted.detail, /^muted outside of 0 0 \* \* \* UTC for 1 h 0 min; the next window begins at 2026-01-02T00:00:00\.000Z$/);
+});
+
+test("one of several says which step it was, also when it waits before it fires", () => {
+  const yaml = (flow: string) =>
+    `name: any\ncorrelate: { any: [{ on: disk.full, as: full }, { on: disk.slow }], by: event.agent }\n${flow}${emit}\n`;
+  const stage = new Stage(yaml(""));
+  assert.equal(only(stage.hear({ type: "disk.full", at: 0 })).detail, 'full, one of 2 for ["web1"]');
+  assert.equal(only(stage.hear({ type: "disk.slow", at: 1 })).detail, 'step2, one of 2 for ["web1"]');
+  const late = new Stage(yaml("flow: { debounce: 10s }\n"));
+  late.hear({ type: "disk.full", at: 0 });
+  late.hear({ type: "disk.slow", at: 1 });
+  assert.match(only(late.tick(20)).detail, /step2, one of 2/);
 });
 
 test("a problem is told once, and its end only if it was told", () => {

@@ -458,7 +458,8 @@ export class SlowModel {
     if (calendar === undefined) return false;
     const isIn = wall % 20 >= calendar.from && wall % 20 < calendar.until;
     if (isIn !== (calendar.kind === "mute")) return false;
-    this.#say(rule, event, "muted", calendar.kind === "mute" ? wall - (wall % 20) + calendar.until + this.#skew : undefined);
+    const changes = calendar.kind === "mute" ? calendar.until : calendar.from + (wall % 20 < calendar.from ? 0 : 20);
+    this.#say(rule, event, "muted", wall - (wall % 20) + changes + this.#skew);
     return true;
   }
 

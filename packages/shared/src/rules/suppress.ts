@@ -55,7 +55,11 @@ function muted(turn: Turn, { reactor: { muteDuring, onlyDuring } }: Profile): Su
     return { reason: "muted", detail: `muted until ${clockText(turn, until)}: ${calendar.text}`, until };
   }
   if (onlyDuring.length === 0 || onlyDuring.some((calendar) => calendar.covers(now) !== undefined)) return undefined;
-  return { reason: "muted", detail: `muted outside of ${onlyDuring.map(({ text }) => text).join(" and ")}` };
+  const detail = `muted outside of ${onlyDuring.map(({ text }) => text).join(" and ")}`;
+  const next = onlyDuring.flatMap((calendar) => calendar.next(now) ?? []);
+  if (next.length === 0) return { reason: "muted", detail: `${detail}; there is no such time any more` };
+  const until = Math.min(...next) + turn.skew;
+  return { reason: "muted", detail: `${detail}; the next window begins at ${clockText(turn, until)}`, until };
 }
 
 /** The rows of what a problem inhibits once it has fired: worked out when it is raised, since its event is at hand then. */

@@ -218,7 +218,8 @@ function compile(sources: RuleSource[]): Reactor[] {
       const at = now % 20;
       return at >= window.from && at < window.until ? { until: now - at + window.until } : undefined;
     };
-    return { ...reactor, [window.kind === "mute" ? "muteDuring" : "onlyDuring"]: [{ covers, text: "each 20 ms" }] };
+    const next = (now: number) => now - (now % 20) + window.from + (now % 20 >= window.from ? 20 : 0);
+    return { ...reactor, [window.kind === "mute" ? "muteDuring" : "onlyDuring"]: [{ covers, next, text: "each 20 ms" }] };
   });
 }
 

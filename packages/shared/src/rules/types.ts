@@ -60,6 +60,8 @@ export interface Inhibition {
 export interface Calendar {
   /** Whether `now` (ms since the epoch) lies in a window; until when, then. */
   covers(now: number): { until: number } | undefined;
+  /** When the next window begins after `now`; undefined: there is none any more. */
+  next(now: number): number | undefined;
   text: string;
 }
 

@@ -35,19 +35,25 @@ export function waitingText(turn: Turn, { reactor, names }: Profile, { state, ke
 }
 
 /** What made a candidate. */
-export function candidateText({ reactor }: Profile, { count, key }: Candidate, branch: Firing["branch"]): string {
+export function candidateText({ reactor }: Profile, candidate: Candidate, branch: Firing["branch"]): string {
+  const { count, key } = candidate;
   const { correlation, flow } = reactor;
   const of = forKey(key);
   if (branch === "on_clear") return `cleared${of}`;
   const many = flow !== undefined && count > 1 ? `${count} events${of}` : of.trimStart();
-  return correlation === undefined ? many : `${texts[correlation.kind](correlation as never, count)}${of}`;
+  return correlation === undefined ? many : `${texts[correlation.kind](correlation as never, candidate)}${of}`;
 }
 
-type Texts = { [Kind in Correlation["kind"]]: (correlation: Extract<Correlation, { kind: Kind }>, count: number) => string };
+type Texts = {
+  [Kind in Correlation["kind"]]: (
+    correlation: Extract<Correlation, { kind: Kind }>,
+    candidate: Pick<Candidate, "count" | "step">,
+  ) => string;
+};
 const texts: Texts = {
-  count: ({ count, withinMs }, taken) => `${taken} events, ${count} within ${spanText(withinMs)}`,
+  count: ({ count, withinMs }, { count: taken }) => `${taken} events, ${count} within ${spanText(withinMs)}`,
   all: ({ steps, withinMs }) => `all ${steps} within ${spanText(withinMs)}`,
-  any: ({ steps }) => `one of ${steps}`,
+  any: ({ steps }, { step }) => (step === undefined ? `one of ${steps}` : `${step}, one of ${steps}`),
   sequence: ({ steps, withinMs }) => `all ${steps} steps in their order within ${spanText(withinMs)}`,
   none: ({ withinMs }) => `nothing came within ${spanText(withinMs)}`,
   raise: ({ forMs }) => (forMs === 0 ? "raised" : `raised for ${spanText(forMs)}`),
@@ -87,7 +93,7 @@ const units = [
 ] as const;
 
 /** A duration as an author writes it: `1h30m`. */
-function spanText(ms: number): string {
+export function spanText(ms: number): string {
   let rest = ms;
   let text = "";
   for (const [unit, size] of units) {

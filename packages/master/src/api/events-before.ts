@@ -1,0 +1,64 @@
+/**
+ * The events on which a reactor's decision about another may hang: those of its types that came within its windows before. What a window let go
+ * of before it began is not looked for, and there is an end to how many are judged again for one answer.
+ */
+import type { Event } from "@needfire/shared/event";
+import type { Reactor, Seen } from "@needfire/shared/rules/types";
+import { originOf } from "../origin.ts";
+import type { Remote } from "../thread.ts";
+import type { History } from "../worker-history.ts";
+
+/** `spanMs`: how far back they go. `isCut`: there were more, and these are the newest. */
+export interface Before {
+  events: Seen[];
+  spanMs: number;
+  isCut: boolean;
+}
+
+const eventsMax = 2_000;
+const dayMs = 86_400_000;
+const spanMsMax = 7 * dayMs;
+/** A host may have kept an event for so long before it came, or have a clock that is ahead by as much as that. */
+const keptMs = dayMs;
+const aheadMs = 60_000;
+
+/** Whether what a reactor makes of an event can be another when others came before. */
+export function hangsOnBefore({ correlation, flow }: Reactor): boolean {
+  return flow !== undefined || (correlation !== undefined && correlation.kind !== "any");
+}
+
+/** In their order. */
+export async function eventsBefore(
+  reactor: Reactor,
+  { position, time, received }: Event,
+  history: Pick<Remote<History>, "query" | "readTask">,
+): Promise<Before> {
+  const spanMs = Math.min(windowMs(reactor), spanMsMax);
+  const period = { since: Math.min(time, received) - spanMs - keptMs, until: Math.max(time, received) + aheadMs, limit: eventsMax };
+  const found = await Promise.all(reactor.on.map((type) => history.query({ ...period, type })));
+  const isBefore = (event: Event) => event.position < position && event.received >= received - spanMs;
+  // Types may cover each other.
+  const events = [
+    ...new Map(
+      found
+        .flat()
+        .filter(isBefore)
+        .map((event) => [event.position, event]),
+    ).values(),
+  ];
+  const newest = events.toSorted((a, b) => a.position - b.position).slice(-eventsMax);
+  const isCut =
+    events.length > newest.length || found.some((some) => some.length === eventsMax && some.at(-1)!.received >= received - spanMs);
+  return { events: await Promise.all(newest.map((event) => seenOf(event, history))), spanMs, isCut };
+}
+
+async function seenOf(event: Event, { readTask }: Pick<Remote<History>, "readTask">): Promise<Seen> {
+  return { event, ...(await originOf(event, (id) => readTask(id))) };
+}
+
+/** A problem has no window: what raised it is looked for in the last day. */
+function windowMs({ correlation, flow }: Reactor): number {
+  const own = correlation === undefined ? 0 : correlation.kind === "raise" ? dayMs : "withinMs" in correlation ? correlation.withinMs : 0;
+  const after = flow === undefined ? 0 : flow.kind === "debounce" ? flow.quietMs : flow.windowMs;
+  return own + after;
+}
