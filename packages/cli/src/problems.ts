@@ -1,6 +1,7 @@
 /**
  * Problems in people's files, as lines: where, what, and (when the text is at hand) the place itself with a caret under it.
  */
+import { systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Output } from "./output.ts";
 import { displayWidth, visible, visibleLine } from "./text.ts";
@@ -43,4 +44,13 @@ export function codeFrame(out: Output, { line, column }: Problem, text: string):
     `${gutter(">", String(line))} ${window(here)}`,
     `${gutter(" ", "")} ${" ".repeat(indent)}${out.paint("red", "^")}`,
   ];
+}
+
+/** Of a file or a directory. */
+export function unreadable(file: string, error: unknown): Problem {
+  const why =
+    systemCode(error) === "ENOENT"
+      ? "there is no such file or directory"
+      : `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  return { file, line: 1, column: 1, message: why };
 }

@@ -5,11 +5,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { systemCode } from "@needfire/shared/errors";
 import { lint, type Warning } from "@needfire/shared/lint";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import { type LoadedTests, loadInlineTests, loadTestFile, type ReactorTest } from "@needfire/shared/reactor-test/load";
 import type { Problem } from "@needfire/shared/yaml-file";
+import { unreadable } from "./problems.ts";
+import { isRouter } from "./router-file.ts";
 
 export interface ReactorFile {
   file: string;
@@ -23,13 +24,15 @@ export interface ReadFiles {
   problems: Problem[];
   /** Of the files without problems. */
   warnings: Warning[];
+  /** Those among them that are no reactors; they are not looked into. */
+  routers: string[];
   /** The files' texts by name, to show the places of the problems. */
   texts: Map<string, string>;
 }
 
 /** `paths`: reactor files, test files (which stand for the file beside them), and directories. */
 export async function readReactorFiles(paths: readonly string[]): Promise<ReadFiles> {
-  const read: ReadFiles = { files: [], problems: [], warnings: [], texts: new Map() };
+  const read: ReadFiles = { files: [], problems: [], warnings: [], routers: [], texts: new Map() };
   const byName = new Map<string, Reactor>();
   const compiled: Compiled[] = [];
   for (const path of paths) {
@@ -84,6 +87,10 @@ function testedBy(files: readonly string[], problems: Problem[]): string[] {
 async function readOne(file: string, read: ReadFiles, byName: Map<string, Reactor>): Promise<Compiled | undefined> {
   const text = await textOf(file, read);
   if (text === undefined) return undefined;
+  if (isRouter(file, text)) {
+    read.routers.push(file);
+    return undefined;
+  }
   const testFile = file.replace(/(\.ya?ml)$/, ".test$1");
   const testText = existsSync(testFile) ? await textOf(testFile, read) : undefined;
   const beside = testText === undefined ? [] : testsOf(loadTestFile(testFile, testText), read.problems);
@@ -145,12 +152,4 @@ function textBeside(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function unreadable(file: string, error: unknown): Problem {
-  const why =
-    systemCode(error) === "ENOENT"
-      ? "there is no such file or directory"
-      : `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-  return { file, line: 1, column: 1, message: why };
 }

@@ -144,6 +144,61 @@ describe("reactors test", () => {
   });
 });
 
+describe("the operator's router", () => {
+  const routed = "rules: [{ when: 'event.data.user == \"ann\"', priority: critical, owner: security }]\n";
+  const expecting = (what: string) => testOf("10.0.0.1").replace("{ agent: web1,", `{ agent: web1, ${what},`);
+  const files = { "block.yaml": reactor, "block.test.yaml": expecting("priority: critical, owner: security") };
+
+  test("tests run by the one in the folder, beside it, or named", async () => {
+    const inside = await run(["reactors", "test"], { cwd: at("router-inside", { ...files, "router.yaml": routed }) });
+    assert.match(inside.stdout, /\nok: 1 of 1 test passed; router: reactors\/router\.yaml\n$/);
+    const cwd = at("router-beside", { ...files, "../router.yaml": routed, "../other.yaml": "rules: []\n" });
+    assert.match(
+      (await run(["reactors", "test", "reactors/block.yaml"], { cwd })).stdout,
+      /\nok: 1 of 1 test passed; router: router\.yaml\n$/,
+    );
+    const named = await run(["reactors", "test", "--router", "other.yaml"], { cwd });
+    assert.equal(named.code, 1);
+    assert.match(named.stdout, /priority\n {8}- critical\n {8}\+ normal\n[^]*1 failed, 0 of 1 test passed; router: other\.yaml\n$/);
+    const gone = await run(["reactors", "test", "--router", "gone.yaml"], { cwd });
+    assert.match(gone.stdout, /^gone\.yaml:1:1: there is no such file/);
+    assert.equal(gone.code, 1);
+  });
+
+  test("what is wrong in it is a problem with its place, and no test runs by another", async () => {
+    for (const place of ["router.yaml", "../router.yaml"]) {
+      const cwd = at(`router-bad-${place.length}`, { ...files, [place]: "rules:\n  - { when: event., priority: low }\n" });
+      for (const command of ["test", "check"]) {
+        const ran = await run(["reactors", command], { cwd });
+        assert.equal(ran.code, 1);
+        assert.match(ran.stdout, /^(reactors\/)?router\.yaml:2:\d+: in the condition: /);
+        assert.doesNotMatch(ran.stdout, /✗/);
+      }
+      const junit = await run(["reactors", "check", "--junit", "out.xml"], { cwd });
+      assert.equal(junit.code, 1);
+      assert.match(readFileSync(join(cwd, "out.xml"), "utf8"), /<testsuite name="(reactors\/)?router\.yaml" tests="1" failures="1"/);
+    }
+  });
+
+  test("a good one is checked along, one that is given alone, too; reactors may stand in a file of that name", async () => {
+    const cwd = at("router-checked", { ...good, "../router.yaml": routed });
+    assert.equal((await run(["reactors", "check"], { cwd })).stdout, "ok: 1 reactor in 1 file; router: router.yaml\n");
+    assert.equal((await run(["reactors", "check", "router.yaml"], { cwd })).stdout, "ok: 0 reactors in 0 files; router: router.yaml\n");
+    const devices = at("router-devices", { "router.yaml": reactor, "router.test.yaml": testOf("10.0.0.1") });
+    assert.match((await run(["reactors", "test"], { cwd: devices })).stdout, /\nok: 1 of 1 test passed\n$/);
+  });
+
+  test("--watch sees it change, though it lies beside the folder", async () => {
+    const cwd = at("router-watch", files);
+    const running = start(["reactors", "test", "--watch"], { cwd });
+    await running.said("waits for changes");
+    writeFileSync(join(cwd, "router.yaml"), routed);
+    await running.said("ok: 1 of 1 test passed; router: router.yaml");
+    running.child.kill("SIGINT");
+    assert.equal((await running.ended).code, 0);
+  });
+});
+
 describe("reactors new", () => {
   let master: FakeMaster | undefined;
   after(() => master?.stop());

@@ -6,15 +6,21 @@ import { watch } from "chokidar";
 /** How long files must be quiet: an editor writes more than once. */
 const quietMs = 100;
 
+export interface WatchOptions {
+  /** Single files that belong to what is in a directory, and need not be there yet. */
+  beside(directory: string): string[];
+  /** Nothing that changes from then on is missed. */
+  onReady(): Promise<void>;
+  onChange(): Promise<void>;
+  signal: AbortSignal;
+}
+
 /**
  * `paths`: files and directories; of a file the directory is watched, since tests and variables stand beside it. Ends with `signal`.
- * `onReady` comes when nothing that changes from then on is missed.
  */
-export async function watchFiles(
-  paths: readonly string[],
-  { onReady, onChange, signal }: { onReady: () => Promise<void>; onChange: () => Promise<void>; signal: AbortSignal },
-): Promise<void> {
-  const watcher = watch([...new Set(paths.map(directoryOf))], { ignoreInitial: true, atomic: false, depth: 1 });
+export async function watchFiles(paths: readonly string[], { beside, onReady, onChange, signal }: WatchOptions): Promise<void> {
+  const directories = paths.map(directoryOf);
+  const watcher = watch([...new Set([...directories, ...directories.flatMap(beside)])], { ignoreInitial: true, atomic: false, depth: 1 });
   let changed = Promise.withResolvers<void>();
   let timer: NodeJS.Timeout | undefined;
   watcher.on("all", () => {

@@ -45,6 +45,8 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
   const reactors = new Definitions<Reactor>(
     config.reactors,
     (file, text) => {
+      // It may lie in the reactors' folder, and is none of them.
+      if (file === config.router) return { ok: true, items: [] };
       const reading = readingSources(file);
       const found = new Map<string, string>();
       const mark = (name: string, value: string) => (found.set(name, value), secrets.mark(name));
@@ -97,7 +99,7 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
     }),
     reload: () => {
       const reloaded = [
-        { kind: "reactor" as const, result: reactors.reload() },
+        { kind: "reactor" as const, result: withoutFile(reactors.reload(), router) },
         { kind: "router" as const, result: routers.reload() },
         { kind: "beacon" as const, result: beacons.reload() },
       ];
@@ -121,4 +123,8 @@ export function reloadEvents(reloaded: ReloadedKind[]): MasterEventDraft[] {
       data: { ...problem },
     })),
   ]);
+}
+
+function withoutFile({ taken, refused }: Reloaded, file: string | undefined): Reloaded {
+  return { taken: taken.filter((each) => each !== file), refused };
 }

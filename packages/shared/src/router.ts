@@ -50,7 +50,8 @@ export const routerSchema = {
   required: ["rules"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
-type RuleSource = FromSchema<typeof routerSchema>["rules"][number];
+export type RouterSource = FromSchema<typeof routerSchema>;
+type RuleSource = RouterSource["rules"][number];
 
 /** Priority from impact and urgency. */
 export const priorityMatrix: Record<Grade, Record<Grade, Severity>> = {
@@ -80,11 +81,16 @@ export function loadRouter(file: string, text: string): LoadedRouter {
   if (document === undefined) return { ok: true, route: routeBy([]) };
   const checked = checkDocument(document, checkRouter);
   if (!checked.ok) return checked;
+  return compileRouter(document, [], checked.value);
+}
+
+/** One that has been checked against its schema. `path`: where in the document it stands. */
+export function compileRouter(document: YamlDocument, path: Path, source: RouterSource): LoadedRouter {
   const problems: Problem[] = [];
-  const rules = checked.value.rules.map((source, index) => compileRule(document, ["rules", index], source, problems));
-  const last = checked.value.rules.findIndex(({ when }) => when === undefined);
+  const rules = source.rules.map((rule, index) => compileRule(document, [...path, "rules", index], rule, problems));
+  const last = source.rules.findIndex(({ when }) => when === undefined);
   if (last >= 0 && last < rules.length - 1)
-    problems.push(document.problemAt(["rules", last + 1], `never reached: rule ${last + 1} has no "when" and takes every event`));
+    problems.push(document.problemAt([...path, "rules", last + 1], `never reached: rule ${last + 1} has no "when" and takes every event`));
   return problems.length > 0
     ? { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) }
     : { ok: true, route: routeBy(rules) };

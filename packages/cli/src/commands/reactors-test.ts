@@ -1,20 +1,23 @@
 /** `needfire reactors test`: runs the tests of reactors on a clock of their own, without a master. */
 import type { Command } from "commander";
 import type { TestResult } from "@needfire/shared/reactor-test/run";
-import type { SuiteResult } from "@needfire/shared/reactor-test/suite";
+import type { SuiteResult, TestedFile } from "@needfire/shared/reactor-test/suite";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { JunitSuite } from "../junit.ts";
 import { wholeNumber } from "../options.ts";
 import { Output } from "../output.ts";
+import type { ReactorFile } from "../reactor-files.ts";
+import type { RouterFiles } from "../router-file.ts";
 import { examples, exit, type Session } from "../session.ts";
 import { counted, visible } from "../text.ts";
-import { showFinding } from "./reactors-check.ts";
+import { routerText, showFinding } from "./reactors-check.ts";
 
 interface TestOptions {
   watch?: boolean;
   coverage?: boolean;
   coverageMin?: number;
   strict?: boolean;
+  router?: string;
   junit?: string;
 }
 
@@ -39,6 +42,7 @@ export function registerTest(reactors: Command, session: Session): void {
     .option("--coverage", "show what the tests have seen: each condition and part of one, true and false, and each way to end")
     .option("--coverage-min <percent>", "exit code 1 when they have seen less; implies --coverage", wholeNumber(0, 100))
     .option("--strict", "exit code 1 for a reactor without a test, too")
+    .option("--router <file>", "the operator's router (default: router.yaml in the reactors' folder, or beside the folder)")
     .option("--junit <file>", "write the outcome as JUnit's XML, too")
     .action(session.run((paths: string[], options: TestOptions) => run(session.out, paths.length === 0 ? ["reactors"] : paths, options)));
 }
@@ -54,7 +58,9 @@ async function run(out: Output, paths: readonly string[], options: TestOptions):
     code = await runOnce(out, paths, options);
     if (!out.json) out.line(out.paint("dim", `(${out.time(new Date(out.now()).toISOString())}; waits for changes, Ctrl-C ends)`));
   };
-  await watchFiles(paths, { onReady: again, onChange: again, signal: stop.signal });
+  const { routerPlaces } = await import("../router-file.ts");
+  const beside = (directory: string) => (options.router === undefined ? routerPlaces(directory) : [options.router]);
+  await watchFiles(paths, { beside, onReady: again, onChange: again, signal: stop.signal });
   return code;
 }
 
@@ -64,17 +70,28 @@ interface Outcome extends SuiteResult {
   results: TestResult[];
   failed: TestResult[];
   texts: ReadonlyMap<string, string>;
+  /** Files of routers. */
+  routers: readonly string[];
 }
 
 async function runOnce(out: Output, paths: readonly string[], options: TestOptions): Promise<number> {
   // The compiler and the engine are heavy: only this command loads them.
   const { readReactorFiles } = await import("../reactor-files.ts");
   const { runSuite } = await import("@needfire/shared/reactor-test/suite");
+  const { RouterFiles } = await import("../router-file.ts");
   const { problems, files, texts } = await readReactorFiles(paths);
-  const suite = runSuite(files);
+  const routers = new RouterFiles({ named: options.router, texts });
+  const suite = runSuite(files.map((file) => routed(file, routers)));
   const results = suite.files.flatMap((file) => file.results);
   const failed = results.filter(({ unmet }) => unmet.length > 0);
-  const outcome: Outcome = { ...suite, problems: [...problems, ...suite.problems], results, failed, texts };
+  const outcome: Outcome = {
+    ...suite,
+    problems: [...problems, ...routers.problems, ...suite.problems],
+    results,
+    failed,
+    texts,
+    routers: routers.files,
+  };
   const { percentOf } = await import("../test-report.ts");
   const percent = percentOf(suite.coverage);
   if (out.json) tellProgram(out, outcome, percent);
@@ -87,6 +104,12 @@ async function runOnce(out: Output, paths: readonly string[], options: TestOptio
   if (tooLittle && !out.json) out.line(out.paint("red", `coverage is below ${options.coverageMin} %`));
   const untested = options.strict === true && suite.untested.length > 0;
   return outcome.problems.length > 0 || failed.length > 0 || results.length === 0 || tooLittle || untested ? exit.failed : exit.done;
+}
+
+/** Priorities and owners by a router that has a problem would be others: then nothing of the file is tested. */
+function routed(file: ReactorFile, routers: RouterFiles): TestedFile {
+  const router = routers.routerOf(file.file);
+  return router?.ok === false ? { ...file, reactors: [], tests: [] } : { ...file, route: router?.route };
 }
 
 async function tellPeople(out: Output, outcome: Outcome, { coverage, coverageMin, strict = false }: TestOptions): Promise<void> {
@@ -102,7 +125,7 @@ async function tellPeople(out: Output, outcome: Outcome, { coverage, coverageMin
   out.line(verdict(out, outcome));
 }
 
-function verdict(out: Output, { results, failed, problems }: Outcome): string {
+function verdict(out: Output, { results, failed, problems, routers }: Outcome): string {
   const parts = [
     ...(failed.length > 0 ? [out.paint("red", `${failed.length} failed`)] : []),
     ...(problems.length > 0 ? [out.paint("red", counted(problems.length, "problem"))] : []),
@@ -110,11 +133,12 @@ function verdict(out: Output, { results, failed, problems }: Outcome): string {
       ? out.paint("red", "no test was found")
       : `${results.length - failed.length} of ${counted(results.length, "test")} passed`,
   ];
-  return parts.length === 1 && results.length > 0 ? out.paint("green", `ok: ${parts[0]}`) : parts.join(", ");
+  const said = parts.length === 1 && results.length > 0 ? out.paint("green", `ok: ${parts[0]}`) : parts.join(", ");
+  return `${said}${routerText(routers)}`;
 }
 
 /** An object a line; `kind` says of what. */
-function tellProgram(out: Output, { results, problems, coverage, untested, failed }: Outcome, percent: number): void {
+function tellProgram(out: Output, { results, problems, coverage, untested, failed, routers }: Outcome, percent: number): void {
   for (const problem of problems) out.record({ kind: "problem", ...problem });
   for (const { test, unmet } of results) {
     const { name, reactor, file, line } = test;
@@ -134,7 +158,14 @@ function tellProgram(out: Output, { results, problems, coverage, untested, faile
   }
   for (const each of coverage) out.record({ kind: "coverage", ...each });
   for (const { name, file, line } of untested) out.record({ kind: "untested", reactor: name, file, line });
-  out.record({ kind: "total", tests: results.length, failed: failed.length, problems: problems.length, coverage_percent: percent });
+  out.record({
+    kind: "total",
+    tests: results.length,
+    failed: failed.length,
+    problems: problems.length,
+    routers,
+    coverage_percent: percent,
+  });
 }
 
 /** A file's problems are cases of it, so that CI shows them beside its tests. */

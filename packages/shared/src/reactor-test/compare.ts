@@ -11,6 +11,8 @@ export interface Got {
   agent: string;
   subject?: string;
   priority: string;
+  owner?: string;
+  labels?: Readonly<Record<string, string>>;
   count: number;
   key: readonly unknown[];
   branch: string;
@@ -75,13 +77,17 @@ function paired(expected: readonly Expectation[], got: readonly Got[]): (number 
   return taken;
 }
 
-function gotOf({ reactor, trigger, priority, count, key, branch, plan }: Firing, planned: boolean): Got {
+function gotOf({ reactor, trigger, route, priority, count, key, branch, plan }: Firing, planned: boolean): Got {
   const { subject } = trigger.event;
+  const { owner = route.owner } = reactor;
+  const { labels } = route;
   return {
     reactor: reactor.name,
     agent: trigger.agent,
     ...(subject === undefined ? {} : { subject }),
     priority,
+    ...(owner === undefined ? {} : { owner }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
     count,
     key,
     branch,

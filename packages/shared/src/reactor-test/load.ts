@@ -5,6 +5,7 @@
 import { actions, isActionName } from "../action.ts";
 import { durationMs } from "../duration.ts";
 import { dataProblem, exampleOf } from "../event-types.ts";
+import { compileRouter, type RouteOf, type RouterSource } from "../router.ts";
 import { checker, didYouMean } from "../schema.ts";
 import type { AgentView } from "../target.ts";
 import { checkDocument, parseYaml, type Path, type Problem, type YamlDocument } from "../yaml-file.ts";
@@ -30,6 +31,8 @@ export interface ReactorTest {
   reactor: string | undefined;
   agents: Readonly<Record<string, Omit<AgentView, "id">>>;
   vars: Readonly<Record<string, unknown>>;
+  /** Its own router; undefined: that of its run. */
+  route: RouteOf | undefined;
   /** The wall clock at 0s, in ms since the epoch. */
   start: number;
   /** In the order of time. */
@@ -101,7 +104,7 @@ class TestDraft {
     this.#path = path;
   }
 
-  compile({ name, reactor, agents, vars, start: startText, timeline: sources }: ReactorTestSource): Draft {
+  compile({ name, reactor, agents, vars, router, start: startText, timeline: sources }: ReactorTestSource): Draft {
     if (reactor !== undefined) this.#mention("reactor", reactor, ["reactor"]);
     for (const variable of Object.keys(vars)) this.#mention("variable", variable, ["vars", variable], { key: true });
     const start = Date.parse(startText);
@@ -127,8 +130,16 @@ class TestDraft {
     // An event that is repeated may come after the entry below it.
     const timeline = moments.toSorted((a, b) => a.at - b.at);
     const { line } = this.#place([]);
-    const test = { name, reactor, agents, vars, start, timeline, mentions: this.#mentions, file: this.#file, line };
+    const route = router === undefined ? undefined : this.#route(router);
+    const test = { name, reactor, agents, vars, route, start, timeline, mentions: this.#mentions, file: this.#file, line };
     return { test, problems: this.#problems };
+  }
+
+  #route(source: RouterSource): RouteOf | undefined {
+    const compiled = compileRouter(this.#document, [...this.#path, "router"], source);
+    if (compiled.ok) return compiled.route;
+    this.#problems.push(...compiled.problems);
+    return undefined;
   }
 
   #moments(source: MomentSource, path: Path): Moment[] {

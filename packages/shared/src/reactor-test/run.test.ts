@@ -255,3 +255,29 @@ ${"      - { at: 1s, event: { type: a.b }, repeat: { times: 10000 } }\n".repeat(
   assert.match(nothing!.message, /cannot fail/);
   assert.match(much!.message, /at most 100000/);
 });
+
+test("a test's own router is what the master's would be: priority, owner, labels, and route in CEL", () => {
+  const [result] = results(`
+name: full
+on: disk.full
+when: route.labels.team == "storage"
+do: [{ event.emit: { type: disk.told, data: { to: "\${{ route.owner }}" } } }]
+tests:
+  - name: by the router
+    agents: { web1: { labels: { service: shop } } }
+    router:
+      rules:
+        - { when: agent.labels.service == "shop", impact: high, urgency: high, owner: ann, labels: { team: storage } }
+    timeline:
+      - { at: 0s, event: { type: disk.full } }
+      - { at: 0s, expect: [{ priority: critical, owner: ann, labels: { team: storage }, do: [{ event.emit: { data: { to: ann } } }] }] }
+      - { at: 1s, event: { type: disk.full, agent: web2 } }
+      - { at: 1s, expect: nothing }
+`);
+  assert.deepEqual(result!.unmet, []);
+  const loaded = loadInlineTests(
+    "r.yaml",
+    "tests:\n  - name: x\n    router: { rules: [{ when: 'event.' }] }\n    timeline: [{ at: 0s, expect: nothing }]\n",
+  );
+  assert.match(JSON.stringify(loaded), /"line":3,"column":\d+,"message":"in the condition/);
+});

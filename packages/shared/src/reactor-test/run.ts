@@ -40,7 +40,8 @@ export interface RunOptions {
   reactors: readonly Reactor[];
   /** Names of those whose firings are expected or not; default: all, or the one that the test is of. */
   counted?: ReadonlySet<string>;
-  route?: RouteOf;
+  /** Of tests that have none of their own; default: by severity. */
+  route?: RouteOf | undefined;
 }
 
 const epoch = "test";
@@ -66,12 +67,12 @@ class Run {
   #fired: Decision[] = [];
   #since: Decision[] = [];
 
-  constructor(test: ReactorTest, { reactors, counted, route = plainRoute }: RunOptions) {
+  constructor(test: ReactorTest, { reactors, counted, route }: RunOptions) {
     this.#test = test;
     this.#counted = counted ?? (test.reactor === undefined ? undefined : new Set([test.reactor]));
     this.#world = {
       agentView: (id): AgentView => ({ id, labels: {}, facts: {}, ...test.agents[id] }),
-      route,
+      route: test.route ?? route ?? plainRoute,
       silence: (reactor, agent, now) => this.#silenceOf(reactor, agent, now),
     };
     const index = new ReactorIndex(reactors.map((reactor) => inTest(reactor, test.vars)));

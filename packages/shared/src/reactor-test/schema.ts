@@ -5,6 +5,7 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "../duration.ts";
 import { severities } from "../event.ts";
 import { agentIdPattern, eventTypePattern, namePattern } from "../ids.ts";
+import { routerSchema } from "../router.ts";
 
 const duration = { type: "string", title: "a duration such as 30s", pattern: durationPattern } as const;
 // A title is what an error says was expected; a description is what an editor shows.
@@ -51,6 +52,8 @@ const expectation = {
     agent: { ...agent, description: "the host that it is about" },
     subject: { type: "string", description: "of the event that made it fire" },
     priority: { enum: severities, description: "of the task" },
+    owner: { type: "string", description: "of the task: the reactor's, or else the router's" },
+    labels: { type: "object", additionalProperties: { type: "string" }, description: "of the task, from the router" },
     count: { type: "integer", minimum: 1, description: "how many events went in" },
     key: { type: "array", description: "the values of `by`" },
     branch: { enum: ["do", "on_clear"], description: "which list of actions" },
@@ -124,6 +127,7 @@ export const reactorTestSchema = {
     reactor: { ...reactor, description: "only firings of this reactor are looked at; default: all of the file's" },
     agents,
     vars: { type: "object", default: {}, description: "values for vars.NAME instead of the reactor's own" },
+    router: { ...routerSchema, description: "instead of the router.yaml beside the reactors; { rules: [] }: none" },
     start: {
       type: "string",
       title: "a time such as 2026-01-05T12:00:00Z",

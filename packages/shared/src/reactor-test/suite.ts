@@ -2,6 +2,7 @@
  * All tests of some files of reactors. A test runs the reactors of its own file, and beside them those that it or they name: what other
  * files hold changes no test. Pure.
  */
+import type { RouteOf } from "../router.ts";
 import type { Reactor } from "../rules/types.ts";
 import { didYouMean } from "../schema.ts";
 import type { Problem } from "../yaml-file.ts";
@@ -14,6 +15,8 @@ export interface TestedFile {
   file: string;
   reactors: readonly Reactor[];
   tests: readonly ReactorTest[];
+  /** By the operator's router; undefined: there is none. */
+  route?: RouteOf | undefined;
 }
 
 export interface SuiteResult {
@@ -30,14 +33,14 @@ export function runSuite(files: readonly TestedFile[]): SuiteResult {
   const coverage = new Coverage();
   const problems: Problem[] = [];
   for (const reactor of byName.values()) coverage.watched(reactor);
-  const done = files.map(({ file, reactors, tests }) => {
+  const done = files.map(({ file, reactors, tests, route }) => {
     const results = tests.flatMap((test) => {
       const inForce = namedFrom([...reactors.map(({ name }) => name), ...mentioned(test)], byName);
       const wrong = problemsOf(test, inForce, byName);
       problems.push(...wrong);
       if (wrong.length > 0) return [];
       const counted = new Set([...(test.reactor === undefined ? reactors.map(({ name }) => name) : []), ...mentioned(test)]);
-      const result = runTest(test, { reactors: inForce.map((reactor) => coverage.watched(reactor)), counted });
+      const result = runTest(test, { reactors: inForce.map((reactor) => coverage.watched(reactor)), counted, route });
       coverage.decided(result.decisions);
       return [result];
     });

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { loadMasterConfig } from "@needfire/shared/config";
+import { pino } from "pino";
+import { temporaryDirectory } from "./fixture.ts";
+import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
+import { Secrets } from "./secrets.ts";
+
+test("a router that lies in the reactors' folder is the router, and no reactor file", (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, "reactors"));
+  writeFileSync(join(directory, "reactors", "r.yaml"), "name: r\non: a.b\ndo: [{ event.emit: { type: c.d } }]\n");
+  writeFileSync(join(directory, "reactors", "router.yaml"), "rules: [{ priority: low }]\n");
+  const text = "reactors: [reactors]\nbeacons: [beacons]\nrouter: reactors/router.yaml\n";
+  const config = loadMasterConfig("master.yaml", text, (path) => join(directory, path));
+  assert.ok(config.ok, JSON.stringify(config));
+  const definitions = masterDefinitions(config.config, pino({ enabled: false }), new Secrets("n"));
+  const { reloaded, problems } = definitions.reload();
+  assert.deepEqual(problems, []);
+  assert.deepEqual(
+    reloadEvents(reloaded).map(({ type, subject }) => `${type} ${subject}`),
+    [`reactor.loaded ${directory}/reactors/r.yaml`, `router.loaded ${directory}/reactors/router.yaml`],
+  );
+  assert.deepEqual(
+    definitions.index().reactors.map(({ name }) => name),
+    ["r"],
+  );
+});
