@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { taskId } from "@needfire/shared/ids";
 import { loadReactors } from "@needfire/shared/reactor";
@@ -14,6 +15,7 @@ import type { Task } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
 import { originOf } from "./origin.ts";
+import { open } from "./worker-replay.ts";
 import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
 import type { DecisionRecord, Writes } from "./store/store.ts";
 
@@ -37,8 +39,11 @@ const text = [
   rule("effects", "on: made.count\ncorrelate: { count: 2, within: 20s }"),
 ].join("---\n");
 const reactors = [{ file: "rules.yaml", text }];
+const names = [...text.matchAll(/^name: (.+)$/gm)].map(([, name]) => name!);
 
 const longest = 60_000;
+/** Of such events a replay of the journal's own sees nothing. */
+const unheard = "noise.made";
 
 /** What the same rules make of the journal, from its first event to its last, without a crash. */
 async function replay(journal: readonly Event[], until: number, readTask: (id: string) => Promise<Task | undefined>): Promise<Decision[]> {
@@ -52,6 +57,48 @@ async function replay(journal: readonly Event[], until: number, readTask: (id: s
   return decisions;
 }
 
+interface Replayed {
+  /** Reactor, event, and what else is to be the same. */
+  firings: unknown[][];
+  reasons: unknown;
+}
+
+/** The same as an operator has it, which looks only at what is heard. */
+async function replayCommand({
+  directory,
+  until,
+  files = reactors,
+}: {
+  directory: string;
+  until: number;
+  files?: typeof reactors;
+}): Promise<Replayed> {
+  const firings: unknown[][] = [];
+  const period = { since: 0, until, diff: false, firings_max: 100_000 };
+  const { run, close } = open({ database: join(directory, "master.db"), files, sources: {}, router: undefined, ...period }, (lines) => {
+    for (const line of lines)
+      if (line.kind === "firing") firings.push([line.reactor, line.event, line.at, line.branch, line.count, line.do?.[0]?.args]);
+  });
+  const summary = await run();
+  await close();
+  return { firings, reasons: Object.fromEntries(summary!.reactors.map(({ reactor, reasons }) => [reactor, reasons])) };
+}
+
+/** What that must be. */
+function commandOf(decisions: readonly Decision[]): Replayed {
+  const reasons: Record<string, Record<string, number>> = Object.fromEntries(names.map((name) => [name, {}]));
+  for (const { reactor, reason } of decisions) {
+    const counts = reasons[reactor.name]!;
+    if (!reason.startsWith("when-")) counts[reason] = (counts[reason] ?? 0) + 1;
+  }
+  const firings = decisions.flatMap(({ at, firing }) => {
+    if (firing === undefined) return [];
+    const { reactor, trigger, branch, count, plan } = firing;
+    return [[reactor.name, trigger.event.id, isoTime(at), branch, count, plan.ok ? plan.steps[0]?.args : undefined]];
+  });
+  return { firings, reasons };
+}
+
 const isRecorded = ({ reason }: Decision) => reason !== "when-false" && reason !== "when-missing-field";
 
 /** In one order, whichever: a timer's decision on an event stands between others. */
@@ -60,12 +107,25 @@ function told(decisions: readonly (Decision | DecisionRecord)[]): string[] {
   return decisions.map(({ reactor, event, at, reason, detail }) => JSON.stringify([event, nameOf(reactor), at, reason, detail])).toSorted();
 }
 
+/** The clock is set back for a while in which nothing comes that is heard. */
+async function detour(world: World, clock: TestClock, { back, forth }: { back: number; forth: number }): Promise<void> {
+  world.host.received = () => clock.time;
+  await world.quiet();
+  clock.time -= back;
+  // By the second the journal has the new time.
+  for (let sent = 0; sent < 2; sent++) {
+    world.host.happens((sequence) => incoming(sequence, { type: unheard, data: {} }));
+    await world.quiet();
+  }
+  clock.time += forth;
+}
+
 const step = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant("event" as const),
-      type: fc.constantFrom("test.a", "test.b"),
+      type: fc.constantFrom("test.a", "test.b", unheard),
       n: fc.integer({ min: 1, max: 2 }),
     }),
   },
@@ -89,6 +149,14 @@ const step = fc.oneof(
       macro: fc.integer({ min: 0, max: 3 }),
     }),
   },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("detour" as const),
+      back: fc.integer({ min: 4_000, max: 30_000 }),
+      forth: fc.integer({ min: 0, max: 40_000 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("crash" as const) }) },
 );
 
@@ -106,7 +174,8 @@ test("P2: with crashes anywhere, timers and a clock that is set, every firing ha
           clock.time += next.by;
           world.engine.tell([]);
           if (next.wait) await settled();
-        } else if (next.kind === "send") {
+        } else if (next.kind === "detour") await detour(world, clock, next);
+        else if (next.kind === "send") {
           const { lag } = next;
           world.host.received = () => clock.time - lag;
           const sent = world.send(5);
@@ -136,6 +205,7 @@ test("P2: with crashes anywhere, timers and a clock that is set, every firing ha
       const recorded = journal.flatMap(({ id }) => store.decisionsOn(id));
       store.close();
       assert.deepEqual(told(recorded), told(decisions.filter(isRecorded)), "P5: what is recorded is what a replay decides");
+      assert.deepEqual(await replayCommand({ directory: world.directory, until: clock.time }), commandOf(decisions));
       assert.deepEqual(
         created.map(({ id, branch, key, events, count, steps: [first] }) => ({ id, branch, key, events, count, args: first?.args })),
         expected.map(({ reactor, trigger, branch, key, events, count, plan }) => ({
@@ -149,6 +219,30 @@ test("P2: with crashes anywhere, timers and a clock that is set, every firing ha
       );
     }),
     { numRuns: 60 },
+  );
+});
+
+test("a replay knows that the clock was set back while nothing came that it hears", async (t) => {
+  const clock = new TestClock(1_700_000_000_000);
+  const files = [{ file: "rules.yaml", text: rule("sum", "on: test.a\ncorrelate: { count: 2, within: 10s }") }];
+  const world = new World(t, files, { clock });
+  const happens = async () => {
+    world.host.received = () => clock.time;
+    world.host.happens((sequence) => incoming(sequence, { type: "test.a", data: { n: 1 } }));
+    await world.quiet();
+  };
+  await happens();
+  // By the clock on the wall no second has passed, by that of the engine a minute has.
+  await detour(world, clock, { back: 60_000, forth: 60_000 });
+  await happens();
+  await happens();
+  const journal = await world.end();
+  const made = journal.filter(({ type }) => type === "task.created").map(({ data }) => data["event"]);
+  assert.deepEqual(made, ["web1:e1:5"]);
+  const { firings } = await replayCommand({ directory: world.directory, until: clock.time, files });
+  assert.deepEqual(
+    firings.map(([, event]) => event),
+    made,
   );
 });
 

@@ -72,7 +72,9 @@ export class Replay {
     const begun = now();
     if (made !== undefined) this.#takeMade(made);
     let progressed = begun;
-    for (const { rows, read } of recorded.pages((type) => index.hearsType(type))) {
+    for (const { setBack, rows, read } of recorded.pages((type) => index.hearsType(type))) {
+      // The clock may have been set back while nothing came that is heard: whoever was live has noticed.
+      if (setBack !== undefined) for (const time of [setBack.before, setBack.after]) this.#note(rules.tick(time));
       for (const { row, names } of rows) this.#hear(row, names);
       this.#events += read;
       // A word to cancel it is heard between pages.

@@ -111,6 +111,8 @@ const migrations = [
   // Where the last event of an origin stands was not noted: perhaps at the end.
   `ALTER TABLE origin ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
    UPDATE origin SET position = (SELECT coalesce(max(last), 0) FROM partition)`,
+  // Where an event was received before the one that stands ahead of it. Of a journal of before nothing is known.
+  "CREATE TABLE set_back (position INTEGER PRIMARY KEY, before REAL NOT NULL, after REAL NOT NULL) STRICT",
 ] as const;
 
 /** Brings a database to today's form of the journal; one of before keeps its events. */

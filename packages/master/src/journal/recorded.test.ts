@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import fc from "fast-check";
 import { temporaryDirectory } from "../fixture.ts";
@@ -54,6 +55,48 @@ test("whatever is asked for: events come once and in order, from tables and seal
           expected.map(({ id }) => id),
         );
         assert.equal(read(directory, always, wanted).events, all.length);
+        writer.close();
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+test("where the clock was set back is told at its place, whatever is asked for", (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom(...types), fc.integer({ min: -9, max: 9 })), { maxLength: 20 }),
+      fc.integer({ min: 0, max: 6 }),
+      fc.subarray(types),
+      fc.nat({ max: 20 }),
+      (given, seals, wanted, reopenedAt) => {
+        const directory = temporaryDirectory(t);
+        let writer = openWriter(directory, { partitionEventsMax: 3 });
+        const expected: unknown[] = [];
+        let received = 1_000;
+        for (const [index, [type, later]] of given.entries()) {
+          if (index === reopenedAt) {
+            writer.close();
+            writer = openWriter(directory, { partitionEventsMax: 3 });
+          }
+          if (index > 0 && later < 0) expected.push({ before: received, after: received + later });
+          received += later;
+          writer.append([batch([numbered(index + 1, { type })], { received })]);
+          if (wanted.includes(type)) expected.push(index + 1);
+        }
+        const closed = writer.partitions().filter(({ state }) => state === "closed");
+        for (const partition of closed.slice(0, seals))
+          writer.markSealed(partition.number, seal({ database: databaseFile(directory), partition }));
+        const recorded = new Recorded(databaseFile(directory), always);
+        const found: unknown[] = [];
+        for (const { setBack, rows } of recorded.pages((type) => wanted.includes(type)))
+          found.push(...(setBack === undefined ? [] : [setBack]), ...rows.map(({ row }) => row[0]));
+        assert.deepEqual(found, expected);
+        recorded.close();
+        const sealed = writer.partitions().filter(({ state }) => state === "sealed");
+        writer.forget(sealed.map(({ number }) => number));
+        const left = new DatabaseSync(databaseFile(directory)).prepare("SELECT min(position) AS first FROM set_back").get();
+        assert.ok(left!["first"] === null || Number(left!["first"]) >= writer.partitions()[0]!.first);
         writer.close();
       },
     ),

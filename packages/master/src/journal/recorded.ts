@@ -25,8 +25,18 @@ export interface Period {
   until: number;
 }
 
-/** Some events in order. `read`: how many events of the period that covers, with those that nobody wants. */
+/** The clock by which events are received went back, by ms since the epoch. */
+export interface SetBack {
+  before: number;
+  after: number;
+}
+
+/**
+ * Some events in order. `read`: how many events of the period that covers, with those that nobody wants. `setBack`: what happened to the
+ * clock between the page before and this one, and never happens within one.
+ */
 export interface Page {
+  setBack: SetBack | undefined;
   rows: { row: EventRow; names: Names }[];
   read: number;
 }
@@ -56,18 +66,19 @@ export class Recorded {
   *pages(wants: (type: string) => boolean): Generator<Page> {
     for (const partition of this.#partitions) {
       let source: Source | undefined;
+      const setBacks = this.#setBacksIn(partition);
       const step = Math.min(eventsPerRead, Math.ceil((bytesPerRead * partition.events) / Math.max(1, partition.bytes)));
       try {
-        for (let from = partition.first; from <= partition.last; from += step) {
-          const to = Math.min(from + step - 1, partition.last);
+        for (let from = partition.first, to; from <= partition.last; from = to + 1) {
+          const setBack = setBacks.get(from);
+          setBacks.delete(from);
+          const [next = Number.POSITIVE_INFINITY] = setBacks.keys();
+          // Where nothing is wanted, nothing is read.
+          to = Math.min(source?.types.length === 0 ? partition.last : from + step - 1, partition.last, next - 1);
           const page = this.#page(partition, { from, to }, source, wants);
           if (page === undefined) break;
           source = page.source;
-          yield { rows: page.rows, read: to - from + 1 };
-          if (source.types.length === 0) {
-            yield { rows: [], read: partition.last - to };
-            break;
-          }
+          yield { setBack, rows: page.rows, read: to - from + 1 };
         }
       } finally {
         source?.close();
@@ -77,6 +88,15 @@ export class Recorded {
 
   close(): void {
     this.#connection.close();
+  }
+
+  /** By position, in order. */
+  #setBacksIn({ first, last }: Partition): Map<number, SetBack> {
+    const statement = this.#connection.prepare(
+      "SELECT position, before, after FROM set_back WHERE position BETWEEN ? AND ? ORDER BY position",
+    );
+    const rows = statement.all(first, last) as unknown as (SetBack & { position: number })[];
+    return new Map(rows.map(({ position, before, after }) => [position, { before, after }]));
   }
 
   /** Undefined: the partition is gone. It may have been sealed since the last page: then its table is no longer there. */

@@ -56,6 +56,9 @@ export class JournalWriter implements Journal {
   #inserts = new Map<number, StatementSync>();
   readonly #values: SQLInputValue[] = [];
   readonly #update: StatementSync;
+  readonly #setBack: StatementSync;
+  /** When the last event was received, ms since the epoch. */
+  #received: number;
 
   /** A damaged database was salvaged: then the store must have its tables by now, since the engine's place in the journal is among them. */
   constructor(database: Database, options: JournalOptions = {}) {
@@ -72,6 +75,8 @@ export class JournalWriter implements Journal {
     this.#names = new OriginNames(database.connection);
     this.#partitions = readCatalogue(database.connection);
     this.#live = this.#partitions.at(-1)!;
+    this.#setBack = database.connection.prepare("INSERT INTO set_back (position, before, after) VALUES (?, ?, ?)");
+    this.#received = this.#lastReceived();
   }
 
   /** The sealed, closed and live partitions as they are now, in order. */
@@ -86,6 +91,7 @@ export class JournalWriter implements Journal {
   append(batches: readonly Batch[]): Placed[] {
     const partitions = [...this.#partitions];
     const live = { ...this.#live };
+    const received = this.#received;
     try {
       const placed = this.#database.transaction(() => {
         const done = batches.map((batch) => this.#place(batch));
@@ -102,6 +108,7 @@ export class JournalWriter implements Journal {
       this.#partitions = [...partitions.slice(0, -1), live];
       if (this.#live.number !== live.number) this.#inserts.clear();
       this.#live = live;
+      this.#received = received;
       throw error;
     }
   }
@@ -133,6 +140,10 @@ export class JournalWriter implements Journal {
   forget(numbers: readonly number[]): void {
     this.#database.transaction(() => {
       for (const number of numbers) {
+        const first = "(SELECT first FROM partition WHERE number = ?1)";
+        this.#database.connection
+          .prepare(`DELETE FROM set_back WHERE position BETWEEN ${first} AND (SELECT last FROM partition WHERE number = ?1)`)
+          .run(number);
         this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
         this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
       }
@@ -165,6 +176,9 @@ export class JournalWriter implements Journal {
     if (this.#isOver(received)) this.#rotate();
     const live = this.#live;
     const position = live.last + 1;
+    // Such a batch is rare (stamp.ts), and a replay that looks at few events must know where time went back.
+    if (received < this.#received) this.#setBack.run(position, this.#received, received);
+    this.#received = received;
     const values = this.#values;
     for (let index = skipped; index < events.length; index++) {
       const [sequence, type, time, severity, subject, beacon, cause, data] = events[index]!;
@@ -179,6 +193,13 @@ export class JournalWriter implements Journal {
     if (received > live.receivedMax) live.receivedMax = received;
     this.#origins.move(origin, lane, { mark: events.at(-1)![0], position: live.last });
     return { skipped, position };
+  }
+
+  /** Of a live partition without events, which is a new journal or one that was salvaged, what the catalogue knows of the one before. */
+  #lastReceived(): number {
+    const { events, last } = this.#live;
+    if (events === 0) return this.#partitions.at(-2)?.receivedMax ?? Number.NEGATIVE_INFINITY;
+    return this.#readPartition(this.#live, last - 1, 1)[0]!.received;
   }
 
   #insertRows(): void {
