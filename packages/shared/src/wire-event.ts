@@ -124,15 +124,21 @@ export function pickData(data: Uint8Array, names: readonly PackedName[]): Record
   return picked;
 }
 
-/** Numbers of the kinds that come most; undefined for everything else. */
-function scalar(data: Uint8Array, at: number): number | undefined {
+/** Numbers of the kinds that come most, and short texts in ASCII; undefined for everything else. */
+function scalar(data: Uint8Array, at: number): number | string | undefined {
   const token = data[at]!;
   if (token < 0x80) return token;
+  if (token >= 0xa0 && token <= 0xbf) return asciiText(data, at + 1, at + 1 + (token & 0x1f));
   if (token === 0xcc) return data[at + 1]!;
   if (token === 0xcd) return data[at + 1]! * 256 + data[at + 2]!;
   if (token !== 0xcb) return undefined;
   for (let byte = 0; byte < 8; byte++) floatBytes[byte] = data[at + 1 + byte]!;
   return floatView.getFloat64(0);
+}
+
+function asciiText(data: Uint8Array, from: number, to: number): string | undefined {
+  for (let at = from; at < to; at++) if (data[at]! >= 0x80) return undefined;
+  return Buffer.prototype.latin1Slice.call(data, from, to);
 }
 
 const floatBytes = new Uint8Array(8);

@@ -129,8 +129,8 @@ export function eventOfRow(row: EventRow, { agent, epoch }: Names): Event {
 }
 
 export function wireOfRow(row: EventRow): WireEvent {
-  const [, , sequence, type, time, , severity, subject, beacon, cause, data] = row;
-  return [sequence, type, time, severities[Number(severity)], subject, beacon, cause, data] as WireEvent;
+  // By index: this is done for millions of rows.
+  return [row[2], row[3], row[4], severities[Number(row[6])], row[7], row[8], row[9], row[10]] as WireEvent;
 }
 
 /** In the order of their positions. */
