@@ -148,13 +148,17 @@ export const eventView = object(
 export type EventView = FromSchema<typeof eventView>;
 export const eventsView = object({ events: { type: "array", items: eventView } }, ["events"]);
 
+const eventsFilter = {
+  agent: { type: "string", maxLength: 200, description: "a glob" },
+  type: { type: "string", maxLength: 200, description: "a glob" },
+  since: { type: "string", maxLength: 50 },
+  until: { type: "string", maxLength: 50 },
+} as const;
+
 /** Both `events list` and the stream take these. `since`, `until`: RFC 3339, or a duration such as 15m ago. `where`: CEL over `event`. */
 export const eventsQuery = object(
   {
-    agent: { type: "string", maxLength: 200, description: "a glob" },
-    type: { type: "string", maxLength: 200, description: "a glob" },
-    since: { type: "string", maxLength: 50 },
-    until: { type: "string", maxLength: 50 },
+    ...eventsFilter,
     where: { type: "string", maxLength: 10_000 },
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
   },
@@ -169,10 +173,7 @@ export type CountKey = (typeof countKeys)[number];
 export const countQuery = object(
   {
     by: { enum: countKeys, default: "type" },
-    agent: { type: "string", maxLength: 200, description: "a glob" },
-    type: { type: "string", maxLength: 200, description: "a glob" },
-    since: { type: "string", maxLength: 50 },
-    until: { type: "string", maxLength: 50 },
+    ...eventsFilter,
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 1_000 },
   },
   [],

@@ -10,16 +10,15 @@ const milliseconds = { type: "number", description: "ms since the epoch" } as co
 const labels = { type: "object", additionalProperties: { type: "string" } } as const;
 const isoTime = { type: "string", description: "RFC 3339" } as const;
 
+const agentExample = (data: object = {}) => ({ subject: "web1", data: { agent: "web1", ...data } });
+
 const keyData = object({
   agent,
   fingerprint: { type: "string", description: "of the public key" },
   by: { type: "string", description: "what decided: cli, token, hello" },
   labels,
 });
-const keyExample = (by: string) => ({
-  subject: "web1",
-  data: { agent: "web1", fingerprint: "9f1c-22ab-07d4-5e10", by, labels: { role: "web" } },
-});
+const keyExample = (by: string) => agentExample({ fingerprint: "9f1c-22ab-07d4-5e10", by, labels: { role: "web" } });
 
 const aboutTask = {
   task: text,
@@ -33,10 +32,8 @@ const taskExample = (data: object) => ({ subject: "/etc/ssh/sshd_config", data: 
 
 const problem = object({ file: text, line: integer, column: integer, message: text });
 const definitionFile = object({ file: text });
-const refusal = (file: string) => ({
-  subject: file,
-  data: { file, line: 4, column: 1, message: 'unknown key "whne"; did you mean "when"?' },
-});
+const fileExample = (file: string, data: object = {}) => ({ subject: file, data: { file, ...data } });
+const refusal = (file: string) => fileExample(file, { line: 4, column: 1, message: 'unknown key "whne"; did you mean "when"?' });
 
 const silence = object(
   {
@@ -60,31 +57,31 @@ export const masterEventTypes = {
     description: "An agent has a session.",
     severity: "low",
     data: object({ agent }),
-    example: { subject: "web1", data: { agent: "web1" } },
+    example: agentExample(),
   },
   "agent.disconnected": {
     description: "An agent's session ended. It is lost only when it does not come back in time.",
     severity: "normal",
     data: object({ agent, reason }),
-    example: { subject: "web1", data: { agent: "web1", reason: "the connection is gone" } },
+    example: agentExample({ reason: "the connection is gone" }),
   },
   "agent.lost": {
     description: "An agent that did not say goodbye has been away for three heartbeats.",
     severity: "high",
     data: object({ agent, last_heard: milliseconds, reason }),
-    example: { subject: "web1", data: { agent: "web1", last_heard: 1_767_225_600_000, reason: "silent" } },
+    example: agentExample({ last_heard: 1_767_225_600_000, reason: "silent" }),
   },
   "agent.returned": {
     description: "A lost agent is back.",
     severity: "normal",
     data: object({ agent, away_ms: { type: "number" }, spooled: { type: "integer", description: "events that wait there" } }),
-    example: { subject: "web1", data: { agent: "web1", away_ms: 92_000, spooled: 14 } },
+    example: agentExample({ away_ms: 92_000, spooled: 14 }),
   },
   "agent.cloned": {
     description: "Two machines use one key and one state, and take the session from each other.",
     severity: "high",
     data: object({ agent, reason }),
-    example: { subject: "web1", data: { agent: "web1", reason: "two machines use this agent's key and state" } },
+    example: agentExample({ reason: "two machines use this agent's key and state" }),
   },
   "agent.renumbered": {
     description:
@@ -95,13 +92,13 @@ export const masterEventTypes = {
       forgotten: { type: "integer", description: "numberings" },
       kept: { type: "integer", description: "those used last" },
     }),
-    example: { subject: "web1", data: { agent: "web1", forgotten: 3, kept: 8 } },
+    example: agentExample({ forgotten: 3, kept: 8 }),
   },
   "agent.overfull": {
     description: "What is meant for an agent is more than one message may carry.",
     severity: "high",
     data: object({ agent, reason }),
-    example: { subject: "web1", data: { agent: "web1", reason: "the definitions for this agent are too large" } },
+    example: agentExample({ reason: "the definitions for this agent are too large" }),
   },
   "agent.gap": {
     description: "Events of an agent are missing for good: it sends what comes after them.",
@@ -113,13 +110,13 @@ export const masterEventTypes = {
       after: { type: "integer", description: "the last number that is here" },
       until: { type: "integer", description: "the last number that is missing" },
     }),
-    example: { subject: "web1", data: { agent: "web1", epoch: "mi4k2x", lane: "low", after: 120, until: 480 } },
+    example: agentExample({ epoch: "mi4k2x", lane: "low", after: 120, until: 480 }),
   },
   "event.rejected": {
     description: "What an agent sent as an event is not one, or is not its to say.",
     severity: "normal",
     data: object({ agent, reason }, ["reason"]),
-    example: { subject: "web1", data: { agent: "web1", reason: "the type task.created is the master's own" } },
+    example: agentExample({ reason: "the type task.created is the master's own" }),
   },
   "keys.pending": { description: "A new key waits for an operator.", severity: "high", data: keyData, example: keyExample("hello") },
   "keys.accepted": { description: "A key was let in.", severity: "normal", data: keyData, example: keyExample("cli") },
@@ -177,7 +174,7 @@ export const masterEventTypes = {
     description: "A file of reactors is in force.",
     severity: "low",
     data: definitionFile,
-    example: { subject: "/etc/needfire/reactors/web.yaml", data: { file: "/etc/needfire/reactors/web.yaml" } },
+    example: fileExample("/etc/needfire/reactors/web.yaml"),
   },
   "reactor.refused": {
     description: "A file of reactors has a problem: what was in force of it stays. One event for each problem.",
@@ -189,7 +186,7 @@ export const masterEventTypes = {
     description: "The router's rules are in force.",
     severity: "low",
     data: definitionFile,
-    example: { subject: "/etc/needfire/router.yaml", data: { file: "/etc/needfire/router.yaml" } },
+    example: fileExample("/etc/needfire/router.yaml"),
   },
   "router.refused": {
     description: "The router's file has a problem: the rules that were in force stay. One event for each problem.",
@@ -235,7 +232,7 @@ export const masterEventTypes = {
     description: "A file of beacons is in force on the master, which hands it out.",
     severity: "low",
     data: definitionFile,
-    example: { subject: "/etc/needfire/beacons/etc.yaml", data: { file: "/etc/needfire/beacons/etc.yaml" } },
+    example: fileExample("/etc/needfire/beacons/etc.yaml"),
   },
   "reactor.decisions_dropped": {
     description: "Reactors decided more than can be recorded: what is told of single events has gaps. At most every 10 minutes.",

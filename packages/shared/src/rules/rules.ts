@@ -36,9 +36,9 @@ export class Rules {
   readonly #full = new Map<string, { told: number; dropped: number }>();
   readonly #asksAll: boolean;
   #index: ReactorIndex;
-  #profiles: ReadonlyMap<string, Profile>;
+  #profiles: ReadonlyMap<string, Profile> = new Map();
   /** The same in the order of the index. */
-  #inOrder: readonly Profile[];
+  #inOrder: readonly Profile[] = [];
   #time = 0;
   #skew = 0;
   #clockIsDirty = false;
@@ -48,9 +48,7 @@ export class Rules {
     this.#world = world;
     this.#records = records === undefined ? () => true : (reason) => records.has(reason);
     this.#index = index;
-    this.#profiles = profilesOf(index.reactors);
-    this.#inOrder = index.reactors.map(({ name }) => this.#profiles.get(name)!);
-    this.#keys.setReactors(index.reactors);
+    this.setReactors(index);
   }
 
   /** Engine time: it never goes back, whatever the clock does by which events are received. */
