@@ -7,6 +7,22 @@ import { Definitions } from "./definitions.ts";
 import { temporaryDirectory } from "./fixture.ts";
 import { readingSources, takenSources } from "./rule-files.ts";
 
+/** A folder of reactors. `wanted`: the values of a variable of that name. `read`: is called when a reactor has just taken its values. */
+function reactorsIn(folder: string, read: () => void = () => {}) {
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+  const definitions = new Definitions<Reactor>(
+    [folder],
+    (file, text) => {
+      const { sources, asked } = readingSources(file);
+      const loaded = loadReactors(file, text, sources);
+      read();
+      return loaded.ok ? { ok: true, items: loaded.reactors, inputs: asked } : { ...loaded, inputs: asked };
+    },
+    ({ name }) => name,
+  );
+  return { folder, write, definitions, wanted: () => definitions.all().map(({ vars }) => vars["wanted"]) };
+}
+
 test("a file is seen from the reactor's folder or by its whole path; one that is not there, or is no file, is none", (t) => {
   const folder = temporaryDirectory(t);
   mkdirSync(join(folder, "data"));
@@ -30,18 +46,7 @@ test("what was given once is given again, whatever the disk says by then", (t) =
 });
 
 test("a reactor is read again when a file changes that it takes values from; while that is bad, its last good values are in force", (t) => {
-  const folder = temporaryDirectory(t);
-  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
-  const definitions = new Definitions<Reactor>(
-    [folder],
-    (file, text) => {
-      const { sources, asked } = readingSources(file);
-      const loaded = loadReactors(file, text, sources);
-      return loaded.ok ? { ok: true, items: loaded.reactors, inputs: asked } : { ...loaded, inputs: asked };
-    },
-    ({ name }) => name,
-  );
-  const wanted = () => definitions.all().map(({ vars }) => vars["wanted"]);
+  const { folder, write, definitions, wanted } = reactorsIn(temporaryDirectory(t));
   write(
     "r.yaml",
     "name: r\non: a.b\nvars: { wanted: { file: wanted.json } }\ndo:\n  - event.emit: { type: c.d, data: { wanted: '${{ vars.wanted }}' } }\n",
@@ -59,24 +64,12 @@ test("a reactor is read again when a file changes that it takes values from; whi
 });
 
 test("a file that changes just after a reactor has taken its value is taken at the next look", (t) => {
-  const folder = temporaryDirectory(t);
-  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
-  const definitions = new Definitions<Reactor>(
-    [folder],
-    (file, text) => {
-      const { sources, asked } = readingSources(file);
-      const loaded = loadReactors(file, text, sources);
-      write("wanted.json", "2");
-      return loaded.ok ? { ok: true, items: loaded.reactors, inputs: asked } : { ...loaded, inputs: asked };
-    },
-    ({ name }) => name,
-  );
+  const { write, definitions, wanted } = reactorsIn(temporaryDirectory(t), () => write("wanted.json", "2"));
   write("wanted.json", "1");
   write(
     "r.yaml",
     "name: r\non: a.b\nvars: { wanted: { file: wanted.json } }\nwhen: event.data.n == vars.wanted\ndo: [{ event.emit: { type: c.d } }]\n",
   );
-  const wanted = () => definitions.all().map(({ vars }) => vars["wanted"]);
   definitions.reload();
   assert.deepEqual(wanted(), [1]);
   definitions.reload();
