@@ -3,8 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { loadMasterConfig } from "@needfire/shared/config";
-import { pino } from "pino";
-import { temporaryDirectory } from "./fixture.ts";
+import { silent, temporaryDirectory } from "./fixture.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -16,7 +15,8 @@ test("a router that lies in the reactors' folder is the router, and no reactor f
   const text = "reactors: [reactors]\nbeacons: [beacons]\nrouter: reactors/router.yaml\n";
   const config = loadMasterConfig("master.yaml", text, (path) => join(directory, path));
   assert.ok(config.ok, JSON.stringify(config));
-  const definitions = masterDefinitions(config.config, pino({ enabled: false }), new Secrets("n"));
+  const secrets = new Secrets({ nonce: "n", past: { values: () => [], sent: () => {}, settle: () => {} }, log: silent });
+  const definitions = masterDefinitions(config.config, silent, secrets);
   const { reloaded, problems } = definitions.reload();
   assert.deepEqual(problems, []);
   assert.deepEqual(
