@@ -22,5 +22,5 @@ test("a real load raises the average, of the machine as of a core", { timeout: 1
     const expected = averages[0]! / (beacon === "core" ? cores : 1);
     assert.ok(load > 0.05 && Math.abs(load - expected) <= 0.005, JSON.stringify(data));
   }
-  assert.deepEqual(f.events.map(({ beacon }) => beacon).toSorted(), ["core", "machine"]);
+  assert.deepEqual(new Set(f.events.map(({ beacon }) => beacon)), new Set(["core", "machine"]));
 });

@@ -5,9 +5,11 @@ import type { BeaconContext, RunningBeacon, StartBeacon } from "./beacon.ts";
 
 const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } = {
   cpu: () => import("./cpu.ts"),
+  disk: () => import("./disk.ts"),
   file: () => import("./file.ts"),
   load: () => import("./load.ts"),
   memory: () => import("./memory.ts"),
+  network: () => import("./network.ts"),
   pressure: () => import("./pressure.ts"),
   swap: () => import("./swap.ts"),
 };

@@ -1,17 +1,21 @@
 /** Every beacon type. One file each, with its options and its events. */
 import { cpu } from "./cpu.ts";
+import { disk } from "./disk.ts";
 import { file } from "./file.ts";
 import { load } from "./load.ts";
 import { memory } from "./memory.ts";
+import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
 
 export const beaconTypes = {
   cpu,
+  disk,
   file,
   load,
   memory,
+  network,
   pressure,
   swap,
 } as const satisfies Record<string, BeaconSpec>;

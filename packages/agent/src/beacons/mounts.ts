@@ -1,0 +1,62 @@
+/** What is mounted here, and how: /proc/self/mountinfo (proc(5)), and how /etc/fstab says that it should be. */
+import { readFileSync } from "node:fs";
+
+export interface Mount {
+  /** The mount point. */
+  path: string;
+  device: string;
+  /** The kernel's number of the file system: the same at every place where it is mounted. */
+  disk: string;
+  filesystem: string;
+  options: string[];
+  readonly: boolean;
+}
+
+/** More are not looked at; a host of containers has some hundreds. */
+export const mountsMax = 4_096;
+
+/** What is mounted over something else hides it: of one mount point the last counts. */
+export function readMounts(): Map<string, Mount> {
+  return parseMounts(readFileSync("/proc/self/mountinfo", "utf8"));
+}
+
+export function parseMounts(mountinfo: string): Map<string, Mount> {
+  const mounts = new Map<string, Mount>();
+  for (const line of mountinfo.split("\n")) {
+    // 36 35 98:0 /root /mount/point options [optional fields] - filesystem device super-options
+    const fields = line.split(" ");
+    const separator = fields.indexOf("-", 6);
+    const [disk, path, options, filesystem, device] = [fields[2], fields[4], fields[5], fields[separator + 1], fields[separator + 2]];
+    if (separator < 0 || disk === undefined || path === undefined || options === undefined || filesystem === undefined) continue;
+    const all = [...new Set([...options.split(","), ...(fields[separator + 3] ?? "").split(",")])];
+    // Either says that nothing can be written: the mount, or the file system after an error.
+    const mount = { path: unescaped(path), disk, device: unescaped(device ?? ""), filesystem, options: all, readonly: all.includes("ro") };
+    mounts.delete(mount.path);
+    if (mounts.size < mountsMax) mounts.set(mount.path, mount);
+  }
+  return mounts;
+}
+
+/** Mount points that /etc/fstab wants writable. Without the file: none is known. */
+export function writableByFstab(): Set<string> {
+  let text: string;
+  try {
+    text = readFileSync("/etc/fstab", "utf8");
+  } catch {
+    return new Set();
+  }
+  return parseFstab(text);
+}
+
+export function parseFstab(text: string): Set<string> {
+  const rows = text.split("\n").map((line) => line.trim().split(/\s+/));
+  const writable = rows.filter(
+    ([device, path, , options]) => !device?.startsWith("#") && path?.startsWith("/") && !options?.split(",").includes("ro"),
+  );
+  return new Set(writable.map(([, path]) => unescaped(path ?? "")));
+}
+
+/** Blanks and the like stand as octal numbers: \040. */
+function unescaped(text: string): string {
+  return text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
