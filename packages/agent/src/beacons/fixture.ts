@@ -12,6 +12,7 @@ import type { FileEventData } from "@needfire/shared/beacons/file";
 import { systemClock } from "@needfire/shared/clock";
 import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFile } from "@needfire/shared/managed-file";
+import { unpack } from "@needfire/shared/pack";
 import { BlobStore } from "../blobs.ts";
 import { ManagedFiles } from "../managed-files.ts";
 import { Remedies } from "../remedies.ts";
@@ -39,6 +40,7 @@ export class Fixture {
   readonly managed: ManagedFiles;
   readonly beacons: Beacons;
   readonly events: EventDraft[] = [];
+  readonly #memory: MemoryStore;
   readonly #waiting = new Set<() => void>();
   #taken = 0;
   #version = 0;
@@ -51,6 +53,7 @@ export class Fixture {
       log: this.log,
     });
     mkdirSync(this.path("host"));
+    this.#memory = memory;
     const emit = (event: EventDraft) => {
       this.events.push(event);
       for (const wake of this.#waiting) wake();
@@ -65,6 +68,12 @@ export class Fixture {
       emit,
       start,
     });
+  }
+
+  /** What the beacons in force remember of a kind: rows whose key begins with it. */
+  memoryOf(kind: string): Map<string, unknown> {
+    const rows = this.beacons.list().flatMap(({ type, name }) => this.#memory.recall(`${type}:${name}`));
+    return new Map(rows.filter(({ key }) => key.startsWith(kind)).map(({ key, value }) => [key, unpack(value)]));
   }
 
   path(name: string): string {

@@ -91,10 +91,13 @@ test("addresses that come and go are told, also those of the time in which the a
   t.after(() => again.end());
   await again.beacons.apply([wanted]);
   await again.until(() => again.events.length >= 2, "what changed meanwhile");
-  assert.deepEqual(again.events.map(({ type, data }) => [type, data["address"]]).toSorted(), [
-    ["network.address_added", "203.0.113.9/24"],
-    ["network.address_removed", "198.51.100.7/24"],
-  ]);
+  assert.deepEqual(
+    new Map(again.events.map(({ type, data }) => [type, data["address"]])),
+    new Map([
+      ["network.address_added", "203.0.113.9/24"],
+      ["network.address_removed", "198.51.100.7/24"],
+    ]),
+  );
 });
 
 test("throughput over the threshold is told for its direction, and when it is over", { skip }, async (t) => {
