@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { actions, type ActionSpec, outcomes } from "@needfire/shared/action";
 import * as api from "@needfire/shared/api";
+import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
 import { beaconTypes } from "@needfire/shared/beacons/types";
 import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
@@ -96,6 +97,11 @@ const routes: Record<string, Route> = {
     does: "Put an earlier text of the reactor's file back, and into force; without `to` the one before.",
     body: api.rollbackRequest,
     gives: api.rollbackView,
+  },
+  "GET /v1/beacons": {
+    does: "The beacons that the master gives out, or those of one agent and how each is; and the problems in the master's files of them.",
+    query: beaconsQuery,
+    gives: beaconsView,
   },
   "GET /v1/silences": { does: "The silences in force.", gives: api.silencesView },
   "POST /v1/silences": {

@@ -7,6 +7,7 @@ import { startAgent } from "./agent.ts";
 import { defaultConfigFile, readConfig } from "./config-file.ts";
 
 export { joinAgent } from "./join.ts";
+export { tryBeacon } from "./try-beacon.ts";
 
 /** Runs until a signal stops it; resolves with the exit code. Throws `CONFIG_INVALID`, `STATE_LOCKED`, `STATE_UNSAFE`. */
 export async function runAgent({ configFile = defaultConfigFile }: { configFile?: string | undefined }): Promise<number> {

@@ -21,6 +21,7 @@ import type {
   TaskView,
   TokenView,
 } from "@needfire/shared/api";
+import type { BeaconsView } from "@needfire/shared/api-beacons";
 import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
 import { type ErrorCode, errorCodes, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
@@ -105,6 +106,7 @@ export class Client {
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);
   explain = (id: string, reactor?: string) => this.#get<ExplainView>(`/v1/events/${encodeURIComponent(id)}/decisions`, { reactor });
   send = (event: EventToSend) => this.#post<{ id: string }>("/v1/events", event);
+  beacons = (agent?: string) => this.#get<BeaconsView>("/v1/beacons", { agent });
   reactors = () => this.#get<{ reactors: ReactorView[]; problems: Problem[] }>("/v1/reactors");
   reactor = (name: string, version?: string) => this.#get<ReactorShowView>(`/v1/reactors/${encodeURIComponent(name)}`, { version });
   reactorVersions = (name: string) => this.#get<ReactorVersionsView>(`/v1/reactors/${encodeURIComponent(name)}/versions`);

@@ -20,6 +20,7 @@ const groups: Record<string, Group> = {
   keys: { summary: "decide which agents may speak: list, accept, reject, revoke, tokens", load: () => import("./commands/keys.ts") },
   agents: { summary: "the hosts: list, show", load: () => import("./commands/agents.ts") },
   events: { summary: "what happened: list, watch, show, send", load: () => import("./commands/events.ts") },
+  beacons: { summary: "what is watched: types, list, check, test, tail", load: () => import("./commands/beacons.ts") },
   reactors: { summary: "the rules: list, show, explain, new, check, test, replay, rollback", load: () => import("./commands/reactors.ts") },
   silence: { summary: "hold firings back for a while: add, list, remove", load: () => import("./commands/silence.ts") },
   tasks: { summary: "what was done about it: list, show", load: () => import("./commands/tasks.ts") },

@@ -334,6 +334,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     reactors: () => definitions.index(),
     route: definitions.route,
     router: () => definitions.ruleFiles().router,
+    beacons: () => definitions.beacons.all(),
+    beaconProblems: () => definitions.beacons.problems(),
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],
     reload,

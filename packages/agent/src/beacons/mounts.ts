@@ -13,7 +13,7 @@ export interface Mount {
 }
 
 /** More are not looked at; a host of containers has some hundreds. */
-export const mountsMax = 4_096;
+const mountsMax = 4_096;
 
 /** What is mounted over something else hides it: of one mount point the last counts. */
 export function readMounts(): Map<string, Mount> {

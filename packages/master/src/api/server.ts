@@ -25,6 +25,7 @@ import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
+import { type BeaconRoutes, beaconRoutes } from "./beacons.ts";
 import { causalChain } from "./chain.ts";
 import { decisionsOn, type Explaining } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
@@ -34,7 +35,7 @@ import { replayRoute } from "./replay.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
 import { agentApiView, eventView, keyView, taskView } from "./views.ts";
 
-export interface ApiOptions extends ReactorRoutes, SilenceRoutes {
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
   socket: string;
   version: string;
   started: number;
@@ -220,6 +221,7 @@ function buildServer(options: ApiOptions) {
 
   reactorRoutes(server, options);
   silenceRoutes(server, options);
+  beaconRoutes(server, options);
 
   replayRoute(server, { database: options.database, clock, router: options.router, mask: options.mask });
 
