@@ -64,6 +64,16 @@ const routes: Record<string, Route> = {
   "POST /v1/tokens": { does: "Make a token, and the join string that carries it.", body: api.tokenRequest, gives: api.tokenView },
   "GET /v1/agents": { does: "Every agent.", gives: api.agentsView },
   "GET /v1/agents/:id": { does: "One agent.", gives: api.agentView },
+  "POST /v1/agents/:id/maintenance": {
+    does: "Somebody works on this host: it is watched, and no reactor acts on what it says, until then. Again: another end.",
+    body: api.maintenanceRequest,
+    gives: api.agentView,
+  },
+  "POST /v1/agents/:id/maintenance/end": {
+    does: "The work is over before its time. The host's beacons say once more what is wrong.",
+    body: api.maintenanceEndRequest,
+    gives: api.agentView,
+  },
   "GET /v1/events": { does: "History, newest first.", query: api.eventsQuery, gives: api.eventsView },
   "GET /v1/events/stream": {
     does: "What happens from now on (from `since` on, when it is given), as it happens.",

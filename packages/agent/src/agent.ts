@@ -236,6 +236,9 @@ class Wiring {
         return this.#takeBeacons(message.body);
       case "files":
         return this.#takeFiles(message.body);
+      case "restate":
+        this.#beacons.restate();
+        return void this.#link.send({ kind: "restated", body: message.body });
       case "challenge":
       case "welcome":
       case "pending":

@@ -101,6 +101,9 @@ export class Client {
   createToken = (wish: TokenWish) => this.#post<TokenView>("/v1/tokens", wish);
   agents = () => this.#get<{ agents: AgentApiView[] }>("/v1/agents");
   agent = (id: string) => this.#get<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}`);
+  beginMaintenance = (id: string, wish: { for_ms: number; why: string; by: string }) =>
+    this.#post<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}/maintenance`, wish);
+  endMaintenance = (id: string, by: string) => this.#post<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}/maintenance/end`, { by });
   events = (filter: EventsFilter) => this.#get<{ events: EventView[] }>("/v1/events", { ...filter });
   count = (filter: CountFilter) => this.#get<CountView>("/v1/events/count", { ...filter });
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);

@@ -19,6 +19,16 @@ export function duration(text: string): number {
   return ms;
 }
 
+/** How long something that people begin may last. */
+const longestMs = 31_622_400_000;
+const shortestMs = 1_000;
+
+export function lasting(text: string): number {
+  const ms = duration(text);
+  if (ms >= shortestMs && ms <= longestMs) return Math.round(ms);
+  throw new InvalidArgumentError("Expected a duration from 1s to 366d.");
+}
+
 /** A point in time as RFC 3339: people write local times and "15m ago", the API takes neither as such. */
 export function pointInTime(text: string): string {
   const at = parseWhen(text, Date.now());

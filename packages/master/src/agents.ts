@@ -88,9 +88,10 @@ export class Agents {
   /** An agent told what it is and what it has. */
   async reported(session: Session, { facts, labels, beacons, files }: AgentBody<"facts">): Promise<void> {
     const now = this.#options.clock.now();
-    const presence = this.#records.get(session.agent)?.presence ?? { state: "present", since: now };
     const { agent: id, epoch } = session;
-    const record: AgentRecord = { id, facts: facts as Record<string, unknown>, labels, lastSeen: now, presence, epoch };
+    const before = this.#records.get(id);
+    const presence = before?.presence ?? { state: "present", since: now };
+    const record: AgentRecord = { ...before, id, facts: facts as Record<string, unknown>, labels, lastSeen: now, presence, epoch };
     this.#records.set(record.id, record);
     this.#options.onView([this.view(record.id)]);
     const has = (version: string): Delivery => ({ version, resend: Infinity, resendAfterMs: resendMs });
@@ -119,6 +120,16 @@ export class Agents {
       agents.push(changed);
     }
     await this.#options.commit({ agents, events });
+  }
+
+  /** Takes a record as it is now, with the events that tell of the change. */
+  async keep(record: AgentRecord, events: MasterEventDraft[]): Promise<void> {
+    this.#records.set(record.id, record);
+    await this.#options.commit({ agents: [record], events });
+  }
+
+  records(): Iterable<AgentRecord> {
+    return this.#records.values();
   }
 
   /** It said what it is in this session. Before that it may turn out to be put back to an earlier state, and takes no commands. */

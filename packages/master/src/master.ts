@@ -24,6 +24,7 @@ import type { Engine, EngineNotice, EngineOptions } from "./engine.ts";
 import { Intake } from "./intake.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
+import { Maintenance } from "./maintenance.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
@@ -145,6 +146,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     },
     known.openExecutions,
   );
+  const maintenance = new Maintenance({
+    records: () => agents.records(),
+    record: (agent) => agents.get(agent),
+    keep: (record, events) => agents.keep(record, events),
+    silences: { add: (wish) => engine.silence(wish), end: (id, by) => engine.endSilence(id, by) },
+    send: (session, message) => sessions.send(session, message),
+    clock,
+    monotonic,
+  });
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
     take: (frames, urgent) => engine.take(frames, urgent),
@@ -173,7 +183,9 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
         background(agents.reported(session, body));
         presence.reported(session, body.spooled ?? 0);
         dispatch.resume(session.agent);
+        maintenance.reported(session);
       },
+      restated: (session, { id }) => background(maintenance.restated(session.agent, id)),
       accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
       taken: (session, body) => agents.taken(session, body),
       blobGet: (session, { digest, offset }) => {
@@ -282,6 +294,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       sessions.tick(monotonic.now());
       presence.tick();
       agents.tick(sessions.all());
+      background(maintenance.tick((agent) => sessions.of(agent)));
       const expired = dispatch.tick();
       if (expired.length > 0) background(engine.expire(expired));
     },
@@ -335,6 +348,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     route: definitions.route,
     router: () => definitions.ruleFiles().router,
     beacons: () => definitions.beacons.all(),
+    maintenance,
     beaconProblems: () => definitions.beacons.problems(),
     counts: () => ({ beacons: definitions.beacons.all().length, files: definitions.files.all().length }),
     problems: () => [...(full === undefined ? [] : [diskProblem(config.state, full)]), ...definitions.problems()],

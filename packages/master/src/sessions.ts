@@ -287,6 +287,8 @@ export class Sessions {
         return handlers.accepted(session, message.body);
       case "taken":
         return handlers.taken(session, message.body);
+      case "restated":
+        return handlers.restated(session, message.body);
       case "blobGet":
         return handlers.blobGet(session, message.body);
       case "knock":

@@ -120,12 +120,24 @@ export const agentView = object(
     last_seen: time,
     labels: stringMap,
     facts: anyObject,
+    maintenance: object({ until: time, why: string, by: string }, ["until", "why", "by"]),
     beacons: { type: "array", items: object({ name: string, type: string }, ["name", "type"]) },
     files: { type: "array", items: string },
   },
   ["id", "fingerprint", "connected", "labels", "facts", "beacons", "files"],
 );
 export type AgentApiView = FromSchema<typeof agentView>;
+
+/** What begins a maintenance, or gives it another end. */
+export const maintenanceRequest = object(
+  {
+    for_ms: { type: "integer", minimum: 1_000, maximum: 31_622_400_000 },
+    why: { type: "string", minLength: 1, maxLength: 1_000 },
+    by: { type: "string", maxLength: 100, default: "api" },
+  },
+  ["for_ms", "why"],
+);
+export const maintenanceEndRequest = object({ by: { type: "string", maxLength: 100, default: "api" } }, []);
 export const agentsView = object({ agents: { type: "array", items: agentView } }, ["agents"]);
 
 export const eventView = object(

@@ -48,6 +48,7 @@ export const fromAgent: AgentMessage[] = [
     body: { lane: "high", epoch: "mi4k2x", after: 3, resumed: true, events: [wireEvent(7, draft), wireEvent(8, result)] },
   },
   { kind: "taken", body: { set: "files", version: "v1" } },
+  { kind: "restated", body: { id: "s-0123abcd" } },
   { kind: "accepted", body: { execution } },
   { kind: "blobGet", body: { digest, offset: 262_144 } },
   { kind: "ping", body: {} },

@@ -66,6 +66,8 @@ const fromAgent = {
   ]),
   /** All parts of a set of definitions are here. */
   taken: body({ set: { enum: definitionSets }, version: text }, ["set", "version"]),
+  /** Its beacons have been told to say what is wrong, as `restate` asked. */
+  restated: body({ id: text }, ["id"]),
   /**
    * A batch of one lane of the spool, in its order. `lane` comes first, so that it can be read without the rest. `after`: the number of
    * the event that came before it in this lane, 0 for none: when that is more than the master has, something in between is missing. `resumed`:
@@ -142,6 +144,8 @@ export const masterMessageSchemas = {
   ),
   /** A command, delivered or not, is not wanted any more: what has not begun must not, what runs is ended. */
   cancel: body({ execution, action: text }, ["execution", "action"]),
+  /** Its beacons are to say once more what is not as it should be. The wish has a name, and is made until it is confirmed. */
+  restate: body({ id: text }, ["id"]),
   /** Beacon definitions, and managed files, for this agent; `version` names the set, which is whole when all its parts are there. */
   beacons: body({ version: text, part, parts, definitions: { type: "array", maxItems: 10_000, items: { type: "object" } } }, [
     "version",

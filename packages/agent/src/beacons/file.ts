@@ -48,7 +48,7 @@ export function start(definition: FileBeacon, context: BeaconContext, { watch = 
   const beacon = new FileBeaconRun(definition, context, { watch, sweepEveryMs });
   const ready = beacon.start();
   ready.catch((error: unknown) => context.fail(error));
-  return { ready, stop: () => beacon.stop() };
+  return { ready, stop: () => beacon.stop(), restate: () => beacon.restate() };
 }
 
 class FileBeaconRun {
@@ -119,6 +119,16 @@ class FileBeaconRun {
     await this.#watch?.close(); // first: the chain may be waiting for it to be ready
     await this.#chain;
     await Promise.all(this.#busy.values());
+  }
+
+  /** What is not as it should be is judged as if for the first time. */
+  restate(): void {
+    this.#unreadable.clear();
+    for (const path of [...this.#reported.keys()]) {
+      this.#reported.delete(path);
+      this.#judged.delete(path);
+      this.#judge(path, {});
+    }
   }
 
   // Looking

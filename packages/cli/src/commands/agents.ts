@@ -1,9 +1,12 @@
 /** `needfire agents`: the hosts, and what is known of them. */
 import type { Command } from "commander";
-import type { Presence } from "@needfire/shared/api";
-import { type Column, labelsText, styled, styleOf } from "../output.ts";
+import type { AgentApiView, Presence } from "@needfire/shared/api";
+import { lasting } from "../options.ts";
+import { type Column, labelsText, type Output, styled, styleOf } from "../output.ts";
 import { valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
+import { visible } from "../text.ts";
+import { userName } from "../user.ts";
 
 const columns: Column[] = [
   { title: "AGENT" },
@@ -39,15 +42,57 @@ export function register(agents: Command, session: Session): void {
       examples(["needfire agents show web1", "everything about web1"], ["needfire agents show web1 --json | jq .facts", "its facts"]),
     )
     .action(session.run((id: string) => show(session, id)));
+  const maintenance = agents
+    .command("maintenance")
+    .summary("begin or end the maintenance of a host")
+    .description(
+      "Begin the maintenance of a host, give it another end, or end it. Meanwhile the host is watched and everything is recorded, but no reactor acts on it. When it is over, by the clock or by word, the host's beacons say once more what is not as it should be.",
+    )
+    .argument("<id>", "the agent's id")
+    .option("--for <duration>", "for how long, such as 2h", lasting)
+    .option("--why <text>", "the reason, for the record")
+    .option("--end", "it is over")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire agents maintenance web1 --for 2h --why 'a new disk'", "begin, or give it another end"],
+        ["needfire agents maintenance web1 --end", "it is over"],
+      ),
+    );
+  maintenance.action(
+    session.run(async (id: string, wish: MaintenanceWish) => {
+      if (wish.end === true && (wish.for !== undefined || wish.why !== undefined)) maintenance.error("error: --end stands alone");
+      if (wish.end !== true && (wish.for === undefined || wish.why === undefined))
+        maintenance.error("error: say for how long and why (--for, --why), or --end");
+      await maintain(session, id, wish);
+    }),
+  );
+}
+
+interface MaintenanceWish {
+  for?: number;
+  why?: string;
+  end?: boolean;
+}
+
+async function maintain({ out, master }: Session, id: string, { for: forMs = 0, why = "", end = false }: MaintenanceWish): Promise<void> {
+  const by = userName();
+  const agent = end ? await master.endMaintenance(id, by) : await master.beginMaintenance(id, { for_ms: forMs, why, by });
+  if (out.json) return out.record(agent);
+  const { maintenance } = agent;
+  if (maintenance === undefined) out.line(`The maintenance of ${visible(id)} is over.`);
+  else out.line(`${visible(id)} is in maintenance until ${out.time(maintenance.until)}: it is watched, and no reactor acts on it.`);
 }
 
 async function list({ out, master }: Session): Promise<void> {
   const { agents } = await master.agents();
   out.list(agents, {
     columns,
-    row: ({ id, connected, presence, presence_since, last_seen, beacons, files, labels }) => [
+    row: ({ id, connected, presence, presence_since, last_seen, maintenance, beacons, files, labels }) => [
       id,
-      styled(stateOf({ connected, presence })),
+      maintenance === undefined
+        ? styled(stateOf({ connected, presence }))
+        : { text: `${stateOf({ connected, presence })}, maintenance`, style: "yellow" },
       out.ago(presence_since),
       out.ago(last_seen),
       String(beacons.length),
@@ -63,6 +108,10 @@ function stateOf({ connected, presence }: { connected: boolean; presence?: Prese
   return presence === undefined || (presence === "present" && !connected) ? "away" : presence;
 }
 
+function maintenanceText(out: Output, { until, why, by }: NonNullable<AgentApiView["maintenance"]>): string {
+  return `until ${out.timeInFull(until)}, by ${visible(by)}: ${visible(why)}`;
+}
+
 async function show({ out, master }: Session, id: string): Promise<void> {
   const agent = await master.agent(id);
   if (out.json) return out.record(agent);
@@ -71,6 +120,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["state", stateOf(agent), styleOf(stateOf(agent))],
     ["since", out.timeInFull(agent.presence_since)],
     ["last seen", out.timeInFull(agent.last_seen)],
+    ["maintenance", agent.maintenance === undefined ? undefined : maintenanceText(out, agent.maintenance), "yellow"],
     ["fingerprint", agent.fingerprint],
     ["labels", labelsText(agent.labels)],
   ]);

@@ -1,8 +1,8 @@
 /** `needfire silence`: firings that are held back for a while, and how many were. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import type { SilenceView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
-import { duration } from "../options.ts";
+import { lasting } from "../options.ts";
 import { type Column, msBetween, type Output } from "../output.ts";
 import { examples, type Session } from "../session.ts";
 import { visible } from "../text.ts";
@@ -18,9 +18,6 @@ const columns: Column[] = [
   { title: "BY", shrinkTo: 6 },
   { title: "WHY", shrinkTo: 10 },
 ];
-const longestMs = 31_622_400_000;
-const shortestMs = 1_000;
-
 interface Wish {
   reactor?: string;
   agent?: string;
@@ -75,12 +72,6 @@ export function register(silence: Command, session: Session): void {
     .argument("<id>", "the silence's id, as `needfire silence list` prints it")
     .addHelpText("after", examples(["needfire silence remove s-3f9a1c0b", "end it now"]))
     .action(session.run((id: string) => remove(session, id)));
-}
-
-function lasting(text: string): number {
-  const ms = duration(text);
-  if (ms >= shortestMs && ms <= longestMs) return Math.round(ms);
-  throw new InvalidArgumentError("Expected a duration from 1s to 366d.");
 }
 
 async function addSilence({ out, master }: Session, { reactor, agent, for: forMs, why }: Wish): Promise<void> {

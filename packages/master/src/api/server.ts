@@ -20,6 +20,7 @@ import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
 import type { Keys } from "../keys.ts";
+import type { Maintenance } from "../maintenance.ts";
 import type { Presence } from "../presence.ts";
 import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
@@ -46,6 +47,7 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
   sessions: Sessions;
   agents: Agents;
   presence: Pick<Presence, "of">;
+  maintenance: Pick<Maintenance, "begin" | "end">;
   history: Remote<History>;
   /** The file of the master's database, for who reads it in a thread of its own. */
   database: string;
@@ -155,6 +157,7 @@ function buildServer(options: ApiOptions) {
       connected: session !== undefined,
       presence: presence.of(key.id),
       lastSeen: session?.lastHeard ?? agents.get(key.id)?.lastSeen,
+      maintenance: agents.get(key.id)?.maintenance,
       definitions: agents.definitionsFor(key.id),
     });
   };
@@ -165,8 +168,23 @@ function buildServer(options: ApiOptions) {
       .map(showAgent),
   }));
   server.get("/v1/agents/:id", { schema: { params: idParams, response: { 200: schemas.agentView } } }, async (request) => {
-    const key = keys.acceptedFor(request.params.id);
-    if (key === undefined) throw new NeedfireError("NOT_FOUND", `there is no agent "${request.params.id}" (needfire agents list)`);
+    return showAgent(accepted(request.params.id));
+  });
+  const accepted = (id: string): KeyRecord => {
+    const key = keys.acceptedFor(id);
+    if (key === undefined) throw new NeedfireError("NOT_FOUND", `there is no agent "${id}" (needfire agents list)`);
+    return key;
+  };
+  const begin = { params: idParams, body: schemas.maintenanceRequest, response: { 200: schemas.agentView } };
+  server.post("/v1/agents/:id/maintenance", { schema: begin }, async ({ params, body: { for_ms: forMs, why, by } }) => {
+    const key = accepted(params.id);
+    await options.maintenance.begin(key.id, { forMs, why, by });
+    return showAgent(key);
+  });
+  const end = { params: idParams, body: schemas.maintenanceEndRequest, response: { 200: schemas.agentView } };
+  server.post("/v1/agents/:id/maintenance/end", { schema: end }, async ({ params, body }) => {
+    const key = accepted(params.id);
+    await options.maintenance.end(key.id, body.by);
     return showAgent(key);
   });
 

@@ -7,7 +7,7 @@ import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
 import type { Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
-import type { AgentPresence, ExecutionRecord, KeyRecord, ReactorCounts } from "../store/store.ts";
+import type { AgentPresence, MaintenanceRecord, ExecutionRecord, KeyRecord, ReactorCounts } from "../store/store.ts";
 
 export function eventView(event: Event): EventView {
   return { ...event, time: isoTime(event.time), received: isoTime(event.received), data: event.data as Record<string, unknown> };
@@ -23,6 +23,7 @@ export function agentApiView(agent: {
   connected: boolean;
   presence: AgentPresence | undefined;
   lastSeen: number | undefined;
+  maintenance: MaintenanceRecord | undefined;
   definitions: { beacons: { name: string; type: string }[]; files: { path: string }[] };
 }): AgentApiView {
   return {
@@ -31,11 +32,16 @@ export function agentApiView(agent: {
     connected: agent.connected,
     ...(agent.presence === undefined ? {} : { presence: agent.presence.state, presence_since: isoTime(agent.presence.since) }),
     ...(agent.lastSeen === undefined ? {} : { last_seen: isoTime(agent.lastSeen) }),
+    ...(agent.maintenance === undefined ? {} : { maintenance: maintenanceView(agent.maintenance) }),
     labels: agent.view.labels,
     facts: agent.view.facts,
     beacons: agent.definitions.beacons.map(({ name, type }) => ({ name, type })),
     files: agent.definitions.files.map(({ path }) => path),
   };
+}
+
+function maintenanceView({ until, why, by }: MaintenanceRecord): NonNullable<AgentApiView["maintenance"]> {
+  return { until: isoTime(until), why, by };
 }
 
 export function reactorView(reactor: Reactor, counts: ReactorCounts | undefined): ReactorView {

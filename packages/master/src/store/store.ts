@@ -41,6 +41,19 @@ export interface AgentRecord {
   presence: AgentPresence;
   /** Its numbering of events when it last reported. */
   epoch?: string;
+  /** Somebody works on it. */
+  maintenance?: MaintenanceRecord;
+  /** Its beacons are to say once more what is wrong: the name of this wish. */
+  restate?: string;
+}
+
+/** `silence`: the one that holds back what reactors would do meanwhile. */
+export interface MaintenanceRecord {
+  silence: string;
+  since: number;
+  until: number;
+  why: string;
+  by: string;
 }
 
 /** One step of a task's life with what follows from it. */

@@ -71,6 +71,21 @@ export const masterEventTypes = {
     data: object({ agent, last_heard: milliseconds, reason }),
     example: agentExample({ last_heard: 1_767_225_600_000, reason: "silent" }),
   },
+  "agent.maintenance": {
+    description: "Somebody works on a host: it is watched, and no reactor acts on what it says, until then.",
+    severity: "normal",
+    data: object({ agent, until: milliseconds, why: { type: "string" }, by: { type: "string" } }),
+    example: agentExample({ until: 1_767_232_800_000, why: "a new disk", by: "ann" }),
+  },
+  "agent.maintenance_ended": {
+    description: "Nobody works on a host any more: its beacons say once more what is not as it should be.",
+    severity: "normal",
+    data: object({ agent, lasted_ms: { type: "integer" }, by: { type: "string", description: "who ended it before its time" } }, [
+      "agent",
+      "lasted_ms",
+    ]),
+    example: agentExample({ lasted_ms: 7_200_000 }),
+  },
   "agent.returned": {
     description: "A lost agent is back.",
     severity: "normal",
