@@ -7,6 +7,7 @@ import type {
   AgentApiView,
   ChainView,
   CountView,
+  EventsView,
   EventView,
   ExplainView,
   KeysView,
@@ -101,7 +102,7 @@ export class Client {
   createToken = (wish: TokenWish) => this.#post<TokenView>("/v1/tokens", wish);
   agents = () => this.#get<{ agents: AgentApiView[] }>("/v1/agents");
   agent = (id: string) => this.#get<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}`);
-  events = (filter: EventsFilter) => this.#get<{ events: EventView[] }>("/v1/events", { ...filter });
+  events = (filter: EventsFilter) => this.#get<EventsView>("/v1/events", { ...filter });
   count = (filter: CountFilter) => this.#get<CountView>("/v1/events/count", { ...filter });
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);
   explain = (id: string, reactor?: string) => this.#get<ExplainView>(`/v1/events/${encodeURIComponent(id)}/decisions`, { reactor });

@@ -78,7 +78,7 @@ export class World {
     mkdirSync(directory);
     if (life > 1) this.#copy(this.directory, directory);
     this.directory = directory;
-    const options = { state: directory, synchronous: "NORMAL" as const, retention, now: 1_700_000_000_000 };
+    const options = { state: directory, synchronous: "NORMAL" as const, retention, partitionEventsMax: 100_000, now: 1_700_000_000_000 };
     const hear = (notice: EngineNotice) => {
       if (life === this.#lives) this.#hear(notice);
     };

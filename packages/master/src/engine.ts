@@ -53,6 +53,8 @@ export interface EngineOptions {
   state: string;
   synchronous: "FULL" | "NORMAL";
   retention: Retention;
+  /** Events after which a partition of the journal is closed. */
+  partitionEventsMax: number;
   now: number;
 }
 
@@ -65,7 +67,7 @@ export type EngineNotice =
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
-type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions">;
+type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions" | "journal">;
 
 interface Waiting<T, R> {
   what: T;
@@ -129,7 +131,11 @@ export class Engine {
   /** The turn is one of many. */
   #isLoaded = false;
 
-  constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void, clock = systemClock()) {
+  constructor(
+    { state, synchronous, retention, partitionEventsMax, now }: EngineOptions,
+    notify: (notice: EngineNotice) => void,
+    clock = systemClock(),
+  ) {
     this.#notify = notify;
     this.#clock = clock;
     this.#log = logTo(notify);
@@ -143,12 +149,13 @@ export class Engine {
       onRoom: (from, to) => this.#roomAgain(from, to),
     });
     this.#store = new StoreWriter(this.#database, { now });
-    this.#journal = new JournalWriter(this.#database);
+    const onDamaged = (partition: number, reason: string) => this.partitionDamaged(partition, reason);
+    this.#journal = new JournalWriter(this.#database, { partitionEventsMax, onDamaged });
     this.#upkeep = new Upkeep({
       journal: this.#journal,
       directory: sealedDirectory(file),
       seal: (partition) => sealInThread(file, partition),
-      emit: (event) => this.commit({ events: [event] }),
+      emit: (event, journal) => this.commit({ events: [event], ...(journal === undefined ? {} : { journal }) }),
       forgetTasks: (before, limit) => this.#forgetRecord(before, limit),
       retention,
       clock: this.#clock,
@@ -259,6 +266,11 @@ export class Engine {
     // The outbox has it: a journal that takes nothing at the moment loses nothing, and the operator need not wait for it.
     await Promise.race([this.#outbox.inJournal(made!.sequence), delay(emitWaitMs, undefined, { ref: false })]);
     return made!.id;
+  }
+
+  /** A sealed partition of the journal cannot be read. */
+  partitionDamaged(partition: number, reason: string): void {
+    this.#upkeep.damaged(partition, reason);
   }
 
   /** Files that have been checked already. */

@@ -164,8 +164,10 @@ export class StoreWriter {
     tokens = [],
     agents = [],
     outboxDone,
+    journal,
     ...recorded
   }: Writes): Committed {
+    journal?.();
     if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
     const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
     const taken = changes.map((change) => this.#change(change, now, made));

@@ -132,6 +132,8 @@ export interface Writes {
   agents?: AgentRecord[];
   /** The journal has the outbox up to this number. */
   outboxDone?: number;
+  /** What changes in the journal's catalogue with it: both are in one database. */
+  journal?: () => void;
 }
 
 export interface Committed {

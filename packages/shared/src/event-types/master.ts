@@ -310,6 +310,28 @@ export const masterEventTypes = {
       },
     },
   },
+  "journal.partition_damaged": {
+    description:
+      "A sealed part of the journal cannot be read: answers are without its events, and say so. The rest of the journal goes on.",
+    severity: "critical",
+    data: object({
+      partition: { type: "integer", description: "its number" },
+      reason,
+      events: { type: "integer", description: "how many are in it" },
+      from: isoTime,
+      to: isoTime,
+    }),
+    example: {
+      subject: "/var/lib/needfire/master/journal/12.db",
+      data: {
+        partition: 12,
+        reason: "database disk image is malformed",
+        events: 100_000,
+        from: "2026-01-01T00:00:00.000Z",
+        to: "2026-01-01T08:00:00.000Z",
+      },
+    },
+  },
   "master.memory": {
     description: "The master took more memory than it may, and dropped all connections to get it back.",
     severity: "critical",
