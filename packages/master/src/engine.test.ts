@@ -197,3 +197,22 @@ test("what the master says before the engine starts comes after what it had said
     ["master.before", "master.after"],
   );
 });
+
+test("P3: what an agent says of itself is not durable before the marks of what it was sent earlier", async (t) => {
+  const world = new World(t, [{ file: "run.yaml", text: "name: run\non: file.drifted\ndo:\n  - command.run: { argv: [x] }\n" }]);
+  // It never answers.
+  world.host.take = () => {};
+  world.host.happens((sequence) => drift(sequence));
+  await world.send(1);
+  await settled();
+  world.crash();
+  const [open] = world.engine.state().openExecutions;
+  assert.equal(open?.epoch, undefined);
+  world.engine.mark([{ execution: open!.id, state: "sent", at: 1, epoch: "e1" }]);
+  const presence = { state: "present" as const, since: 1 };
+  await world.engine.commit({ agents: [{ id: "web1", facts: {}, labels: {}, lastSeen: 1, presence, epoch: "e2" }] });
+  world.crash({ start: false });
+  const { agents, openExecutions } = world.engine.state();
+  assert.deepEqual([agents[0]?.epoch, openExecutions.map(({ epoch }) => epoch)], ["e2", ["e1"]]);
+  await world.end();
+});
