@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Event, IncomingEvent } from "@needfire/shared/event";
+import type { Event, IncomingEvent, Severity } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { eventsFrame, incoming, settled, wire } from "./fixture.ts";
+import { waitingMax } from "./journal/upkeep.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
 const reactors = [
@@ -215,4 +216,28 @@ test("P3: what an agent says of itself is not durable before the marks of what i
   const { agents, openExecutions } = world.engine.state();
   assert.deepEqual([agents[0]?.epoch, openExecutions.map(({ epoch }) => epoch)], ["e2", ["e1"]]);
   await world.end();
+});
+
+test("P8: while sealing is behind, what is not urgent waits for it, and what is urgent does not", async (t) => {
+  // Until it is started nothing is sealed.
+  const world = new World(t, [], { start: false, partitionEventsMax: 1 });
+  const frame = (sequence: number, given: { agent?: string; lane?: Severity } = {}) =>
+    world.engine.take(
+      [{ ...eventsFrame([wire(sequence)], { after: sequence - 1, ...given }), received: Date.now() }],
+      given.lane === "critical",
+    );
+  let taken = 0;
+  const frames = Array.from({ length: waitingMax + 10 }, (_value, index) => frame(index + 1).then(() => taken++));
+  // One is live, and with another one too many wait.
+  await frames[waitingMax + 1];
+  for (let sequence = 1; sequence <= 3; sequence++) await frame(sequence, { agent: "db1", lane: "critical" });
+  assert.equal(taken, waitingMax + 2);
+  void world.engine.start();
+  await Promise.all(frames);
+  const events = await world.end();
+  assert.deepEqual(
+    ofType(events, "journal.behind").map(({ data }) => data["held"]),
+    [true],
+  );
+  assert.equal(new Set(ofType(events, "test.happened").map(({ id }) => id)).size, frames.length + 3);
 });

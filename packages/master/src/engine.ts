@@ -155,6 +155,7 @@ export class Engine {
       journal: this.#journal,
       directory: sealedDirectory(file),
       seal: (partition) => sealInThread(file, partition),
+      onProgress: () => this.#wake(),
       emit: (event, journal) => this.commit({ events: [event], ...(journal === undefined ? {} : { journal }) }),
       forgetTasks: (before, limit) => this.#forgetRecord(before, limit),
       retention,
@@ -386,7 +387,8 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length > 0 || !this.#own.isEmpty || this.#outbox.isDue) return true;
+    const frames = this.#upkeep.holdsBack ? 0 : this.#frames.length;
+    if (this.#urgent.length + frames + this.#commits.length > 0 || !this.#own.isEmpty || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0)) || this.#isDue;
   }
@@ -413,7 +415,8 @@ export class Engine {
 
   async #turn(): Promise<void> {
     this.#isUrgent = this.#urgent.length > 0;
-    const frames = this.#isUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, 1);
+    // P8: what overtakes is never held back.
+    const frames = this.#isUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, this.#upkeep.holdsBack ? 0 : 1);
     const asked = this.#commits.splice(0);
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));

@@ -87,6 +87,13 @@ export class JournalWriter implements Journal {
     return this.#partitions;
   }
 
+  /** How many closed partitions are tables yet. They are next to the live one. */
+  get waiting(): number {
+    let index = this.#partitions.length - 2;
+    while (this.#partitions[index]?.state === "closed") index--;
+    return this.#partitions.length - 2 - index;
+  }
+
   last(agent: string, epoch: string, lane: Severity): number {
     return this.#origins.last(agent, epoch, lane);
   }

@@ -18,7 +18,7 @@ import { type Partition, sealedDirectory, sealedFile } from "./partition.ts";
 import { seal, type SealedFile, type SealStep } from "./seal.ts";
 import { type MissingPart, SqliteJournalReader } from "./sqlite-reader.ts";
 import type { JournalWriter } from "./sqlite.ts";
-import { type Retention, Upkeep } from "./upkeep.ts";
+import { type Retention, Upkeep, waitingMax } from "./upkeep.ts";
 
 const hour = 3_600_000;
 const keepAll: Retention = { keepMs: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER };
@@ -49,6 +49,7 @@ function upkeepOf({ directory, journal, retention = keepAll, clock = new TestClo
     journal,
     directory: sealedDirectory(database),
     seal: sealing ?? (async (partition) => seal({ database, partition })),
+    onProgress: () => {},
     emit: committing(emit ?? (async (event) => emitted.push(event))),
     forgetTasks: (before) => {
       forgotten.push(before);
@@ -475,6 +476,56 @@ test("sealing waits while much is appended, until too many partitions wait", asy
   for (let partition = 0; partition < 8; partition++) append(10_000);
   await upkeep.tick();
   assert.equal(waiting(), 20, "all that are too many in one round");
+  journal.close();
+});
+
+test("with too many partitions unsealed what comes is to wait until one is sealed; that is told, and that it is over", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 1 });
+  const append = () => journal.append([batch([journal.partitions().at(-1)!.last + 1])]);
+  for (let partition = 0; partition < waitingMax + 1; partition++) append();
+  let trouble = true;
+  const sealing = async (partition: Partition) => {
+    if (trouble) throw new Error("the device fails");
+    return seal({ database: databaseFile(directory), partition });
+  };
+  const { upkeep, emitted } = upkeepOf({ directory, journal, seal: sealing });
+  assert.deepEqual([journal.waiting, upkeep.holdsBack], [waitingMax, false]);
+  append();
+  assert.equal(upkeep.holdsBack, true);
+  // Where it fails, events must not wait for it.
+  for (let round = 0; round < 2; round++) await upkeep.tick();
+  assert.equal(upkeep.holdsBack, false);
+  trouble = false;
+  for (let round = 0; round < 31; round++) await upkeep.tick();
+  assert.deepEqual([journal.waiting <= 20, upkeep.holdsBack], [true, false]);
+  assert.deepEqual(
+    emitted.map(({ type, data }) => [type, data["partitions"], data["held"], data["reason"]]),
+    [
+      ["journal.behind", waitingMax + 1, true, undefined],
+      ["journal.caught_up", undefined, undefined, undefined],
+    ],
+  );
+  for (const { type, data } of emitted) assert.equal(dataProblem(type, data), undefined);
+  journal.close();
+});
+
+test("that sealing is behind since it fails is told with the reason", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 1 });
+  const append = () => journal.append([batch([journal.partitions().at(-1)!.last + 1])]);
+  for (let partition = 0; partition < waitingMax; partition++) append();
+  const sealing = async () => {
+    throw new Error("the device fails");
+  };
+  const { upkeep, emitted } = upkeepOf({ directory, journal, seal: sealing });
+  await upkeep.tick();
+  append();
+  append();
+  await upkeep.tick();
+  const [told, ...others] = emitted;
+  assert.deepEqual([told?.data["held"], told?.data["reason"], others], [false, "the device fails", []]);
+  assert.equal(dataProblem(told!.type, told!.data), undefined);
   journal.close();
 });
 

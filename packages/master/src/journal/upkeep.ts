@@ -26,6 +26,11 @@ const quietEventsPerSecond = 20_000;
 const quietTicks = 3;
 /** More closed partitions than this are sealed however much is appended: they are read without an index, and take room in the database. */
 const closedMax = 20;
+/**
+ * With more of them than this nothing of what does not overtake is appended until one is sealed: agents keep it (P4, docs/decisions/0027). Not so
+ * while sealing fails: then one broken disk would stop the events of the whole fleet.
+ */
+export const waitingMax = 50;
 /** After sealing failed, for want of room on the disk as a rule. */
 const retryTicks = 30;
 /** Origins that are looked for at a time, and that go at a time: the journal is appended to in between. */
@@ -47,6 +52,8 @@ export interface UpkeepOptions {
   directory: string;
   /** Makes a file of a closed partition ; away from this thread, which appends. */
   seal(partition: Partition): Promise<SealedFile>;
+  /** `holdsBack` may have changed. */
+  onProgress(): void;
   /** Resolves when the event is durable, and with it, in one transaction, what `journal` does to the catalogue. */
   emit(event: MasterEventDraft, journal?: () => void): Promise<unknown>;
   /** Removes tasks that ended before a time, and their executions; returns how many. */
@@ -71,6 +78,10 @@ export class Upkeep {
   #originsDue = true;
   /** Retention has emptied the files of partitions up to this number. */
   #emptied = 0;
+  /** Too many wait, which has been told. */
+  #behindSince: number | undefined;
+  /** Why the last attempt to seal failed. */
+  #sealFailure: string | undefined;
   /** Partitions whose damage is to be told of, with the reason. */
   readonly #damaged = new Map<number, string>();
   /** Partitions that were damaged, and were put back. */
@@ -99,6 +110,11 @@ export class Upkeep {
     await this.#turn;
   }
 
+  /** Whether so many partitions wait to be sealed that what comes should wait, too. */
+  get holdsBack(): boolean {
+    return !this.#isStopping && this.#sealFailure === undefined && this.#options.journal.waiting > waitingMax;
+  }
+
   /** A sealed partition cannot be read: that is told once, whoever found it, and however often. */
   damaged(number: number, reason: string): void {
     const { journal, log } = this.#options;
@@ -117,17 +133,19 @@ export class Upkeep {
     try {
       // However sealing fares, which needs room: this makes some.
       await this.#trim();
+      await this.#tellDamage();
+      await this.#tellLag();
       if (this.#pause > 0) {
         this.#pause--;
         return;
       }
-      await this.#tellDamage();
       // One a round, so that others have the processor, too; but while too many wait, one after the other.
       do {
         await this.#sealOne();
+        await this.#tellLag();
         await this.#trim();
         await this.#forgetOrigins();
-      } while (this.#closed.length > closedMax && !this.#isStopping);
+      } while (journal.waiting > closedMax && !this.#isStopping);
       this.#forgetTasks();
     } catch (error) {
       if (this.#pause > 0) return;
@@ -136,16 +154,37 @@ export class Upkeep {
     }
   }
 
-  get #closed(): readonly Partition[] {
-    return this.#options.journal.partitions().filter(({ state }) => state === "closed");
+  async #sealOne(): Promise<void> {
+    const { journal, seal, onProgress } = this.#options;
+    if (journal.waiting === 0 || (this.#quiet < quietTicks && journal.waiting <= closedMax)) return;
+    const oldest = journal.partitions().at(-1 - journal.waiting)!;
+    try {
+      journal.markSealed(oldest.number, await seal({ ...oldest }));
+      this.#sealFailure = undefined;
+      this.#originsDue = true;
+    } catch (error) {
+      this.#sealFailure = errorText(error);
+      throw error;
+    } finally {
+      onProgress();
+    }
   }
 
-  async #sealOne(): Promise<void> {
-    const { journal, seal } = this.#options;
-    const [oldest] = this.#closed;
-    if (oldest === undefined || (this.#quiet < quietTicks && this.#closed.length <= closedMax)) return;
-    journal.markSealed(oldest.number, await seal({ ...oldest }));
-    this.#originsDue = true;
+  /** Once when too many wait, and once when that is over. */
+  async #tellLag(): Promise<void> {
+    const { journal, emit, clock } = this.#options;
+    const { waiting } = journal;
+    if (this.#behindSince === undefined && waiting > waitingMax) {
+      const events = journal
+        .partitions()
+        .slice(-1 - waiting, -1)
+        .reduce((sum, each) => sum + each.events, 0);
+      await emit(behind({ partitions: waiting, events, failure: this.#sealFailure }));
+      this.#behindSince = clock.now();
+    } else if (this.#behindSince !== undefined && waiting <= closedMax) {
+      await emit({ type: "journal.caught_up", severity: "low", data: { from: this.#behindSince, to: clock.now() } });
+      this.#behindSince = undefined;
+    }
   }
 
   /**
@@ -270,6 +309,11 @@ function trimmed(due: readonly Partition[], { keepMs, bytesMax }: Retention): Ma
       bytes_max: bytesMax,
     },
   };
+}
+
+function behind({ partitions, events, failure }: { partitions: number; events: number; failure: string | undefined }): MasterEventDraft {
+  const held = failure === undefined ? { held: true } : { held: false, reason: failure.slice(0, 2_000) };
+  return { type: "journal.behind", severity: "high", data: { partitions, events, partitions_max: waitingMax, ...held } };
 }
 
 function damagedEvent({ number, events, timeMin, timeMax }: Partition, file: string, cause: string): MasterEventDraft {
