@@ -75,7 +75,7 @@ export async function history({ count = eventsDefault }: { count?: number | unde
 
 async function write(directory: string, count: number) {
   const database = join(directory, "master.db");
-  const journal = new JournalWriter(new Database({ file: database, synchronous: "NORMAL" }));
+  const journal = new JournalWriter(new Database({ file: database, synchronous: "NORMAL" }), { partitionEventsMax: 100_000 });
   let cause = "";
   let appendSeconds = 0;
   let sealSeconds = 0;

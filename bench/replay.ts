@@ -74,7 +74,7 @@ async function measured(count: number, every: number): Promise<{ perSecond: numb
 async function write(file: string, count: number, every: number): Promise<void> {
   const database = new Database({ file, synchronous: "NORMAL" });
   const store = new StoreWriter(database, { now: begin });
-  const journal = new JournalWriter(database);
+  const journal = new JournalWriter(database, { partitionEventsMax: 100_000 });
   for (let made = 0; made < count;) {
     const batches: Batch[] = [];
     for (; batches.length < batchesPerCall && made < count; made += batchEvents) {

@@ -13,7 +13,7 @@ import { dataProblem, eventType } from "@needfire/shared/event-types";
 import { Client } from "../packages/cli/src/client.ts";
 
 const program = join(import.meta.dirname, "..", "packages", "cli", "bin", "needfire.js");
-const waitMs = 15_000;
+const waitMs = 60_000;
 
 export interface TestbedOptions {
   enrolment?: "manual" | "token" | "closed";

@@ -191,15 +191,28 @@ test("what was in a damaged file may be missing when that is told, and nothing e
 test("what stood on a destroyed page of the journal may be missing when it is told how much is left, and nothing else", () => {
   const observed = fitting();
   const [lost] = observed.events.splice(0, 1);
-  const spoiled = [{ lost: [{ event: lost!, judged: true }], kept: { event_1: 5 } }];
+  const spoiled = [{ lost: [{ event: lost!, judged: true }], told: { type: "journal.damaged" as const, kept: { event_1: 5 } } }];
   const report = event("master:m:3", 9, { type: "journal.damaged", data: { kept: { event_1: 5, task: 3 } } });
   const told = (more: Partial<Observed>) => countRound({ ...observed, spoiled, events: [...observed.events, report], ...more });
   assert.deepEqual([told({}).told, told({}).mismatches], [1, []]);
   assert.match(told({ events: observed.events }).mismatches.join(), /1 lost; told was \[\]/);
   assert.match(told({ tasks: observed.tasks.slice(1) }).mismatches.join(), /should have made a task/);
   assert.match(told({ events: [...observed.events.slice(1), report] }).mismatches.join(), /a1:e1:1 to 4 these are missing: 2/);
-  const unjudged = spoiled.map(({ kept }) => ({ kept, lost: [{ event: lost!, judged: false }] }));
+  const unjudged = spoiled.map(({ told: how }) => ({ told: how, lost: [{ event: lost!, judged: false }] }));
   assert.doesNotMatch(told({ spoiled: unjudged, tasks: observed.tasks.slice(1) }).mismatches.join(), /should have made/);
+});
+
+test("what stood in a spoiled sealed partition may be missing when that is told once, and nothing else", () => {
+  const observed = fitting();
+  const lost = observed.events.splice(0, 2).map((each) => ({ event: each, judged: true }));
+  const spoiled: SpoiledJournal[] = [{ lost, told: { type: "journal.partition_damaged", partition: 3 } }];
+  const report = (partition: number, position = 9) =>
+    event(`master:m:${position - 6}`, position, { type: "journal.partition_damaged", data: { partition } });
+  const counted = (...more: EventView[]) => countRound({ ...observed, spoiled, events: [...observed.events, ...more] });
+  assert.deepEqual([counted(report(3)).told, counted(report(3)).mismatches], [2, []]);
+  assert.match(counted(report(4)).mismatches.join(), /sealed partition 3 2 events are missing; that was told 0 times/);
+  assert.match(counted(report(3), report(3, 10)).mismatches.join(), /told 2 times/);
+  assert.deepEqual(counted(...lost.map((each) => each.event)).mismatches, [], "a page that nobody needed is not missed");
 });
 
 test("a numbering that goes on from another has no gap from there on", () => {

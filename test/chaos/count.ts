@@ -54,7 +54,7 @@ export function countRound(asFound: Observed): Count {
     executions: {},
     mismatches: [],
   };
-  countLost(observed, count);
+  countLost(observed, new Set(asFound.events.map(({ id }) => id)), count);
   countNumbers(observed, count);
   for (const host of observed.hosts) {
     countFiles(host, observed, count);
@@ -73,14 +73,20 @@ function withLost(observed: Observed): Observed {
   return { ...observed, events: [...observed.events, ...lost.map(({ event }) => event)] };
 }
 
-/** What is lost with a page is told, with how much is left. */
-function countLost({ spoiled, events }: Observed, count: Count): void {
-  const reports = events.filter(({ type }) => type === "journal.damaged").map(({ data }) => data["kept"] as Record<string, number>);
-  for (const { lost, kept } of spoiled) {
-    count.told += lost.length;
-    if (!reports.some((told) => Object.entries(kept).every(([table, rows]) => told[table] === rows)))
+/** What is lost with a page is told, with how much is left; what is lost with a sealed partition, with which. */
+function countLost({ spoiled, events }: Observed, found: ReadonlySet<string>, count: Count): void {
+  const dataOf = (name: string) => events.filter(({ type }) => type === name).map(({ data }) => data);
+  const reports = dataOf("journal.damaged").map((data) => data["kept"] as Record<string, number>);
+  for (const { lost, told } of spoiled) {
+    const missing = lost.filter(({ event }) => !found.has(event.id)).length;
+    count.told += missing;
+    if (told.type === "journal.partition_damaged") {
+      const times = dataOf(told.type).filter((data) => data["partition"] === told.partition).length;
+      if (times > 1 || (missing > 0 && times === 0))
+        count.mismatches.push(`of sealed partition ${told.partition} ${missing} events are missing; that was told ${times} times`);
+    } else if (!reports.some((report) => Object.entries(told.kept).every(([table, rows]) => report[table] === rows)))
       count.mismatches.push(
-        `of the journal ${JSON.stringify(kept)} were left and ${lost.length} lost; told was ${JSON.stringify(reports)}`,
+        `of the journal ${JSON.stringify(told.kept)} were left and ${lost.length} lost; told was ${JSON.stringify(reports)}`,
       );
   }
 }

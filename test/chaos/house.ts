@@ -14,6 +14,8 @@ import { Network } from "./network.ts";
 const masterPort = 4_510;
 const diskBytes = 64 * 1024 * 1024;
 const restartMs = 100;
+/** So few that a short round has sealed partitions. */
+const partitionEvents = 25;
 
 export interface HouseOptions {
   agents: string[];
@@ -75,7 +77,10 @@ export class House {
   async start(): Promise<void> {
     this.#network?.make();
     const listen = this.#network === undefined ? "tcp://127.0.0.1:*" : `tcp://${this.#network.address("master")}:${masterPort}`;
-    await Testbed.start({ listen, launch: (name) => this.#launch(name), master: "execution_expires: 5m" }, (bed) => this.#prepare(bed));
+    await Testbed.start(
+      { listen, launch: (name) => this.#launch(name), master: `execution_expires: 5m\njournal_partition_events: ${partitionEvents}` },
+      (bed) => this.#prepare(bed),
+    );
     await Promise.all(this.agents.map((agent) => this.#join(agent)));
     this.#supervise("master", this.bed.master);
     for (const agent of this.agents) this.#supervise(agent);

@@ -1,21 +1,23 @@
 /**
- * The journal's tables in the file of a master that was killed: which events stand in them, and which of them garbage over a page takes. Reads
- * them one by one, so that it shares no way of reading with the master's salvage.
+ * The journal's tables in the file of a master that was killed, and the files of its sealed partitions: which events stand in them, and which of
+ * them garbage over a page takes. Reads them one by one, so that it shares no way of reading with the master's salvage.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
+import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { EventView } from "@needfire/shared/api";
 import { eventId } from "@needfire/shared/ids";
 import { unpack } from "@needfire/shared/pack";
 import { isCorrupt } from "@needfire/shared/sqlite-code";
+import { overwritePage } from "./database-file.ts";
 
 /** What a fault took out of the journal. */
 export interface SpoiledJournal {
   /** `judged`: what is to be done about it had been decided by then. */
   lost: { event: EventView; judged: boolean }[];
-  /** What is left, by table. */
-  kept: Record<string, number>;
+  /** How it is to be told: of the database, with what is left by table; of a sealed partition, if any of its events are missing. */
+  told: { type: "journal.damaged"; kept: Record<string, number> } | { type: "journal.partition_damaged"; partition: number };
 }
 
 type Row = Record<string, unknown>;
@@ -29,14 +31,39 @@ export function spoilJournal(file: string, fraction: number): SpoiledJournal | u
   writeSync(descriptor, randomBytes(pageBytes), 0, pageBytes, (page - 1) * pageBytes);
   closeSync(descriptor);
   return within(file, (database) => {
-    const spoiled: SpoiledJournal = { lost: [], kept: {} };
+    const kept: Record<string, number> = {};
+    const spoiled: SpoiledJournal = { lost: [], told: { type: "journal.damaged", kept } };
     for (const [table, rows] of tables) {
       const lost = rows.filter((row) => !isReadable(database, table, row));
-      spoiled.kept[table] = rows.length - lost.length;
+      kept[table] = rows.length - lost.length;
       for (const row of lost) spoiled.lost.push({ event: viewOf(row), judged: Number(row["position"]) <= cursor });
     }
     return spoiled;
   });
+}
+
+/** Sealed partitions of a master's database that are sound. */
+export function sealedFiles(file: string): string[] {
+  const directory = join(file, "..", "journal");
+  const names = existsSync(directory) ? readdirSync(directory).filter((name) => /^\d+\.db$/.test(name)) : [];
+  return names.map((name) => join(directory, name)).filter((path) => within(path, isSound));
+}
+
+/** Garbage over one page of a sealed partition: all its events may be missing, whichever page it is. */
+export function spoilSealed(file: string, sealed: string, fraction: number): SpoiledJournal | undefined {
+  const all = within(sealed, (database) =>
+    database
+      .prepare(
+        "SELECT event.*, type.name AS type, agent, epoch FROM event JOIN type ON type.id = event.type JOIN origin ON origin.id = event.origin",
+      )
+      .all(),
+  );
+  if (!overwritePage(sealed, fraction)) return undefined;
+  const cursor = within(file, cursorOf);
+  return {
+    lost: all.map((row) => ({ event: viewOf(row), judged: Number(row["position"]) <= cursor })),
+    told: { type: "journal.partition_damaged", partition: Number(basename(sealed, ".db")) },
+  };
 }
 
 function isSound(database: DatabaseSync): boolean {
@@ -64,8 +91,12 @@ function look(database: DatabaseSync, fraction: number) {
     tables,
     page: page === undefined ? undefined : Number(page),
     pageBytes: Number(database.prepare("PRAGMA page_size").get()?.["page_size"]),
-    cursor: Number(database.prepare("SELECT value FROM setting WHERE name = 'cursor'").get()?.["value"] ?? 0),
+    cursor: cursorOf(database),
   };
+}
+
+function cursorOf(database: DatabaseSync): number {
+  return Number(database.prepare("SELECT value FROM setting WHERE name = 'cursor'").get()?.["value"] ?? 0);
 }
 
 function isReadable(database: DatabaseSync, table: string, row: Row): boolean {

@@ -1,5 +1,6 @@
 /** One round: a house, a stream of numbered things, the faults of a plan; then everything settles, and is counted. */
 import { setTimeout as delay } from "node:timers/promises";
+import type { EventsView } from "@needfire/shared/api";
 import { errorText } from "@needfire/shared/errors";
 import { Chance } from "../chance.ts";
 import { type Count, countRound, type Observed } from "./count.ts";
@@ -110,7 +111,7 @@ async function strikeAll(house: House, load: Load, plan: Struck[], { pace, signa
   await loading;
 }
 
-interface Settled {
+interface Settled extends Pick<EventsView, "missing"> {
   events: Observed["events"];
   tasks: Observed["tasks"];
 }
@@ -119,11 +120,11 @@ interface Settled {
 async function settle(house: House, load: Load, signal: AbortSignal): Promise<Settled> {
   const giveUp = AbortSignal.any([AbortSignal.timeout(settleMsMax), signal]);
   const look = async (): Promise<Settled> => {
-    const [{ events }, { tasks }] = await Promise.all([
+    const [{ events, missing }, { tasks }] = await Promise.all([
       house.bed.client.events({ limit: 10_000 }),
       house.bed.client.tasks({ limit: 10_000 }),
     ]);
-    return { events, tasks };
+    return { events, missing, tasks };
   };
   await load.close(async (agent, from) => {
     const { events } = await house.bed.client.events({ agent, type: "file.created", limit: 50 }).catch(() => ({ events: [] }));
@@ -135,9 +136,15 @@ async function settle(house: House, load: Load, signal: AbortSignal): Promise<Se
     const now = await look();
     const quiet = now.events.length === seen.events.length && now.tasks.every(({ state }) => state === "resolved" || state === "escalated");
     seen = now;
-    if (quiet) break;
+    if (quiet && isTold(now)) break;
   }
   return seen;
+}
+
+/** What is missing by now is told soon. */
+function isTold({ missing, events }: Settled): boolean {
+  const told = new Set(events.filter(({ type }) => type === "journal.partition_damaged").map(({ data }) => data["partition"]));
+  return missing.every(({ partition }) => told.has(partition));
 }
 
 function observe(house: House, load: Load, { events, tasks }: Settled): Observed {

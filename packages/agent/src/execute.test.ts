@@ -155,8 +155,7 @@ test("P7: while a remedy runs the beacons know what it may change, and afterward
   assert.equal(remedies.holding("/etc/motd"), id(1));
   writeFileSync(path("go"), "");
   await ended(1);
-  await new Promise((done) => setImmediate(done));
-  assert.equal(remedies.holding("/etc/motd"), undefined);
+  assert.equal(remedies.holding("/etc/motd"), undefined, "from the very moment at which its result is there");
   assert.deepEqual(over, [id(1)]);
 });
 

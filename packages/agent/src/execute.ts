@@ -12,7 +12,7 @@ import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { remedyScope, runAction } from "./actions/registry.ts";
 import type { ManagedFiles } from "./managed-files.ts";
-import type { Remedies } from "./remedies.ts";
+import { lastNotifications, type Remedies } from "./remedies.ts";
 import type { Spool } from "./spool.ts";
 
 export interface ExecutorOptions {
@@ -170,6 +170,8 @@ export class Executor {
     } catch (error) {
       ending = { outcome: "failed", changed: false, message: errorText(error) };
     }
+    // What is changed once its result is known is not its doing, so the window closes with the result (P7).
+    if (scope === "host") await lastNotifications();
     this.#finish(command, started, ending);
     if (scope !== undefined) remedies.end(command.execution);
   }

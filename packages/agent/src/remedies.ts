@@ -3,6 +3,7 @@
  * judge afresh when one ended, so that a remedy never feeds its own beacon and a foreign change during one is not lost (P7).
  */
 import { basename, dirname } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { temporaryPrefix } from "./durable-file.ts";
 
 /**
@@ -123,6 +124,12 @@ export class FollowedRemedies {
     if (scope === "host" || "path" in scope || scope.topic !== this.#followed.topic) return false;
     return scope.subject === undefined || subject === undefined || scope.subject === subject;
   }
+}
+
+/** Resolves when the kernel's notifications of what a command has changed are here: they come with the next turn of the event loop. */
+export async function lastNotifications(): Promise<void> {
+  await nextTurn();
+  await nextTurn();
 }
 
 /** A remedy for a path touches the path and, for a moment, the temporary file beside it. */

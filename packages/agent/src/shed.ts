@@ -16,8 +16,15 @@ interface Count {
 
 export type Tally = Partial<Record<ShedCause, Count>>;
 
+/** An event that had to go. */
+export interface Shed {
+  lane: Severity;
+  /** Of the event, ms since the epoch. */
+  time: number;
+}
+
 /** The tally with one more; the old one is not touched. */
-export function countShed(tally: Tally, cause: ShedCause, { lane, time }: { lane: Severity; time: number }): Tally {
+export function countShed(tally: Tally, cause: ShedCause, { lane, time }: Shed): Tally {
   const before = tally[cause] ?? { events: 0, lanes: {}, from: time, to: time };
   return {
     ...tally,
@@ -30,8 +37,9 @@ export function countShed(tally: Tally, cause: ShedCause, { lane, time }: { lane
   };
 }
 
-/** An event for each cause. `limits`: what the cause's limit is, for people. */
-export function shedEvents(tally: Tally, limits: Record<ShedCause, string>, now: number): EventDraft[] {
+/** An event for each cause. */
+export function shedEvents(tally: Tally, { bytesMax, ageMaxMs }: { bytesMax: number; ageMaxMs: number }, now: number): EventDraft[] {
+  const limits = { bytes: `${bytesMax} bytes`, age: `${ageMaxMs} ms`, memory: "what may wait in memory" };
   return (Object.entries(tally) as [ShedCause, Count][]).map(([cause, count]) => ({
     type: "spool.shed",
     time: now,

@@ -13,10 +13,11 @@ import { isBusy } from "@needfire/shared/sqlite-code";
 import type { MasterBody } from "@needfire/shared/wire";
 import { packDraft, type Spooled } from "./packed-event.ts";
 import { type Entry, Pending } from "./pending.ts";
-import { countShed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
+import { countShed, type Shed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
 import { eachLane, freshEpoch, isDamaged, type LaneContent, SpoolFile } from "./spool-file.ts";
 import { type MemoryRow, WaitingMemory } from "./spool-memory.ts";
 import { setAside } from "./spool-salvage.ts";
+import { shedBefore, shedFor, type Stock } from "./spool-shed.ts";
 
 export interface SpoolOptions {
   file: string;
@@ -42,9 +43,8 @@ const forgetEvents = 256;
 const retryMs = 1_000;
 /** How long what is shed is counted before an event says so: shedding must not fill the spool with reports of it. */
 const tellShedAfterMs = 10_000;
-/** How often the oldest events are looked at, and at how many of a lane at a time. */
+/** How often the oldest events are looked at. */
 const ageCheckMs = 60_000;
-const agedAtOnceMax = 10_000;
 
 /** What one transaction put into the spool, by lane and in order. `after`: the number of the lane's event before them. */
 export type Fresh = Record<Severity, { after: number; events: Spooled[] }>;
@@ -297,13 +297,8 @@ export class Spool {
   /** Sheds what has waited for too long. */
   shedAged(): void {
     this.#tidy(() => {
-      const before = this.#options.clock.now() - this.#options.ageMaxMs;
-      for (const lane of severities) {
-        for (const row of this.#open().lanes[lane].oldest.all(agedAtOnceMax)) {
-          if (Number(row["time"]) >= before) break;
-          this.#shedRow(lane, row, "age");
-        }
-      }
+      const { clock, ageMaxMs } = this.#options;
+      for (const each of shedBefore(this.#stock, clock.now() - ageMaxMs)) this.#countShed("age", each);
     });
   }
 
@@ -366,7 +361,7 @@ export class Spool {
     if (this.#pending.full && this.#retry === undefined) this.flush();
     if (this.#pending.full && !entry.always) {
       const shed = this.#pending.shed(entry.lane) ?? entry;
-      this.#countShed("memory", shed.lane, shed.event[2]);
+      this.#countShed("memory", { lane: shed.lane, time: shed.event[2] });
       if (shed === entry) return;
     }
     this.#pending.add(entry);
@@ -394,7 +389,7 @@ export class Spool {
   #writeEvent({ lane, event, always }: Entry, fresh: Fresh): void {
     event[0] = this.#state.last + 1;
     const packed = pack(event);
-    if (!always && !this.#makeRoom(lane, packed.length)) return this.#countShed("bytes", lane, event[2]);
+    if (!always && !this.#makeRoom(lane, packed.length)) return this.#countShed("bytes", { lane, time: event[2] });
     this.#state.last = event[0];
     this.#open().lanes[lane].insert.run(event[0], event[2], always ? 1 : 0, crc32(packed), packed);
     const at = this.#state.lanes[lane];
@@ -408,39 +403,21 @@ export class Spool {
   /** False: there is none to be had, or only in higher lanes. */
   #makeRoom(lane: Severity, bytes: number): boolean {
     const { lanes } = this.#state;
-    const excessNow = () => severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
-    if (excessNow() <= 0) return true;
+    const excess = () => severities.reduce((sum, each) => sum + lanes[each].bytes, bytes) - this.#options.bytesMax;
     // What the master has is not shed.
-    this.#forgetFrom(1);
-    let excess = excessNow();
-    if (excess <= 0) return true;
-    const lower = severities.slice(severities.indexOf(lane)).toReversed();
-    if (lower.reduce((sum, each) => sum + lanes[each].bytes - lanes[each].alwaysBytes, 0) < excess) return false;
-    for (const each of lower) while (excess > 0 && lanes[each].bytes > lanes[each].alwaysBytes) excess -= this.#shedOldest(each);
-    return true;
+    if (excess() > 0) this.#forgetFrom(1);
+    if (excess() <= 0) return true;
+    const shed = shedFor(this.#stock, { lane, bytes: excess() });
+    for (const each of shed ?? []) this.#countShed("bytes", each);
+    return shed !== undefined;
   }
 
-  /** The oldest that was not sent yet; then the oldest of those that may be at the master already. */
-  #shedOldest(lane: Severity): number {
-    const { sheddable } = this.#open().lanes[lane];
-    const row = sheddable.get(this.#state.lanes[lane].sent) ?? sheddable.get(0);
-    if (row === undefined) throw new Error(`the ${lane} lane holds less than was counted`);
-    return this.#shedRow(lane, row, "bytes");
+  get #stock(): Stock {
+    return { lanes: this.#state.lanes, rows: this.#open().lanes };
   }
 
-  #shedRow(lane: Severity, row: Record<string, unknown>, cause: ShedCause): number {
-    const bytes = Number(row["bytes"]);
-    this.#open().lanes[lane].remove.run(Number(row["sequence"]));
-    const at = this.#state.lanes[lane];
-    at.events -= 1;
-    at.bytes -= bytes;
-    if (row["always"] === 1) at.alwaysBytes -= bytes;
-    this.#countShed(cause, lane, Number(row["time"]));
-    return bytes;
-  }
-
-  #countShed(cause: ShedCause, lane: Severity, time: number): void {
-    this.#state.shed = countShed(this.#state.shed, cause, { lane, time });
+  #countShed(cause: ShedCause, shed: Shed): void {
+    this.#state.shed = countShed(this.#state.shed, cause, shed);
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
       this.#tellShedNow = true;
@@ -452,9 +429,7 @@ export class Spool {
     const { shed, lanes } = this.#state;
     const fresh = noneFresh(lanes);
     this.#state.shed = {};
-    const { bytesMax, ageMaxMs, clock } = this.#options;
-    const limits = { bytes: `${bytesMax} bytes`, age: `${ageMaxMs} ms`, memory: "what may wait in memory" };
-    for (const draft of shedEvents(shed, limits, clock.now())) this.#writeEvent(this.#reportEntry(draft), fresh);
+    for (const draft of shedEvents(shed, this.#options, this.#options.clock.now())) this.#writeEvent(this.#reportEntry(draft), fresh);
     return fresh;
   }
 

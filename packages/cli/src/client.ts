@@ -7,6 +7,7 @@ import type {
   AgentApiView,
   ChainView,
   CountView,
+  EventsView,
   EventView,
   ExplainView,
   KeysView,
@@ -104,7 +105,7 @@ export class Client {
   beginMaintenance = (id: string, wish: { for_ms: number; why: string; by: string }) =>
     this.#post<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}/maintenance`, wish);
   endMaintenance = (id: string, by: string) => this.#post<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}/maintenance/end`, { by });
-  events = (filter: EventsFilter) => this.#get<{ events: EventView[] }>("/v1/events", { ...filter });
+  events = (filter: EventsFilter) => this.#get<EventsView>("/v1/events", { ...filter });
   count = (filter: CountFilter) => this.#get<CountView>("/v1/events/count", { ...filter });
   chain = (id: string) => this.#get<ChainView>(`/v1/events/${encodeURIComponent(id)}`);
   explain = (id: string, reactor?: string) => this.#get<ExplainView>(`/v1/events/${encodeURIComponent(id)}/decisions`, { reactor });

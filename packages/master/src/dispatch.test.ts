@@ -16,8 +16,8 @@ function command(number: number, agent = "web1", priority: Severity = "normal"):
   return { id, task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", priority, created: 1_000_000 };
 }
 
-/** Agents that have a session, and what was sent to them. */
-function setting(unfinished: OpenExecution[] = []) {
+/** Agents that have a session, and what was sent to them. `known`: the numbering that the master's record of an agent has. */
+function setting(unfinished: OpenExecution[] = [], known?: string) {
   const clock = new TestClock();
   const monotonic = new TestClock(0);
   const present = new Set<string>();
@@ -26,17 +26,20 @@ function setting(unfinished: OpenExecution[] = []) {
   const secrets: (string[] | undefined)[] = [];
   const marks: Mark[][] = [];
   const link = { full: false, tooLarge: false };
+  /** Of the agents. */
+  const numbering = { now: known ?? "e1" };
   const dispatch = new Dispatch(
     {
       reveal: (args) => ({ ok: true, args, secrets: JSON.stringify(args).match(/hush\w*/g) ?? [] }),
-      epochOf: () => undefined,
-      sessionOf: (agent) => (present.has(agent) ? ({ agent } as Session) : undefined),
+      epochOf: () => known,
+      sessionOf: (agent) => (present.has(agent) ? ({ agent, epoch: numbering.now } as Session) : undefined),
       send: (session, message) => {
         assert.ok(message.kind === "execute" || message.kind === "cancel");
         if (link.tooLarge) throw new NeedfireError("FRAME_TOO_LARGE", "too many bytes");
         if (link.full) return false;
         const { kind, body } = message;
-        sent.push(`${kind === "cancel" ? "cancel " : ""}${session.agent} ${body.execution}`);
+        const how = kind === "cancel" ? "cancel " : body.again === true ? "again " : "";
+        sent.push(`${how}${session.agent} ${body.execution}`);
         if (kind === "execute") left.push(body.expiresInMs);
         if (kind === "execute") secrets.push(body.secrets);
         return true;
@@ -49,7 +52,7 @@ function setting(unfinished: OpenExecution[] = []) {
     unfinished,
   );
   const reasons = () => dispatch.tick().map(({ execution, reason }) => [execution.id, reason]);
-  return { dispatch, clock, monotonic, present, sent, left, secrets, marks, link, reasons };
+  return { dispatch, clock, monotonic, present, sent, left, secrets, marks, link, numbering, reasons };
 }
 
 const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
@@ -62,7 +65,7 @@ test("a command waits for its agent, goes to it alone when it comes, and is mark
   present.add("web1");
   dispatch.resume("web1");
   assert.deepEqual(sent, [`web1 ${task}.1`, `web1 ${task}.2`]);
-  assert.deepEqual(marks, [[1, 2].map((number) => ({ execution: `${task}.${number}`, state: "sent", at: 1_000_000 }))]);
+  assert.deepEqual(marks, [[1, 2].map((number) => ({ execution: `${task}.${number}`, state: "sent", at: 1_000_000, epoch: "e1" }))]);
 });
 
 test("what is not confirmed goes out again after a time; what is confirmed only when the agent comes back", () => {
@@ -251,4 +254,26 @@ test("a command goes out with the list of the secrets in it, so that its host ca
   dispatch.start({ ...command(1), args: { argv: ["send", "hush1", "hush2"] } });
   dispatch.start(command(2));
   assert.deepEqual(secrets, [["hush1", "hush2"], undefined]);
+});
+
+test("P3: a command that was sent in another numbering goes out as such, also when this master's life begins after the agent's facts", () => {
+  // The last life has heard of numbering e2, and died before what it sent then was there: the agent does not know command 1.
+  const unfinished = [{ ...command(1), epoch: "e1" }, { ...command(2), epoch: "e2" }, command(3)];
+  const { dispatch, present, sent } = setting(unfinished, "e2");
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(sent, [`again web1 ${task}.1`, `web1 ${task}.2`, `web1 ${task}.3`]);
+});
+
+test("a command that could not leave in one numbering is a new one in the next", () => {
+  const { dispatch, present, sent, link, numbering } = setting();
+  present.add("web1");
+  link.full = true;
+  dispatch.start(command(1));
+  link.full = false;
+  numbering.now = "e2";
+  dispatch.resume("web1");
+  numbering.now = "e3";
+  dispatch.resume("web1");
+  assert.deepEqual(sent, [`web1 ${task}.1`, `again web1 ${task}.1`]);
 });

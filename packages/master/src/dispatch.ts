@@ -37,7 +37,10 @@ interface Open {
   resend: number;
   /** It may have reached its host. */
   sent: boolean;
-  /** In which numbering of its agent's, as far as that is known. */
+  /**
+   * In which numbering of its agent's it was first sent, as far as that is known. In another one the agent has no record of it, so it goes out as
+   * `again`, over a restart of this master, too: the mark that tells it is durable with the agent's first facts in the other one, or before (P3).
+   */
   epoch: string | undefined;
   cancelled: boolean;
   /** Why it can never go out. */
@@ -67,16 +70,17 @@ export class Dispatch {
   constructor(options: DispatchOptions, unfinished: OpenExecution[]) {
     this.#options = options;
     const now = options.clock.now();
-    for (const { cancelled = false, ...execution } of unfinished) {
+    for (const { cancelled = false, epoch, ...execution } of unfinished) {
       // Over a restart only the wall clock has gone on; a command from the future has all its time and no more.
       const age = Math.max(0, now - execution.created);
-      this.#add(execution, { age, sent: true, cancelled });
+      // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.
+      this.#add(execution, { age, sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) });
     }
   }
 
   /** Takes a command that is in the store. */
   start(execution: Execution): void {
-    this.#add(execution, { age: 0, sent: false, cancelled: false });
+    this.#add(execution, { age: 0, sent: false, cancelled: false, epoch: undefined });
     this.#pump(execution.agent);
   }
 
@@ -150,15 +154,14 @@ export class Dispatch {
     return expired;
   }
 
-  #add(execution: Execution, { age, sent, cancelled }: { age: number; sent: boolean; cancelled: boolean }): void {
+  #add(execution: Execution, { age, ...known }: Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number }): void {
     const expires = this.#options.monotonic.now() + this.#options.expiresMs - age;
-    const epoch = sent ? this.#options.epochOf(execution.agent) : undefined;
-    const open: Open = { execution, expires, resend: Infinity, sent, epoch, cancelled };
+    const open: Open = { execution, expires, resend: Infinity, ...known };
     this.#open.set(execution.id, open);
     const queue = this.#queues.get(execution.agent) ?? emptyQueue();
     this.#queues.set(execution.agent, queue);
     queue.open.add(open);
-    if (!cancelled) queue.lanes[execution.priority].add(open);
+    if (!open.cancelled) queue.lanes[execution.priority].add(open);
   }
 
   /** From now on it neither goes out nor takes up room. */
@@ -186,7 +189,7 @@ export class Dispatch {
       queue.lanes[open.execution.priority].delete(open);
       queue.onTheWay.add(open);
       open.sent = true;
-      marks.push({ execution: open.execution.id, state: "sent", at: this.#options.clock.now() });
+      marks.push({ execution: open.execution.id, state: "sent", at: this.#options.clock.now(), epoch: session.epoch });
     }
     if (marks.length > 0) this.#options.mark(marks);
   }
@@ -208,11 +211,12 @@ export class Dispatch {
       return false;
     }
     try {
-      open.epoch ??= session.epoch;
-      const again = open.epoch === session.epoch ? {} : { again: true };
+      const again = (open.epoch ?? session.epoch) === session.epoch ? {} : { again: true };
       const secrets = revealed.secrets.length === 0 ? {} : { secrets: revealed.secrets };
       const body = { execution: id, action: action satisfies ActionName, args: revealed.args, ...secrets, priority, expiresInMs, ...again };
-      return this.#options.send(session, { kind: "execute", body }, priority === "critical");
+      const isSent = this.#options.send(session, { kind: "execute", body }, priority === "critical");
+      if (isSent) open.epoch ??= session.epoch;
+      return isSent;
     } catch (error) {
       if (!(error instanceof NeedfireError) || error.code !== "FRAME_TOO_LARGE") throw error;
       open.unsendable = `${action} cannot be sent: ${error.message}`;

@@ -64,8 +64,10 @@ export class World {
 
   readonly #reactors: Definition[];
   readonly #clock: Clock;
+  readonly #partitionEventsMax: number;
 
-  constructor(t: TestContext, reactors: Definition[], { start = true, clock = systemClock() } = {}) {
+  constructor(t: TestContext, reactors: Definition[], { start = true, clock = systemClock(), partitionEventsMax = 100_000 } = {}) {
+    this.#partitionEventsMax = partitionEventsMax;
     this.#parent = temporaryDirectory(t);
     this.#reactors = reactors;
     this.#clock = clock;
@@ -78,7 +80,13 @@ export class World {
     mkdirSync(directory);
     if (life > 1) this.#copy(this.directory, directory);
     this.directory = directory;
-    const options = { state: directory, synchronous: "NORMAL" as const, retention, now: 1_700_000_000_000 };
+    const options = {
+      state: directory,
+      synchronous: "NORMAL" as const,
+      retention,
+      partitionEventsMax: this.#partitionEventsMax,
+      now: 1_700_000_000_000,
+    };
     const hear = (notice: EngineNotice) => {
       if (life === this.#lives) this.#hear(notice);
     };

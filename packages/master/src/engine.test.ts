@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Event, IncomingEvent } from "@needfire/shared/event";
+import type { Event, IncomingEvent, Severity } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { eventsFrame, incoming, settled, wire } from "./fixture.ts";
+import { waitingMax } from "./journal/upkeep.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
 const reactors = [
@@ -196,4 +197,47 @@ test("what the master says before the engine starts comes after what it had said
     journal.map(({ type }) => type),
     ["master.before", "master.after"],
   );
+});
+
+test("P3: what an agent says of itself is not durable before the marks of what it was sent earlier", async (t) => {
+  const world = new World(t, [{ file: "run.yaml", text: "name: run\non: file.drifted\ndo:\n  - command.run: { argv: [x] }\n" }]);
+  // It never answers.
+  world.host.take = () => {};
+  world.host.happens((sequence) => drift(sequence));
+  await world.send(1);
+  await settled();
+  world.crash();
+  const [open] = world.engine.state().openExecutions;
+  assert.equal(open?.epoch, undefined);
+  world.engine.mark([{ execution: open!.id, state: "sent", at: 1, epoch: "e1" }]);
+  const presence = { state: "present" as const, since: 1 };
+  await world.engine.commit({ agents: [{ id: "web1", facts: {}, labels: {}, lastSeen: 1, presence, epoch: "e2" }] });
+  world.crash({ start: false });
+  const { agents, openExecutions } = world.engine.state();
+  assert.deepEqual([agents[0]?.epoch, openExecutions.map(({ epoch }) => epoch)], ["e2", ["e1"]]);
+  await world.end();
+});
+
+test("P8: while sealing is behind, what is not urgent waits for it, and what is urgent does not", async (t) => {
+  // Until it is started nothing is sealed.
+  const world = new World(t, [], { start: false, partitionEventsMax: 1 });
+  const frame = (sequence: number, given: { agent?: string; lane?: Severity } = {}) =>
+    world.engine.take(
+      [{ ...eventsFrame([wire(sequence)], { after: sequence - 1, ...given }), received: Date.now() }],
+      given.lane === "critical",
+    );
+  let taken = 0;
+  const frames = Array.from({ length: waitingMax + 10 }, (_value, index) => frame(index + 1).then(() => taken++));
+  // One is live, and with another one too many wait.
+  await frames[waitingMax + 1];
+  for (let sequence = 1; sequence <= 3; sequence++) await frame(sequence, { agent: "db1", lane: "critical" });
+  assert.equal(taken, waitingMax + 2);
+  void world.engine.start();
+  await Promise.all(frames);
+  const events = await world.end();
+  assert.deepEqual(
+    ofType(events, "journal.behind").map(({ data }) => data["held"]),
+    [true],
+  );
+  assert.equal(new Set(ofType(events, "test.happened").map(({ id }) => id)).size, frames.length + 3);
 });

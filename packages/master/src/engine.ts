@@ -53,6 +53,8 @@ export interface EngineOptions {
   state: string;
   synchronous: "FULL" | "NORMAL";
   retention: Retention;
+  /** Events after which a partition of the journal is closed. */
+  partitionEventsMax: number;
   now: number;
 }
 
@@ -65,7 +67,7 @@ export type EngineNotice =
 
 /** What the main thread needs to know at start. */
 export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
-type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions">;
+type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions" | "journal">;
 
 interface Waiting<T, R> {
   what: T;
@@ -129,7 +131,11 @@ export class Engine {
   /** The turn is one of many. */
   #isLoaded = false;
 
-  constructor({ state, synchronous, retention, now }: EngineOptions, notify: (notice: EngineNotice) => void, clock = systemClock()) {
+  constructor(
+    { state, synchronous, retention, partitionEventsMax, now }: EngineOptions,
+    notify: (notice: EngineNotice) => void,
+    clock = systemClock(),
+  ) {
     this.#notify = notify;
     this.#clock = clock;
     this.#log = logTo(notify);
@@ -143,12 +149,14 @@ export class Engine {
       onRoom: (from, to) => this.#roomAgain(from, to),
     });
     this.#store = new StoreWriter(this.#database, { now });
-    this.#journal = new JournalWriter(this.#database);
+    const onDamaged = (partition: number, reason: string) => this.partitionDamaged(partition, reason);
+    this.#journal = new JournalWriter(this.#database, { partitionEventsMax, onDamaged });
     this.#upkeep = new Upkeep({
       journal: this.#journal,
       directory: sealedDirectory(file),
       seal: (partition) => sealInThread(file, partition),
-      emit: (event) => this.commit({ events: [event] }),
+      onProgress: () => this.#wake(),
+      emit: (event, journal) => this.commit({ events: [event], ...(journal === undefined ? {} : { journal }) }),
       forgetTasks: (before, limit) => this.#forgetRecord(before, limit),
       retention,
       clock: this.#clock,
@@ -259,6 +267,11 @@ export class Engine {
     // The outbox has it: a journal that takes nothing at the moment loses nothing, and the operator need not wait for it.
     await Promise.race([this.#outbox.inJournal(made!.sequence), delay(emitWaitMs, undefined, { ref: false })]);
     return made!.id;
+  }
+
+  /** A sealed partition of the journal cannot be read. */
+  partitionDamaged(partition: number, reason: string): void {
+    this.#upkeep.damaged(partition, reason);
   }
 
   /** Files that have been checked already. */
@@ -374,7 +387,8 @@ export class Engine {
   }
 
   get #hasWork(): boolean {
-    if (this.#urgent.length + this.#frames.length + this.#commits.length > 0 || !this.#own.isEmpty || this.#outbox.isDue) return true;
+    const frames = this.#upkeep.holdsBack ? 0 : this.#frames.length;
+    if (this.#urgent.length + frames + this.#commits.length > 0 || !this.#own.isEmpty || this.#outbox.isDue) return true;
     const marks = this.#marks.length > 0 && this.#marking === undefined;
     return marks || (this.#started && (this.#behind || this.#expired.size > 0)) || this.#isDue;
   }
@@ -401,7 +415,8 @@ export class Engine {
 
   async #turn(): Promise<void> {
     this.#isUrgent = this.#urgent.length > 0;
-    const frames = this.#isUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, 1);
+    // P8: what overtakes is never held back.
+    const frames = this.#isUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, this.#upkeep.holdsBack ? 0 : 1);
     const asked = this.#commits.splice(0);
     try {
       const { verdicts, batches, tell } = await this.#admission.admit(frames.flatMap(({ what }) => what));

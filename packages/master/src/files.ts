@@ -3,27 +3,14 @@
  * an agent is sent is what was announced, whatever happens to the source meanwhile.
  */
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, realpathSync, rmSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import { type LoadedFile, loadFileMap, type ManagedFile, managedFileBytesMax } from "@needfire/shared/managed-file";
 import type { TargetTest } from "@needfire/shared/target";
 import { blobChunkBytes } from "@needfire/shared/wire";
 import type { Problem } from "@needfire/shared/yaml-file";
+import { placeFile } from "./place-file.ts";
 
 export interface SourcedFile {
   managed: ManagedFile;
@@ -127,15 +114,7 @@ export class Files {
 
   #keep(digest: string, content: Buffer): void {
     const file = join(this.#options.blobs, digest);
-    if (existsSync(file)) return;
-    const descriptor = openSync(`${file}.new`, "w", 0o600);
-    try {
-      writeFileSync(descriptor, content);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(`${file}.new`, file);
+    if (!existsSync(file)) placeFile(file, content);
   }
 
   /** Contents that no entry names any more go. */

@@ -2,11 +2,11 @@
  * What only the master may read, on disk, mode 0600, made at first start: its key pair, the text that makes marks its own, and what goes beside
  * them.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemCode } from "@needfire/shared/errors";
 import { formatKeyFile, type KeyPair, parseKeyFile } from "@needfire/shared/identity";
-import { syncDirectoryOf } from "./sync-path.ts";
+import { placeFile } from "./place-file.ts";
 
 /** Reads the pair at `file`, or makes one with `generate`. Throws `STATE_UNSAFE`. */
 export function loadKeyPair(file: string, generate: () => KeyPair): KeyPair {
@@ -32,17 +32,8 @@ export function loadSecretText(file: string, generate: () => string): string {
   return text;
 }
 
-/** Writes a file that nobody else may read: beside its place, synced, renamed. */
+/** Writes a file that nobody else may read. */
 export function writeSecretFile(file: string, content: string | Buffer): void {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const temporary = `${file}.new`;
-  const descriptor = openSync(temporary, "w", 0o600);
-  try {
-    writeFileSync(descriptor, content);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(temporary, file);
-  syncDirectoryOf(file);
+  placeFile(file, content);
 }

@@ -36,7 +36,7 @@ import { Sessions } from "./sessions.ts";
 import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
 import { checkRollback, type Rollback, versionsInForce } from "./versions.ts";
-import type { History } from "./worker-history.ts";
+import type { History, HistoryNotice } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
 
 const masterVersion = "0.1.0";
@@ -213,7 +213,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       tell({ type: "agent.cloned", severity: "high", subject: agent, data: { agent, reason } });
     },
   });
-  const hear = (notice: EngineNotice) => {
+  const hear = (notice: EngineNotice | HistoryNotice) => {
+    if (notice.kind === "damaged") return background(engine.partitionDamaged(notice.partition, notice.reason));
     if (notice.kind === "log") return log[notice.level](notice.facts, notice.message);
     if (notice.kind === "committed") return feed.publish(notice.events, notice.missed);
     if (notice.kind === "full") return void (full = notice.error);
@@ -368,13 +369,25 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
 async function startThreads(
   { config, onFatal, teardown }: Building,
   now: number,
-  onNotice: (notice: EngineNotice) => void,
+  onNotice: (notice: EngineNotice | HistoryNotice) => void,
 ): Promise<{ engine: Remote<Engine>; history: Remote<History> }> {
-  const { state, synchronous, journal_keep: journalKeep, journal_bytes_max: bytesMax } = config;
+  const {
+    state,
+    synchronous,
+    journal_keep: journalKeep,
+    journal_bytes_max: bytesMax,
+    journal_partition_events: partitionEventsMax,
+  } = config;
   const module = (file: string) => new URL(file, import.meta.url);
   const engine = await startThread<Engine>({
     module: module("./worker-engine.ts"),
-    options: { state, synchronous, retention: { keepMs: durationMs(journalKeep), bytesMax }, now } satisfies EngineOptions,
+    options: {
+      state,
+      synchronous,
+      retention: { keepMs: durationMs(journalKeep), bytesMax },
+      partitionEventsMax,
+      now,
+    } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),
     onDeath: onFatal,
   });
@@ -383,7 +396,7 @@ async function startThreads(
   const history = await startThread<History>({
     module: module("./worker-history.ts"),
     options,
-    onNotice: (notice) => onNotice(notice as EngineNotice),
+    onNotice: (notice) => onNotice(notice as HistoryNotice),
     onDeath: onFatal,
   });
   teardown.push(history.stop);

@@ -1,15 +1,18 @@
 /** The thread that answers questions about the past, with read-only connections of its own to journal and store. */
-import { logTo, type LogNotice } from "./engine-log.ts";
 import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
 
 export type History = Omit<SqliteJournalReader, "close"> & Omit<SqliteStoreReader, "close">;
 
-export function open({ file }: { file: string }, notify: (notice: LogNotice) => void): History & { close(): void } {
-  const log = logTo(notify);
-  const onDamaged = (partition: number, reason: string) =>
-    log.error({ partition, reason }, "a sealed partition of the journal cannot be read: answers are without its events");
-  const journal = new SqliteJournalReader({ file, onDamaged });
+/** A sealed partition of the journal cannot be read. */
+export interface HistoryNotice {
+  kind: "damaged";
+  partition: number;
+  reason: string;
+}
+
+export function open({ file }: { file: string }, notify: (notice: HistoryNotice) => void): History & { close(): void } {
+  const journal = new SqliteJournalReader({ file, onDamaged: (partition, reason) => notify({ kind: "damaged", partition, reason }) });
   const store = new SqliteStoreReader({ file });
   return {
     query: (query) => journal.query(query),
@@ -17,6 +20,7 @@ export function open({ file }: { file: string }, notify: (notice: LogNotice) => 
     causedBy: (cause, limit, since) => journal.causedBy(cause, limit, since),
     count: () => journal.count(),
     tally: (query) => journal.tally(query),
+    missing: (period) => journal.missing(period),
     tasks: (query) => store.tasks(query),
     readTask: (id) => store.readTask(id),
     tasksOfEvent: (event) => store.tasksOfEvent(event),

@@ -158,7 +158,15 @@ export const eventView = object(
   ["position", "id", "type", "source", "agent", "time", "received", "severity", "data"],
 );
 export type EventView = FromSchema<typeof eventView>;
-export const eventsView = object({ events: { type: "array", items: eventView } }, ["events"]);
+/**
+ * What an answer is without: events of a part of the journal that cannot be read (`journal.partition_damaged`). `from`, `to`: the times of its
+ * events; `events`: how many there are in it, whether they were asked for or not.
+ */
+const missingPart = object({ partition: integer, events: integer, from: time, to: time }, ["partition", "events", "from", "to"]);
+export type MissingPart = FromSchema<typeof missingPart>;
+const missing = { type: "array", items: missingPart } as const;
+export const eventsView = object({ events: { type: "array", items: eventView }, missing }, ["events", "missing"]);
+export type EventsView = FromSchema<typeof eventsView>;
 
 const eventsFilter = {
   agent: { type: "string", maxLength: 200, description: "a glob" },
@@ -196,8 +204,9 @@ export const countView = object(
     by: { enum: countKeys },
     total: integer,
     counts: { type: "array", items: object({ key: string, events: integer }, ["key", "events"]) },
+    missing,
   },
-  ["by", "total", "counts"],
+  ["by", "total", "counts", "missing"],
 );
 export type CountView = FromSchema<typeof countView>;
 
@@ -458,8 +467,9 @@ export const chainView = object(
     chain: { type: "array", items: chainLink },
     cut: { type: "boolean" },
     decisions: { type: "array", items: decisionView },
+    missing,
   },
-  ["event", "chain", "cut", "decisions"],
+  ["event", "chain", "cut", "decisions", "missing"],
 );
 export type ChainView = FromSchema<typeof chainView>;
 

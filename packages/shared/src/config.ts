@@ -64,13 +64,20 @@ export const masterConfigSchema = {
     journal_keep: {
       ...duration,
       default: "30d",
-      description: "how long events are kept, counted from when they came; they go by the day, or by 250,000",
+      description: "how long events are kept, counted from when they came; they go by the day, or by `journal_partition_events`",
     },
     journal_bytes_max: {
       type: "integer",
       minimum: 10_000_000,
       default: 50_000_000_000,
       description: "what the journal may take on the disk; beyond it the oldest events go before their time",
+    },
+    journal_partition_events: {
+      type: "integer",
+      minimum: 10,
+      maximum: 1_000_000,
+      default: 100_000,
+      description: "events after which a part of the journal is closed, becomes a file with indexes of its own, and later goes as a whole",
     },
     synchronous: {
       enum: ["FULL", "NORMAL"],

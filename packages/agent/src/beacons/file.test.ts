@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileRemove } from "../actions/file-remove.ts";
 import { fileRestore } from "../actions/file-restore.ts";
+import { lastNotifications } from "../remedies.ts";
 import { start as startFile } from "./file.ts";
 import { definition, Fixture, sha256 } from "./fixture.ts";
 
@@ -346,10 +347,14 @@ test("what a command changes is told when it ended, with the command as its caus
   f.remedies.begin("t-0000000000000000.7", "host");
   fs.writeFileSync(f.host("m"), "by the command\n");
   fs.writeFileSync(f.host("plain"), "by the command\n");
+  await lastNotifications();
   f.remedies.end("t-0000000000000000.7");
-  const two = [await f.next(), await f.next()];
-  assert.deepEqual(two.map(({ type, cause }) => `${type} by ${cause}`).sort(), [
+  // Whoever has heard of the end is not taken for the command, however soon.
+  fs.writeFileSync(f.host("later"), "by hand\n");
+  const three = [await f.next(), await f.next(), await f.next()];
+  assert.deepEqual(three.map(({ type, cause }) => `${type} by ${cause}`).sort(), [
     "file.created by t-0000000000000000.7",
+    "file.created by undefined",
     "file.drifted by t-0000000000000000.7",
   ]);
   fs.writeFileSync(f.host("plain"), "by hand\n");

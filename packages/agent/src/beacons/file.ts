@@ -73,8 +73,8 @@ class FileBeaconRun {
   #baseline = false;
   /** Paths that wait for a remedy to end. */
   readonly #held = new Set<string>();
-  /** Ended remedies whose last notifications may still be on their way from the kernel. */
-  #draining = 0;
+  /** Managed files that were touched while a command ran, and are not judged yet: they only settle. */
+  readonly #settling = new Set<string>();
   /** Paths being judged, and those to be judged again after that. */
   readonly #busy = new Map<string, Promise<void>>();
   readonly #again = new Map<string, Occasion>();
@@ -135,8 +135,9 @@ class FileBeaconRun {
 
   #touched(path: string): void {
     if (this.#stop.signal.aborted || !this.#concerns(path)) return;
-    if (this.#waitsForRemedy(path)) this.#held.add(path);
-    else this.#settle.touch(path);
+    if (this.#waitsForRemedy(path)) return void this.#held.add(path);
+    if (this.#context.remedies.holdingHost() !== undefined) this.#settling.add(path);
+    this.#settle.touch(path);
   }
 
   #concerns(path: string): boolean {
@@ -146,7 +147,6 @@ class FileBeaconRun {
   /** What a managed file must be is known: a command that may change anything does not put off its judgement, which may take long. */
   #waitsForRemedy(path: string): boolean {
     const { managed, remedies } = this.#context;
-    if (this.#draining > 0) return true;
     return (managed.get(path) === undefined ? remedies.holding(path) : remedies.holdingPath(path)) !== undefined;
   }
 
@@ -246,7 +246,11 @@ class FileBeaconRun {
   // Remedies
 
   #remedyEnded({ execution, scope }: EndedRemedy): void {
-    if (scope === "host") return this.#drain(execution);
+    if (scope === "host") {
+      for (const path of this.#settling) this.#held.add(path);
+      this.#settling.clear();
+      return this.#release({ cause: execution });
+    }
     if (!("path" in scope)) return;
     const { path } = scope;
     this.#held.delete(path);
@@ -255,17 +259,6 @@ class FileBeaconRun {
     // now is not what the remedy made of it, so it is somebody else's doing and has no cause.
     if (this.#concerns(path))
       this.#judge(path, this.#context.managed.get(path) === undefined ? { cause: execution } : { afterRemedy: true });
-  }
-
-  /** A command may have changed anything; the kernel's last notifications of that arrive in the next turn of the event loop. */
-  #drain(execution: string): void {
-    this.#draining++;
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#draining--;
-        this.#release({ cause: execution });
-      }),
-    );
   }
 
   #release(occasion: Occasion): void {
@@ -302,6 +295,7 @@ class FileBeaconRun {
     if (!this.#baseline && file === undefined) return void this.#early.add(path);
     if (this.#waitsForRemedy(path)) return void this.#held.add(path);
     if (this.#busy.has(path)) return void this.#again.set(path, occasion);
+    this.#settling.delete(path);
     const judged = this.#judged.get(path);
     const stamp = file === undefined ? this.#known.get(path)?.stamp : judged?.file === file ? judged.stamp : undefined;
     const snapshot = readState(path, { accounts: managed.accounts, textBytesMax: this.#definition.diff_bytes_max, known: stamp });

@@ -1,6 +1,7 @@
 /** `needfire events`: what happened, as it happens, and why. */
 import { type Command, Option } from "commander";
-import { countKeys, type EventView } from "@needfire/shared/api";
+import { countKeys, type EventView, type MissingPart } from "@needfire/shared/api";
+import { missingText } from "@needfire/shared/api-missing";
 import { formatDuration } from "@needfire/shared/duration";
 import { customTypePattern, severities } from "@needfire/shared/event";
 import type { CountFilter, EventsFilter } from "../client.ts";
@@ -130,12 +131,13 @@ function narrowed(command: Command): Command {
 }
 
 async function list({ out, master }: Session, filter: EventsFilter): Promise<void> {
-  const { events } = await master.events(filter);
+  const { events, missing } = await master.events(filter);
   out.list(events, { columns, row: (event) => cells(out, event), empty: "No such event." });
+  tellMissing(out, missing);
 }
 
 async function count({ out, master }: Session, filter: CountFilter): Promise<void> {
-  const { by, total, counts } = await master.count(filter);
+  const { by, total, counts, missing } = await master.count(filter);
   const shown = counts.reduce((sum, { events }) => sum + events, 0);
   const cell = (key: string): Cell => (by === "severity" ? styled(key) : by === "hour" ? out.time(key) : key);
   out.list(counts, {
@@ -145,6 +147,12 @@ async function count({ out, master }: Session, filter: CountFilter): Promise<voi
   });
   if (!out.json && counts.length > 0)
     out.notice(shown === total ? `${total} in all` : `${total} in all; ${total - shown} of them have no line here: --limit shows more`);
+  tellMissing(out, missing);
+}
+
+/** Also to a program, which reads the answer elsewhere. */
+function tellMissing(out: Output, missing: readonly MissingPart[]): void {
+  if (missing.length > 0) out.notice(`The answer is not whole: ${missingText(missing)}`);
 }
 
 function cells(out: Output, { time, type, severity, agent, subject, id }: EventView): Cell[] {
@@ -177,6 +185,7 @@ async function watch({ out, master }: Session, filter: EventsFilter): Promise<vo
 
 async function show({ out, master }: Session, id: string): Promise<void> {
   const view = await master.chain(id);
+  tellMissing(out, view.missing);
   if (out.json) return out.record(view);
   const { event } = view;
   out.title(`${event.type}  ${event.subject ?? ""}`.trimEnd());

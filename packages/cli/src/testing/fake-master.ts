@@ -225,7 +225,7 @@ const routes: Record<string, Route> = {
   },
   "GET /v1/agents": { schema: agentsView, value: { agents: [agent, { ...agent, id: "web2", connected: false, presence: "lost" }] } },
   "GET /v1/agents/web1": { schema: agentView, value: agent },
-  "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event] } },
+  "GET /v1/events": { schema: eventsView, value: { events: [hostileEvent, event], missing: [] } },
   "GET /v1/events/count": {
     schema: countView,
     value: {
@@ -235,9 +235,10 @@ const routes: Record<string, Route> = {
         { key: "file.changed", events: 1_200 },
         { key: "cpu.high", events: 41 },
       ],
+      missing: [{ partition: 12, events: 100_000, from: at, to: at }],
     },
   },
-  "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [] } },
+  "GET /v1/events/web1%3Ami4k2x%3A42": { schema: chainView, value: { event, chain, cut: false, decisions: [], missing: [] } },
   "GET /v1/events/web1%3Ami4k2x%3A43": {
     schema: chainView,
     value: {
@@ -245,6 +246,7 @@ const routes: Record<string, Route> = {
       chain: chain.map((link) => ({ ...link, title: hostile, detail: hostile })),
       cut: true,
       decisions: [{ reactor: "r", decision: "when-error", detail: hostile, source: "recorded" }],
+      missing: [],
     },
   },
   "POST /v1/events": { schema: sendView, takes: sendRequest, value: { id: "master:mi4k2x:1" } },

@@ -7,6 +7,7 @@ import { connect } from "node:net";
 import { dirname, relative } from "node:path";
 import * as schemas from "@needfire/shared/api";
 import type { KeyState } from "@needfire/shared/api";
+import { missingText } from "@needfire/shared/api-missing";
 import { isoTime } from "@needfire/shared/clock";
 import { parseWhen } from "@needfire/shared/duration";
 import { NeedfireError } from "@needfire/shared/errors";
@@ -19,6 +20,7 @@ import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
+import { sealedDirectory, sealedFile } from "../journal/partition.ts";
 import type { Keys } from "../keys.ts";
 import type { Maintenance } from "../maintenance.ts";
 import type { Presence } from "../presence.ts";
@@ -34,7 +36,7 @@ import { idParams, newServer } from "./http.ts";
 import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
 import { replayRoute } from "./replay.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
-import { agentApiView, eventView, keyView, taskView } from "./views.ts";
+import { agentApiView, eventView, keyView, missingView, taskView } from "./views.ts";
 
 export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
   socket: string;
@@ -122,7 +124,7 @@ function buildServer(options: ApiOptions) {
     tasks: await history.countTasks(),
     reactors: options.reactors().reactors.length,
     ...options.counts(),
-    problems: options.problems(),
+    problems: [...options.problems(), ...(await missing({})).map((part) => partProblem(options.database, part))],
   }));
 
   server.get("/v1/keys", { schema: { response: { 200: schemas.keysView } } }, async () => ({
@@ -188,9 +190,13 @@ function buildServer(options: ApiOptions) {
     return showAgent(key);
   });
 
-  server.get("/v1/events", { schema: { querystring: schemas.eventsQuery, response: { 200: schemas.eventsView } } }, async ({ query }) => ({
-    events: (await history.query(eventQuery(query, clock.now()))).map(eventView),
-  }));
+  // Asked after the question itself, which may have found out.
+  const missing = async (period: Pick<EventQuery, "since" | "until">) => (await history.missing(period)).map(missingView);
+  server.get("/v1/events", { schema: { querystring: schemas.eventsQuery, response: { 200: schemas.eventsView } } }, async ({ query }) => {
+    const question = eventQuery(query, clock.now());
+    const events = await history.query(question);
+    return { events: events.map(eventView), missing: await missing(question) };
+  });
   server.get("/v1/events/stream", { schema: { querystring: schemas.eventsQuery } }, (request, reply) => {
     if (feed.full) throw new NeedfireError("CONFLICT", "too many watchers already");
     const { since } = eventQuery(request.query, clock.now());
@@ -205,15 +211,18 @@ function buildServer(options: ApiOptions) {
     { schema: { querystring: schemas.countQuery, response: { 200: schemas.countView } } },
     async ({ query }) => {
       const { by, agent, type, limit } = query;
-      const counts = await history.tally({ by, agent, type, ...timesOf(query, clock.now()) });
+      const period = timesOf(query, clock.now());
+      const counts = await history.tally({ by, agent, type, ...period });
       const total = counts.reduce((sum, { events }) => sum + events, 0);
-      return { by, total, counts: counts.slice(0, limit) };
+      return { by, total, counts: counts.slice(0, limit), missing: await missing(period) };
     },
   );
   const eventOf = async (id: string) => {
     const event = await history.get(id);
-    if (event === undefined) throw new NeedfireError("NOT_FOUND", `there is no event "${id}" (needfire events list)`);
-    return event;
+    if (event !== undefined) return event;
+    const parts = await missing({});
+    if (parts.length === 0) throw new NeedfireError("NOT_FOUND", `there is no event "${id}" (needfire events list)`);
+    throw new NeedfireError("NOT_FOUND", `there is no event "${id}" in what can be read of the journal: ${missingText(parts)}`);
   };
   const explaining = (): Explaining => ({
     history,
@@ -225,7 +234,9 @@ function buildServer(options: ApiOptions) {
   });
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async ({ params }) => {
     const event = await eventOf(params.id);
-    return { event: eventView(event), ...(await causalChain(history, event)), decisions: await decisionsOn(event, explaining()) };
+    const chain = await causalChain(history, event);
+    const decisions = await decisionsOn(event, explaining());
+    return { event: eventView(event), ...chain, decisions, missing: await missing({}) };
   });
   const explainRoute = { params: idParams, querystring: schemas.explainQuery, response: { 200: schemas.explainView } };
   server.get("/v1/events/:id/decisions", { schema: explainRoute }, async ({ params, query }) => {
@@ -266,6 +277,10 @@ function buildServer(options: ApiOptions) {
   server.post("/v1/reload", { schema: { response: { 200: schemas.reloadView } } }, async () => ({ problems: await options.reload() }));
 
   return server;
+}
+
+function partProblem(database: string, part: schemas.MissingPart): Problem {
+  return { file: sealedFile(sealedDirectory(database), part.partition), line: 1, column: 1, message: missingText([part]) };
 }
 
 function eventQuery(query: schemas.EventsQuery, now: number): EventQuery {

@@ -1,16 +1,29 @@
 /**
  * The program's values as the API shows them: times become RFC 3339 texts, names the API's.
  */
-import type { AgentApiView, EventView, ExecutionView, KeyView, ReactorView, TaskView } from "@needfire/shared/api";
+import type {
+  AgentApiView,
+  EventView,
+  ExecutionView,
+  KeyView,
+  MissingPart as MissingView,
+  ReactorView,
+  TaskView,
+} from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
 import type { Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
-import type { AgentPresence, MaintenanceRecord, ExecutionRecord, KeyRecord, ReactorCounts } from "../store/store.ts";
+import type { MissingPart } from "../journal/sqlite-reader.ts";
+import type { AgentPresence, ExecutionRecord, KeyRecord, MaintenanceRecord, ReactorCounts } from "../store/store.ts";
 
 export function eventView(event: Event): EventView {
   return { ...event, time: isoTime(event.time), received: isoTime(event.received), data: event.data as Record<string, unknown> };
+}
+
+export function missingView({ from, to, ...part }: MissingPart): MissingView {
+  return { ...part, from: isoTime(from), to: isoTime(to) };
 }
 
 export function keyView({ id, publicKey, state, labels, firstSeen, changed, by }: KeyRecord): KeyView {

@@ -25,6 +25,8 @@ export interface Partition {
   receivedMax: number;
   /** Of the events' data while it is a table, of the file when it is sealed. */
   bytes: number;
+  /** Of a sealed one: why its file cannot be read, once that has been told of. */
+  damage: string | undefined;
 }
 
 /** Where an agent's numbering comes from, and how far each lane of it is in the journal (P1). */
@@ -113,6 +115,7 @@ const migrations = [
    UPDATE origin SET position = (SELECT coalesce(max(last), 0) FROM partition)`,
   // Where an event was received before the one that stands ahead of it. Of a journal of before nothing is known.
   "CREATE TABLE set_back (position INTEGER PRIMARY KEY, before REAL NOT NULL, after REAL NOT NULL) STRICT",
+  "ALTER TABLE partition ADD COLUMN damage TEXT",
 ] as const;
 
 /** Brings a database to today's form of the journal; one of before keeps its events. */
@@ -153,6 +156,7 @@ function partitionOfRow(row: Record<string, unknown>): Partition {
     receivedMin: numberOr(row["received_min"], Number.POSITIVE_INFINITY),
     receivedMax: numberOr(row["received_max"], Number.NEGATIVE_INFINITY),
     bytes: Number(row["bytes"] ?? 0),
+    damage: typeof row["damage"] === "string" ? row["damage"] : undefined,
   };
 }
 

@@ -120,6 +120,7 @@ test("a partition that is sealed while it is read goes on being read, one that i
     if (pages === 2) {
       writer.markSealed(second!.number, seal({ database: databaseFile(directory), partition: second! }));
       writer.forget([second!.number]);
+      writer.catalogueChanged();
       rmSync(sealedFile(sealedDirectory(databaseFile(directory)), second!.number));
     }
   });

@@ -14,6 +14,7 @@ import {
   sealedFile,
   tableOf,
 } from "./partition.ts";
+import { isEmpty } from "./sealed.ts";
 
 /** To a statement, at most: events, and bytes where they are of the partition's mean size. */
 const eventsPerRead = 1_000;
@@ -99,7 +100,7 @@ export class Recorded {
     return new Map(rows.map(({ position, before, after }) => [position, { before, after }]));
   }
 
-  /** Undefined: the partition is gone. It may have been sealed since the last page: then its table is no longer there. */
+  /** Undefined: the partition is gone, or retention has emptied it. It may have been sealed since the last page: then its table is no longer there. */
   #page(
     partition: Partition,
     range: { from: number; to: number },
@@ -136,8 +137,11 @@ export class Recorded {
   }
 
   #stateOf({ number }: Partition): "sealed" | "table" | undefined {
-    const state = this.#connection.prepare("SELECT state FROM partition WHERE number = ?").get(number)?.["state"];
-    return state === undefined ? undefined : state === "sealed" ? "sealed" : "table";
+    const row = this.#connection.prepare("SELECT state, damage FROM partition WHERE number = ?").get(number);
+    if (row === undefined) return undefined;
+    if (row["state"] !== "sealed") return "table";
+    const isEmptied = row["damage"] === null && isEmpty(sealedFile(this.#directory, number));
+    return isEmptied ? undefined : "sealed";
   }
 }
 

@@ -8,6 +8,7 @@ import { systemCode } from "@needfire/shared/errors";
 import type { Database } from "../store/database.ts";
 import { type Damage, noteRepaired } from "../store/salvage.ts";
 import { createTable, sealedDirectory, sealedFile, tableOf } from "./partition.ts";
+import { isSound } from "./sealed.ts";
 
 /** Positions that may have been given out without a trace being left of them. */
 const lostPositionsMax = 1_000_000_000;
@@ -34,17 +35,18 @@ export function repairCatalogue(database: Database, { kept, torn, cursor }: Dama
 
 type Row = Record<string, SQLOutputValue>;
 
-/** A sealed file is whole: it takes the place of its table, and of what is known of it. Its origins' marks are the least that there were. */
+/** A sealed file that is whole takes the place of its table, and of what is known of it. Its origins' marks are the least that there were. */
 function adopt({ connection, file }: Database, number: number): void {
-  const head = headOf(sealedFile(sealedDirectory(file), number));
-  if (head === undefined) return;
+  const path = sealedFile(sealedDirectory(file), number);
+  const head = headOf(path);
+  if (head === undefined || (hasTable(connection, tableOf(number)) && !isSound(path))) return;
   const { partition, origins, bytes } = head;
   connection.exec(`DROP TABLE IF EXISTS ${tableOf(number)}`);
   // What the filters say is not known to be whole: without one, the file is looked into.
   connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
   const columns = ["first", "last", "events", "time_min", "time_max", "received_min", "received_max"];
   connection
-    .prepare("INSERT OR REPLACE INTO partition VALUES (?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?)")
+    .prepare(`INSERT OR REPLACE INTO partition (number, state, ${columns.join(", ")}, bytes) VALUES (?, 'sealed', ?, ?, ?, ?, ?, ?, ?, ?)`)
     .run(number, ...columns.map((name) => partition[name]!), bytes);
   const keep = connection.prepare(
     `INSERT INTO origin (agent, epoch, critical, high, normal, low, position) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (agent, epoch) DO UPDATE
@@ -99,6 +101,10 @@ function highest(connection: DatabaseSync): [last: number, number: number] {
 function setCursor(connection: DatabaseSync, cursor: number): void {
   if (connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'setting'").get() === undefined) return;
   connection.prepare("INSERT OR REPLACE INTO setting (name, value) VALUES ('cursor', ?)").run(String(cursor));
+}
+
+function hasTable(connection: DatabaseSync, name: string): boolean {
+  return connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }
 
 function tableNumbers(connection: DatabaseSync): number[] {

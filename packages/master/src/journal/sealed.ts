@@ -1,9 +1,12 @@
 /**
  * A sealed partition, open for reading: a file that never changes. What it is written as: seal.ts.
  */
+import { existsSync, statSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { CountKey } from "@needfire/shared/api";
+import { errorText } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
+import { isRefusal, isUnreadable } from "@needfire/shared/sqlite-code";
 import { newestFirst } from "./newest-first.ts";
 import { OriginNames } from "./origins.ts";
 import { eventColumns, eventOfRow, type EventRow, type EventNumber } from "./partition.ts";
@@ -101,6 +104,10 @@ export class Sealed {
     this.#countHours({ ...counting, from: firstHour, to: endHour });
     if (since < firstHour * tallyMs) this.#countTimes({ ...counting, from: since, to: firstHour * tallyMs, toExcluded: true });
     if (until >= endHour * tallyMs) this.#countTimes({ ...counting, from: endHour * tallyMs, to: until, toExcluded: false });
+  }
+
+  isSound(): boolean {
+    return this.#statements.get("PRAGMA quick_check(1)")[0] === "ok";
   }
 
   close(): void {
@@ -213,6 +220,41 @@ export class Sealed {
     row[3] = this.#types.get(row[3] as number)!;
     return eventOfRow(row, this.#origins.of(row[1] as number));
   }
+}
+
+/** Opens a file for one question. */
+export function readingSealed<T>(file: string, read: (sealed: Sealed) => T): T {
+  const sealed = new Sealed(file);
+  try {
+    return read(sealed);
+  } finally {
+    sealed.close();
+  }
+}
+
+/** `emptied`: retention lets it go, and is about to say so. */
+export type Loss = { kind: "emptied" } | { kind: "damaged"; reason: string };
+
+/** Whether SQLite finds nothing wrong with it: 0.1 s for a file of 28 MB. */
+export function isSound(file: string): boolean {
+  try {
+    return readingSealed(file, (sealed) => sealed.isSound());
+  } catch {
+    return false;
+  }
+}
+
+/** Retention begins with it. */
+export function isEmpty(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.size === 0;
+}
+
+/** Why a sealed partition cannot be read, by what its file is and what reading it threw. Undefined when that may pass: too many open files, ... */
+export function lossOf(file: string, error: unknown): Loss | undefined {
+  if (!existsSync(file)) return { kind: "damaged", reason: "the file is gone" };
+  if (isEmpty(file)) return { kind: "emptied" };
+  if (isRefusal(error) && !isUnreadable(error)) return undefined;
+  return { kind: "damaged", reason: errorText(error) };
 }
 
 /** A question, with what its patterns accept in this partition. */

@@ -3,16 +3,15 @@
  * transaction, so that sealing cannot take it away between two statements; sealed partitions are older than those, and never change. One
  * that retention has removed is no longer part of the journal; one that is damaged is told of and left out.
  */
-import { existsSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { parseEventId } from "@needfire/shared/ids";
 import { mayHaveEffects } from "./cause-filter.ts";
 import type { EventQuery, Tally, TallyQuery } from "./journal.ts";
 import { type EventNumber, type Partition, readCatalogue, sealedDirectory, sealedFile } from "./partition.ts";
 import { Question } from "./question.ts";
-import { Sealed } from "./sealed.ts";
+import { lossOf, Sealed } from "./sealed.ts";
 import { type Counts, Tables } from "./tables.ts";
 
 /** Sealed files that are held open: each costs a descriptor and a small cache. */
@@ -20,8 +19,16 @@ const openMax = 200;
 
 export interface ReaderOptions {
   file: string;
-  /** A sealed partition cannot be read; told once. */
+  /** A sealed partition cannot be read; said once. */
   onDamaged?: (partition: number, reason: string) => void;
+}
+
+/** A sealed partition that cannot be read. Times: of its events, ms since the epoch. */
+export interface MissingPart {
+  partition: number;
+  events: number;
+  from: number;
+  to: number;
 }
 
 export class SqliteJournalReader {
@@ -116,6 +123,15 @@ export class SqliteJournalReader {
     return this.#snapshot((partitions) => partitions.reduce((sum, { events }) => sum + events, 0));
   }
 
+  /** What answers about a time are without by now, since it cannot be read; to be asked after the question itself. */
+  missing({ since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: Pick<EventQuery, "since" | "until">): MissingPart[] {
+    if (this.#damaged.size === 0) return [];
+    const all = this.#snapshot((partitions) => partitions.filter(({ number }) => this.#damaged.has(number)));
+    return all
+      .filter(({ timeMin, timeMax }) => timeMax >= since && timeMin <= until)
+      .map(({ number, events, timeMin, timeMax }) => ({ partition: number, events, from: timeMin, to: timeMax }));
+  }
+
   close(): void {
     for (const sealed of this.#open.values()) sealed.close();
     this.#open.clear();
@@ -177,9 +193,13 @@ export class SqliteJournalReader {
       if (error instanceof NeedfireError) throw error;
       this.#open.get(number)?.close();
       this.#open.delete(number);
-      if (!existsSync(file) && !this.#isInCatalogue(number)) return false;
+      const row = this.#connection.prepare("SELECT damage FROM partition WHERE number = ?").get(number);
+      const loss = lossOf(file, error);
+      // Retention has taken it, or does.
+      if (row === undefined || (loss?.kind === "emptied" && row["damage"] === null)) return false;
+      if (loss === undefined) throw error;
       this.#damaged.add(number);
-      this.#onDamaged(number, errorText(error));
+      if (loss.kind === "damaged") this.#onDamaged(number, loss.reason);
       return false;
     }
   }
@@ -194,10 +214,6 @@ export class SqliteJournalReader {
       this.#open.delete(oldest);
     }
     return sealed;
-  }
-
-  #isInCatalogue(number: number): boolean {
-    return this.#connection.prepare("SELECT 1 FROM partition WHERE number = ?").get(number) !== undefined;
   }
 }
 

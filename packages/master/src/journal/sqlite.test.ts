@@ -30,6 +30,7 @@ test("a full partition is closed, and the catalogue knows its positions and time
     timeMax: 50,
     receivedMin: 70,
     receivedMax: 70,
+    damage: undefined,
   });
   assert.ok(bytes > 0);
   assert.deepEqual([live?.number, live?.state, live?.first, live?.last], [2, "live", 3, 3]);

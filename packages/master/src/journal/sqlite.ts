@@ -25,10 +25,8 @@ import {
 } from "./partition.ts";
 import { repairCatalogue } from "./repair.ts";
 import type { SealedFile } from "./seal.ts";
-import { Sealed } from "./sealed.ts";
+import { lossOf, readingSealed } from "./sealed.ts";
 
-/** A live partition with more events than this is closed before the next batch: what a question may have to go through without an index. */
-const partitionEventsMax = 100_000;
 /** A live partition whose first event came longer ago than this is closed before the next batch. */
 const partitionAgeMaxMs = 86_400_000;
 /** Rows to an `INSERT`; what is left over goes in powers of two. */
@@ -38,7 +36,10 @@ const rowText = `(${Array(eventColumnCount).fill("?").join(", ")})`;
 const severityCodes = Object.fromEntries(severities.map((severity, code) => [severity, code])) as Record<Severity, number>;
 
 export interface JournalOptions {
+  /** A live partition with more events is closed before the next batch: what a question may have to go through without an index. */
   partitionEventsMax?: number;
+  /** Events that are to be read are in a sealed file that cannot be: they are passed over. */
+  onDamaged?(partition: number, reason: string): void;
   /** Of origins, in memory. */
   heldMax?: number;
 }
@@ -47,6 +48,7 @@ export class JournalWriter implements Journal {
   readonly #database: Database;
   readonly #directory: string;
   readonly #eventsMax: number;
+  readonly #onDamaged: (partition: number, reason: string) => void;
   readonly #origins: Origins;
   readonly #names: OriginNames;
   /** The live one is last. */
@@ -64,7 +66,8 @@ export class JournalWriter implements Journal {
   constructor(database: Database, options: JournalOptions = {}) {
     this.#database = database;
     this.#directory = sealedDirectory(database.file);
-    this.#eventsMax = options.partitionEventsMax ?? partitionEventsMax;
+    this.#eventsMax = options.partitionEventsMax ?? Number.POSITIVE_INFINITY;
+    this.#onDamaged = options.onDamaged ?? (() => {});
     migrateJournal(database);
     if (database.damage !== undefined && database.damage.repaired !== true) repairCatalogue(database, database.damage);
     this.#update = database.connection.prepare(
@@ -82,6 +85,13 @@ export class JournalWriter implements Journal {
   /** The sealed, closed and live partitions as they are now, in order. */
   partitions(): readonly Readonly<Partition>[] {
     return this.#partitions;
+  }
+
+  /** How many closed partitions are tables yet. They are next to the live one. */
+  get waiting(): number {
+    let index = this.#partitions.length - 2;
+    while (this.#partitions[index]?.state === "closed") index--;
+    return this.#partitions.length - 2 - index;
   }
 
   last(agent: string, epoch: string, lane: Severity): number {
@@ -136,20 +146,36 @@ export class JournalWriter implements Journal {
     );
   }
 
-  /** Takes the oldest partitions, which must be sealed, out of the journal. Durable when it returns: their files may go then. */
+  /** Takes the oldest partitions, which must be sealed, out of the catalogue. Within a transaction of whoever tells of it. */
   forget(numbers: readonly number[]): void {
-    this.#database.transaction(() => {
-      for (const number of numbers) {
-        const first = "(SELECT first FROM partition WHERE number = ?1)";
-        this.#database.connection
-          .prepare(`DELETE FROM set_back WHERE position BETWEEN ${first} AND (SELECT last FROM partition WHERE number = ?1)`)
-          .run(number);
-        this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
-        this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
-      }
+    const first = "(SELECT first FROM partition WHERE number = ?1)";
+    for (const number of numbers) {
+      this.#database.connection
+        .prepare(`DELETE FROM set_back WHERE position BETWEEN ${first} AND (SELECT last FROM partition WHERE number = ?1)`)
+        .run(number);
+      this.#database.connection.prepare("DELETE FROM partition WHERE number = ?").run(number);
+      this.#database.connection.prepare("DELETE FROM cause_filter WHERE partition = ?").run(number);
+    }
+  }
+
+  /** Notes why a sealed partition cannot be read. Within a transaction of whoever tells of it. */
+  noteDamage(number: number, reason: string): void {
+    this.#database.connection.prepare("UPDATE partition SET damage = ? WHERE number = ?").run(reason, number);
+  }
+
+  /** It can be read again. */
+  forgetDamage(number: number): void {
+    this.#database.transaction(() => this.#database.connection.prepare("UPDATE partition SET damage = NULL WHERE number = ?").run(number));
+    this.catalogueChanged();
+  }
+
+  /** What was changed in the catalogue within a transaction of somebody else's is durable. */
+  catalogueChanged(): void {
+    const rows = new Map(readCatalogue(this.#database.connection).map((row) => [row.number, row]));
+    this.#partitions = this.#partitions.flatMap((partition) => {
+      const row = rows.get(partition.number);
+      return row === undefined ? [] : partition.state === "sealed" ? row : partition;
     });
-    this.#database.syncNow();
-    this.#partitions = this.#partitions.filter(({ number }) => !numbers.includes(number));
   }
 
   /** Origins that are not needed any more, so many at most. */
@@ -249,20 +275,26 @@ export class JournalWriter implements Journal {
   }
 
   #readPartition({ number, state }: Partition, after: number, limit: number): Event[] {
-    if (state === "sealed") {
-      const sealed = new Sealed(sealedFile(this.#directory, number));
-      try {
-        return sealed.read(after, limit);
-      } finally {
-        sealed.close();
-      }
-    }
+    if (state === "sealed") return this.#readSealed(number, after, limit);
     const statement = this.#database.connection.prepare(
       `SELECT ${eventColumns} FROM ${tableOf(number)} WHERE position > ? ORDER BY position LIMIT ?`,
     );
     statement.setReturnArrays(true);
     const rows = statement.all(after, limit) as unknown as EventRow[];
     return rows.map((row) => eventOfRow(row, this.#names.of(row[1] as number)));
+  }
+
+  /** What is lost must not keep the master from all that came after it. */
+  #readSealed(number: number, after: number, limit: number): Event[] {
+    const file = sealedFile(this.#directory, number);
+    try {
+      return readingSealed(file, (sealed) => sealed.read(after, limit));
+    } catch (error) {
+      const loss = lossOf(file, error);
+      if (loss === undefined) throw error;
+      if (loss.kind === "damaged") this.#onDamaged(number, loss.reason);
+      return [];
+    }
   }
 }
 
@@ -278,5 +310,6 @@ function emptyPartition(number: number, first: number): Partition {
     receivedMin: Number.POSITIVE_INFINITY,
     receivedMax: Number.NEGATIVE_INFINITY,
     bytes: 0,
+    damage: undefined,
   };
 }

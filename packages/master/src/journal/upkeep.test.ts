@@ -1,23 +1,24 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import fc from "fast-check";
 import type { CountKey } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { dataProblem } from "@needfire/shared/event-types";
 import { globMatcher } from "@needfire/shared/glob";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { temporaryDirectory, TestClock } from "../fixture.ts";
+import { type SmallDisk, withSmallDisk } from "../small-disk-fixture.ts";
 import { batch, databaseFile, numbered, openWriter } from "./journal-fixture.ts";
 import { type Partition, sealedDirectory, sealedFile } from "./partition.ts";
 import { seal, type SealedFile, type SealStep } from "./seal.ts";
-import { SqliteJournalReader } from "./sqlite-reader.ts";
+import { type MissingPart, SqliteJournalReader } from "./sqlite-reader.ts";
 import type { JournalWriter } from "./sqlite.ts";
-import { type Retention, Upkeep } from "./upkeep.ts";
+import { type Retention, Upkeep, waitingMax } from "./upkeep.ts";
 
 const hour = 3_600_000;
 const keepAll: Retention = { keepMs: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER };
@@ -31,6 +32,14 @@ interface Keeping {
   emit?: (event: MasterEventDraft) => Promise<unknown>;
 }
 
+/** As the engine does it: what is told, and what becomes of the catalogue with it, in one transaction. */
+function committing(told: (event: MasterEventDraft) => Promise<unknown>) {
+  return async (event: MasterEventDraft, journal?: () => void) => {
+    await told(event);
+    journal?.();
+  };
+}
+
 function upkeepOf({ directory, journal, retention = keepAll, clock = new TestClock(), seal: sealing, emit }: Keeping) {
   const database = databaseFile(directory);
   const emitted: MasterEventDraft[] = [];
@@ -40,7 +49,8 @@ function upkeepOf({ directory, journal, retention = keepAll, clock = new TestClo
     journal,
     directory: sealedDirectory(database),
     seal: sealing ?? (async (partition) => seal({ database, partition })),
-    emit: emit ?? (async (event) => emitted.push(event)),
+    onProgress: () => {},
+    emit: committing(emit ?? (async (event) => emitted.push(event))),
     forgetTasks: (before) => {
       forgotten.push(before);
       return 0;
@@ -250,16 +260,63 @@ test("what is too much for the disk goes, but never a table, nor the live partit
   journal.close();
 });
 
-test("a partition that cannot be told of stays", async (t) => {
+test("a partition whose end cannot be told of is told of later, once, also after a crash", async (t) => {
   const { directory, journal } = tenHours(t);
   await sealAll({ directory, journal });
   const emit = async () => {
-    throw new Error("the outbox is full");
+    throw new NeedfireError("DISK_FULL", "the disk takes nothing");
   };
-  const { upkeep, errors } = upkeepOf({ directory, journal, retention: { ...keepAll, bytesMax: 1 }, emit });
+  const { upkeep, errors } = upkeepOf({
+    directory,
+    journal,
+    retention: { ...keepAll, keepMs: 4 * hour },
+    clock: new TestClock(9 * hour),
+    emit,
+  });
+  for (let round = 0; round < 3; round++) await upkeep.tick();
+  const sizes = () => [1, 2, 3, 4].map((number) => statSync(sealedFile(join(directory, "journal"), number)).size);
+  assert.deepEqual([sizes().map((size) => size > 0), errors], [[false, false, true, true], []], "the room is free at once");
+  // Meanwhile nobody finds them damaged.
+  const damaged: number[] = [];
+  const reader = new SqliteJournalReader({ file: databaseFile(directory), onDamaged: (number) => damaged.push(number) });
+  assert.equal(reader.query({ limit: 100 }).length, 6);
+  assert.deepEqual([damaged, journal.read(0, 100).length], [[], 6]);
+  reader.close();
+  journal.close();
+
+  // The next life has another opinion of how long events are to be kept, and says what is gone all the same.
+  const after = openWriter(directory, { partitionEventsMax: 2 });
+  const next = upkeepOf({ directory, journal: after });
+  next.upkeep.start();
+  for (let round = 0; round < 3; round++) await next.upkeep.tick();
+  await next.upkeep.stop();
+  assert.deepEqual(
+    next.emitted.map(({ type, data }) => [type, data["partitions"], data["events"]]),
+    [["journal.trimmed", [1, 2], 4]],
+  );
+  assert.deepEqual([readdirSync(join(directory, "journal")).toSorted(), next.errors], [["3.db", "4.db"], []]);
+  assertAnswers(directory, after.read(0, 100));
+  after.close();
+});
+
+test("retention comes before sealing, which may want for room", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  journal.append([batch([numbered(11), numbered(12)], { received: 11 * hour })]);
+  journal.append([batch([numbered(13)], { received: 11 * hour })]);
+  const sealing = async () => {
+    throw new Error("no space left on device");
+  };
+  const clock = new TestClock(9 * hour);
+  const { upkeep, emitted, errors } = upkeepOf({ directory, journal, retention: { ...keepAll, keepMs: 4 * hour }, clock, seal: sealing });
+  for (let round = 0; round < 4; round++) await upkeep.tick();
+  assert.match(errors.join(), /no space left/);
+  clock.time += 2 * hour;
   await upkeep.tick();
-  assert.equal(journal.partitions().length, 5);
-  assert.match(errors[0]!, /the outbox is full/);
+  assert.deepEqual(
+    emitted.map(({ data }) => data["partitions"]),
+    [[1, 2], [3]],
+  );
   journal.close();
 });
 
@@ -386,6 +443,7 @@ test("files that a crash left are removed at start; others are left alone", asyn
   const { directory, journal } = tenHours(t);
   await sealAll({ directory, journal });
   journal.forget([1]);
+  journal.catalogueChanged();
   writeFileSync(join(directory, "journal", "7.db.tmp"), "half");
   writeFileSync(join(directory, "journal", "99.db"), "somebody's");
   const { upkeep } = upkeepOf({ directory, journal });
@@ -421,6 +479,56 @@ test("sealing waits while much is appended, until too many partitions wait", asy
   journal.close();
 });
 
+test("with too many partitions unsealed what comes is to wait until one is sealed; that is told, and that it is over", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 1 });
+  const append = () => journal.append([batch([journal.partitions().at(-1)!.last + 1])]);
+  for (let partition = 0; partition < waitingMax + 1; partition++) append();
+  let trouble = true;
+  const sealing = async (partition: Partition) => {
+    if (trouble) throw new Error("the device fails");
+    return seal({ database: databaseFile(directory), partition });
+  };
+  const { upkeep, emitted } = upkeepOf({ directory, journal, seal: sealing });
+  assert.deepEqual([journal.waiting, upkeep.holdsBack], [waitingMax, false]);
+  append();
+  assert.equal(upkeep.holdsBack, true);
+  // Where it fails, events must not wait for it.
+  for (let round = 0; round < 2; round++) await upkeep.tick();
+  assert.equal(upkeep.holdsBack, false);
+  trouble = false;
+  for (let round = 0; round < 31; round++) await upkeep.tick();
+  assert.deepEqual([journal.waiting <= 20, upkeep.holdsBack], [true, false]);
+  assert.deepEqual(
+    emitted.map(({ type, data }) => [type, data["partitions"], data["held"], data["reason"]]),
+    [
+      ["journal.behind", waitingMax + 1, true, undefined],
+      ["journal.caught_up", undefined, undefined, undefined],
+    ],
+  );
+  for (const { type, data } of emitted) assert.equal(dataProblem(type, data), undefined);
+  journal.close();
+});
+
+test("that sealing is behind since it fails is told with the reason", async (t) => {
+  const directory = temporaryDirectory(t);
+  const journal = openWriter(directory, { partitionEventsMax: 1 });
+  const append = () => journal.append([batch([journal.partitions().at(-1)!.last + 1])]);
+  for (let partition = 0; partition < waitingMax; partition++) append();
+  const sealing = async () => {
+    throw new Error("the device fails");
+  };
+  const { upkeep, emitted } = upkeepOf({ directory, journal, seal: sealing });
+  await upkeep.tick();
+  append();
+  append();
+  await upkeep.tick();
+  const [told, ...others] = emitted;
+  assert.deepEqual([told?.data["held"], told?.data["reason"], others], [false, "the device fails", []]);
+  assert.equal(dataProblem(told!.type, told!.data), undefined);
+  journal.close();
+});
+
 test("a damaged sealed partition is told of once and left out, and the rest is found", async (t) => {
   const { directory, journal } = tenHours(t);
   await sealAll({ directory, journal });
@@ -439,8 +547,76 @@ test("a damaged sealed partition is told of once and left out, and the rest is f
   assert.deepEqual(reader.tally({ by: "agent" }), [{ key: "web1", events: 6 }]);
   assert.equal(reader.get("web1:e1:3"), undefined);
   assert.deepEqual(damaged, [3, 2]);
+  assert.deepEqual(
+    reader.missing({}).map(({ partition, events, from }) => [partition, events, from]),
+    [
+      [2, 2, 3 * hour],
+      [3, 2, 5 * hour],
+    ],
+  );
+  assert.deepEqual(reader.missing({ since: 7 * hour }), [], "another time is answered in full");
   reader.close();
   journal.close();
+});
+
+const idsOf = (events: readonly Event[]) => events.map(({ id }) => id);
+const partsOf = (parts: readonly MissingPart[]) => parts.map(({ partition }) => partition);
+
+test("a damaged sealed partition is an event, once, whoever finds it, and keeps nobody from the events after it", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  journal.close();
+  const file = sealedFile(join(directory, "journal"), 2);
+  const content = readFileSync(file);
+  writeFileSync(file, Buffer.from(content).fill(0x55, 0, 4_096));
+  rmSync(sealedFile(join(directory, "journal"), 3));
+  // Of zero length, but behind one that is not: retention would have begun with that.
+  writeFileSync(sealedFile(join(directory, "journal"), 4), "");
+
+  const told: string[] = [];
+  for (let life = 0; life < 2; life++) {
+    const found: Upkeep[] = [];
+    const onDamaged = (number: number, reason: string) => found[0]!.damaged(number, reason);
+    const writer = openWriter(directory, { partitionEventsMax: 2, onDamaged });
+    const { upkeep, emitted, errors } = upkeepOf({ directory, journal: writer });
+    found.push(upkeep);
+    upkeep.start();
+    for (let round = 0; round < 2; round++) {
+      const ids = [1, 2, 9, 10].map((number) => `web1:e1:${number}`);
+      assert.deepEqual(idsOf(writer.read(0, 100)), ids);
+      const reader = new SqliteJournalReader({ file: databaseFile(directory) });
+      assert.deepEqual(idsOf(reader.query({ limit: 100 })), ids.toReversed());
+      if (life === 1) assert.deepEqual(partsOf(reader.missing({})), [2, 3, 4]);
+      reader.close();
+      upkeep.damaged(3, "somebody else has found it");
+      await upkeep.tick();
+    }
+    await upkeep.stop();
+    for (const { type, data, subject } of emitted) {
+      assert.equal(dataProblem(type, data), undefined);
+      told.push(`${type} ${String(data["partition"])} ${String(data["events"])} ${subject!.slice(directory.length + 1)}`);
+    }
+    assert.equal(errors.length, life === 0 ? 3 : 0);
+    writer.close();
+  }
+  assert.deepEqual(
+    told.toSorted(),
+    [2, 3, 4].map((number) => `journal.partition_damaged ${number} 2 journal/${number}.db`),
+  );
+
+  // Put back from a backup: it is read again, and another damage is another event.
+  writeFileSync(file, content);
+  const writer = openWriter(directory, { partitionEventsMax: 2 });
+  const { upkeep, emitted } = upkeepOf({ directory, journal: writer });
+  upkeep.start();
+  await upkeep.tick();
+  assert.deepEqual([emitted, writer.partitions()[1]!.damage], [[], undefined]);
+  assert.equal(writer.read(0, 100).length, 6);
+  upkeep.damaged(2, "again");
+  await upkeep.tick();
+  assert.equal(emitted.length, 1);
+  await upkeep.stop();
+  writer.close();
 });
 
 test("a reader that has a partition open goes on when retention removes it", async (t) => {
@@ -461,20 +637,12 @@ test("a reader that has a partition open goes on when retention removes it", asy
 });
 
 test("when the disk is full while a partition is sealed, its table stays, and it is sealed when there is room", async (t) => {
-  if (process.getuid?.() !== 0) return t.skip("only root can mount a small disk");
   const directory = temporaryDirectory(t);
-  const disk = sealedDirectory(databaseFile(directory));
-  mkdirSync(disk);
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], { encoding: "utf8" });
-  if (mounted.status !== 0) return t.skip(`a small disk cannot be mounted here: ${mounted.stderr}`);
-  try {
-    await fullDiskStory(directory, disk);
-  } finally {
-    spawnSync("umount", ["--lazy", disk]);
-  }
+  const sealed = sealedDirectory(databaseFile(directory));
+  await withSmallDisk(t, { directory: sealed, size: "128k" }, (disk) => fullDiskStory(directory, sealed, disk));
 });
 
-async function fullDiskStory(directory: string, disk: string): Promise<void> {
+async function fullDiskStory(directory: string, sealed: string, disk: SmallDisk): Promise<void> {
   const journal = openWriter(directory, { partitionEventsMax: 100 });
   const text = "x".repeat(2_000);
   for (let number = 1; number <= 101; number++) journal.append([batch([numbered(number, { data: { n: number, text } })])]);
@@ -482,9 +650,9 @@ async function fullDiskStory(directory: string, disk: string): Promise<void> {
   for (let round = 0; round < 3; round++) await upkeep.tick();
   assert.match(errors[0]!, /full/);
   assert.deepEqual(states(journal), ["closed", "live"]);
-  assert.deepEqual(readdirSync(disk), []);
+  assert.deepEqual(readdirSync(sealed), []);
   assertAnswers(directory, journal.read(0, 1_000));
-  assert.equal(spawnSync("mount", ["-o", "remount,size=8m", disk]).status, 0);
+  disk.resize("8m");
   for (let round = 0; round < 40; round++) await upkeep.tick();
   assert.deepEqual(states(journal), ["sealed", "live"]);
   assertAnswers(directory, journal.read(0, 1_000));

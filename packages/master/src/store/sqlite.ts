@@ -61,6 +61,7 @@ const migrations = [
    UPDATE task SET body = json_patch(
      json_object('branch', 'do', 'labels', json('{}'), 'key', json('[]'), 'events', json_array(event), 'count', 1, 'root', event), body);`,
   recordMigration,
+  "ALTER TABLE execution ADD COLUMN epoch TEXT",
 ] as const;
 
 export class StoreWriter {
@@ -92,11 +93,15 @@ export class StoreWriter {
   }
 
   #openExecutions(): OpenExecution[] {
-    const sql = `SELECT body, (SELECT state FROM task WHERE id = execution.task) AS task_state FROM execution
+    const sql = `SELECT body, epoch, (SELECT state FROM task WHERE id = execution.task) AS task_state FROM execution
                  WHERE report IS NULL ORDER BY rowid`;
     return this.#prepare(sql)
       .all()
-      .map((row) => ({ ...bodyOf<Execution>(row), ...(row["task_state"] === "cancelled" ? { cancelled: true } : {}) }));
+      .map((row) => ({
+        ...bodyOf<Execution>(row),
+        ...(row["task_state"] === "cancelled" ? { cancelled: true } : {}),
+        ...(typeof row["epoch"] === "string" ? { epoch: row["epoch"] } : {}),
+      }));
   }
 
   commitAll(writes: Writes[]): Committed[] {
@@ -164,8 +169,10 @@ export class StoreWriter {
     tokens = [],
     agents = [],
     outboxDone,
+    journal,
     ...recorded
   }: Writes): Committed {
+    journal?.();
     if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
     const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
     const taken = changes.map((change) => this.#change(change, now, made));
@@ -227,11 +234,12 @@ export class StoreWriter {
     this.#run(sql, reactor, key, shape, due ?? null, pack(body));
   }
 
-  #mark({ execution, state, at }: Mark): void {
+  #mark({ execution, state, at, epoch }: Mark): void {
     if (state === "sent") this.#run("UPDATE execution SET state = 'sent', sent = ? WHERE id = ? AND state = 'queued'", at, execution);
     else this.#run("UPDATE execution SET state = 'accepted' WHERE id = ? AND state IN ('queued', 'sent')", execution);
     // A mark that comes after the result must not hide when the command was sent.
-    if (state === "sent") this.#run("UPDATE execution SET sent = coalesce(sent, ?) WHERE id = ?", at, execution);
+    const sql = "UPDATE execution SET sent = coalesce(sent, ?), epoch = coalesce(epoch, ?) WHERE id = ?";
+    if (state === "sent") this.#run(sql, at, epoch ?? null, execution);
   }
 
   #token(token: TokenRecord): void {

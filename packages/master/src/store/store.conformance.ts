@@ -256,6 +256,19 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual((await s.reopened()).openExecutions, []);
     });
 
+    test("P3: in which numbering of its host's a command was first sent is kept", async (t) => {
+      const s = setting(t);
+      const task = someTask("web1:e1:1");
+      const execution = someExecution(task);
+      await s.commit([{ isNew: true, task, effects: [{ kind: "execute", execution }] }]);
+      const known = async () => (await s.reopened()).openExecutions.map(({ epoch }) => epoch);
+      assert.deepEqual(await known(), [undefined]);
+      await s.write({ now, marks: [{ execution: execution.id, state: "sent", at: 1, epoch: "e1" }] });
+      await s.write({ now, marks: [{ execution: execution.id, state: "sent", at: 2, epoch: "e2" }] });
+      await s.write({ now, marks: [{ execution: execution.id, state: "accepted", at: 3 }] });
+      assert.deepEqual(await known(), ["e1"]);
+    });
+
     test("a second one on the same state is refused until the first is closed", async (t) => {
       const s = setting(t);
       assert.throws(() => open(s.directory), { code: "STATE_LOCKED" });

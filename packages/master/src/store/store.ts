@@ -63,11 +63,12 @@ export interface Change {
   effects: Effect[];
 }
 
-/** When a command was sent, or confirmed by its host. */
+/** When a command was sent, or confirmed by its host. `epoch`: in which numbering of its host's it was sent; the first one is kept. */
 export interface Mark {
   execution: string;
   state: "sent" | "accepted";
   at: number;
+  epoch?: string;
 }
 
 /** P5: why an event, or the time, made a reactor fire or not. `at`: by the clock by which events are received. */
@@ -145,6 +146,8 @@ export interface Writes {
   agents?: AgentRecord[];
   /** The journal has the outbox up to this number. */
   outboxDone?: number;
+  /** What changes in the journal's catalogue with it: both are in one database. */
+  journal?: () => void;
 }
 
 export interface Committed {
@@ -156,9 +159,10 @@ export interface Committed {
   decisionsDropped: number;
 }
 
-/** A command without a result. `cancelled`: its task is. */
+/** A command without a result. `cancelled`: its task is. `epoch`: in which numbering of its host's it was first sent, if it is known to have been. */
 export interface OpenExecution extends Execution {
   cancelled?: true;
+  epoch?: string;
 }
 
 export interface Snapshot {

@@ -325,6 +325,50 @@ export const masterEventTypes = {
       },
     },
   },
+  "journal.behind": {
+    description:
+      "More closed parts of the journal wait to be sealed than may: events come faster than that goes on, or it fails. Questions about those parts take longer.",
+    severity: "high",
+    data: object(
+      {
+        partitions: { type: "integer", description: "how many wait" },
+        events: { type: "integer", description: "how many are in them" },
+        partitions_max: { type: "integer", description: "how many may wait" },
+        held: { type: "boolean", description: "agents keep what is not critical until some are sealed; not where sealing fails" },
+        reason: { type: "string", description: "why sealing fails" },
+      },
+      ["partitions", "events", "partitions_max", "held"],
+    ),
+    example: { data: { partitions: 51, events: 5_100_000, partitions_max: 50, held: true } },
+  },
+  "journal.caught_up": {
+    description: "Sealing was behind, and is not any more.",
+    severity: "low",
+    data: object({ from: milliseconds, to: milliseconds }),
+    example: { data: { from: 1_767_225_600_000, to: 1_767_225_660_000 } },
+  },
+  "journal.partition_damaged": {
+    description:
+      "A sealed part of the journal cannot be read: answers are without its events, and say so. The rest of the journal goes on.",
+    severity: "critical",
+    data: object({
+      partition: { type: "integer", description: "its number" },
+      reason,
+      events: { type: "integer", description: "how many are in it" },
+      from: isoTime,
+      to: isoTime,
+    }),
+    example: {
+      subject: "/var/lib/needfire/master/journal/12.db",
+      data: {
+        partition: 12,
+        reason: "database disk image is malformed",
+        events: 100_000,
+        from: "2026-01-01T00:00:00.000Z",
+        to: "2026-01-01T08:00:00.000Z",
+      },
+    },
+  },
   "master.memory": {
     description: "The master took more memory than it may, and dropped all connections to get it back.",
     severity: "critical",

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { cpSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { Engine, type EngineNotice } from "./engine.ts";
+import { eventsFrame, temporaryDirectory, TestClock, wire } from "./fixture.ts";
+import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
+import { type SmallDisk, withSmallDisk } from "./small-disk-fixture.ts";
+
+const day = 86_400_000;
+const partitionEventsMax = 200;
+const text = "x".repeat(1_000);
+
+function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) => void = () => {}): Engine {
+  const retention = { keepMs: day, bytesMax: 1_000_000_000 };
+  const engine = new Engine({ state, synchronous: "FULL", retention, partitionEventsMax, now: clock.now() }, hear, clock);
+  engine.setReactors([]);
+  engine.setAgents([]);
+  void engine.start();
+  return engine;
+}
+
+let sequence = 0;
+/** Resolves when they are durable. */
+function take(engine: Engine, clock: TestClock, events: number): Promise<unknown> {
+  const after = sequence;
+  const made = Array.from({ length: events }, () => wire(++sequence, { type: "test.happened", data: { text } }));
+  return engine.take([{ ...eventsFrame(made, { after }), received: clock.now() }]);
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await delay(20);
+}
+
+/** The partitions and the number of events that each `journal.trimmed` names. */
+function trimmed(state: string): unknown[][] {
+  const reader = new SqliteJournalReader({ file: join(state, "master.db") });
+  try {
+    return reader.query({ type: "journal.trimmed", limit: 100 }).map(({ data }) => [data["partitions"], data["events"]]);
+  } finally {
+    reader.close();
+  }
+}
+
+const sizeOf = (state: string, number: number) => statSync(join(state, "journal", `${number}.db`), { throwIfNoEntry: false })?.size;
+
+test("a wholly full disk frees itself by what retention lets go, and that is told once, a crash included", async (t) => {
+  const state = join(temporaryDirectory(t), "state");
+  await withSmallDisk(t, { directory: state, size: "8m" }, (disk) => fullDiskStory(t, state, disk));
+});
+
+async function fullDiskStory(t: TestContext, state: string, disk: SmallDisk): Promise<void> {
+  const clock = new TestClock(1_700_000_000_000);
+  const told = { full: false };
+  const engine = engineOn(state, clock, (notice) => {
+    if (notice.kind === "full") told.full = notice.error !== undefined;
+  });
+  for (let partition = 0; partition < 3; partition++) await take(engine, clock, partitionEventsMax);
+  clock.time += 2;
+  await take(engine, clock, 1);
+  await until(() => sizeOf(state, 3) !== undefined);
+  // Somebody reads, and has the files open.
+  const reader = new SqliteJournalReader({ file: join(state, "master.db") });
+  assert.equal(reader.query({ type: "test.happened", limit: 1_000 }).length, 3 * partitionEventsMax + 1);
+
+  disk.fill();
+  const waiting: Promise<unknown>[] = [];
+  while (!told.full) {
+    waiting.push(take(engine, clock, 50));
+    await delay(20);
+  }
+  await assert.rejects(engine.commit({ events: [] }), { code: "DISK_FULL" });
+  clock.time += day - 1;
+  await Promise.all(waiting);
+  await until(() => trimmed(state).length > 0);
+  const crashed = temporaryDirectory(t);
+  cpSync(state, crashed, { recursive: true, filter: (path) => !/-shm$|\.lock$|ballast$/.test(path) });
+
+  await until(() => [1, 2, 3].every((number) => sizeOf(state, number) === undefined));
+  assert.deepEqual(trimmed(state), [[[1, 2, 3], 3 * partitionEventsMax]]);
+  reader.close();
+  await engine.close();
+
+  const next = engineOn(crashed, clock);
+  await take(next, clock, 1);
+  await until(() => [1, 2, 3].every((number) => sizeOf(crashed, number) === undefined));
+  assert.deepEqual(trimmed(crashed), [[[1, 2, 3], 3 * partitionEventsMax]]);
+  await next.close();
+}
