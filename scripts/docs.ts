@@ -9,7 +9,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { actions, type ActionSpec, outcomes } from "@needfire/shared/action";
+import { actions, outcomes } from "@needfire/shared/action";
+import type { ActionSpec } from "@needfire/shared/actions/spec";
 import * as api from "@needfire/shared/api";
 import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
