@@ -13,7 +13,7 @@ import { Database } from "./database.ts";
 const pageBytes = 16_384;
 
 /** A log of so many pages, and a thread whose passes end when the test says so. */
-function world() {
+function world(options: { idleMs?: number } = {}) {
   const length = { pages: 0, copied: 0 };
   const passes: PromiseWithResolvers<void>[] = [];
   const done: string[] = [];
@@ -40,6 +40,7 @@ function world() {
     },
     log: { warn: (facts) => void warned.push(facts) },
     retryMs: 0,
+    ...options,
   });
   const look = async (pages: number, copied: number, urgent = false) => {
     Object.assign(length, { pages, copied });
@@ -84,6 +85,15 @@ test("a pass that fails is told of and tried again, in a new thread", async () =
   assert.equal(warned.length, 1);
   while (passes.length < 2) await look(1_000, 0);
   assert.deepEqual(done, ["started", "stopped", "started"]);
+});
+
+test("a thread that has had nothing to do for a while ends, and another is started when there is something again", async () => {
+  const { passes, done, look } = world({ idleMs: 1 });
+  await look(1_000, 0);
+  passes[0]!.resolve();
+  while (!done.includes("stopped")) await delay(1);
+  await look(1_000, 0);
+  assert.deepEqual(done, ["started", "synced", "stopped", "started"]);
 });
 
 test("at the end the pass that is under way is waited for, and its thread ends", async () => {

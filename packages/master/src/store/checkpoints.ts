@@ -16,6 +16,8 @@ import type { Database } from "./database.ts";
 const passPagesMin = 1_000;
 /** A log of so many pages is to be written over: 64 MiB. The writer copies what the other thread has left of it. */
 const restartPagesMin = 4_000;
+/** The other thread ends when there was nothing for it to do for so long: at rest its memory is wanted elsewhere. */
+const idleMs = 3_000;
 /** After a pass that failed, for want of room on the disk as a rule. */
 const retryMs = 1_000;
 
@@ -24,13 +26,15 @@ export interface CheckpointsOptions {
   start(): Promise<Thread<Checkpointer>>;
   log: Pick<EngineLog, "warn">;
   retryMs?: number;
+  idleMs?: number;
 }
 
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
   readonly #stop = new AbortController();
-  /** Started when it is needed first. */
+  /** There while it is needed. */
   #thread: Promise<Thread<Checkpointer>> | undefined;
+  #ending: NodeJS.Timeout | undefined;
   #passing: Promise<void> | undefined;
 
   constructor(options: CheckpointsOptions) {
@@ -70,13 +74,16 @@ export class Checkpoints {
   }
 
   async #pass(): Promise<void> {
+    clearTimeout(this.#ending);
     this.#thread ??= this.#options.start();
     const { remote } = await this.#thread;
     await remote.checkpoint();
     await this.#options.database.syncFile();
+    this.#ending = setTimeout(() => void this.#endThread(), this.#options.idleMs ?? idleMs);
   }
 
   async #endThread(): Promise<void> {
+    clearTimeout(this.#ending);
     const thread = this.#thread;
     this.#thread = undefined;
     await thread?.then(
