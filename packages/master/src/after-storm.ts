@@ -21,8 +21,8 @@ export class AfterStorm {
   came(): void {
     this.#sessions++;
     if (this.#sessions < sessionsMin) return;
-    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#rest(), restMs).unref();
-    else this.#timer.refresh();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#rest(), restMs).unref();
   }
 
   stop(): void {
@@ -30,7 +30,6 @@ export class AfterStorm {
   }
 
   #rest(): void {
-    this.#timer = undefined;
     this.#sessions = 0;
     this.#collect();
   }
