@@ -4,6 +4,7 @@
 import { setPriority } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { Context } from "zeromq";
+import { OpenFiles } from "./open-files.ts";
 import { type Counts, SimulatedAgent, type SimulatedEvent } from "./simulated-agent.ts";
 
 export interface Start {
@@ -41,13 +42,14 @@ async function start({ names, address, masterKey, token, perSecond, nice }: Star
   setPriority(nice);
   // Twice a socket each: the monitor that tells of a broken connection is one, too.
   const context = new Context({ maxSockets: socketsMax });
+  const files = new OpenFiles();
   const onCount = (what: keyof Counts, by: number) => {
     counts[what] += by;
   };
   setInterval(report, reportMs);
   const from = performance.now();
   for (const id of names) {
-    const agent = new SimulatedAgent({ id, address, masterKey, token, context, onCount });
+    const agent = new SimulatedAgent({ id, address, masterKey, token, context, files, onCount });
     agents.push(agent);
     agent.start();
     const aheadMs = (agents.length / perSecond) * 1_000 - (performance.now() - from);

@@ -10,6 +10,7 @@ import { helloProof, type KeyPair, routingIdBytes, sharedSecret } from "@needfir
 import { type AgentMessage, batchEventsMax, decodeFromMaster, encode, type MasterBody, type MasterMessage } from "@needfire/shared/wire";
 import { type WireEvent, wireEvent } from "@needfire/shared/wire-event";
 import { type Context, curveKeyPair, Dealer } from "zeromq";
+import type { OpenFiles } from "./open-files.ts";
 
 export interface SimulatedAgentOptions {
   id: string;
@@ -18,6 +19,8 @@ export interface SimulatedAgentOptions {
   token: string | undefined;
   /** One for all of a process: the default one has room for 1,023 sockets. */
   context: Context;
+  /** The same for all of a process, too. */
+  files: OpenFiles;
   /** Something that is counted changed: joined, left, answered a command, had events committed. */
   onCount(what: keyof Counts, by: number): void;
 }
@@ -40,6 +43,10 @@ const reconnectMaxMs = 30_000;
 const greetingMs = 10_000;
 const silentHeartbeats = 3;
 const resendAfterMs = 15_000;
+/** That a connection opens: its own, its mailbox, two of its monitor. */
+const filesPerConnection = 4;
+/** How long an agent waits when its process has no files left. A host of its own has no such limit. */
+const noFileMs = 250;
 /** What an agent tells of itself: as many facts as a real one has. */
 const facts = {
   hostname: "simulated.example.org",
@@ -106,12 +113,8 @@ export class SimulatedAgent {
       hear: (message) => this.#hear(message),
       ended: (joined, spreadMs) => this.#ended(joined, spreadMs),
     };
-    try {
-      this.#connection = new Connection({ ...this.#options, keys: this.#keys, secret: this.#secret, epoch: this.#epoch }, hearer);
-    } catch {
-      // No file left to open: thousands have given up at once and libzmq is still taking their sockets down. A host of its own has no such limit.
-      this.#ended(false, 0);
-    }
+    if (!this.#options.files.take(filesPerConnection)) return void setTimeout(() => !this.#closed && this.start(), noFileMs);
+    this.#connection = new Connection({ ...this.#options, keys: this.#keys, secret: this.#secret, epoch: this.#epoch }, hearer);
   }
 
   emit(event: SimulatedEvent): void {

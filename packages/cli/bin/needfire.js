@@ -12,11 +12,15 @@ import { fileURLToPath } from "node:url";
 /**
  * What V8 is told for the daemons, which run for months and mostly wait (docs/decisions/0010-agent-footprint.md).
  * `--max-semi-space-size`: the young generation, in MB. With V8's own 16 an idle agent keeps 13 MB more, and a master some 10 kB for each of its
- * agents, which a fleet that comes all at once leaves behind. `--expose-gc`: an agent gives back what its start took (garbage.ts).
+ * agents, which a fleet that comes all at once leaves behind. `--expose-gc`: an agent gives back what its start took (garbage.ts), and a
+ * master what the coming of a whole fleet left (after-storm.ts).
  *
  * @type {Record<string, string[] | undefined>}
  */
-const daemonFlags = { agent: ["--max-semi-space-size=1", "--expose-gc", ...compileLater()], master: ["--max-semi-space-size=4"] };
+const daemonFlags = {
+  agent: ["--max-semi-space-size=1", "--expose-gc", ...compileLater()],
+  master: ["--max-semi-space-size=4", "--expose-gc"],
+};
 
 if (Number.parseInt(process.versions.node, 10) >= 24) {
   const flags = daemonFlags[process.argv[2] ?? ""] ?? [];

@@ -28,10 +28,12 @@ import { retryMs, Room } from "./room.ts";
 import type { RuleFile } from "./rule-files.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
 import { Stamp } from "./stamp.ts";
+import { Checkpoints } from "./store/checkpoints.ts";
 import { Database } from "./store/database.ts";
 import { type Damage, damageEvents } from "./store/salvage.ts";
 import { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, SilenceRecord, Snapshot, Writes } from "./store/store.ts";
+import { startCheckpointer } from "./worker-checkpoint.ts";
 import { sealInThread } from "./worker-seal.ts";
 
 /** How long a mark waits for something to be recorded with. */
@@ -87,6 +89,7 @@ export class Engine {
   readonly #log: EngineLog;
   readonly #clock: Clock;
   readonly #database: Database;
+  readonly #checkpoints: Checkpoints;
   readonly #journal: JournalWriter;
   readonly #upkeep: Upkeep;
   readonly #store: StoreWriter;
@@ -141,6 +144,7 @@ export class Engine {
     this.#log = logTo(notify);
     const file = join(state, "master.db");
     this.#database = new Database({ file, synchronous });
+    this.#checkpoints = new Checkpoints({ database: this.#database, start: () => startCheckpointer(file), log: this.#log });
     this.#durable = new Durable(this.#database);
     this.#room = new Room({
       clock: this.#clock,
@@ -339,6 +343,7 @@ export class Engine {
     while (this.#running !== undefined) await this.#running;
     await this.#tellingDamage;
     await this.#durable.settled();
+    await this.#checkpoints.stop();
     this.#caughtUp.resolve();
     this.#store.close();
   }
@@ -397,6 +402,7 @@ export class Engine {
     do {
       // Messages from the main thread are heard between turns.
       await nextTurn();
+      this.#checkpoints.look(this.#urgent.length > 0);
       try {
         if (this.#started && this.#behind) {
           await this.#react.restore();

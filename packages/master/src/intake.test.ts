@@ -30,9 +30,14 @@ function setting({ creditEvents = 2_000, sessions = 1 } = {}) {
   const said: [agent: string, message: MasterMessage][] = [];
   const open = new Map<string, Session>();
   const intake = new Intake({
-    take: (frames, urgent) => {
+    take: (shared, urgent) => {
       const { promise, resolve, reject } = Promise.withResolvers<Verdict[]>();
-      slices.push({ frames, urgent, done: (verdict = taken) => resolve(frames.map(verdict)), fail: () => reject(new Error("no room")) });
+      const frames = shared.map((each) => ({ ...each, frame: each.frame.slice() }));
+      const done: Slice["done"] = (verdict = taken) => {
+        assert.deepEqual(frames, shared, "what the engine reads stays as it was until it has answered");
+        resolve(frames.map(verdict));
+      };
+      slices.push({ frames, urgent, done, fail: () => reject(new Error("no room")) });
       return promise;
     },
     send: ({ agent }, message) => void said.push([agent, message]),

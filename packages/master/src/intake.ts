@@ -10,15 +10,16 @@ import { inFlightBytesMax, type MasterMessage } from "@needfire/shared/wire";
 import type { EventsFrame, Verdict } from "./admission.ts";
 import { Queue } from "./queue.ts";
 import type { Session } from "./sessions.ts";
+import { Shelf, type Shelved } from "./shelf.ts";
 
 export interface IntakeOptions {
   /** Resolves with a verdict for each when what was taken is durable. What is `urgent` overtakes what is on its way. */
   take(frames: EventsFrame[], urgent: boolean): Promise<Verdict[]>;
   send(session: Session, message: MasterMessage): void;
   /** A batch without secrets. */
-  mask(frame: Buffer): Buffer;
+  mask(frame: Uint8Array): Uint8Array;
   /** Which events of a batch the engine must look at. */
-  sieve(agent: string, frame: Buffer): number[] | undefined;
+  sieve(agent: string, frame: Uint8Array): number[] | undefined;
   /** Whether a session is still the agent's own. */
   isOpen(session: Session): boolean;
   sessions(): number;
@@ -47,8 +48,7 @@ const slicesMax = 3;
 
 interface Waiting {
   session: Session;
-  lane: Severity;
-  frame: Buffer;
+  frame: Shelved;
   received: number;
 }
 
@@ -63,6 +63,7 @@ interface SessionState {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #lanes: Record<Severity, Queue<Waiting>> = { critical: new Queue(), high: new Queue(), normal: new Queue(), low: new Queue() };
+  readonly #shelf = new Shelf<Severity>();
   readonly #states = new WeakMap<Session, SessionState>();
   readonly #leftOut = new Set<Session>();
   #bytes = 0;
@@ -89,7 +90,7 @@ export class Intake {
     }
     state.bytes += frame.length;
     this.#bytes += frame.length;
-    this.#lanes[lane].push({ session, lane, frame, received: this.#options.clock.now() });
+    this.#lanes[lane].push({ session, frame: this.#shelf.put(lane, frame), received: this.#options.clock.now() });
     const urgent = lane === "critical";
     if (urgent) this.#lastCritical = performance.now();
     if (this.#slices[urgent ? "urgent" : "other"] < slicesMax) void this.#work(urgent);
@@ -113,13 +114,15 @@ export class Intake {
     for (const severity of severities.filter((each) => (each === "critical") === urgent)) {
       const lane = this.#lanes[severity];
       for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
-        if (bytes > 0 && bytes + next.frame.length > bytesMax) return slice;
+        const { length } = next.frame.bytes;
+        if (bytes > 0 && bytes + length > bytesMax) return slice;
         lane.shift();
-        bytes += next.frame.length;
-        this.#bytes -= next.frame.length;
-        this.#state(next.session).bytes -= next.frame.length;
+        bytes += length;
+        this.#bytes -= length;
+        this.#state(next.session).bytes -= length;
         // Authority is checked when it is used: the key may have been revoked while this waited.
         if (this.#options.isOpen(next.session)) slice.push(next);
+        else this.#shelf.takeOff(next.frame);
       }
     }
     return slice;
@@ -128,7 +131,7 @@ export class Intake {
   async #hand(slice: Waiting[], urgent: boolean): Promise<void> {
     const { take, mask, sieve, log } = this.#options;
     const frameOf = ({ session: { agent }, frame: sent, received }: Waiting) => {
-      const frame = mask(sent);
+      const frame = mask(sent.bytes);
       return { agent, frame, received, heard: sieve(agent, frame) };
     };
     try {
@@ -140,6 +143,8 @@ export class Intake {
         this.#state(session).leftOut = true;
         this.#leftOut.add(session);
       }
+    } finally {
+      for (const { frame } of slice) this.#shelf.takeOff(frame);
     }
   }
 

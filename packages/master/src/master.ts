@@ -13,6 +13,7 @@ import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { MasterEventDraft } from "@needfire/shared/task";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
+import { AfterStorm } from "./after-storm.ts";
 import { Agents } from "./agents.ts";
 import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
@@ -168,6 +169,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     creditEvents: config.credit_events,
   });
   const clones = new Clones();
+  const storm = new AfterStorm();
+  teardown.push(() => storm.stop());
   const sessions: Sessions = new Sessions({
     keys,
     own,
@@ -199,6 +202,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     onOpen: (session) => {
       const { agent } = session;
       presence.opened(session);
+      storm.came();
       tell({ type: "agent.connected", severity: "low", subject: agent, data: { agent } });
     },
     onClose: (session, reason) => {

@@ -5,7 +5,7 @@
  */
 import { closeSync, fdatasync, fdatasyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
 import { isFull } from "@needfire/shared/sqlite-code";
@@ -18,6 +18,9 @@ export interface DatabaseOptions {
   synchronous: "FULL" | "NORMAL";
 }
 
+/** A log that is longer is copied into the database by whoever commits: the thread that should have done so (checkpoints.ts) could not. 256 MiB. */
+const logPagesMax = 16_000;
+
 export class Database {
   readonly connection: DatabaseSync;
   readonly file: string;
@@ -27,6 +30,9 @@ export class Database {
   readonly #full: boolean;
   /** SQLite's log. It stays the same file as long as the database is open. */
   #log: number | undefined;
+  /** The database itself. Never closed before the connection: that would undo the locks that SQLite has on it. */
+  #file: number | undefined;
+  readonly #logLength: StatementSync;
   /** Something was committed since the last sync began. */
   #unsynced = false;
   /** The last sync that is under way in another thread. */
@@ -47,6 +53,8 @@ export class Database {
       throw error;
     }
     this.connection.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`);
+    this.connection.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
+    this.#logLength = this.connection.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.connection.exec("CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");
     this.damage = untoldDamage(this.connection);
   }
@@ -83,6 +91,26 @@ export class Database {
     try {
       if (this.#failure !== undefined) throw this.#failure.error;
       fdatasyncSync(this.#openedLog());
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** How many pages the log has, and how many of them are in the database. */
+  log(): { pages: number; copied: number } {
+    const length = this.#logLength.get();
+    return { pages: Number(length?.["log"]), copied: Number(length?.["checkpointed"]) };
+  }
+
+  /** Copies what is left of the log into the database; the next transaction begins it anew, if nobody reads it. */
+  checkpoint(): void {
+    this.connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  /** Brings to the disk what was copied into the database, so that SQLite need not wait for that when it syncs it itself. */
+  async syncFile(): Promise<void> {
+    try {
+      await syncElsewhere((this.#file ??= openSync(this.file, "r+")));
     } catch (error) {
       throw this.#fail(error);
     }
@@ -153,6 +181,7 @@ export class Database {
     } finally {
       if (this.#log !== undefined) closeSync(this.#log);
       this.connection.close();
+      if (this.#file !== undefined) closeSync(this.#file);
       this.#lock.close();
     }
   }

@@ -1,0 +1,113 @@
+/**
+ * When SQLite's log is copied into the database, and by whom: another thread copies, so that whoever writes need not stand and wait for the disk. The log can be
+ * written over from its beginning only when all of it is in the database and synced; while events come without end that thread is always some pages
+ * behind, so now and then the writer copies those few itself, between two turns.
+ *
+ * Decides when, never what is safe: SQLite does.
+ */
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
+import { errorText } from "@needfire/shared/errors";
+import type { EngineLog } from "../engine-log.ts";
+import type { Thread } from "../thread.ts";
+import type { Database } from "./database.ts";
+
+/** Pages that are not in the database yet are worth a pass of the other thread: 16 MiB. */
+const passPagesMin = 1_000;
+/** A log of so many pages is to be written over: 64 MiB. The writer copies what the other thread has left of it. */
+const restartPagesMin = 4_000;
+/** The other thread ends when there was nothing for it to do for so long: at rest its memory is wanted elsewhere. */
+const idleMs = 3_000;
+/** After a pass that failed, for want of room on the disk as a rule. */
+const retryMs = 1_000;
+
+export interface CheckpointsOptions {
+  database: Pick<Database, "log" | "checkpoint" | "syncFile">;
+  start(): Promise<Thread<Checkpointer>>;
+  log: Pick<EngineLog, "warn">;
+  retryMs?: number;
+  idleMs?: number;
+}
+
+export class Checkpoints {
+  readonly #options: CheckpointsOptions;
+  readonly #stop = new AbortController();
+  /** There while it is needed. */
+  #thread: Promise<Thread<Checkpointer>> | undefined;
+  #ending: NodeJS.Timeout | undefined;
+  #passing: Promise<void> | undefined;
+
+  constructor(options: CheckpointsOptions) {
+    this.#options = options;
+  }
+
+  /** Between two transactions. `urgent`: somebody should not wait for more than need be. */
+  look(urgent: boolean): void {
+    if (this.#passing !== undefined || this.#stop.signal.aborted) return;
+    const { database } = this.#options;
+    const { pages, copied } = database.log();
+    const left = pages - copied;
+    if (left >= passPagesMin) this.#try(() => this.#pass());
+    else if (pages >= restartPagesMin && left > 0 && !urgent) this.#try(() => database.checkpoint());
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#passing;
+    await this.#endThread();
+  }
+
+  /** Nothing is lost by a failure: the log is longer for now. */
+  #try(work: () => Promise<void> | void): void {
+    const { log, retryMs: waitMs = retryMs } = this.#options;
+    const tried = async () => {
+      try {
+        await work();
+      } catch (error) {
+        log.warn({ error: errorText(error) }, "the database's log could not be copied into the database; it is tried again");
+        await this.#endThread();
+        await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      }
+      this.#passing = undefined;
+    };
+    this.#passing = tried();
+  }
+
+  async #pass(): Promise<void> {
+    clearTimeout(this.#ending);
+    this.#thread ??= this.#options.start();
+    const { remote } = await this.#thread;
+    await remote.checkpoint();
+    await this.#options.database.syncFile();
+    this.#ending = setTimeout(() => void this.#endThread(), this.#options.idleMs ?? idleMs);
+  }
+
+  async #endThread(): Promise<void> {
+    clearTimeout(this.#ending);
+    const thread = this.#thread;
+    this.#thread = undefined;
+    await thread?.then(
+      ({ stop }) => stop(),
+      () => {},
+    );
+  }
+}
+
+/** The other thread's part. */
+export class Checkpointer {
+  readonly #connection: DatabaseSync;
+
+  constructor(database: string) {
+    this.#connection = new DatabaseSync(database);
+    this.#connection.exec("PRAGMA synchronous = NORMAL");
+  }
+
+  /** Copies what is in the log by now, as far as nobody still reads what was before it. */
+  checkpoint(): void {
+    this.#connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
