@@ -6,6 +6,7 @@ import { load } from "./load.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
+import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
 
@@ -17,6 +18,7 @@ export const beaconTypes = {
   memory,
   network,
   pressure,
+  service,
   swap,
 } as const satisfies Record<string, BeaconSpec>;
 
