@@ -11,6 +11,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   memory: () => import("./memory.ts"),
   network: () => import("./network.ts"),
   pressure: () => import("./pressure.ts"),
+  process: () => import("./process.ts"),
   service: () => import("./service.ts"),
   swap: () => import("./swap.ts"),
 };

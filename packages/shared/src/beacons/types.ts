@@ -6,6 +6,7 @@ import { load } from "./load.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
+import { process } from "./process.ts";
 import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
@@ -18,6 +19,7 @@ export const beaconTypes = {
   memory,
   network,
   pressure,
+  process,
   service,
   swap,
 } as const satisfies Record<string, BeaconSpec>;
