@@ -54,6 +54,25 @@ for (const [what, text, expected] of [
     "name: a\ntype: file\nmanaged: true\n---\nname: a\ntype: cpu\nabove: 5\n",
     /^b\.yaml:5:7: a second beacon of the name "a" in this file$/,
   ],
+  [
+    "a unit that is a template",
+    "name: a\ntype: service\nunits: [ssh, app@]",
+    /^b\.yaml:3:14: "app@" is a template and never runs itself: name an instance, or "app@\*"$/,
+  ],
+  ["a process beacon of all processes", "name: a\ntype: process", /^b\.yaml:1:1: which processes\? give "names", "command"/],
+  [
+    "none at all that must be there",
+    "name: a\ntype: process\nnames: [x]\nmax: 0",
+    /^b\.yaml:4:6: max \(0\) is under min \(1\): .*"min: 0"/,
+  ],
+  ["an expression that is none", 'name: a\ntype: process\ncommand: "(x"', /^b\.yaml:3:10: Invalid regular expression/],
+  ["no range", "name: a\ntype: connection\nlocal_addresses: [::1, 10.0.0/8]", /^b\.yaml:3:24: no address or range: "10\.0\.0\/8"/],
+  ["ports the wrong way round", "name: a\ntype: connection\nlocal_ports: [22, 90-80]", /^b\.yaml:3:19: no ports: "90-80"/],
+  [
+    "a remote port without connections",
+    "name: a\ntype: connection\nremote_ports: [22]",
+    /^b\.yaml:3:15: remote_ports is about connections: watch "inbound" or "outbound", too$/,
+  ],
 ] as const) {
   test(`${what} is refused with line and column`, () => {
     const loaded = loadBeacons("b.yaml", text);

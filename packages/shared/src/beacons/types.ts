@@ -1,4 +1,5 @@
 /** Every beacon type. One file each, with its options and its events. */
+import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { file } from "./file.ts";
@@ -12,6 +13,7 @@ import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
 
 export const beaconTypes = {
+  connection,
   cpu,
   disk,
   file,
