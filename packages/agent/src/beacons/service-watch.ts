@@ -10,6 +10,8 @@ import { type JudgeRules, passOver, type Standing, step, type UnitSeen, unknownS
 
 /** Units that one beacon watches: what is more is not watched, and said (P4). */
 const unitsMax = 5_000;
+/** Node's timers go no further; what is due later is looked at again by then. */
+const timerMsMax = 2 ** 31 - 1;
 
 export type Init = ServiceEventData["init"];
 
@@ -161,7 +163,7 @@ export class ServiceWatch {
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     if (at === Infinity || this.#options.context.signal.aborted) return;
-    this.#timer = setTimeout(() => this.#dueNow(), Math.max(1, at - performance.now()));
+    this.#timer = setTimeout(() => this.#dueNow(), Math.min(timerMsMax, Math.max(1, at - performance.now())));
   }
 
   #dueNow(): void {
