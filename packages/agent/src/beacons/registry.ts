@@ -8,6 +8,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   disk: () => import("./disk.ts"),
   file: () => import("./file.ts"),
   load: () => import("./load.ts"),
+  log: () => import("./log.ts"),
   memory: () => import("./memory.ts"),
   network: () => import("./network.ts"),
   pressure: () => import("./pressure.ts"),

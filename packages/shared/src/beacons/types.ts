@@ -3,6 +3,7 @@ import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { file } from "./file.ts";
 import { load } from "./load.ts";
+import { log } from "./log.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
@@ -14,6 +15,7 @@ export const beaconTypes = {
   disk,
   file,
   load,
+  log,
   memory,
   network,
   pressure,
