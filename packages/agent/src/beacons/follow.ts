@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import type { LogLostData } from "@needfire/shared/beacons/log";
 import { errorText, systemCode } from "@needfire/shared/errors";
-import type { BeaconContext } from "./beacon.ts";
+import type { BeaconContext, RunningBeacon } from "./beacon.ts";
 import { compileScope, type FileScope } from "./file-scope.ts";
 import { walk } from "./file-walk.ts";
 import { type FileWatch, startWatch } from "./file-watch.ts";
@@ -26,6 +26,7 @@ import {
   Tail,
   type Taken,
 } from "./follow-tail.ts";
+import { polled } from "./polled.ts";
 
 /** Each is held open. */
 const filesMax = 500;
@@ -63,6 +64,19 @@ export interface FollowOptions {
 interface OwnRow {
   scope: string;
   done: string[];
+}
+
+/** Looks at followed files when the kernel tells of a change, and from time to time; at each of them in this order. */
+export function followed(all: readonly FollowedFiles[], context: BeaconContext, interval: string): RunningBeacon {
+  let hearing: Promise<unknown> | undefined;
+  const { promise: woken, resolve: wakes } = Promise.withResolvers<() => void>();
+  const close = async () => void (await Promise.all(all.map((files) => files.close())));
+  return polled(context, { interval, hears: wakes, close }, async () => {
+    // Before the first look, so that nothing falls between the two.
+    await (hearing ??= woken.then((wake) => Promise.all(all.map((files) => files.hear(wake)))));
+    for (const files of all) await files.look();
+    context.degraded(all.find(({ trouble }) => trouble !== undefined)?.trouble);
+  });
 }
 
 export class FollowedFiles {

@@ -1,52 +1,12 @@
-/**
- * Against real journalctl on a real journal: systemd-journal-remote writes the files that journald would, from entries in the format that it
- * exports.
- */
+/** Against real journalctl on a real journal. */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, writeFileSync } from "node:fs";
 import { test, type TestContext } from "node:test";
 import type { LogMatchedData } from "@needfire/shared/beacons/log";
 import { definition, Fixture } from "./fixture.ts";
-import { forgetfulStore, type MemoryStore } from "./memory.ts";
-
-const remote = ["/usr/lib/systemd/systemd-journal-remote", "/lib/systemd/systemd-journal-remote"].find((path) => existsSync(path));
-const skip =
-  remote === undefined || spawnSync("journalctl", ["--version"]).error !== undefined
-    ? "needs journalctl and systemd-journal-remote"
-    : false;
-const boot = randomUUID().replaceAll("-", "");
-
-/** A journal that entries can be added to. */
-class Journal {
-  readonly dir: string;
-  readonly #writer: ChildProcess;
-  #number = 0;
-
-  constructor(dir: string) {
-    this.dir = dir;
-    mkdirSync(dir, { recursive: true });
-    this.#writer = spawn(remote!, ["--split-mode=none", `--output=${dir}/test.journal`, "-"], { stdio: ["pipe", "ignore", "ignore"] });
-  }
-
-  add(entry: Record<string, string | Buffer>): void {
-    const time = BigInt(Date.now()) * 1_000n + BigInt(++this.#number);
-    const all = { __REALTIME_TIMESTAMP: `${time}`, __MONOTONIC_TIMESTAMP: `${this.#number}`, _BOOT_ID: boot, ...entry };
-    const parts = Object.entries(all).flatMap(([name, value]) => {
-      if (typeof value === "string" && !value.includes("\n")) return [Buffer.from(`${name}=${value}\n`)];
-      const bytes = Buffer.from(value);
-      const length = Buffer.alloc(8);
-      length.writeBigUInt64LE(BigInt(bytes.length));
-      return [Buffer.from(`${name}\n`), length, bytes, Buffer.from("\n")];
-    });
-    this.#writer.stdin!.write(Buffer.concat([...parts, Buffer.from("\n")]));
-  }
-
-  end(): void {
-    this.#writer.kill("SIGKILL");
-  }
-}
+import { type Journal, journalIn, skip } from "./journal-fixture.ts";
+import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
 async function watch(t: TestContext, journal: Journal, memory: MemoryStore, options: Record<string, unknown> = {}): Promise<Fixture> {
   const f = new Fixture({ memory });
@@ -62,22 +22,6 @@ const untilTold = async (f: Fixture, ...texts: string[]) => {
   await f.until(() => told(f).length >= texts.length, texts.join(", "));
   assert.deepEqual(told(f), texts);
 };
-
-async function journalIn(t: TestContext): Promise<Journal> {
-  const place = new Fixture();
-  const journal = new Journal(place.path("journal"));
-  t.after(async () => {
-    journal.end();
-    await place.end();
-  });
-  // journalctl ends at once where there is no journal at all.
-  journal.add({ MESSAGE: "begun" });
-  await place.until(
-    () => spawnSync("journalctl", [`--directory=${journal.dir}`, "-o", "cat"], { encoding: "utf8" }).stdout.includes("begun"),
-    "the journal's first entry",
-  );
-  return journal;
-}
 
 test("entries that match are told with what the journal says of them; what is no text, or long, too", { skip }, async (t) => {
   const journal = await journalIn(t);
@@ -127,6 +71,7 @@ test("after a restart of the agent it goes on behind the last entry; after a dea
   journal.add({ MESSAGE: "no 2" });
   const g = await watch(t, journal, memory);
   await untilTold(g, "no 2");
+  await g.until(() => childrenOf(process.pid, journal.dir).length > 0, "that it follows");
   for (const id of childrenOf(process.pid, journal.dir)) process.kill(id, "SIGKILL");
   await g.until(() => g.events.some(({ type }) => type === "beacon.failed"), "that journalctl ended");
   journal.add({ MESSAGE: "no 3" });
@@ -187,6 +132,6 @@ function childrenOf(parent: number, word: string): number[] {
   const { stdout } = spawnSync("ps", ["--ppid", String(parent), "-o", "pid=,args="], { encoding: "utf8" });
   return stdout
     .split("\n")
-    .filter((line) => line.includes("journalctl") && line.includes(word))
+    .filter((line) => line.includes("--follow") && line.includes(word))
     .map((line) => Number.parseInt(line));
 }

@@ -110,10 +110,11 @@ class FollowedJournal {
 
   /** Entries behind the cursor, until journalctl ends. */
   async #read(how: string[]): Promise<Ended & { errors: string }> {
-    const start = this.#cursor === undefined ? ["--no-tail"] : [`--after-cursor=${this.#cursor}`];
+    // Not `--after-cursor`: where the entry of the cursor is none of those that are looked for, that passes over the first one that is.
+    const start = this.#cursor === undefined ? [] : [`--cursor=${this.#cursor}`];
     const lines = new JsonLines((message) => this.#context.log.warn(message));
     return this.#run(
-      [...how, "--all", `--output-fields=${fields.join(",")}`, ...start, ...matchArguments(this.#options.matches)],
+      [...how, "--all", "--no-tail", `--output-fields=${fields.join(",")}`, ...start, ...matchArguments(this.#options.matches)],
       (bytes) => this.#take(lines.add(bytes)),
     );
   }
@@ -124,7 +125,7 @@ class FollowedJournal {
     let told = false;
     for (const entry of entries) {
       const { __CURSOR: cursor } = entry;
-      if (typeof cursor !== "string") continue;
+      if (typeof cursor !== "string" || cursor === this.#cursor) continue;
       this.#cursor = cursor;
       told = this.#options.tell(entryOf(entry)) || told;
     }

@@ -18,7 +18,7 @@ import { gzipSync } from "node:zlib";
 import { checkBeacon } from "@needfire/shared/beacon";
 import type { LogMatchedData } from "@needfire/shared/beacons/log";
 import { definition, Fixture } from "./fixture.ts";
-import { forgetfulStore, type MemoryStore } from "./memory.ts";
+import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
 /** Lines of a time and a text, so that no two are the same: as in every log. */
 let number = 0;

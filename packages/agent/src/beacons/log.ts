@@ -6,12 +6,11 @@ import type { LogLostData, LogMatchedData } from "@needfire/shared/beacons/log";
 import { durationMs } from "@needfire/shared/duration";
 import { compilePattern } from "@needfire/shared/pattern";
 import type { BeaconContext, DefinitionOf, RunningBeacon } from "./beacon.ts";
-import { FollowedFiles } from "./follow.ts";
+import { followed, FollowedFiles } from "./follow.ts";
 import type { Piece, Taken } from "./follow-tail.ts";
 import { followJournal, type JournalEntry } from "./journal.ts";
 import { compileLineMatcher, type LineMatch } from "./log-match.ts";
 import { takeRecords } from "./log-records.ts";
-import { polled } from "./polled.ts";
 
 type LogDefinition = DefinitionOf<"log">;
 
@@ -35,19 +34,7 @@ function startFiles(definition: LogDefinition, context: BeaconContext, matches: 
   const lost = (data: LogLostData) => context.emit({ type: "log.lost", subject: data.path ?? definition.name, data });
   const options = { paths, exclude, from, intervalMs: durationMs(interval), take, lost };
   const files = new FollowedFiles(options, context, context.memory.take());
-  return followed(files, context, interval);
-}
-
-/** Looks at followed files when the kernel tells of a change, and from time to time. */
-export function followed(files: FollowedFiles, context: BeaconContext, interval: string): RunningBeacon {
-  let hearing: Promise<void> | undefined;
-  const { promise: woken, resolve: wakes } = Promise.withResolvers<() => void>();
-  return polled(context, { interval, hears: wakes, close: () => files.close() }, async () => {
-    // Before the first look, so that nothing falls between the two.
-    await (hearing ??= woken.then((wake) => files.hear(wake)));
-    await files.look();
-    context.degraded(files.trouble);
-  });
+  return followed([files], context, interval);
 }
 
 function recordTaker(

@@ -9,6 +9,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   file: () => import("./file.ts"),
   load: () => import("./load.ts"),
   log: () => import("./log.ts"),
+  login: () => import("./login.ts"),
   memory: () => import("./memory.ts"),
   network: () => import("./network.ts"),
   pressure: () => import("./pressure.ts"),

@@ -4,6 +4,7 @@ import { disk } from "./disk.ts";
 import { file } from "./file.ts";
 import { load } from "./load.ts";
 import { log } from "./log.ts";
+import { login } from "./login.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
@@ -16,6 +17,7 @@ export const beaconTypes = {
   file,
   load,
   log,
+  login,
   memory,
   network,
   pressure,
