@@ -7,6 +7,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),
   file: () => import("./file.ts"),
+  kernel: () => import("./kernel.ts"),
   load: () => import("./load.ts"),
   log: () => import("./log.ts"),
   login: () => import("./login.ts"),

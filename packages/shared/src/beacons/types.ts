@@ -2,6 +2,7 @@
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { file } from "./file.ts";
+import { kernel } from "./kernel.ts";
 import { load } from "./load.ts";
 import { log } from "./log.ts";
 import { login } from "./login.ts";
@@ -15,6 +16,7 @@ export const beaconTypes = {
   cpu,
   disk,
   file,
+  kernel,
   load,
   log,
   login,
