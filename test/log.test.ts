@@ -16,7 +16,7 @@ const rounds = 6;
 
 test(
   "over SIGKILL of the agent and rotation of any kind no line is missed and none told twice",
-  { skip: noLogrotate, timeout: 180_000 },
+  { skip: noLogrotate, timeout: 300_000 },
   async () => {
     const bed = await Testbed.start({}, (made) => {
       for (const name of ["renamed", "copied"]) {

@@ -33,6 +33,8 @@ const filesMax = 500;
 /** A file that was rotated away is done with when nothing was added to it for so long; one that was deleted holds room on the disk. */
 const rotatedQuietMs = 300_000;
 const deletedQuietMs = 30_000;
+/** Of more than so many rotated files none is held longer than a deleted one. */
+const rotatedMax = 50;
 /** A position without events is written so often: what lies before it would be read again after a crash, and tell nothing. */
 const keepMs = 10_000;
 /** In one look, of one file; then it is the others' turn. */
@@ -412,12 +414,16 @@ export class FollowedFiles {
         continue;
       }
       const idleMs = performance.now() - tail.grewAt;
-      const ended = tail.rotated && !read.full && idleMs > (read.links === 0 ? deletedQuietMs : rotatedQuietMs);
+      const ended = tail.rotated && !read.full && idleMs > this.#patienceMs(read.links);
       length += this.#take(tail, { ...read, ended, idleMs });
       if (ended) return this.#end(tail);
       if (!read.full) return;
     }
     this.#lookAgain(0, tail);
+  }
+
+  #patienceMs(links: number): number {
+    return links === 0 || this.#rotatedTails().length > rotatedMax ? deletedQuietMs : rotatedQuietMs;
   }
 
   /** One turn: events, and the position behind them. */

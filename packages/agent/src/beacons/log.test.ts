@@ -252,7 +252,7 @@ test("a directory of logs is followed as it fills, and a pipe in it is no log", 
   await f.until(() => f.told.length === 21, "a line beside the pipe");
 });
 
-test("a regular expression that the engine does not have is refused at load, and so is nothing to read", () => {
+test("an expression that the engine does not have is refused at load, and so are nothing to read and a type that is taken", () => {
   const refused = (options: Record<string, unknown>) => {
     const checked = checkBeacon({ name: "test", type: "log", patterns: [{ match: "x" }], ...options });
     assert.ok(!checked.ok);
@@ -263,6 +263,7 @@ test("a regular expression that the engine does not have is refused at load, and
   assert.match(refused({}), /nothing to read/);
   assert.match(refused({ paths: ["/x"], event: "task.resolved" }), /event/);
   assert.match(refused({ paths: ["/x"], journald: {} }), /two sources/);
+  assert.match(refused({ paths: ["/x"], patterns: [{ match: "x", event: "cpu.high" }] }), /a type that agents make themselves/);
 });
 
 function compress(path: string, to: string): void {

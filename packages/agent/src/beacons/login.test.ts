@@ -74,7 +74,7 @@ function positionIn(memory: MemoryStore, key: string): number | undefined {
   return row === undefined ? undefined : (unpack(row.value) as { offset: number }).offset;
 }
 
-test("real logins of sshd, su and sudo: each is told once, whatever wrote of it", { skip, timeout: 120_000 }, async (t) => {
+test("real logins of sshd, su and sudo: each is told once, whatever wrote of it", { skip, timeout: 300_000 }, async (t) => {
   const place = new Fixture();
   t.after(() => place.end());
   const host = await Host.start(place.path("machine"));
