@@ -108,6 +108,7 @@ export default {
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),
     onlyFrom("ajv", npm("ajv"), ["^packages/shared/src/schema(|-compile)\\.ts$", "^packages/shared/src/schema-compiled\\.cjs$"]),
     onlyFrom("yaml", npm("yaml"), ["^packages/shared/src/yaml-(file|edit)\\.ts$"]),
+    onlyFrom("re2js", npm("re2js"), ["^packages/shared/src/pattern\\.ts$"]),
     onlyFrom("croner", npm("croner"), ["^packages/shared/src/reactor/calendar\\.ts$"]),
   ],
   options: {

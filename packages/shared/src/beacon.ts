@@ -66,7 +66,22 @@ function contradictionOf(definition: BeaconDefinition): Contradiction | undefine
   const spec: BeaconSpec = beaconTypes[definition.type];
   // The table pairs each type with its options; a lookup by a union loses that.
   const own = spec.contradiction as ((definition: BeaconDefinition) => Contradiction | undefined) | undefined;
-  return commonContradiction(definition) ?? own?.(definition);
+  return commonContradiction(definition) ?? own?.(definition) ?? takenType(definition);
+}
+
+/** Types of events that an agent makes itself have data of their own, so nobody may give their names to lines of a log. */
+function takenType(definition: BeaconDefinition): Contradiction | undefined {
+  if (definition.type !== "log") return undefined;
+  const named = [
+    { path: ["event"], event: definition.event },
+    ...definition.patterns.flatMap(({ event }, at) => (event === undefined ? [] : [{ path: ["patterns", at, "event"], event }])),
+  ];
+  const taken = named.find(({ event }) => event !== "log.matched" && isTaken(event));
+  return taken && { path: taken.path, message: `"${taken.event}" is a type that agents make themselves: choose another` };
+}
+
+function isTaken(event: string): boolean {
+  return /^(beacon|spool)\./.test(event) || Object.values<BeaconSpec>(beaconTypes).some(({ events }) => Object.hasOwn(events, event));
 }
 
 function typeOf(value: unknown): BeaconType | undefined {

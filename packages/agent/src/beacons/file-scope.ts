@@ -27,7 +27,10 @@ interface Tree {
   depth: number;
 }
 
-export function compileScope(definition: FileBeacon, managed: { has(path: string): boolean; paths(): string[] }): FileScope {
+export function compileScope(
+  definition: Pick<FileBeacon, "paths" | "exclude" | "managed">,
+  managed: { has(path: string): boolean; paths(): string[] },
+): FileScope {
   const globs = definition.paths.filter((path) => globBase(path).isGlob);
   const plain = new Set(definition.paths.filter((path) => !globBase(path).isGlob).map(withoutSlash));
   const matches = globs.length === 0 ? () => false : globMatcher(globs);

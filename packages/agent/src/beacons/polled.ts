@@ -15,6 +15,8 @@ export interface PolledOptions {
   /** Runs after the last look when the beacon is stopped. */
   close?: () => void | Promise<void>;
   restate?: () => void;
+  /** Called once, with what makes it look at once: for a beacon that hears of changes, too. */
+  hears?: (look: () => void) => void;
 }
 
 /** One look. */
@@ -30,12 +32,13 @@ export interface Look {
 
 export function polled(
   context: BeaconContext,
-  { interval, topic, close, restate }: PolledOptions,
+  { interval, topic, close, restate, hears }: PolledOptions,
   look: (look: Look) => void | Promise<void>,
 ): RunningBeacon {
   const { signal, pace, remedies } = context;
   const intervalMs = durationMs(interval);
   const wake = new Waker(signal);
+  hears?.(() => wake.now());
   const remedied = remedies.follow(topic, () => wake.now());
   const once = async () => {
     // Taken before the look: what ends while it goes on is looked at again.

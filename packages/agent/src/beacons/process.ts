@@ -3,6 +3,7 @@
  * their zombies. Looks at /proc together with the other beacons of its type.
  */
 import { readFileSync } from "node:fs";
+import { compilePattern } from "@needfire/shared/pattern";
 import { durationMs } from "@needfire/shared/duration";
 import { globMatcher } from "@needfire/shared/glob";
 import type { Accounts } from "../accounts.ts";
@@ -185,7 +186,7 @@ function selector({ names, command, users }: Definition, accounts: Accounts): (p
   // Asked anew each time: an account may be made while the beacon watches.
   if (users !== undefined) tests.push((process) => users.some((user) => accounts.users.id(user) === process.user()));
   if (command !== undefined) {
-    const expression = new RegExp(command);
+    const expression = compilePattern(command);
     tests.push((process) => expression.test(process.command()));
   }
   return (process) => tests.every((test) => test(process));

@@ -1,6 +1,6 @@
 /** The `process` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { expressionContradiction } from "./regular-expression.ts";
+import { pattern, patternProblem } from "../pattern.ts";
 import { type BeaconSpec, common, type Contradiction, duration, interval } from "./spec.ts";
 import { thresholdContradiction, thresholdData, thresholdKeys } from "./threshold.ts";
 
@@ -30,11 +30,9 @@ const options = {
       description: "what the kernel calls the process (as `ps -o comm`), one of these",
     },
     command: {
-      type: "string",
-      minLength: 1,
-      maxLength: 1_000,
+      ...pattern,
       description:
-        "a regular expression that is found in the command line: its arguments with a space between each, the first 4096 characters",
+        "is found in the command line: its arguments with a space between each, the first 4096 characters (a regular expression of RE2)",
     },
     pid_file: { type: "string", pattern: "^/", maxLength: 4_096, description: "the process whose number stands in this file" },
     users: {
@@ -192,5 +190,6 @@ function contradiction(definition: ProcessBeacon): Contradiction | undefined {
     const problem = found === undefined ? undefined : thresholdContradiction(found as { above: number; clear_below?: number });
     if (problem !== undefined) return { ...problem, path: [name, ...problem.path] };
   }
-  return expressionContradiction(command, ["command"]);
+  const problem = command === undefined ? undefined : patternProblem(command);
+  return problem === undefined ? undefined : { path: ["command"], message: problem };
 }

@@ -3,7 +3,10 @@ import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { file } from "./file.ts";
+import { kernel } from "./kernel.ts";
 import { load } from "./load.ts";
+import { log } from "./log.ts";
+import { login } from "./login.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
 import { pressure } from "./pressure.ts";
@@ -17,7 +20,10 @@ export const beaconTypes = {
   cpu,
   disk,
   file,
+  kernel,
   load,
+  log,
+  login,
   memory,
   network,
   pressure,
