@@ -100,7 +100,7 @@ export default {
     onlyFrom("sqlite", "^(node:)?sqlite$", ["^packages/agent/src/spool-(file|salvage)\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("chokidar", npm("chokidar"), [
       "^packages/agent/src/beacons/file[^/]*\\.ts$",
-      "^packages/master/src/definitions\\.ts$",
+      "^packages/master/src/watch-definitions\\.ts$",
       "^packages/cli/src/watch\\.ts$",
     ]),
     onlyFrom("execa", npm("execa"), ["^packages/agent/src/actions/command-run\\.ts$"]),

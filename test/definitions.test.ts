@@ -113,6 +113,22 @@ describe("reactors", () => {
     assert.equal((await bed.client.events({ type: "answer.one" })).events.length, 1);
   });
 
+  test("a file that turned bad while the master was down stays what it was, and the problem is told", async () => {
+    bed.reactor("down", answering("down", "answer.up", "down.ping"));
+    await loaded("down", 1);
+    // By an answer, it is in force; and it is recorded with what comes after it.
+    assert.deepEqual(await firedBy(bed, "down.ping"), ["down"]);
+    assert.equal(await bed.master.stop(), 0);
+    bed.reactor("down", "name: down\non: down.ping\ndo: []\nwhne: 'true'\n");
+    await bed.startMaster();
+    assert.ok((await refused("down", 1)).map(placeOf).join().includes('"whne"'));
+    assert.ok((await problemsOf("down")).join().includes('"whne"'));
+    assert.deepEqual(await firedBy(bed, "down.ping"), ["down"]);
+    rmSync(file("down"));
+    await loaded("down", 2);
+    assert.deepEqual(await firedBy(bed, "down.ping"), []);
+  });
+
   test("of two files with one name the first by path is in force, and the other when the first is gone", async () => {
     bed.reactor("twin-b", answering("twin", "answer.b", "twin.ping"));
     await loaded("twin-b", 1);

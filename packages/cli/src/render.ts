@@ -105,6 +105,7 @@ const decisionWords: Record<DecisionView["decision"], string> = {
   silenced: "does not fire:",
   muted: "does not fire at this time:",
   "loop-cut": "does not fire, the chain was cut:",
+  "set-aside": "was set aside:",
 };
 
 const sourceWords: Record<DecisionView["source"], string> = {

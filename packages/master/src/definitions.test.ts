@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { type Reactor, loadReactors } from "@needfire/shared/reactor";
 import { problemText } from "@needfire/shared/yaml-file";
-import { Definitions, watchDefinitions } from "./definitions.ts";
+import { Definitions } from "./definitions.ts";
 import { temporaryDirectory } from "./fixture.ts";
+import { watchDefinitions } from "./watch-definitions.ts";
 
 const reactor = (name: string, type = "a.b") => `name: ${name}\non: ${type}\ndo:\n  - event.emit: { type: c.d }\n`;
 
@@ -13,14 +14,14 @@ function setting(t: TestContext) {
   const directory = temporaryDirectory(t);
   const path = (name: string) => join(directory, name);
   const write = (name: string, text: string) => writeFileSync(path(name), text);
-  const definitions = new Definitions<Reactor>(
-    [directory],
-    (file, text) => {
+  const definitions = new Definitions<Reactor>({
+    paths: [directory],
+    load: (file, text) => {
       const loaded = loadReactors(file, text);
       return loaded.ok ? { ok: true, items: loaded.reactors } : loaded;
     },
-    ({ name }) => name,
-  );
+    nameOf: ({ name }) => name,
+  });
   const inForce = () => definitions.all().map(({ name, on }) => `${name} ${on.join()}`);
   return { directory, path, write, definitions, inForce };
 }
@@ -55,7 +56,10 @@ test("a file that turns bad, or cannot be read, keeps its last good content unti
   write("a.yaml", "name: [");
   assert.equal(definitions.reload().refused.length > 0, true);
   assert.deepEqual(inForce(), ["a a.b"]);
-  assert.deepEqual(definitions.sources(), [{ file: path("a.yaml"), text: reactor("a") }]);
+  assert.deepEqual(
+    definitions.held().map(({ file, text }) => [file, text]),
+    [[path("a.yaml"), reactor("a")]],
+  );
   rmSync(path("a.yaml"));
   mkdirSync(path("a.yaml"));
   assert.match(problemText(definitions.reload().refused[0]!), /cannot be read/);
@@ -65,6 +69,38 @@ test("a file that turns bad, or cannot be read, keeps its last good content unti
   assert.deepEqual(definitions.reload(), { taken: [path("a.yaml")], refused: [] });
   assert.deepEqual(inForce(), ["a x.y"]);
   assert.deepEqual(definitions.problems(), []);
+});
+
+test("a file that is bad at the start has what the last life ended with, where that is known and still good", (t) => {
+  const directory = temporaryDirectory(t);
+  const path = (name: string) => join(directory, name);
+  const last = new Map([
+    [path("a.yaml"), reactor("a")],
+    [path("b.yaml"), "name: ["],
+    [path("d.yaml"), reactor("d")],
+    [path("gone.yaml"), reactor("gone")],
+  ]);
+  const definitions = new Definitions<Reactor>({
+    paths: [directory],
+    load: (file, text) => {
+      const loaded = loadReactors(file, text);
+      return loaded.ok ? { ok: true, items: loaded.reactors } : loaded;
+    },
+    nameOf: ({ name }) => name,
+    lastGood: (file) => last.get(file),
+  });
+  for (const name of ["a.yaml", "b.yaml", "c.yaml"]) writeFileSync(path(name), "name: [");
+  mkdirSync(path("d.yaml"));
+  const { taken, refused } = definitions.reload();
+  assert.deepEqual(taken, []);
+  assert.deepEqual([...new Set(refused.map(({ file }) => file))], ["a.yaml", "b.yaml", "c.yaml", "d.yaml"].map(path), "each is told");
+  assert.deepEqual(definitions.problems(), refused);
+  const held = () => definitions.held().map(({ file, text }) => [file, text]);
+  const kept = [path("a.yaml"), path("d.yaml")].map((file) => [file, last.get(file)]);
+  assert.deepEqual(held(), kept);
+  last.clear();
+  definitions.reload();
+  assert.deepEqual(held(), kept, "the last life is asked once");
 });
 
 test("a file that could not be read and is empty now holds nothing", (t) => {

@@ -4,7 +4,6 @@
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type FSWatcher, watch } from "chokidar";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { textOf } from "./rule-files.ts";
@@ -19,6 +18,15 @@ type Load<T> = (
 export interface Reloaded {
   taken: string[];
   refused: Problem[];
+}
+
+export interface DefinitionsOptions<T> {
+  /** Files and directories. */
+  paths: readonly string[];
+  load: Load<T>;
+  nameOf(item: T): string;
+  /** The text of a file that was in force before anything was read: a file that is bad at the start is as bad as over a reload, and no worse. */
+  lastGood?(file: string): string | undefined;
 }
 
 interface Held<T> {
@@ -36,25 +44,23 @@ const nothing = { text: undefined, inForce: "", items: [], problems: [], inputs:
 
 /** The definitions of one kind, from some files and directories. */
 export class Definitions<T> {
-  readonly #paths: string[];
-  readonly #load: Load<T>;
-  readonly #nameOf: (item: T) => string;
+  readonly #options: DefinitionsOptions<T>;
   #held = new Map<string, Held<T>>();
   #unreadable: Problem[] = [];
 
-  constructor(paths: string[], load: Load<T>, nameOf: (item: T) => string) {
-    this.#paths = paths;
-    this.#load = load;
-    this.#nameOf = nameOf;
+  constructor(options: DefinitionsOptions<T>) {
+    this.#options = options;
   }
 
   all(): T[] {
     return [...this.#held.values()].flatMap(({ items }) => items);
   }
 
-  /** The files that are in force, each with the text that is. */
-  sources(): { file: string; text: string }[] {
-    return [...this.#held].filter(([, { items }]) => items.length > 0).map(([file, { inForce }]) => ({ file, text: inForce }));
+  /** The files that are in force, each with the text that is, and what that came to: the same list as before where it is as before. */
+  held(): { file: string; text: string; items: readonly T[] }[] {
+    return [...this.#held]
+      .filter(([, { items }]) => items.length > 0)
+      .map(([file, { inForce, items }]) => ({ file, text: inForce, items }));
   }
 
   /** Other files that these are made of. */
@@ -92,13 +98,22 @@ export class Definitions<T> {
       text = readFileSync(file, "utf8");
     } catch (error) {
       const problem = { file, line: 1, column: 1, message: `the file cannot be read: ${errorText(error)}` };
-      return { ...nothing, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: [problem] };
+      const { inForce, items } = before ?? this.#lastGood(file);
+      return { ...nothing, inForce, items, problems: [problem] };
     }
     if (before?.text === text && [...before.inputs].every(([path, held]) => textOf(path) === held)) return before;
-    const loaded = this.#load(file, text);
+    const loaded = this.#options.load(file, text);
     const { inputs = nothing.inputs } = loaded;
     if (loaded.ok) return { text, inForce: text, items: loaded.items, problems: [], inputs };
-    return { text, inForce: before?.inForce ?? "", items: before?.items ?? [], problems: loaded.problems, inputs };
+    const { inForce, items } = before ?? this.#lastGood(file);
+    return { text, inForce, items, problems: loaded.problems, inputs };
+  }
+
+  /** What a file was in the last life; nothing when it was not in force then, or what it was is no good any more. */
+  #lastGood(file: string): Pick<Held<T>, "inForce" | "items"> {
+    const text = this.#options.lastGood?.(file);
+    const loaded = text === undefined ? undefined : this.#options.load(file, text);
+    return text !== undefined && loaded?.ok === true ? { inForce: text, items: loaded.items } : nothing;
   }
 
   /** Of two files that define one name the first by path is in force. */
@@ -106,12 +121,12 @@ export class Definitions<T> {
     const seen = new Map<string, string>();
     const problems: Problem[] = [];
     for (const [file, held] of this.#held) {
-      const double = held.items.find((item) => seen.has(this.#nameOf(item)));
+      const double = held.items.find((item) => seen.has(this.#options.nameOf(item)));
       if (double === undefined) {
-        for (const item of held.items) seen.set(this.#nameOf(item), file);
+        for (const item of held.items) seen.set(this.#options.nameOf(item), file);
         continue;
       }
-      const name = this.#nameOf(double);
+      const name = this.#options.nameOf(double);
       const problem = { file, line: 1, column: 1, message: `"${name}" is defined in ${seen.get(name)} already; this file is not in force` };
       // Judged anew at the next reload: the other one may be gone by then.
       this.#held.set(file, { ...nothing, problems: [problem] });
@@ -121,7 +136,7 @@ export class Definitions<T> {
   }
 
   #files(): string[] {
-    return this.#paths.flatMap((path) => {
+    return this.#options.paths.flatMap((path) => {
       try {
         return statSync(path).isDirectory() ? yamlFilesIn(path) : [path];
       } catch (error) {
@@ -142,30 +157,4 @@ function yamlFilesIn(directory: string): string[] {
     .filter((name) => /\.ya?ml$/.test(name) && !/\.test\.ya?ml$/.test(name) && !name.startsWith("."))
     .toSorted()
     .map((name) => join(directory, name));
-}
-
-/** How long files must be quiet before they are read: an editor writes more than once. */
-const quietMs = 50;
-
-/** Calls `onChange` when something below `paths` changed and is quiet again; `onError` when they cannot be watched (inotify's limit, say). */
-export function watchDefinitions(
-  paths: string[],
-  onChange: () => void,
-  onError: (error: unknown) => void,
-): { ready: Promise<void>; also(paths: readonly string[]): void; stop(): Promise<void> } {
-  const watcher: FSWatcher = watch(paths, { ignoreInitial: true, atomic: false });
-  let timer: NodeJS.Timeout | undefined;
-  watcher.on("error", onError);
-  watcher.on("all", () => {
-    clearTimeout(timer);
-    timer = setTimeout(onChange, quietMs);
-  });
-  return {
-    ready: new Promise((ready) => watcher.once("ready", ready)),
-    also: (more) => void watcher.add([...more]),
-    stop: async () => {
-      clearTimeout(timer);
-      await watcher.close();
-    },
-  };
 }

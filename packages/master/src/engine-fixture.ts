@@ -2,17 +2,22 @@
  * The engine in this process, on a real directory, for tests. A crash is a copy of the files as they are at that instant, which is what a
  * process that is killed leaves behind; the new engine starts on the copy and the old one is no longer listened to.
  */
-import { copyFileSync, existsSync, mkdirSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
+import { problemText } from "@needfire/shared/yaml-file";
 import { Engine, type EngineNotice } from "./engine.ts";
 import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixture.ts";
+import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Database } from "./store/database.ts";
 
+const lookMs = 20;
+const looksMax = 3_000;
 const retention = { keepMs: 86_400_000_000, bytesMax: 1_000_000_000 };
 export interface Definition {
   file: string;
@@ -62,16 +67,38 @@ export class World {
   readonly #old: Engine[] = [];
   #lives = 0;
 
-  readonly #reactors: Definition[];
   readonly #clock: Clock;
   readonly #partitionEventsMax: number;
 
   constructor(t: TestContext, reactors: Definition[], { start = true, clock = systemClock(), partitionEventsMax = 100_000 } = {}) {
     this.#partitionEventsMax = partitionEventsMax;
     this.#parent = temporaryDirectory(t);
-    this.#reactors = reactors;
     this.#clock = clock;
+    this.write(reactors);
     this.#begin(start);
+  }
+
+  /** Other reactors than those that there are. */
+  define(reactors: readonly Definition[]): void {
+    this.write(reactors);
+    this.#enforce();
+  }
+
+  /** They are written and nobody has looked at them. */
+  write(reactors: readonly Definition[]): void {
+    rmSync(this.#rules, { recursive: true, force: true });
+    mkdirSync(this.#rules);
+    for (const { file, text } of reactors) writeFileSync(join(this.#rules, file), text);
+  }
+
+  #enforce(): void {
+    this.problems.push(...this.engine.readRules().problems.map(problemText));
+    this.engine.enforceRules();
+  }
+
+  /** Where the reactors stand. */
+  get #rules(): string {
+    return join(this.#parent, "reactors");
   }
 
   #begin(start: boolean): void {
@@ -85,13 +112,14 @@ export class World {
       synchronous: "NORMAL" as const,
       retention,
       partitionEventsMax: this.#partitionEventsMax,
+      rules: { reactors: [this.#rules], nonce: "" },
       now: 1_700_000_000_000,
     };
     const hear = (notice: EngineNotice) => {
       if (life === this.#lives) this.#hear(notice);
     };
     this.engine = new Engine(options, hear, this.#clock);
-    this.engine.setReactors(this.#reactors);
+    this.#enforce();
     this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
     for (const execution of this.engine.state().openExecutions) this.host.take(execution);
     if (start) void this.engine.start();
@@ -126,6 +154,26 @@ export class World {
       await this.send(100);
       await settled();
     }
+  }
+
+  /** The events of a type that the journal has, the oldest first. */
+  found(type: string): Event[] {
+    const reader = new SqliteJournalReader({ file: join(this.directory, "master.db") });
+    try {
+      return reader.query({ type, limit: 10_000 }).toReversed();
+    } finally {
+      reader.close();
+    }
+  }
+
+  /** Until the journal has so many events of a type. */
+  async until(type: string, count: number): Promise<Event[]> {
+    for (let looks = 0; looks < looksMax; looks++) {
+      const found = this.found(type);
+      if (found.length >= count) return found;
+      await delay(lookMs);
+    }
+    throw new Error(`there are not ${count} of ${type} but ${this.found(type).length}; ${[...new Set(this.problems)].join("; ")}`);
   }
 
   async end(): Promise<Event[]> {

@@ -14,8 +14,8 @@ const text = "x".repeat(1_000);
 
 function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) => void = () => {}): Engine {
   const retention = { keepMs: day, bytesMax: 1_000_000_000 };
-  const engine = new Engine({ state, synchronous: "FULL", retention, partitionEventsMax, now: clock.now() }, hear, clock);
-  engine.setReactors([]);
+  const rules = { reactors: [], nonce: "" };
+  const engine = new Engine({ state, synchronous: "FULL", retention, partitionEventsMax, rules, now: clock.now() }, hear, clock);
   engine.setAgents([]);
   void engine.start();
   return engine;

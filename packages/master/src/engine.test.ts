@@ -85,7 +85,7 @@ test("P2: wherever it crashes, every reaction happens exactly once, every comman
 
 test("P7: a reactor does not fire on what its own remedy did; another one may", async (t) => {
   const world = new World(t, reactors);
-  world.engine.setReactors([
+  world.define([
     { file: "a.yaml", text: "name: a\non: file.drifted\ndo:\n  - event.emit: { type: made.a }\n" },
     { file: "loop.yaml", text: "name: loop\non: ['made.*']\ndo:\n  - event.emit: { type: made.again }\n" },
   ]);
@@ -101,7 +101,7 @@ test("P7: a reactor does not fire on what its own remedy did; another one may", 
 test("what a life before has left is judged at the start, page by page, each once and in order", async (t) => {
   const world = new World(t, reactors, { start: false });
   const every = "name: every\non: test.wanted\ndo:\n  - event.emit: { type: was.wanted, data: { n: '${{ event.data.n }}' } }\n";
-  world.engine.setReactors([{ file: "every.yaml", text: every }]);
+  world.define([{ file: "every.yaml", text: every }]);
   const total = 25_000;
   const size = 500;
   const wanted: number[] = [];
@@ -121,6 +121,25 @@ test("what a life before has left is judged at the start, page by page, each onc
     ofType(journal, "was.wanted").map(({ data }) => data["n"]),
     wanted,
   );
+});
+
+test("what waits for more goes on waiting over a restart although its file is bad by then, and that is told", async (t) => {
+  const text = "name: two\non: file.drifted\ncorrelate: { count: 2, within: 1h }\ndo:\n  - event.emit: { type: made.two }\n";
+  const world = new World(t, [{ file: "two.yaml", text }]);
+  world.host.received = () => Date.now();
+  await world.engine.keepVersions();
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  world.write([{ file: "two.yaml", text: `${text}whne: 'true'\n` }]);
+  // Twice: the record has not lost it by the first time.
+  for (let restart = 0; restart < 2; restart++) {
+    world.crash();
+    await world.engine.keepVersions();
+  }
+  assert.equal(world.problems.filter((problem) => problem.includes('unknown key "whne"')).length, 2);
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  assert.equal(ofType(await world.end(), "made.two").length, 1);
 });
 
 test("frames of one go are one turn: the verdicts come in their order, and what came twice is there once", async (t) => {

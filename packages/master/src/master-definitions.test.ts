@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadMasterConfig } from "@needfire/shared/config";
 import { silent, temporaryDirectory } from "./fixture.ts";
+import { InForce } from "./in-force.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { Secrets } from "./secrets.ts";
 
@@ -16,8 +17,9 @@ test("a router that lies in the reactors' folder is the router, and no reactor f
   const config = loadMasterConfig("master.yaml", text, (path) => join(directory, path));
   assert.ok(config.ok, JSON.stringify(config));
   const secrets = new Secrets({ nonce: "n", past: { values: () => [], sent: () => {}, settle: () => {} }, log: silent });
+  const inForce = new InForce({ reactors: config.config.reactors, router: config.config.router, nonce: "n" }, () => undefined);
   const definitions = masterDefinitions(config.config, silent, secrets);
-  const { reloaded, problems } = definitions.reload();
+  const { reloaded, problems } = definitions.reload(inForce.read());
   assert.deepEqual(problems, []);
   assert.deepEqual(
     reloadEvents(reloaded).map(({ type, subject }) => `${type} ${subject}`),

@@ -19,7 +19,6 @@ import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
 import { Clones } from "./clones.ts";
 import type { Commit } from "./commit.ts";
-import { watchDefinitions } from "./definitions.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Engine, EngineNotice, EngineOptions } from "./engine.ts";
 import { Intake } from "./intake.ts";
@@ -36,8 +35,9 @@ import { loadNonce, Secrets } from "./secrets.ts";
 import { Sessions } from "./sessions.ts";
 import { Sieve } from "./sieve.ts";
 import { type Remote, startThread } from "./thread.ts";
-import { checkRollback, type Rollback, versionsInForce } from "./versions.ts";
-import type { History, HistoryNotice } from "./worker-history.ts";
+import { checkRollback, type Rollback } from "./versions.ts";
+import { watchDefinitions } from "./watch-definitions.ts";
+import type { History, HistoryNotice, HistoryOptions } from "./worker-history.ts";
 import { startZap } from "./zap.ts";
 
 const masterVersion = "0.1.0";
@@ -84,7 +84,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const own = loadKeyPair(join(config.state, "master.key"), generateKeyPair);
 
-  const { engine, history } = await startThreads({ config, log, onFatal, teardown }, started, (notice) => hear(notice));
+  const nonce = loadNonce(join(config.state, "secret-marks"));
+  const { engine, history } = await startThreads({ config, log, onFatal, teardown }, { started, nonce }, (notice) => hear(notice));
   const known = await engine.state();
   const commit: Commit = (writes) => engine.commit(writes);
   const background = (work: Promise<unknown>) => {
@@ -95,7 +96,6 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const feed = new Feed((wanted) => background(engine.watch(wanted)));
   const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
-  const nonce = loadNonce(join(config.state, "secret-marks"));
   const pastFile = join(config.state, "secrets-past");
   const past = new PastSecrets({ file: pastFile, key: own.secretKey, keepMs: durationMs(config.journal_keep), log });
   const secrets = new Secrets({ nonce, past, log });
@@ -226,30 +226,33 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     for (const execution of notice.start) dispatch.start(execution);
   };
 
-  const reload = async (): Promise<Problem[]> => {
-    const { reloaded, problems } = definitions.reload();
+  const loadRules = async (): Promise<Problem[]> => {
+    const { reloaded, problems } = definitions.reload(await engine.readRules());
     secrets.settle(clock.now());
-    const { reactors, router } = definitions.ruleFiles();
-    await engine.setReactors(reactors, { router, nonce });
+    // In one go with the sieve: what was looked at with the old rules is judged by them.
+    const enforced = engine.enforceRules();
+    await Promise.all([enforced, history.setRules(definitions.ruleFiles())]);
     for (const event of reloadEvents(reloaded)) tell(event);
     for (const problem of problems) log.error(problemText(problem));
     for (const session of sessions.all()) agents.push(session);
     watching.watcher?.also(definitions.paths());
-    background(keepVersions());
+    background(engine.keepVersions());
     return problems;
   };
-  const keepVersions = async () => {
-    const before = (await history.versionsAt(clock.now())) ?? [];
-    const versions = versionsInForce(definitions.sources(), definitions.index().reactors, before);
-    await engine.commit({ versions });
+  /** One after the other: what the engine has read last is what comes into force. */
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reload = (): Promise<Problem[]> => {
+    const loading = reloading.then(loadRules);
+    reloading = loading.catch(() => {});
+    return loading;
   };
   const rollBack = async ({ reactor, file, from, to }: Rollback, by: string) => {
-    checkRollback({ file, loaded: definitions.compile(file, to.text), reactors: definitions.index().reactors });
+    checkRollback({ file, text: await history.check(file, to.text), reactors: definitions.index().reactors });
     // So that the way back can be gone back, too.
-    await keepVersions();
+    await engine.keepVersions();
     replaceFile(file, { expected: from.text, text: to.text });
     const problems = (await reload()).filter((problem) => problem.file === file);
-    await keepVersions();
+    await engine.keepVersions();
     const [versionBefore, versionAfter] = [from, to].map(({ version, digest }) => version ?? digest.slice(0, 12));
     const data = { reactor, file, from: versionBefore, to: versionAfter, by };
     tell({ type: "reactor.rolled_back", severity: "normal", subject: reactor, data });
@@ -342,15 +345,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     mask: (text) => secrets.maskShown(text),
     engine,
     rollBack,
-    sources: definitions.sources,
-    compile: (file, text) => {
-      const loaded = definitions.compile(file, text);
-      return loaded.ok ? loaded.reactors : undefined;
-    },
+    sources: () => definitions.ruleFiles().reactors,
     feed,
     clock,
     reactors: () => definitions.index(),
-    route: definitions.route,
     router: () => definitions.ruleFiles().router,
     beacons: () => definitions.beacons.all(),
     maintenance,
@@ -372,7 +370,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
 /** The engine, which writes, and history, which reads: a thread each. */
 async function startThreads(
   { config, onFatal, teardown }: Building,
-  now: number,
+  { started, nonce }: { started: number; nonce: string },
   onNotice: (notice: EngineNotice | HistoryNotice) => void,
 ): Promise<{ engine: Remote<Engine>; history: Remote<History> }> {
   const {
@@ -390,13 +388,14 @@ async function startThreads(
       synchronous,
       retention: { keepMs: durationMs(journalKeep), bytesMax },
       partitionEventsMax,
-      now,
+      rules: { reactors: config.reactors, router: config.router, nonce },
+      now: started,
     } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),
     onDeath: onFatal,
   });
   teardown.push(engine.stop);
-  const options = { file: join(state, "master.db") };
+  const options: HistoryOptions = { file: join(state, "master.db"), nonce };
   const history = await startThread<History>({
     module: module("./worker-history.ts"),
     options,

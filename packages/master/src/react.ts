@@ -6,11 +6,22 @@
 import type { ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
 import { taskOfExecution } from "@needfire/shared/ids";
+import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import { type Decision, type Judgement, type Notice, reasons, type World } from "@needfire/shared/rules/types";
-import { type Execution, hasEnded, type MasterEventDraft, startTask, stepTask, type Step, type Task } from "@needfire/shared/task";
+import { type Decision, type Judgement, type Notice, type Reactor, reasons, type World } from "@needfire/shared/rules/types";
+import {
+  type Execution,
+  hasEnded,
+  type Input,
+  type MasterEventDraft,
+  startTask,
+  stepTask,
+  type Step,
+  type Task,
+} from "@needfire/shared/task";
 import { fromNowhere, originOf } from "./origin.ts";
+import { everybody, type Suspect } from "./quarantine.ts";
 import type { Change, Store, Writes } from "./store/store.ts";
 import { Tally } from "./tally.ts";
 
@@ -44,6 +55,8 @@ export interface Asked {
 }
 
 export interface ReactOptions {
+  /** What is not judged. */
+  aside?: Aside;
   store: Pick<Store, "task" | "ruleState">;
   world: World;
   clock: { now(): number };
@@ -64,11 +77,14 @@ export class React {
   readonly #tasks = new Map<string, Task>();
   readonly #rules: Rules;
   readonly #tally = new Tally();
-  #index = new ReactorIndex([]);
+  #index = new ReactorIndex<Reactor>([]);
 
   constructor(options: ReactOptions, openTasks: Task[]) {
     this.#options = options;
-    this.#rules = new Rules(this.#index, options.world, { records: recorded });
+    this.#rules = new Rules(this.#index, options.world, {
+      records: recorded,
+      ...(options.aside === undefined ? {} : { aside: options.aside }),
+    });
     for (const task of openTasks) this.#tasks.set(task.id, task);
   }
 
@@ -88,6 +104,11 @@ export class React {
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
   hears(type: string): boolean {
     return type === resultType || this.#index.hearsType(type);
+  }
+
+  /** The reactors that an event may concern. */
+  hearersOf(event: Event): Reactor[] {
+    return this.#index.candidates(event, this.#options.world.agentView(event.agent)).map(({ reactor }) => reactor);
   }
 
   /** When time alone has consequences next, by the clock by which events are received. */
@@ -110,12 +131,11 @@ export class React {
     if (now !== undefined) this.#passTime(now, made);
     for (const { execution, reason } of expired) {
       const task = await this.#task(execution.task);
-      const input = { kind: "expired", execution: execution.id, reason } as const;
-      if (task !== undefined) this.#change(stepTask(task, input, this.#options.clock.now()), false, made.changes);
+      if (task !== undefined) this.#step(task, { kind: "expired", execution: execution.id, reason }, execution.id, made);
     }
     for (const { task: id, reason, by } of cancels) {
       const task = await this.#task(id);
-      if (task !== undefined) this.#change(stepTask(task, { kind: "cancel", reason, by }, this.#options.clock.now()), false, made.changes);
+      if (task !== undefined) this.#step(task, { kind: "cancel", reason, by }, id, made);
     }
     made.rules = this.#rules.takeDirty();
     made.counts = this.#tally.take();
@@ -138,7 +158,8 @@ export class React {
   }
 
   async #hear(event: Event, made: Consequences): Promise<void> {
-    if (event.type === resultType) await this.#takeReport(event, made.changes);
+    if (this.#isAside(everybody, event.id, made)) return;
+    if (event.type === resultType) await this.#takeReport(event, made);
     // Hardly any event has a cause: the others are judged without a wait.
     const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
     this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
@@ -158,10 +179,11 @@ export class React {
 
   #take({ decisions, notices }: Judgement, made: Consequences): void {
     for (const decision of decisions) {
-      const { firing } = decision;
-      const step = firing === undefined ? undefined : startTask(firing, this.#options.clock.now());
+      const { firing, reactor } = decision;
+      const step =
+        firing && this.#attempt(reactor, firing.trigger.event.id, { made, work: () => startTask(firing, this.#options.clock.now()) });
       if (step !== undefined) this.#change(step, true, made.changes);
-      this.#record(made, decision, step?.task.id);
+      this.#record(made, firing !== undefined && step === undefined ? { ...decision, reason: "set-aside" } : decision, step?.task.id);
     }
     for (const notice of notices) made.events.push(noticeEvent(notice));
   }
@@ -175,11 +197,39 @@ export class React {
     else this.#tally.unrecorded(name);
   }
 
-  async #takeReport(event: Event, changes: Change[]): Promise<void> {
+  async #takeReport(event: Event, made: Consequences): Promise<void> {
     const report = event.data as unknown as ExecutionReport; // it was checked at the door
     const task = await this.#task(taskOfExecution(report.execution));
     if (task === undefined || task.agent !== event.agent) return;
-    this.#change(stepTask(task, { kind: "report", report }, this.#options.clock.now()), false, changes);
+    this.#step(task, { kind: "report", report }, event.id, made);
+  }
+
+  /** A step of a task. `what`: from which it follows. */
+  #step(task: Task, input: Input, what: string, made: Consequences): void {
+    const reactor = { name: task.reactor, version: task.reactorVersion };
+    const step = this.#attempt(reactor, what, { made, work: () => stepTask(task, input, this.#options.clock.now()) });
+    if (step !== undefined) this.#change(step, false, made.changes);
+  }
+
+  /** Undefined: this very thing is set aside, which is told. What a reactor has begun goes on when it is set aside as a whole. */
+  #attempt<T>(
+    { name, version }: Pick<Reactor, "name" | "version">,
+    what: string,
+    { made, work }: { made: Consequences; work(): T },
+  ): T | undefined {
+    if (this.#isAside({ name, version }, what, made)) return undefined;
+    try {
+      return work();
+    } catch (error) {
+      throw new JudgingFailed({ name, version }, what, error);
+    }
+  }
+
+  #isAside(reactor: Suspect, what: string, made: Consequences): boolean {
+    const aside = this.#options.aside?.of(reactor, what);
+    if (aside?.isNews !== true) return false;
+    made.events.push(asideEvent(reactor.name, what, { why: aside.why, whole: aside.last }));
+    return true;
   }
 
   async #task(id: string): Promise<Task | undefined> {
@@ -201,13 +251,18 @@ export class React {
   }
 }
 
-/** P4, P7: what a limit cut off is told. */
+function asideEvent(reactor: string, what: string, { why, whole }: { why: string; whole: boolean }): MasterEventDraft {
+  return { type: "reactor.set_aside", severity: "high", subject: reactor, data: { reactor, what, why, whole } };
+}
+
+/** P4, P7: what a limit cut off, or a fault, is told. */
 function noticeEvent(notice: Notice): MasterEventDraft {
   const { name } = notice.reactor;
   if (notice.kind === "keys-full") {
     const { keysMax, dropped } = notice;
     return { type: "reactor.keys_full", severity: "high", subject: name, data: { reactor: name, keys_max: keysMax, dropped } };
   }
+  if (notice.kind === "set-aside") return asideEvent(name, notice.what, notice);
   const { chain, root, why } = notice;
   // Of the root, not of the event that was cut: with the chain's ancestry, a reactor that tells of it would be cut itself.
   return { type: "reactor.loop_cut", severity: "high", subject: name, cause: root, data: { reactor: name, chain: [...chain], root, why } };

@@ -10,16 +10,16 @@ import { readingSources, takenSources } from "./rule-files.ts";
 /** A folder of reactors. `wanted`: the values of a variable of that name. `read`: is called when a reactor has just taken its values. */
 function reactorsIn(folder: string, read: () => void = () => {}) {
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
-  const definitions = new Definitions<Reactor>(
-    [folder],
-    (file, text) => {
+  const definitions = new Definitions<Reactor>({
+    paths: [folder],
+    load: (file, text) => {
       const { sources, asked } = readingSources(file);
       const loaded = loadReactors(file, text, sources);
       read();
       return loaded.ok ? { ok: true, items: loaded.reactors, inputs: asked } : { ...loaded, inputs: asked };
     },
-    ({ name }) => name,
-  );
+    nameOf: ({ name }) => name,
+  });
   return { folder, write, definitions, wanted: () => definitions.all().map(({ vars }) => vars["wanted"]) };
 }
 

@@ -1,6 +1,6 @@
 /**
  * Files of reactors with what they take from outside: other files beside them and the master's environment, read once, when the file is,
- * so that the engine's thread and this one compile the same. Values of secrets come out only by `Secrets`.
+ * so that whoever compiles the file again, to explain what it decided, compiles the same. Values of secrets come out only by `Secrets`.
  */
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";

@@ -5,10 +5,11 @@
  * event it reads what tells reactors apart and what their conditions read, and no more; a condition on what only the engine knows (`matched`,
  * `route`) is the engine's to judge.
  */
-import type { Expression } from "@needfire/shared/cel";
+import type { Condition } from "@needfire/shared/cel";
 import { isReservedType } from "@needfire/shared/event";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { Hearer, TypeIndex } from "@needfire/shared/rules/type-index";
+import type { HeardReactor } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { decodeFromAgent } from "@needfire/shared/wire";
 import {
@@ -23,7 +24,7 @@ import {
 } from "@needfire/shared/wire-event";
 
 export interface SieveOptions {
-  reactors(): ReactorIndex;
+  reactors(): ReactorIndex<HeardReactor>;
   agentView(id: string): AgentView;
 }
 
@@ -32,7 +33,7 @@ const pickedMax = 16;
 
 /** How events of a type are looked at. */
 interface Reading {
-  index: TypeIndex;
+  index: TypeIndex<HeardReactor>;
   /** Undefined: any. */
   picked: readonly PackedName[] | undefined;
   /** All conditions read no more than what is picked. */
@@ -43,9 +44,9 @@ interface Reading {
 interface Test {
   vars: Readonly<Record<string, unknown>>;
   /** All of them must hold, and of `either` one, for it to be heard. */
-  when: Expression | undefined;
+  when: Condition | undefined;
   /** Undefined: one of its entries is open to every event that `when` lets pass. */
-  either: readonly Expression[] | undefined;
+  either: readonly Condition[] | undefined;
   /** They read nothing but what `plainEvent` fills in. */
   plain: boolean;
 }
@@ -57,8 +58,8 @@ const knownVariables = new Set(["event", "agent", "vars"]);
 
 export class Sieve {
   readonly #options: SieveOptions;
-  readonly #readings = new WeakMap<TypeIndex, Reading>();
-  readonly #tests = new WeakMap<Hearer, Test>();
+  readonly #readings = new WeakMap<TypeIndex<HeardReactor>, Reading>();
+  readonly #tests = new WeakMap<Hearer<HeardReactor>, Test>();
 
   constructor(options: SieveOptions) {
     this.#options = options;
@@ -103,7 +104,7 @@ export class Sieve {
     return false;
   }
 
-  #readingOf(index: TypeIndex): Reading {
+  #readingOf(index: TypeIndex<HeardReactor>): Reading {
     const known = this.#readings.get(index);
     if (known !== undefined) return known;
     const reading = this.#reading(index);
@@ -111,7 +112,7 @@ export class Sieve {
     return reading;
   }
 
-  #reading(index: TypeIndex): Reading {
+  #reading(index: TypeIndex<HeardReactor>): Reading {
     const { dataNames, hearers } = index;
     if (dataNames === undefined || dataNames.length > pickedMax) return { index, picked: undefined, suffices: true };
     const names = new Set(dataNames);
@@ -128,14 +129,14 @@ export class Sieve {
     return { index, picked: (suffices ? [...names] : dataNames).map(packedName), suffices };
   }
 
-  #testOf(hearer: Hearer): Test {
+  #testOf(hearer: Hearer<HeardReactor>): Test {
     let test = this.#tests.get(hearer);
     if (test === undefined) this.#tests.set(hearer, (test = testOf(hearer)));
     return test;
   }
 }
 
-function testOf({ reactor, entries }: Hearer): Test {
+function testOf({ reactor, entries }: Hearer<HeardReactor>): Test {
   const when = isKnown(reactor.when) ? reactor.when : undefined;
   const open = entries.some((entry) => !isKnown(entry.when));
   const either = open ? undefined : entries.map((entry) => entry.when!);
@@ -146,14 +147,14 @@ function testOf({ reactor, entries }: Hearer): Test {
 }
 
 /** Whether a condition is there and can be judged here. */
-function isKnown(when: Expression | undefined): when is Expression {
+function isKnown(when: Condition | undefined): when is Condition {
   if (when?.reads.event === undefined) return false;
   const { event, variables } = when.reads;
   return [...variables].every((name) => knownVariables.has(name)) && !unknownYet.some((name) => event.has(name));
 }
 
 function passes({ when, either }: Test, scope: { event: object; agent: AgentView; vars: Readonly<Record<string, unknown>> }): boolean {
-  const holds = (condition: Expression) => {
+  const holds = (condition: Condition) => {
     const result = condition.evaluate(scope);
     return result.ok && result.value === true;
   };

@@ -3,8 +3,7 @@
  * written as an editor would (replace-file.ts), and read again. Nothing is overwritten that is not in force, since nobody could get it back.
  */
 import { NeedfireError } from "@needfire/shared/errors";
-import type { LoadedReactors, Reactor } from "@needfire/shared/reactor";
-import { problemText } from "@needfire/shared/yaml-file";
+import { type Problem, problemText } from "@needfire/shared/yaml-file";
 import { digestOf } from "./store/record.ts";
 import type { FileVersion, TextlessVersion, VersionInForce } from "./store/store.ts";
 
@@ -17,10 +16,20 @@ export interface FileInForce {
   text: string;
 }
 
+/** What is to be known of a reactor for it. */
+interface Versioned {
+  name: string;
+  version: string;
+  file: string;
+}
+
+/** What a text would be, if it came into force. */
+export type CheckedText = { ok: true; names: string[] } | { ok: false; problems: readonly Problem[] };
+
 /** `before`: what was in force of each file when it was looked at last; what has gone since is told, too. */
 export function versionsInForce(
   files: readonly FileInForce[],
-  reactors: readonly Reactor[],
+  reactors: readonly Versioned[],
   before: readonly TextlessVersion[],
 ): VersionInForce[] {
   const byFile = Map.groupBy(reactors, ({ file }) => file);
@@ -59,7 +68,7 @@ export function versionsOf(reactor: string, kept: readonly FileVersion[], files:
 /** The same with what is in force now at the top, when it is not kept yet, since it has just come or the disk takes nothing. */
 export function withPresent(
   versions: readonly ReactorVersion[],
-  { reactor, files, now }: { reactor: Reactor | undefined; files: readonly FileInForce[]; now: number },
+  { reactor, files, now }: { reactor: Versioned | undefined; files: readonly FileInForce[]; now: number },
 ): readonly ReactorVersion[] {
   const source = files.find(({ file }) => file === reactor?.file);
   if (reactor === undefined || source === undefined || versions.some(({ inForce, file }) => inForce && file === source.file))
@@ -112,9 +121,9 @@ export function planRollback(reactor: string, to: string | undefined, versions: 
 }
 
 /** Before anything is written. Throws `CONFLICT` when what was good then is not any more. */
-export function checkRollback({ file, loaded, reactors }: { file: string; loaded: LoadedReactors; reactors: readonly Reactor[] }): void {
-  if (!loaded.ok) throw new NeedfireError("CONFLICT", `the earlier text is no good any more: ${problemText(loaded.problems[0]!)}`);
-  const names = new Set(loaded.reactors.map(({ name }) => name));
+export function checkRollback({ file, text, reactors }: { file: string; text: CheckedText; reactors: readonly Versioned[] }): void {
+  if (!text.ok) throw new NeedfireError("CONFLICT", `the earlier text is no good any more: ${problemText(text.problems[0]!)}`);
+  const names = new Set(text.names);
   const double = reactors.find((reactor) => reactor.file !== file && names.has(reactor.name));
   if (double !== undefined)
     throw new NeedfireError("CONFLICT", `the earlier text has the reactor "${double.name}", which is in ${double.file} by now`);

@@ -24,20 +24,29 @@ export interface Scope {
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
 
-export type Expression = {
+/** What must be known of a condition to ask it of events, without a function in it: threads can hand it to each other. */
+export interface PlainCondition {
   source: string;
   sees: ScopeName;
-  /** Made anew at each call: for those who look at few expressions, as the linter does. */
-  tree(): CelNode;
   /** What an event must have for it to hold. */
   anchored: AnchoredByName | undefined;
   reads: Reads;
+  /** Undefined: there is no short way. */
+  quick: Quick | undefined;
+}
+
+export interface Condition extends PlainCondition {
+  evaluate(scope: Scope): Evaluated;
+}
+
+export type Expression = Condition & {
+  /** Made anew at each call: for those who look at few expressions, as the linter does. */
+  tree(): CelNode;
   accesses: readonly Access[];
   /** Fields of `event` that must be exactly these texts wherever the expression holds: what an index may be asked for first. */
   requires: ReadonlyMap<string, string>;
   /** CEL's name of the static type; `dyn` where only the data will tell. */
   type: string;
-  evaluate(scope: Scope): Evaluated;
 };
 export type Compiled = { ok: true; expression: Expression } | { ok: false; message: string; offset: number };
 
@@ -118,6 +127,7 @@ function compileAnew(source: string, sees: ScopeName): Compiled {
     const checked = run.check();
     if (!checked.valid) return failure(checked.error, sees);
     const tree = treeOf(run.ast);
+    const quick = quickOf(tree);
     const accesses = accessesOf(tree).filter(({ path }) => Object.hasOwn(types, path[0]!));
     return {
       ok: true,
@@ -130,7 +140,8 @@ function compileAnew(source: string, sees: ScopeName): Compiled {
         accesses,
         requires: requiredOf(tree),
         type: String(checked.type),
-        evaluate: evaluatorOf({ source, sees, run, quick: quickOf(tree) }),
+        quick,
+        evaluate: quick === undefined ? (scope) => evaluate(run, scope) : quickEvaluator(source, sees, quick),
       },
     };
   } catch (error) {
@@ -150,22 +161,17 @@ export function compileCondition(source: string, sees: ScopeName): Compiled {
 const holds: Evaluated = { ok: true, value: true };
 const fails: Evaluated = { ok: true, value: false };
 type Run = ReturnType<Environment["parse"]>;
-interface Evaluating {
-  source: string;
-  sees: ScopeName;
-  run: Run;
-  quick: Quick | undefined;
-}
 
-function evaluatorOf({ source, sees, run, quick }: Evaluating): Expression["evaluate"] {
-  return quick === undefined ? (scope) => evaluate(run, scope) : quickEvaluator(source, sees, quick);
+/** What another thread has compiled. CEL reads its text again only when an event needs more than the short way. */
+export function conditionOf(plain: PlainCondition): Condition {
+  return { ...plain, evaluate: quickEvaluator(plain.source, plain.sees, plain.quick) };
 }
 
 /** The short way. What CEL itself needs takes kilobytes, and is made anew only when it is asked for: nothing here may hold it. */
-function quickEvaluator(source: string, sees: ScopeName, quick: Quick): Expression["evaluate"] {
+function quickEvaluator(source: string, sees: ScopeName, quick: Quick | undefined): Condition["evaluate"] {
   let run: Run | undefined;
   return (scope) => {
-    const value = quickValue(quick, scope);
+    const value = quick === undefined ? unsure : quickValue(quick, scope);
     if (value === true) return holds;
     if (value === false) return fails;
     return value === unsure ? evaluate((run ??= environments[sees].parse(source)), scope) : { ok: true, value };

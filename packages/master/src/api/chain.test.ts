@@ -21,7 +21,7 @@ function setting(t: TestContext) {
   const database = new Database({ ...files, synchronous: "NORMAL" });
   const journal = new JournalWriter(database);
   const store = new StoreWriter(database, { now: 1 });
-  const history = open(files, () => {});
+  const history = open({ ...files, nonce: "" }, () => {});
   t.after(() => {
     history.close();
     journal.close();

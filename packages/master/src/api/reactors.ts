@@ -6,6 +6,7 @@ import type { ReactorVersionView } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
+import type { KnownReactor } from "../known-reactor.ts";
 import type { Remote } from "../thread.ts";
 import { type FileInForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf, withPresent } from "../versions.ts";
 import type { History } from "../worker-history.ts";
@@ -15,9 +16,9 @@ import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 
 export interface ReactorRoutes {
   history: Pick<Remote<History>, "reactorCounts" | "versionsOf">;
-  reactors(): ReactorIndex;
+  reactors(): ReactorIndex<KnownReactor>;
   /** The files of reactors that are in force. */
-  sources(): FileInForce[];
+  sources(): readonly FileInForce[];
   problems(): Problem[];
   clock: { now(): number };
   /** Resolves when the earlier text is in force. Throws `CONFLICT`, `DISK_FULL`. */

@@ -14,7 +14,6 @@ import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
-import type { RouteOf } from "@needfire/shared/router";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
@@ -23,6 +22,7 @@ import type { EventQuery } from "../journal/journal.ts";
 import { sealedDirectory, sealedFile } from "../journal/partition.ts";
 import type { Keys } from "../keys.ts";
 import type { Maintenance } from "../maintenance.ts";
+import { originOf } from "../origin.ts";
 import type { Presence } from "../presence.ts";
 import type { Sessions } from "../sessions.ts";
 import type { KeyRecord } from "../store/store.ts";
@@ -30,7 +30,6 @@ import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import { type BeaconRoutes, beaconRoutes } from "./beacons.ts";
 import { causalChain } from "./chain.ts";
-import { decisionsOn, type Explaining } from "./decisions.ts";
 import type { Feed } from "./feed.ts";
 import { idParams, newServer } from "./http.ts";
 import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
@@ -60,8 +59,6 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
   /** A text without the values of secrets. */
   mask(text: string): string;
   feed: Feed;
-  compile: Explaining["compile"];
-  route: RouteOf;
   /** The router's file, as it is in force. */
   router(): { file: string; text: string } | undefined;
   counts(): { beacons: number; files: number };
@@ -224,24 +221,20 @@ function buildServer(options: ApiOptions) {
     if (parts.length === 0) throw new NeedfireError("NOT_FOUND", `there is no event "${id}" (needfire events list)`);
     throw new NeedfireError("NOT_FOUND", `there is no event "${id}" in what can be read of the journal: ${missingText(parts)}`);
   };
-  const explaining = (): Explaining => ({
-    history,
-    reactors: options.reactors(),
-    sources: options.sources(),
-    compile: options.compile,
-    agentView: (id) => agents.view(id),
-    route: options.route,
-  });
+  const decisionsOn = async (event: Event, only?: string) => {
+    const origin = await originOf(event, (id) => history.readTask(id));
+    return history.explain({ event, origin, agent: agents.view(origin.agent), only });
+  };
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async ({ params }) => {
     const event = await eventOf(params.id);
     const chain = await causalChain(history, event);
-    const decisions = await decisionsOn(event, explaining());
+    const decisions = await decisionsOn(event);
     return { event: eventView(event), ...chain, decisions, missing: await missing({}) };
   });
   const explainRoute = { params: idParams, querystring: schemas.explainQuery, response: { 200: schemas.explainView } };
   server.get("/v1/events/:id/decisions", { schema: explainRoute }, async ({ params, query }) => {
     const event = await eventOf(params.id);
-    return { event: eventView(event), decisions: await decisionsOn(event, explaining(), query.reactor) };
+    return { event: eventView(event), decisions: await decisionsOn(event, query.reactor) };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
     const { type, subject, severity } = body;

@@ -13,9 +13,9 @@ import type {
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
-import type { Reactor } from "@needfire/shared/reactor";
 import type { Task } from "@needfire/shared/task";
 import type { MissingPart } from "../journal/sqlite-reader.ts";
+import type { KnownReactor } from "../known-reactor.ts";
 import type { AgentPresence, ExecutionRecord, KeyRecord, MaintenanceRecord, ReactorCounts } from "../store/store.ts";
 
 export function eventView(event: Event): EventView {
@@ -57,7 +57,7 @@ function maintenanceView({ until, why, by }: MaintenanceRecord): NonNullable<Age
   return { until: isoTime(until), why, by };
 }
 
-export function reactorView(reactor: Reactor, counts: ReactorCounts | undefined): ReactorView {
+export function reactorView(reactor: KnownReactor, counts: ReactorCounts | undefined): ReactorView {
   const { name, description, version, file, line, on, when, mode, priority, owner, runbook, steps } = reactor;
   return {
     name,

@@ -176,6 +176,12 @@ export class RecordReader {
     return this.#connection.prepare(sql).all(time).map(textlessOf);
   }
 
+  /** The text of a file that is in force, or was when the last life ended. Undefined: it was in force no more, or never. */
+  lastText(file: string): string | undefined {
+    const row = this.#connection.prepare("SELECT text, reactors FROM file_version WHERE file = ? ORDER BY number DESC LIMIT 1").get(file);
+    return row === undefined || row["reactors"] === "{}" ? undefined : String(row["text"]);
+  }
+
   versionText(number: number): string | undefined {
     const row = this.#connection.prepare("SELECT text FROM file_version WHERE number = ?").get(number);
     return row === undefined ? undefined : String(row["text"]);

@@ -69,11 +69,13 @@ export class StoreWriter {
   readonly #epoch: string;
   readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
   readonly #record: RecordWriter;
+  readonly #recorded: RecordReader;
 
   constructor(database: Database, { now, decisionRowsMax }: { now: number; decisionRowsMax?: number }) {
     this.#database = database;
     database.migrate("store", migrations);
     this.#record = new RecordWriter(database.connection, decisionRowsMax === undefined ? {} : { rowsMax: decisionRowsMax });
+    this.#recorded = new RecordReader(database.connection);
     this.#run("INSERT OR IGNORE INTO setting (name, value) VALUES ('epoch', ?), ('cursor', '0')", epochAt(now));
     this.#epoch = this.#setting("epoch");
   }
@@ -122,6 +124,15 @@ export class StoreWriter {
 
   silences(): SilenceRecord[] {
     return this.#record.silences();
+  }
+
+  /** See `RecordReader`. */
+  versionsAt(time: number): TextlessVersion[] | undefined {
+    return this.#recorded.versionsAt(time);
+  }
+
+  lastText(file: string): string | undefined {
+    return this.#recorded.lastText(file);
   }
 
   /** Removes decisions that were made before a time, oldest first. Returns how many. */

@@ -224,6 +224,21 @@ export const masterEventTypes = {
     data: object({ reactor: text, keys_max: integer, dropped: { type: "integer", description: "keys, since it was told last" } }),
     example: { subject: "ssh-bruteforce", data: { reactor: "ssh-bruteforce", keys_max: 10_000, dropped: 212 } },
   },
+  "reactor.set_aside": {
+    description:
+      "Judging failed again and again by a fault of the master's own: what it failed on is set aside for this reactor, and everything else goes on.",
+    severity: "high",
+    data: object({
+      reactor: text,
+      what: { type: "string", description: "the event's id, or the key of what was due" },
+      why: { type: "string", description: "the error" },
+      whole: { type: "boolean", description: "the reactor is not asked at all any more, until it is changed or the master is restarted" },
+    }),
+    example: {
+      subject: "restart-web",
+      data: { reactor: "restart-web", what: "web1:mi4k2x:42", why: "judging it failed 3 times: Invalid string length", whole: false },
+    },
+  },
   "reactor.loop_cut": {
     description: "A causal chain was too deep or too busy: the reactor did not fire, and the chain ends there.",
     severity: "high",

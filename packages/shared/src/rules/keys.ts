@@ -9,6 +9,11 @@ import type { Reactor, StateRow } from "./types.ts";
 /** The first letter of a row's key: correlation, flow, inhibition, loops. (`t` is the engine's clock.) */
 export type Kind = "c" | "f" | "i" | "l";
 
+/** Ids of events have no such letter with a bracket behind it. */
+export function isRowKey(text: string): boolean {
+  return text[1] === "[";
+}
+
 interface Row {
   reactor: string;
   key: string;

@@ -8,35 +8,36 @@ import type { AgentView } from "../target.ts";
 import { anchorsOf } from "./anchor.ts";
 import { PrefixTable } from "./prefix-table.ts";
 import { type Hearer, TypeIndex, type Way } from "./type-index.ts";
-import type { Reactor } from "./types.ts";
+import type { HeardReactor, Reactor } from "./types.ts";
 
 /** Distinct event types of which is remembered who hears them; beyond it that is worked out anew. */
 const typesRemembered = 10_000;
 
-interface Glob {
+interface Glob<R extends HeardReactor> {
   matches(type: string): boolean;
   /** What stands before its first wildcard. */
   head: string;
-  ways: Way[];
+  ways: Way<R>[];
   number: number;
 }
 
-const nobody = new TypeIndex([]);
+const nobody = new TypeIndex<never>([]);
 const exactType = /^[a-z0-9_.-]+$/;
 
-export class ReactorIndex {
-  readonly reactors: readonly Reactor[];
-  readonly #exact = new Map<string, Way[]>();
-  readonly #globs: PrefixTable<Glob[]>;
-  readonly #byType = new Map<string, TypeIndex>();
+/** `R`: whole, or what a sieve needs of them. */
+export class ReactorIndex<R extends HeardReactor = Reactor> {
+  readonly reactors: readonly R[];
+  readonly #exact = new Map<string, Way<R>[]>();
+  readonly #globs: PrefixTable<Glob<R>[]>;
+  readonly #byType = new Map<string, TypeIndex<R>>();
   /** Types of which the same is said share an index: hosts may make up as many types as they like. */
-  readonly #bySources = new Map<string, TypeIndex>();
+  readonly #bySources = new Map<string, TypeIndex<R>>();
 
-  constructor(reactors: readonly Reactor[]) {
+  constructor(reactors: readonly R[]) {
     this.reactors = reactors;
-    const globs = new Map<string, Glob>();
+    const globs = new Map<string, Glob<R>>();
     for (const [order, reactor] of reactors.entries()) if (reactor.mode !== "off") this.#add(order, reactor, globs);
-    const byHead = new Map<string, Glob[]>();
+    const byHead = new Map<string, Glob<R>[]>();
     for (const glob of globs.values()) {
       const known = byHead.get(glob.head);
       if (known === undefined) byHead.set(glob.head, [glob]);
@@ -51,11 +52,11 @@ export class ReactorIndex {
   }
 
   /** The reactors that could do something about an event, with their entries of its type, in order of definition: some too many, never one too few. */
-  candidates(event: Event, agent: AgentView): readonly Hearer[] {
+  candidates(event: Event, agent: AgentView): readonly Hearer<R>[] {
     return this.ofType(event.type).candidates(event, agent);
   }
 
-  ofType(type: string): TypeIndex {
+  ofType(type: string): TypeIndex<R> {
     let index = this.#byType.get(type);
     if (index === undefined) {
       index = this.#made(type);
@@ -64,7 +65,7 @@ export class ReactorIndex {
     return index;
   }
 
-  #add(order: number, reactor: Reactor, globs: Map<string, Glob>): void {
+  #add(order: number, reactor: R, globs: Map<string, Glob<R>>): void {
     for (const [place, entry] of reactor.entries.entries()) {
       const way = { order, place, reactor, entry, anchored: anchorsOf([reactor.when, entry.when], reactor.vars) };
       for (const pattern of new Set(entry.on)) {
@@ -84,9 +85,9 @@ export class ReactorIndex {
     }
   }
 
-  #made(type: string): TypeIndex {
+  #made(type: string): TypeIndex<R> {
     const exact = this.#exact.get(type);
-    const globs: Glob[] = [];
+    const globs: Glob<R>[] = [];
     this.#globs.each(type, (some) => {
       for (const glob of some) if (glob.matches(type)) globs.push(glob);
     });
@@ -105,7 +106,7 @@ export class ReactorIndex {
 }
 
 /** In order of definition, and none twice: an entry may be reached by several globs. */
-function inOrder(sources: readonly (readonly Way[])[]): Way[] {
+function inOrder<R extends HeardReactor>(sources: readonly (readonly Way<R>[])[]): Way<R>[] {
   const entries = new Map(sources.flat().map((way) => [way.entry, way]));
   return [...entries.values()].toSorted((a, b) => a.order - b.order || a.place - b.place);
 }

@@ -6,12 +6,13 @@
  * P2: `takeDirty` belongs into one transaction with the tasks that followed and the place in the journal. An engine that is made of these
  * rows goes on from there exactly, and what has fired does not fire again.
  */
+import { type Aside, JudgingFailed } from "./aside.ts";
 import { Hearing } from "./hearing.ts";
 import { judgeEvent, judgeTime } from "./judge.ts";
-import { Keys } from "./keys.ts";
+import { isRowKey, Keys } from "./keys.ts";
 import { type Profile, profilesOf } from "./profile.ts";
 import type { ReactorIndex } from "./reactor-index.ts";
-import type { Turn } from "./turn.ts";
+import { put, say, type Turn } from "./turn.ts";
 import type { Judgement, Notice, Reactor, Reason, Seen, StateRow, World } from "./types.ts";
 
 export interface RulesOptions {
@@ -19,6 +20,8 @@ export interface RulesOptions {
   records?: ReadonlySet<Reason>;
   /** Every reactor of its type is asked about an event, also where the index knows that its condition cannot hold: to tell why it did not. */
   asksAll?: boolean;
+  /** What is not judged. */
+  aside?: Aside;
 }
 
 /** A wall clock that goes back further has been set; less is the trembling of several. */
@@ -35,6 +38,7 @@ export class Rules {
   readonly #records: (reason: Reason) => boolean;
   readonly #full = new Map<string, { told: number; dropped: number }>();
   readonly #asksAll: boolean;
+  readonly #aside: Aside | undefined;
   #index: ReactorIndex;
   #profiles: ReadonlyMap<string, Profile> = new Map();
   /** The same in the order of the index. */
@@ -43,8 +47,9 @@ export class Rules {
   #skew = 0;
   #clockIsDirty = false;
 
-  constructor(index: ReactorIndex, world: World, { records, asksAll = false }: RulesOptions = {}) {
+  constructor(index: ReactorIndex, world: World, { records, asksAll = false, aside }: RulesOptions = {}) {
     this.#asksAll = asksAll;
+    this.#aside = aside;
     this.#world = world;
     this.#records = records === undefined ? () => true : (reason) => records.has(reason);
     this.#index = index;
@@ -82,7 +87,8 @@ export class Rules {
 
   /**
    * Judges an event: first what is due by then, then the event. To be called in the journal's order. `asked`: called before reactors are
-   * asked, and after each with its name, so that whoever has a clock can take the time.
+   * asked, and after each with its name, so that whoever has a clock can take the time. Throws `JudgingFailed`; the state is of no use then, and
+   * must be loaded anew.
    */
   hear(seen: Seen, asked?: (reactor?: string) => void): Judgement {
     const { event } = seen;
@@ -94,7 +100,13 @@ export class Rules {
     asked?.();
     for (const { order, entries } of hearers) {
       const profile = this.#inOrder[order]!;
-      judgeEvent(turn, profile, { hearing, entries });
+      if (!this.#isAside(turn, profile, event.id)) {
+        try {
+          judgeEvent(turn, profile, { hearing, entries });
+        } catch (error) {
+          throw new JudgingFailed(profile.reactor, event.id, error);
+        }
+      }
       asked?.(profile.reactor.name);
     }
     return judgement;
@@ -102,18 +114,39 @@ export class Rules {
 
   /**
    * Judges what is due. `now`: by the clock by which events are received, and only once all that were received before are heard: what
-   * comes later with an earlier time is taken for a clock that was set back.
+   * comes later with an earlier time is taken for a clock that was set back. Throws `JudgingFailed`, as `hear` does.
    */
   tick(now: number): Judgement {
     const judgement: Judgement = { decisions: [], notices: [] };
     const until = this.#engineTime(now);
     for (let due = this.#keys.takeDue(until); due !== undefined; due = this.#keys.takeDue(until)) {
       this.#moveTo(due.due);
-      judgeTime(this.#turn(judgement), this.#profiles.get(due.reactor)!, { row: due.key, state: due.state });
+      this.#judgeDue(this.#turn(judgement), this.#profiles.get(due.reactor)!, due);
     }
     this.#moveTo(until);
     if (this.#full.size > 0) this.#tellFull(judgement.notices);
     return judgement;
+  }
+
+  #judgeDue(turn: Turn, profile: Profile, { key, state }: { key: string; state: unknown }): void {
+    // What it was about is lost with it; the next event of the key begins anew.
+    if (this.#isAside(turn, profile, key)) return void put(turn, profile, key, { state: undefined });
+    try {
+      judgeTime(turn, profile, { row: key, state });
+    } catch (error) {
+      throw new JudgingFailed(profile.reactor, key, error);
+    }
+  }
+
+  /** P4, P5: what is skipped is told, and of an event a decision. */
+  #isAside(turn: Turn, { reactor }: Profile, what: string): boolean {
+    if (this.#aside === undefined || this.#aside.isEmpty) return false;
+    const found = this.#aside.of(reactor, what);
+    if (found === undefined) return false;
+    const { why, last, isNews } = found;
+    if (!isRowKey(what)) say(turn, reactor, { event: what, reason: "set-aside" }, () => why);
+    if (isNews) turn.notices.push({ kind: "set-aside", reactor, what, why, whole: last });
+    return true;
   }
 
   /** When `tick` has something to do next, by the clock by which events are received. */

@@ -4,24 +4,24 @@
  */
 import type { Anchor, Anchored } from "./anchor.ts";
 import { PrefixTable } from "./prefix-table.ts";
-import type { Entry, Reactor } from "./types.ts";
+import type { HeardReactor, Reactor } from "./types.ts";
 
 /** One way into a reactor, and what an event must have for it. */
-export interface Way {
+export interface Way<R extends HeardReactor = Reactor> {
   /** Its place in the order of definition. */
   order: number;
   /** That of the entry among those of its reactor. */
   place: number;
-  reactor: Reactor;
-  entry: Entry;
+  reactor: R;
+  entry: R["entries"][number];
   anchored: Anchored | undefined;
 }
 
 /** A reactor with those of its entries that hear a type, in their order. `order`: its place in the order of definition. */
-export interface Hearer {
+export interface Hearer<R extends HeardReactor = Reactor> {
   order: number;
-  reactor: Reactor;
-  entries: readonly Entry[];
+  reactor: R;
+  entries: readonly R["entries"][number][];
 }
 
 /** Texts that a field may have in the eyes of who knows nothing but the conditions: one in so many events has a given one. */
@@ -30,33 +30,33 @@ const severityValues = 4;
 const booleanValues = 2;
 
 /** Whom a value leads to, in order of definition. */
-type Led = Hearer[];
-interface Field {
+type Led<R extends HeardReactor> = Hearer<R>[];
+interface Field<R extends HeardReactor> {
   path: readonly string[];
-  equals: ReadonlyMap<unknown, Led>;
-  prefixes: PrefixTable<Led> | undefined;
+  equals: ReadonlyMap<unknown, Led<R>>;
+  prefixes: PrefixTable<Led<R>> | undefined;
 }
-interface FieldDraft {
+interface FieldDraft<R extends HeardReactor> {
   path: readonly string[];
-  equals: Map<unknown, Led>;
-  prefixes: Map<string, Led>;
+  equals: Map<unknown, Led<R>>;
+  prefixes: Map<string, Led<R>>;
 }
 
-export class TypeIndex {
+export class TypeIndex<R extends HeardReactor = Reactor> {
   /** All that hear the type, in order of definition. */
-  readonly hearers: readonly Hearer[];
+  readonly hearers: readonly Hearer<R>[];
   /** What is read of `event.data` to tell them apart: names of its fields; undefined: any. */
   readonly dataNames: readonly string[] | undefined;
   /** Those that are looked at with every event. */
-  readonly #always: Led = [];
-  readonly #fields: readonly Field[];
+  readonly #always: Led<R> = [];
+  readonly #fields: readonly Field<R>[];
 
   /** `ways` in order of definition. */
-  constructor(ways: readonly Way[]) {
+  constructor(ways: readonly Way<R>[]) {
     const hearers = hearersOf(ways);
     this.hearers = [...hearers.values()];
     const valuesOf = distinctValues(ways);
-    const fields = new Map<string, FieldDraft>();
+    const fields = new Map<string, FieldDraft<R>>();
     for (const { order, anchored } of ways) {
       const hearer = hearers.get(order)!;
       const chosen = anchored === undefined ? undefined : choose(anchored, valuesOf);
@@ -72,11 +72,11 @@ export class TypeIndex {
   }
 
   /** Those whose conditions may hold, in order of definition: some too many, never one too few. */
-  candidates(event: object, agent: object): readonly Hearer[] {
+  candidates(event: object, agent: object): readonly Hearer<R>[] {
     // Nearly always one list is all there is, and it is handed out as it stands.
     let found = this.#always;
-    let own: Led | undefined;
-    const take = (led: Led) => {
+    let own: Led<R> | undefined;
+    const take = (led: Led<R>) => {
       if (found.length === 0) found = led;
       else (own ??= found = [...found]).push(...led);
     };
@@ -91,8 +91,8 @@ export class TypeIndex {
   }
 }
 
-function hearersOf(ways: readonly Way[]): Map<number, Hearer> {
-  const hearers = new Map<number, Hearer & { entries: Entry[] }>();
+function hearersOf<R extends HeardReactor>(ways: readonly Way<R>[]): Map<number, Hearer<R>> {
+  const hearers = new Map<number, Hearer<R> & { entries: R["entries"][number][] }>();
   for (const { order, reactor, entry } of ways) {
     const known = hearers.get(order);
     if (known === undefined) hearers.set(order, { order, reactor, entries: [entry] });
@@ -102,22 +102,22 @@ function hearersOf(ways: readonly Way[]): Map<number, Hearer> {
 }
 
 /** The ways of a reactor follow each other. */
-function lead(led: Led, hearer: Hearer): void {
+function lead<R extends HeardReactor>(led: Led<R>, hearer: Hearer<R>): void {
   if (led.at(-1) !== hearer) led.push(hearer);
 }
 
-function add(fields: Map<string, FieldDraft>, { path, kind, value }: Anchor, hearer: Hearer): void {
+function add<R extends HeardReactor>(fields: Map<string, FieldDraft<R>>, { path, kind, value }: Anchor, hearer: Hearer<R>): void {
   const name = nameOf(path);
   let field = fields.get(name);
   if (field === undefined) fields.set(name, (field = { path, equals: new Map(), prefixes: new Map() }));
-  const table: Map<unknown, Led> = kind === "equals" ? field.equals : field.prefixes;
+  const table: Map<unknown, Led<R>> = kind === "equals" ? field.equals : field.prefixes;
   const led = table.get(value);
   if (led === undefined) table.set(value, [hearer]);
   else lead(led, hearer);
 }
 
 /** How many values the conditions know of each field: the more, the more it tells apart. */
-function distinctValues(ways: readonly Way[]): Map<string, number> {
+function distinctValues(ways: readonly Pick<Way, "anchored">[]): Map<string, number> {
   const values = new Map<string, Set<unknown>>();
   const visit = (anchored: Anchored): void => {
     if (anchored.kind !== "anchors") return anchored.of.forEach(visit);
@@ -162,7 +162,7 @@ function nameOf(path: readonly string[]): string {
   return path.length === 2 ? `${path[0]}\0${path[1]}` : path.join("\0");
 }
 
-function dataNamesOf(fields: readonly Field[]): readonly string[] | undefined {
+function dataNamesOf(fields: readonly Pick<Field<HeardReactor>, "path">[]): readonly string[] | undefined {
   const ofData = fields.filter(({ path }) => path[0] === "event" && path[1] === "data");
   if (ofData.some(({ path }) => path.length === 2)) return undefined;
   return [...new Set(ofData.map(({ path }) => path[2]!))];

@@ -3,7 +3,7 @@
  * The engine is a fold over the journal: same events, same times, same answers, on the master, in tests and in a replay.
  */
 import type { ActionName } from "../action.ts";
-import type { Expression } from "../cel.ts";
+import type { Condition, Expression } from "../cel.ts";
 import type { Event, Severity } from "../event.ts";
 import type { AgentView } from "../target.ts";
 import type { Template } from "../value.ts";
@@ -63,6 +63,14 @@ export interface Calendar {
   /** When the next window begins after `now`; undefined: there is none any more. */
   next(now: number): number | undefined;
   text: string;
+}
+
+/** What finding reactors by an event asks of each. */
+export interface HeardReactor {
+  mode: Mode;
+  vars: Readonly<Record<string, unknown>>;
+  when: Condition | undefined;
+  entries: readonly { on: readonly string[]; when: Condition | undefined }[];
 }
 
 /** A reactor, compiled. `version`: from its text's meaning, so that history can say which one decided. */
@@ -171,6 +179,7 @@ export const reasons = [
   "silenced",
   "muted",
   "loop-cut",
+  "set-aside", // judging it threw
 ] as const;
 export type Reason = (typeof reasons)[number];
 
@@ -192,7 +201,9 @@ export interface Decision {
 /** What the engine has to tell beside decisions. */
 export type Notice =
   | { kind: "keys-full"; reactor: Reactor; keysMax: number; dropped: number }
-  | { kind: "loop-cut"; reactor: Reactor; chain: readonly string[]; root: string; why: string };
+  | { kind: "loop-cut"; reactor: Reactor; chain: readonly string[]; root: string; why: string }
+  /** `what`: an event's id, or the key of what was due. `whole`: from now on the reactor is not asked at all. */
+  | { kind: "set-aside"; reactor: Reactor; what: string; why: string; whole: boolean };
 
 export interface Judgement {
   decisions: Decision[];

@@ -4,9 +4,9 @@
  */
 import type { Event } from "@needfire/shared/event";
 import type { Reactor, Seen } from "@needfire/shared/rules/types";
-import { originOf } from "../origin.ts";
-import type { Remote } from "../thread.ts";
-import type { History } from "../worker-history.ts";
+import type { SqliteJournalReader } from "./journal/sqlite-reader.ts";
+import { causingTask, originBy } from "./origin.ts";
+import type { SqliteStoreReader } from "./store/sqlite.ts";
 
 /** `spanMs`: how far back they go. `isCut`: there were more, and these are the newest. */
 export interface Before {
@@ -27,15 +27,17 @@ export function hangsOnBefore({ correlation, flow }: Reactor): boolean {
   return flow !== undefined || (correlation !== undefined && correlation.kind !== "any");
 }
 
+/** Where they are looked for. */
+interface Past {
+  journal: Pick<SqliteJournalReader, "query">;
+  store: Pick<SqliteStoreReader, "readTask">;
+}
+
 /** In their order. */
-export async function eventsBefore(
-  reactor: Reactor,
-  { position, time, received }: Event,
-  history: Pick<Remote<History>, "query" | "readTask">,
-): Promise<Before> {
+export function eventsBefore(reactor: Reactor, { position, time, received }: Event, { journal, store }: Past): Before {
   const spanMs = Math.min(windowMs(reactor), spanMsMax);
   const period = { since: Math.min(time, received) - spanMs - keptMs, until: Math.max(time, received) + aheadMs, limit: eventsMax };
-  const found = await Promise.all(reactor.on.map((type) => history.query({ ...period, type })));
+  const found = reactor.on.map((type) => journal.query({ ...period, type }));
   const isBefore = (event: Event) => event.position < position && event.received >= received - spanMs;
   // Types may cover each other.
   const events = [
@@ -49,11 +51,12 @@ export async function eventsBefore(
   const newest = events.toSorted((a, b) => a.position - b.position).slice(-eventsMax);
   const isCut =
     events.length > newest.length || found.some((some) => some.length === eventsMax && some.at(-1)!.received >= received - spanMs);
-  return { events: await Promise.all(newest.map((event) => seenOf(event, history))), spanMs, isCut };
+  return { events: newest.map((event) => seenOf(event, store)), spanMs, isCut };
 }
 
-async function seenOf(event: Event, { readTask }: Pick<Remote<History>, "readTask">): Promise<Seen> {
-  return { event, ...(await originOf(event, (id) => readTask(id))) };
+function seenOf(event: Event, store: Past["store"]): Seen {
+  const task = causingTask(event);
+  return { event, ...originBy(event, task === undefined ? undefined : store.readTask(task)) };
 }
 
 /** A problem has no window: what raised it is looked for in the last day. */

@@ -9,33 +9,32 @@ import { explain } from "@needfire/shared/cel-explain";
 import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
-import type { RouteOf } from "@needfire/shared/router";
 import { Hearing, type Refusal, refusal, type RuleScope, valuesOf } from "@needfire/shared/rules/hearing";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
 import { spanText } from "@needfire/shared/rules/wording";
 import type { Decision, Reactor, Reason, Seen, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
-import { originOf } from "../origin.ts";
-import { digestOf } from "../store/record.ts";
-import type { DecisionRecord } from "../store/store.ts";
-import type { Remote } from "../thread.ts";
-import type { FileInForce } from "../versions.ts";
-import type { History } from "../worker-history.ts";
+import type { Compiled } from "./compiled.ts";
 import { type Before, eventsBefore, hangsOnBefore } from "./events-before.ts";
+import type { SqliteJournalReader } from "./journal/sqlite-reader.ts";
+import type { Origin } from "./origin.ts";
+import { digestOf } from "./store/record.ts";
+import type { SqliteStoreReader } from "./store/sqlite.ts";
+import type { DecisionRecord } from "./store/store.ts";
 
 export interface Explaining {
-  history: Pick<
-    Remote<History>,
-    "decisionsOn" | "tasksOfEvent" | "readTask" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey" | "query"
-  >;
-  /** Those in force, and their files. */
-  reactors: ReactorIndex;
-  sources: readonly FileInForce[];
-  /** Undefined: the text is no good any more, for want of a file that it takes something from, say. */
-  compile(file: string, text: string): readonly Reactor[] | undefined;
-  agentView(id: string): AgentView;
-  route: RouteOf;
+  store: Pick<SqliteStoreReader, "decisionsOn" | "tasksOfEvent" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey" | "readTask">;
+  journal: Pick<SqliteJournalReader, "query">;
+  compiled: Pick<Compiled, "index" | "files" | "route" | "earlier">;
+}
+
+/** `agent`: the host that the event is about, as it is now. `only`: of one reactor. */
+export interface Question {
+  event: Event;
+  origin: Origin;
+  agent: AgentView;
+  only: string | undefined;
 }
 
 /** Reasons for which an event may be in a task that another one triggered. */
@@ -45,26 +44,26 @@ const clockTremblesMs = 1_000;
 /** Of how many reactors the events before are judged with it; when one is asked for, it is always among them. */
 const replaysMax = 10;
 
-/** `only`: of one reactor. Throws `NOT_FOUND` when there is none of the name. */
-export async function decisionsOn(event: Event, explaining: Explaining, only?: string): Promise<DecisionView[]> {
-  const { history } = explaining;
-  const { index, known } = await reactorsThen(event.received, explaining);
-  const seen: Seen = { event, ...(await originOf(event, (id) => history.readTask(id))) };
-  const asking: Asking = { seen, explaining, isOfThen: known, replaysLeft: replaysMax };
-  const records = (await history.decisionsOn(event.id)).filter(({ reactor }) => only === undefined || reactor === only);
-  const recorded = await Promise.all(records.map((record) => recordView(record, index.reactors, asking)));
+/** Throws `NOT_FOUND` when there is no reactor of the name. */
+export function decisionsOn({ event, origin, agent, only }: Question, explaining: Explaining): DecisionView[] {
+  const { store, compiled } = explaining;
+  const { index, known } = reactorsThen(event.received, explaining);
+  const world = { agentView: () => agent, route: compiled.route, silence: () => undefined };
+  const asking: Asking = { seen: { event, ...origin }, world, explaining, isOfThen: known, replaysLeft: replaysMax };
+  const records = store.decisionsOn(event.id).filter(({ reactor }) => only === undefined || reactor === only);
+  const recorded = records.map((record) => recordView(record, index.reactors, asking));
   const told = new Set(records.map(({ reactor }) => reactor));
   const hearers = index.ofType(event.type).hearers.map(({ reactor }) => reactor);
   const others = hearers.filter(({ name }) => !told.has(name) && (only === undefined || name === only));
-  const tasks = new Map((await history.tasksOfEvent(event.id)).map((task) => [task.reactor, task]));
-  const again: DecisionView[] = [];
-  for (const reactor of others) again.push(await judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
+  const tasks = new Map(store.tasksOfEvent(event.id).map((task) => [task.reactor, task]));
+  const again = others.map((reactor) => judgeAgain(reactor, tasks.get(reactor.name)?.id, asking));
   if (only !== undefined && recorded.length + again.length === 0) return [notAsked(only, index.reactors, asking)];
   return [...recorded, ...again];
 }
 
 interface Asking {
   seen: Seen;
+  world: World;
   explaining: Explaining;
   /** The reactors are those of when the event came. */
   isOfThen: boolean;
@@ -72,32 +71,27 @@ interface Asking {
 }
 
 /** The reactors in force at a time; those of now when that is not known. Only files that were another are compiled again. */
-async function reactorsThen(
-  time: number,
-  { history, reactors, sources, compile }: Explaining,
-): Promise<{ index: ReactorIndex; known: boolean }> {
-  const versions = await history.versionsAt(time);
-  if (versions === undefined) return { index: reactors, known: false };
-  const now = new Map(sources.map(({ file, text }) => [file, digestOf(text)]));
+function reactorsThen(time: number, { store, compiled }: Explaining): { index: ReactorIndex; known: boolean } {
+  const versions = store.versionsAt(time);
+  if (versions === undefined) return { index: compiled.index, known: false };
+  const now = new Map(compiled.files.map(({ file, text }) => [file, digestOf(text)]));
   const then = versions.filter(({ reactors: had }) => Object.keys(had).length > 0);
   const isAsNow = ({ file, digest }: { file: string; digest: string }) => now.get(file) === digest;
-  if (then.length === now.size && then.every(isAsNow)) return { index: reactors, known: true };
-  const byFile = Map.groupBy(reactors.reactors, ({ file }) => file);
-  const found: (readonly Reactor[])[] = [];
-  for (const version of then) {
-    const text = isAsNow(version) ? undefined : await history.versionText(version.number);
-    found.push((text === undefined ? undefined : compile(version.file, text)) ?? byFile.get(version.file) ?? []);
-  }
-  return { index: new ReactorIndex(found.flat()), known: true };
+  if (then.length === now.size && then.every(isAsNow)) return { index: compiled.index, known: true };
+  const byFile = Map.groupBy(compiled.index.reactors, ({ file }) => file);
+  const found = then.flatMap((version) => {
+    const text = isAsNow(version) ? undefined : store.versionText(version.number);
+    return (text === undefined ? undefined : compiled.earlier(version.file, text)) ?? byFile.get(version.file) ?? [];
+  });
+  return { index: new ReactorIndex(found), known: true };
 }
 
-async function recordView(
+function recordView(
   { reactor, version, at, reason, detail, until, task, event }: DecisionRecord,
   reactors: readonly Reactor[],
   asking: Asking,
-): Promise<DecisionView> {
-  const joined =
-    task ?? (await taskJoined(reason, { reactor: reactors.find(({ name }) => name === reactor), name: reactor, event }, asking));
+): DecisionView {
+  const joined = task ?? taskJoined(reason, { reactor: reactors.find(({ name }) => name === reactor), name: reactor, event }, asking);
   return {
     reactor,
     decision: reason,
@@ -111,24 +105,19 @@ async function recordView(
 }
 
 /** The task in which an event ended up that did not trigger it. */
-async function taskJoined(
+function taskJoined(
   reason: Reason,
   { reactor, name, event }: { reactor: Reactor | undefined; name: string; event: string },
-  { seen, explaining: { history, ...rest } }: Asking,
-): Promise<string | undefined> {
-  if (gathered.has(reason)) return history.taskWith(name, event, seen.event.received - clockTremblesMs);
+  { seen, world, explaining: { store } }: Asking,
+): string | undefined {
+  if (gathered.has(reason)) return store.taskWith(name, event, seen.event.received - clockTremblesMs);
   if (reason !== "joined" || reactor?.correlation === undefined) return undefined;
-  const key = valuesOf(reactor.correlation.by, new Hearing(worldOf(rest), seen).scope({ reactor, readsRoute: true }));
-  return key.ok ? history.taskOfKey(name, key.values, seen.event.received + clockTremblesMs) : undefined;
+  const key = valuesOf(reactor.correlation.by, new Hearing(world, seen).scope({ reactor, readsRoute: true }));
+  return key.ok ? store.taskOfKey(name, key.values, seen.event.received + clockTremblesMs) : undefined;
 }
 
-function worldOf({ agentView, route }: Pick<Explaining, "agentView" | "route">): World {
-  return { agentView, route, silence: () => undefined };
-}
-
-async function judgeAgain(reactor: Reactor, task: string | undefined, asking: Asking): Promise<DecisionView> {
-  const { seen, explaining, isOfThen } = asking;
-  const world = worldOf(explaining);
+function judgeAgain(reactor: Reactor, task: string | undefined, asking: Asking): DecisionView {
+  const { seen, world, explaining, isOfThen } = asking;
   const source = isOfThen ? "judged-again" : "judged-by-now";
   const base = { reactor: reactor.name, version: reactor.version, source, ...(task === undefined ? {} : { task }) } as const;
   const [alone] = judged(reactor, world, [seen]);
@@ -142,8 +131,7 @@ async function judgeAgain(reactor: Reactor, task: string | undefined, asking: As
     const detail = blames.length === 0 ? alone.detail : blames.join("; ");
     return { ...base, decision: reason, detail, parts, assumed: assumedOfHost(reactor) };
   }
-  const before =
-    hangsOnBefore(reactor) && asking.replaysLeft-- > 0 ? await eventsBefore(reactor, seen.event, explaining.history) : undefined;
+  const before = hangsOnBefore(reactor) && asking.replaysLeft-- > 0 ? eventsBefore(reactor, seen.event, explaining) : undefined;
   const decision = judged(reactor, world, [...(before?.events ?? []), seen]).at(-1) ?? alone;
   const detail = decision.firing?.plan.ok === false ? decision.firing.plan.reason : decision.detail;
   return { ...base, decision: decision.reason, detail, assumed: [...assumedOfHost(reactor), ...assumedBefore(reactor, before)] };
@@ -207,7 +195,7 @@ function nameOf(role: Reactor["entries"][number]["role"]): string {
 
 /** Why a reactor had nothing to do with an event at all. */
 function notAsked(name: string, reactors: readonly Reactor[], { seen: { event }, explaining, isOfThen }: Asking): DecisionView {
-  const now = explaining.reactors.reactors.find((reactor) => reactor.name === name);
+  const now = explaining.compiled.index.reactors.find((reactor) => reactor.name === name);
   const reactor = reactors.find((each) => each.name === name) ?? now;
   if (reactor === undefined) throw new NeedfireError("NOT_FOUND", `there is no reactor "${name}" (needfire reactors list)`);
   const source = isOfThen ? "judged-again" : "judged-by-now";

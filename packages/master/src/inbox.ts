@@ -1,0 +1,154 @@
+/**
+ * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up or cancelled, and marks.
+ * Whoever waits for an answer hears it from the turn that took it.
+ */
+
+import type { MasterEventDraft, Task } from "@needfire/shared/task";
+import type { EventsFrame, Verdict } from "./admission.ts";
+import { OwnEvents } from "./own-events.ts";
+import type { Cancel, Expired } from "./react.ts";
+import type { Committed, Mark, Writes } from "./store/store.ts";
+
+/** How long a mark waits for something to be recorded with. */
+const marksWaitMs = 500;
+
+export type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions" | "journal">;
+
+export interface Waiting<T, R> {
+  what: T;
+  resolve(result: R): void;
+  reject(error: unknown): void;
+}
+type Frames = Waiting<EventsFrame[], Verdict[]>;
+
+export class Inbox {
+  readonly #onWork: () => void;
+  readonly #own = new OwnEvents();
+  #frames: Frames[] = [];
+  /** Those that overtake (P8). */
+  #urgent: Frames[] = [];
+  /** What was given here and is not answered yet. */
+  readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
+  #commits: Waiting<Asked, Committed>[] = [];
+  #marks: Mark[] = [];
+  #marking: NodeJS.Timeout | undefined;
+  /** By execution: those that wait for the store are told of again and again. */
+  readonly #expired = new Map<string, Expired>();
+  #cancels: Waiting<Cancel, Task | undefined>[] = [];
+  #closed = false;
+
+  /** `onWork`: there is something for a turn. */
+  constructor(onWork: () => void) {
+    this.#onWork = onWork;
+  }
+
+  /** Frames of agents; the urgent have a turn of their own, the next one. */
+  take(frames: EventsFrame[], urgent: boolean): Promise<Verdict[]> {
+    const taking = this.#wait(urgent ? this.#urgent : this.#frames, frames);
+    this.#taking.set(taking, frames);
+    const taken = () => void this.#taking.delete(taking);
+    taking.then(taken, taken);
+    return taking;
+  }
+
+  /** What was taken of an agent and is not answered yet. */
+  underWay(agent: string): Promise<unknown>[] {
+    return [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);
+  }
+
+  commit(writes: Asked): Promise<Committed> {
+    return this.#wait(this.#commits, writes);
+  }
+
+  cancel(cancel: Cancel): Promise<Task | undefined> {
+    return this.#wait(this.#cancels, cancel);
+  }
+
+  expire(expired: readonly Expired[]): void {
+    for (const each of expired) this.#expired.set(each.execution.id, each);
+    this.#onWork();
+  }
+
+  /** Events of the master's own that nobody waits for. */
+  tell(events: readonly MasterEventDraft[]): void {
+    this.#own.add(events);
+    this.#onWork();
+  }
+
+  /** They wait a while for something to be recorded with. */
+  mark(marks: readonly Mark[]): void {
+    for (const mark of marks) this.#marks.push(mark);
+    this.#marking ??= setTimeout(() => {
+      this.#marking = undefined;
+      this.#onWork();
+    }, marksWaitMs);
+  }
+
+  /** What nobody asks for a second time is kept for a later turn. */
+  keep({ told, marks }: { told: readonly MasterEventDraft[]; marks: readonly Mark[] }): void {
+    this.#own.add(told);
+    if (marks.length > 0 && !this.#closed) this.mark(marks);
+  }
+
+  /** Also before anything is judged. `holdsBack`: frames that are not urgent have to wait. */
+  hasWork(holdsBack: boolean): boolean {
+    const marksAreDue = this.#marks.length > 0 && this.#marking === undefined;
+    const frames = this.#urgent.length + (holdsBack ? 0 : this.#frames.length);
+    return frames > 0 || this.#commits.length > 0 || !this.#own.isEmpty || marksAreDue;
+  }
+
+  get hasFrames(): boolean {
+    return this.#urgent.length + this.#frames.length > 0;
+  }
+
+  get hasUrgent(): boolean {
+    return this.#urgent.length > 0;
+  }
+
+  get hasExpired(): boolean {
+    return this.#expired.size > 0;
+  }
+
+  /** For one turn: all that are urgent, or else one. P8: what overtakes is never held back. */
+  nextFrames(holdsBack: boolean): { frames: Frames[]; areUrgent: boolean } {
+    const areUrgent = this.#urgent.length > 0;
+    return { frames: areUrgent ? this.#urgent.splice(0) : this.#frames.splice(0, holdsBack ? 0 : 1), areUrgent };
+  }
+
+  takeCommits(): Waiting<Asked, Committed>[] {
+    return this.#commits.splice(0);
+  }
+
+  takeExpired(): Expired[] {
+    const expired = [...this.#expired.values()];
+    this.#expired.clear();
+    return expired;
+  }
+
+  takeCancels(): Waiting<Cancel, Task | undefined>[] {
+    return this.#cancels.splice(0);
+  }
+
+  takeTold(): MasterEventDraft[] {
+    return this.#own.take();
+  }
+
+  takeMarks(): Mark[] {
+    clearTimeout(this.#marking);
+    this.#marking = undefined;
+    return this.#marks.splice(0);
+  }
+
+  /** Nothing comes by itself any more. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#marking);
+  }
+
+  #wait<T, R>(queue: Waiting<T, R>[], what: T): Promise<R> {
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    queue.push({ what, resolve, reject });
+    this.#onWork();
+    return promise;
+  }
+}
