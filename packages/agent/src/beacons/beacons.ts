@@ -6,9 +6,10 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { isDeepStrictEqual } from "node:util";
 import type { BeaconDefinition } from "@needfire/shared/beacon";
 import type { BeaconType } from "@needfire/shared/beacons/types";
+import { NotificationQueue } from "./notification-queue.ts";
 import { type BeaconWorld, type Health, SupervisedBeacon } from "./supervised.ts";
 
-export type BeaconsOptions = Omit<BeaconWorld, "blame">;
+export type BeaconsOptions = Omit<BeaconWorld, "blame" | "notifications">;
 
 export class Beacons {
   readonly #world: BeaconWorld;
@@ -18,7 +19,7 @@ export class Beacons {
   #stopped = false;
 
   constructor(options: BeaconsOptions) {
-    this.#world = { ...options, blame: this.#blame };
+    this.#world = { ...options, blame: this.#blame, notifications: new NotificationQueue() };
   }
 
   /**

@@ -15,6 +15,8 @@ import type { FileScope } from "./file-scope.ts";
 export interface WatchListener {
   /** Something may have changed at `path`. Called often, and several times for one change. */
   touched(path: string): void;
+  /** A notification of the kernel came, in this turn of the event loop. */
+  heard(): void;
   /** The kernel gives no more watches; from here on nothing more may be heard. Called at most once. */
   exhausted(error: Error): void;
   /** A directory cannot be watched, or another failure. */
@@ -49,6 +51,7 @@ export const startWatch: StartWatch = (scope, listener) => {
     for (const name of names.logical(path)) listener.touched(name);
   };
   watcher.on("raw", (_event, name, details) => {
+    listener.heard();
     const { watchedPath } = details as { watchedPath: string };
     // A directory's own change bears its own name.
     if (name === null || name === basename(watchedPath)) touched(watchedPath);

@@ -12,6 +12,7 @@ import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
 import type { BeaconContext, BeaconEvent, RunningBeacon } from "./beacon.ts";
+import type { NotificationQueue } from "./notification-queue.ts";
 import { BeaconMemory, type MemoryStore } from "./remembered.ts";
 import type { Pace } from "./pace.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -29,6 +30,7 @@ export interface BeaconWorld {
   remedies: Remedies;
   pace: Pace;
   memory: MemoryStore;
+  notifications: NotificationQueue;
   emit(draft: EventDraft): void;
   /** Whom an error that nobody caught belongs to. */
   blame: AsyncLocalStorage<(error: unknown) => void>;
@@ -114,10 +116,10 @@ export class SupervisedBeacon {
   }
 
   #context(life: Life, fail: (error: unknown) => void): BeaconContext {
-    const { clock, managed, remedies, pace, memory } = this.#world;
+    const { clock, managed, remedies, pace, memory, notifications } = this.#world;
     const { type, name } = this.definition;
     return {
-      ...{ clock, managed, remedies, pace, fail },
+      ...{ clock, managed, remedies, pace, notifications, fail },
       log: this.#log,
       signal: life.stop.signal,
       memory: new BeaconMemory(memory, `${type}:${name}`),

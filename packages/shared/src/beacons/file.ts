@@ -69,6 +69,10 @@ const fileEvent = {
     after: fileState,
     diff: { type: "string", description: "unified, from before (for a managed file: from what it should be) to after" },
     diff_note: { type: "string", description: "why there is no diff" },
+    since: {
+      type: "number",
+      description: "it happened while the beacon did not watch (the agent was down): not before this time, ms since the epoch",
+    },
   },
   required: ["path", "changes", "before", "after"],
   additionalProperties: false,
