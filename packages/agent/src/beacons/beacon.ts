@@ -9,6 +9,7 @@ import type { Clock } from "@needfire/shared/clock";
 import type { EventDraft, Severity } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
+import type { AuditLog } from "./audit-log.ts";
 import type { NotificationQueue } from "./notification-queue.ts";
 import type { BeaconMemory } from "./remembered.ts";
 import type { Pace } from "./pace.ts";
@@ -34,6 +35,8 @@ export interface BeaconContext {
   remedies: Remedies;
   /** Whoever watches through the kernel's notifications counts them here, and hears when some were lost. */
   notifications: NotificationQueue;
+  /** Who changed what, where auditd runs. */
+  audit: AuditLog;
 }
 
 export interface RunningBeacon {

@@ -6,10 +6,11 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { isDeepStrictEqual } from "node:util";
 import type { BeaconDefinition } from "@needfire/shared/beacon";
 import type { BeaconType } from "@needfire/shared/beacons/types";
+import { AuditLog } from "./audit-log.ts";
 import { NotificationQueue } from "./notification-queue.ts";
 import { type BeaconWorld, type Health, SupervisedBeacon } from "./supervised.ts";
 
-export type BeaconsOptions = Omit<BeaconWorld, "blame" | "notifications">;
+export type BeaconsOptions = Omit<BeaconWorld, "blame" | "notifications" | "audit"> & { audit?: AuditLog | undefined };
 
 export class Beacons {
   readonly #world: BeaconWorld;
@@ -18,8 +19,8 @@ export class Beacons {
   #chain: Promise<void> = Promise.resolve();
   #stopped = false;
 
-  constructor(options: BeaconsOptions) {
-    this.#world = { ...options, blame: this.#blame, notifications: new NotificationQueue() };
+  constructor({ audit = new AuditLog(), ...options }: BeaconsOptions) {
+    this.#world = { ...options, audit, blame: this.#blame, notifications: new NotificationQueue() };
   }
 
   /**
@@ -53,6 +54,7 @@ export class Beacons {
     this.#stopped = true;
     await this.#end([...this.#inForce.values()]);
     await this.#chain;
+    this.#world.audit.close();
   }
 
   async #apply(wanted: Map<string, BeaconDefinition>): Promise<void> {

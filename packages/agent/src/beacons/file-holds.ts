@@ -36,13 +36,18 @@ export class Holds {
 
   /** A path was touched. True: it is held now; false: it may be judged when it is quiet. */
   touched(path: string): boolean {
-    if (this.waits(path)) {
-      this.add(path);
-      return true;
+    const { remedies, isManaged } = this.#options;
+    if (remedies.holdingPath(path) === undefined) {
+      if (remedies.holdingHost() === undefined) this.#free.add(path);
+      // Somebody else's change is told with what a command made of it, rather than as the command's.
+      if (this.#free.has(path)) return false;
+      if (isManaged(path)) {
+        this.#settling.add(path);
+        return false;
+      }
     }
-    if (this.#options.remedies.holdingHost() === undefined) this.#free.add(path);
-    else if (!this.#free.has(path)) this.#settling.add(path);
-    return false;
+    this.add(path);
+    return true;
   }
 
   /** It is quiet: whether it was touched while no command ran. */
@@ -55,6 +60,16 @@ export class Holds {
     const { remedies, isManaged } = this.#options;
     if (remedies.holdingPath(path) !== undefined) return true;
     return !free && !isManaged(path) && remedies.holdingHost() !== undefined;
+  }
+
+  /** Since when it is held, by the monotonic clock; undefined: it is not. */
+  since(path: string): number | undefined {
+    return this.#held.get(path);
+  }
+
+  /** It is known that no command did it: it is not held for one any more. */
+  acquit(path: string): void {
+    this.#held.delete(path);
   }
 
   add(path: string): void {

@@ -36,7 +36,8 @@ export interface Before {
 
 export class KnownFiles {
   readonly #definition: FileBeacon;
-  readonly #context: BeaconContext;
+  readonly #memory: BeaconContext["memory"];
+  readonly #limited: (message: string) => void;
   readonly #plain = new Map<string, Known>();
   readonly #managed = new Map<string, Reported | null>();
   readonly #unreadable = new Set<string>();
@@ -46,14 +47,15 @@ export class KnownFiles {
   #notedAt = Number.NEGATIVE_INFINITY;
   #full = false;
 
-  constructor(definition: FileBeacon, context: BeaconContext) {
+  constructor(definition: FileBeacon, { memory }: Pick<BeaconContext, "memory">, limited: (message: string) => void) {
     this.#definition = definition;
-    this.#context = context;
+    this.#memory = memory;
+    this.#limited = limited;
   }
 
   /** Takes up what was known when the beacon last ran. */
   restore(scope: FileScope): Before {
-    const rows = this.#context.memory.take();
+    const rows = this.#memory.take();
     const before = readScopeRow(rows.get(keys.scope));
     const at = rows.get(keys.knownAt);
     for (const [key, value] of rows) {
@@ -190,12 +192,10 @@ export class KnownFiles {
   }
 
   #set(key: string, value: unknown): void {
-    if (this.#context.memory.set(key, value) || this.#full) return;
+    if (this.#memory.set(key, value) || this.#full) return;
     this.#full = true;
     this.#setScope(false);
-    this.#context.degraded(
-      "more paths than can be remembered: of those left over it will not be told what changed while the agent is down",
-    );
+    this.#limited("more paths than can be remembered: of those left over it will not be told what changed while the agent is down");
   }
 
   #dropPlain(path: string): void {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { start as startFile } from "./file.ts";
 import { definition, Fixture, sha256 } from "./fixture.ts";
-import { forgetfulStore, type MemoryStore } from "./memory.ts";
+import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
 interface World {
   /** Where the watched files are; stays over restarts. */
@@ -158,7 +158,7 @@ test("what cannot be read is told once, over restarts too", () => {
   const script = `
     import * as fs from "node:fs";
     import { definition, Fixture } from ${JSON.stringify(join(import.meta.dirname, "fixture.ts"))};
-    import { forgetfulStore } from ${JSON.stringify(join(import.meta.dirname, "memory.ts"))};
+    import { forgetfulStore } from ${JSON.stringify(join(import.meta.dirname, "remembered.ts"))};
     const memory = forgetfulStore();
     const home = new Fixture();
     fs.writeFileSync(home.host("file"), "x", { mode: 0 });

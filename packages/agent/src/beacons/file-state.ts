@@ -29,7 +29,7 @@ export interface Snapshot {
   /** Why there is no text of a regular file. */
   readonly noText?: "binary" | "too large" | "unreadable";
   readonly stamp?: string;
-  /** Tells two files of the same state apart: a copy that was put in its place, or one that was written again. */
+  /** Tells two files of the same state apart: a copy that was put in its place, or one that was written again. Device, inode, change time. */
   readonly identity: string;
   /** Present when the content or the path could not be read. */
   readonly trouble?: string;
@@ -144,11 +144,16 @@ function stateOf(stat: BigIntStats, accounts: Accounts, target?: string): FileSt
 
 function stamped(stat: BigIntStats): { stamp?: string; identity: string } {
   const stamp = stampOf(stat);
-  return { identity: `${stat.ino}:${stat.ctimeNs}`, ...(stamp === undefined ? {} : { stamp }) };
+  return { identity: `${stat.dev}:${stat.ino}:${stat.ctimeNs}`, ...(stamp === undefined ? {} : { stamp }) };
 }
 
 /** The kernel's time stamps are coarse: a file that was just written could be written again within the same one. */
 function stampOf(stat: BigIntStats): string | undefined {
   const age = Date.now() - Number(stat.ctimeNs / 1_000_000n);
   return age >= 0 && age < stampAgeMs ? undefined : `${stat.dev}:${stat.ino}:${stat.size}:${stat.ctimeNs}`;
+}
+
+/** Device and inode number of a stamp or an identity, as audit records have them (audit-records.ts). */
+export function fileOf(identity: string | undefined): string | undefined {
+  return identity?.match(/^[0-9]+:[0-9]+/)?.[0];
 }

@@ -57,7 +57,10 @@ export const startWatch: StartWatch = (scope, listener) => {
     if (name === null || name === basename(watchedPath)) touched(watchedPath);
     if (name !== null) touched(join(watchedPath, name));
   });
-  watcher.on("all", (_event, path) => touched(path));
+  // What has changed was told raw; chokidar says so again when it has looked, which may be long after it was quiet.
+  watcher.on("all", (event, path) => {
+    if (event !== "change") touched(path);
+  });
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   watcher.on("ready", resolve);
   hearErrors(watcher, listener, resolve);

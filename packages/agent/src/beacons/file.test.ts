@@ -376,6 +376,25 @@ test("a managed file that drifts while a long command runs is told at once, with
   assert.equal((await f.next()).subject, f.host("plain"));
 });
 
+test("what changes while a long command runs is told long before its end, as its effect; what was touched before it began is not", async (t) => {
+  const f = new Fixture({
+    start: (wanted, context) => startFile(wanted as Extract<typeof wanted, { type: "file" }>, context, { heldMs: 100 }),
+  });
+  t.after(() => f.end());
+  await f.beacons.apply([definition({ type: "file", settle: "300ms", ...inHost(f) })]);
+  fs.writeFileSync(f.host("before"), "by hand\n");
+  await lastNotifications();
+  f.remedies.begin("t-0000000000000000.7", "host");
+  fs.writeFileSync(f.host("during"), "by somebody\n");
+  const two = [await f.next(), await f.next()].map(({ subject, cause }) => `${subject?.split("/").at(-1)} by ${cause}`);
+  assert.deepEqual(two.sort(), ["before by undefined", "during by t-0000000000000000.7"]);
+  // It runs on, and what changes again is told again.
+  fs.writeFileSync(f.host("during"), "again\n");
+  assert.equal((await f.next()).cause, "t-0000000000000000.7");
+  f.remedies.end("t-0000000000000000.7");
+  await f.nothingBut(() => fs.writeFileSync(f.host("after"), "x"), f.host("after"));
+});
+
 test("what file.remove removes is told with its cause", async (t) => {
   const f = await watching(t, inHost, (fixture) => fs.writeFileSync(fixture.host("junk"), "x"));
   f.remedies.begin("t-0000000000000000.3", { path: f.host("junk") });

@@ -10,21 +10,25 @@ import { durationMs } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
+import { addAuditRules, type AuditRules } from "./audit-rules.ts";
+import { FileActors, type Witnessed } from "./file-actors.ts";
 import { Holds } from "./file-holds.ts";
 import { desiredState, diffBetween, drift, judgePlain, type Side, stateKey } from "./file-judge.ts";
 import { type Before, KnownFiles } from "./file-known.ts";
 import { FileLook, sweepMs } from "./file-look.ts";
 import { compileScope, type FileScope } from "./file-scope.ts";
-import { readState, type Snapshot, textOf } from "./file-state.ts";
+import { fileOf, readState, type Snapshot, textOf } from "./file-state.ts";
 import { startWatch } from "./file-watch.ts";
 import { Settle } from "./settle.ts";
 
 /**
  * Why a judgement is made now. `cause`: an execution that may have done what is found; `free`: a command that runs did not, so it is not
- * waited for; `afterRemedy`: one for this very path ended; `before`: it is the first look, and compares with what was known then.
+ * waited for; `afterRemedy`: one for this very path ended; `before`: it is the first look, and compares with what was known then;
+ * `seen`: who did it.
  */
 interface Occasion {
   cause?: string;
+  seen?: Witnessed;
   free?: boolean;
   afterRemedy?: boolean;
   before?: Before;
@@ -49,9 +53,12 @@ class FileBeaconRun {
   readonly #look: FileLook;
   readonly #holds: Holds;
   readonly #settle: Settle;
+  readonly #actors: FileActors;
+  #rules: AuditRules | undefined;
   readonly #stop = new AbortController();
   readonly #unsubscribe: (() => void)[] = [];
 
+  readonly #limits = new Map<string, string>();
   /** Until the first look is done, a touch says nothing about what was before. */
   readonly #early = new Set<string>();
   #baseline = false;
@@ -64,18 +71,19 @@ class FileBeaconRun {
     context: BeaconContext,
     { watch, sweepEveryMs, heldMs }: { watch: typeof startWatch; sweepEveryMs: number; heldMs: number | undefined },
   ) {
-    const { managed, remedies } = context;
+    const { managed, remedies, audit } = context;
     const isManaged = (path: string) => managed.get(path) !== undefined;
     this.#definition = definition;
     this.#context = context;
     this.#scope = compileScope(definition, { has: isManaged, paths: () => managed.all().map(({ path }) => path) });
-    this.#known = new KnownFiles(definition, context);
+    this.#known = new KnownFiles(definition, context, (message) => this.#limited("memory", message));
     this.#holds = new Holds({
       ...{ remedies, isManaged },
       judge: (path, occasion) => this.#judge(path, occasion),
       ...(heldMs === undefined ? {} : { heldMs }),
     });
-    this.#settle = new Settle(durationMs(definition.settle), (path) => this.#judge(path, { free: this.#holds.settled(path) }));
+    this.#actors = new FileActors({ audit, accounts: managed.accounts, expected: definition.audit });
+    this.#settle = new Settle(durationMs(definition.settle), (path) => this.#settled(path));
     this.#look = new FileLook({
       ...{ definition, context, sweepEveryMs, scope: this.#scope, signal: this.#stop.signal, startWatch: watch },
       touched: (path) => this.#touched(path),
@@ -91,6 +99,7 @@ class FileBeaconRun {
     const before = this.#known.restore(this.#scope);
     this.#unsubscribe.push(managed.onChange(() => this.#look.inTurn(() => this.#takeManaged())));
     this.#unsubscribe.push(remedies.onEnd((ended) => this.#holds.ended(ended, (path) => this.#concerns(path))));
+    if (this.#definition.audit) await this.#addAuditRules();
     await this.#look.start(() => this.#firstLook(before));
   }
 
@@ -101,6 +110,7 @@ class FileBeaconRun {
     this.#holds.stop();
     await this.#look.stop();
     await Promise.all(this.#busy.values());
+    await this.#rules?.remove();
   }
 
   /** What is not as it should be is judged as if for the first time. */
@@ -112,7 +122,24 @@ class FileBeaconRun {
 
   #touched(path: string): void {
     if (this.#stop.signal.aborted || !this.#concerns(path)) return;
-    if (!this.#holds.touched(path)) this.#settle.touch(path);
+    // What is held may turn out not to be a command's doing.
+    if (!this.#holds.touched(path) || this.#actors.known) this.#settle.touch(path);
+  }
+
+  #settled(path: string): void {
+    const free = this.#holds.settled(path);
+    const heldSince = this.#holds.since(path);
+    if (free || heldSince === undefined) return this.#judge(path, { free });
+    void this.#acquit(path, heldSince);
+  }
+
+  /** A path that waits for the end of a command does not when somebody else changed it. */
+  async #acquit(path: string, heldSince: number): Promise<void> {
+    const seen = await this.#actors.foreign({ path, file: fileOf(this.#known.get(path)?.stamp) }, heldSince);
+    // The command may have ended meanwhile.
+    if (seen === undefined || this.#holds.since(path) !== heldSince) return;
+    this.#holds.acquit(path);
+    this.#judge(path, { free: true, seen });
   }
 
   #concerns(path: string): boolean {
@@ -208,15 +235,20 @@ class FileBeaconRun {
     return file === undefined ? this.#concludePlain(path, snapshot, occasion) : this.#concludeManaged(file, snapshot, occasion);
   }
 
-  #concludePlain(path: string, snapshot: Snapshot, occasion: Occasion): void {
-    const before: Side = this.#known.get(path) ?? { state: null };
+  #concludePlain(path: string, snapshot: Snapshot, occasion: Occasion): Promise<void> | void {
+    const before: Side & { stamp?: string | undefined } = this.#known.get(path) ?? { state: null };
     const verdict = judgePlain(before.state, snapshot.state);
-    if (verdict.kind === "event") {
+    if (verdict.kind === "same") return this.#known.keep(path, snapshot);
+    const tell = (seen: Witnessed | undefined) => {
+      if (this.#stop.signal.aborted) return;
       const diff = diffBetween(path, { before, after: snapshot, secret: this.#definition.secret });
       const data: FileEventData = { path, changes: verdict.changes, before: before.state, after: snapshot.state, ...diff };
-      this.#tell(verdict.type, data, occasion);
-    }
-    this.#known.keep(path, snapshot);
+      this.#tell(verdict.type, data, { ...occasion, ...(seen && { seen }) });
+      this.#known.keep(path, snapshot);
+    };
+    if (occasion.seen !== undefined || occasion.before !== undefined || !this.#actors.known) return tell(occasion.seen);
+    const file = fileOf(snapshot.state === null ? before.stamp : snapshot.identity);
+    return this.#actors.last({ path, file }).then(tell);
   }
 
   #concludeManaged(file: ManagedFile, snapshot: Snapshot, occasion: Occasion): Promise<void> | void {
@@ -230,9 +262,8 @@ class FileBeaconRun {
     // The same state is told once. After a remedy the very same file means that the remedy did not help, and telling it again would be
     // a loop; another file of that state means that somebody did it again.
     if (last?.key === key && !(occasion.afterRemedy === true && last.identity !== snapshot.identity)) return;
-    const cause = occasion.cause ?? (occasion.free === true ? undefined : this.#context.remedies.holdingHost());
     const told = { key, identity: snapshot.identity };
-    return this.#tellDrift(file, { changes, before: desired, after: snapshot, told, occasion: { ...occasion, ...(cause && { cause }) } });
+    return this.#tellDrift(file, { changes, before: desired, after: snapshot, told, occasion });
   }
 
   async #tellDrift(
@@ -247,10 +278,14 @@ class FileBeaconRun {
   ): Promise<void> {
     const { changes, before, after, told, occasion } = found;
     const secret = this.#definition.secret || file.secret;
+    const suspect = occasion.cause ?? (occasion.free === true ? undefined : this.#context.remedies.holdingHost());
     const text = secret ? {} : await this.#desiredText(file);
+    const isNow = this.#actors.known && occasion.before === undefined;
+    const seen = isNow ? await this.#actors.last({ path: file.path, file: fileOf(after.identity) }) : undefined;
     if (this.#stop.signal.aborted) return;
     const diff = diffBetween(file.path, { before: { state: before, ...text }, after, secret });
-    this.#tell("file.drifted", { path: file.path, changes, before, after: after.state, ...diff }, occasion);
+    const data: FileEventData = { path: file.path, changes, before, after: after.state, ...diff };
+    this.#tell("file.drifted", data, { ...occasion, ...(suspect && { cause: suspect }), ...(seen && { seen }) });
     this.#known.report(file.path, told);
   }
 
@@ -276,9 +311,26 @@ class FileBeaconRun {
     });
   }
 
-  #tell(type: string, data: FileEventData, { cause, before }: Occasion): void {
-    const since = before?.at === undefined ? {} : { since: before.at };
-    this.#context.emit({ type, subject: data.path, ...(cause === undefined ? {} : { cause }), data: { ...data, ...since } });
+  #tell(type: string, found: FileEventData, { cause, before, seen }: Occasion): void {
+    const { path } = found;
+    // What came of another login is not the doing of a command of ours (P7).
+    const isCaused = cause !== undefined && seen?.foreign !== true;
+    const data = { ...found, ...(before?.at === undefined ? {} : { since: before.at }), ...(seen && { by: seen.by }) };
+    this.#context.emit({ type, subject: path, ...(isCaused ? { cause } : {}), data });
+    if (seen !== undefined) this.#actors.told(seen);
+  }
+
+  async #addAuditRules(): Promise<void> {
+    const { name } = this.#definition;
+    this.#rules = await addAuditRules(name, [...new Set([...this.#scope.paths(), ...this.#scope.bases()])]);
+    const unheard = this.#context.audit.readable ? undefined : "there is no audit log that may be read: is auditd running?";
+    this.#limited("audit", [this.#rules.missing, unheard].filter((message) => message !== undefined).join("; "));
+  }
+
+  /** What is told of as a limit of this beacon, each by its name. */
+  #limited(limit: string, message: string): void {
+    if (message !== "") this.#limits.set(limit, message);
+    if (this.#limits.size > 0) this.#context.degraded([...this.#limits.values()].join("; "));
   }
 
   /** Takes a path's state as known, without a word. */

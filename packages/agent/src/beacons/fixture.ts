@@ -16,6 +16,7 @@ import { unpack } from "@needfire/shared/pack";
 import { BlobStore } from "../blobs.ts";
 import { ManagedFiles } from "../managed-files.ts";
 import { Remedies } from "../remedies.ts";
+import type { AuditLog } from "./audit-log.ts";
 import { Beacons, type BeaconsOptions } from "./beacons.ts";
 import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
@@ -45,8 +46,12 @@ export class Fixture {
   #taken = 0;
   #version = 0;
 
-  /** `memory`: what beacons of before have left; `start`: instead of the registry's. */
-  constructor({ start, memory = forgetfulStore() }: { start?: BeaconsOptions["start"]; memory?: MemoryStore } = {}) {
+  /** `memory`: what beacons of before have left; `audit`: another log than the host's; `start`: instead of the registry's. */
+  constructor({
+    start,
+    memory = forgetfulStore(),
+    audit,
+  }: { start?: BeaconsOptions["start"]; memory?: MemoryStore; audit?: AuditLog } = {}) {
     this.managed = new ManagedFiles({
       blobs: new BlobStore(this.path("state/blobs")),
       listFile: this.path("state/files.json"),
@@ -67,6 +72,7 @@ export class Fixture {
       memory,
       emit,
       start,
+      audit,
     });
   }
 

@@ -11,6 +11,7 @@ import { errorText } from "@needfire/shared/errors";
 import type { EventDraft } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
+import type { AuditLog } from "./audit-log.ts";
 import type { BeaconContext, BeaconEvent, RunningBeacon } from "./beacon.ts";
 import type { NotificationQueue } from "./notification-queue.ts";
 import { BeaconMemory, type MemoryStore } from "./remembered.ts";
@@ -31,6 +32,7 @@ export interface BeaconWorld {
   pace: Pace;
   memory: MemoryStore;
   notifications: NotificationQueue;
+  audit: AuditLog;
   emit(draft: EventDraft): void;
   /** Whom an error that nobody caught belongs to. */
   blame: AsyncLocalStorage<(error: unknown) => void>;
@@ -116,10 +118,10 @@ export class SupervisedBeacon {
   }
 
   #context(life: Life, fail: (error: unknown) => void): BeaconContext {
-    const { clock, managed, remedies, pace, memory, notifications } = this.#world;
+    const { clock, managed, remedies, pace, memory, notifications, audit } = this.#world;
     const { type, name } = this.definition;
     return {
-      ...{ clock, managed, remedies, pace, notifications, fail },
+      ...{ clock, managed, remedies, pace, notifications, audit, fail },
       log: this.#log,
       signal: life.stop.signal,
       memory: new BeaconMemory(memory, `${type}:${name}`),

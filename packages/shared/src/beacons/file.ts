@@ -38,6 +38,11 @@ const options = {
       default: 65_536,
       description: "text files up to this size carry a unified diff",
     },
+    audit: {
+      type: "boolean",
+      default: false,
+      description: "have the kernel audit these paths while they are watched (auditctl), so that events say who did it",
+    },
     poll: { ...duration, default: "2s", description: "how often to look when the kernel's inotify limit leaves no other way" },
   },
   required: ["name", "type"],
@@ -73,6 +78,18 @@ const fileEvent = {
       type: "number",
       description: "it happened while the beacon did not watch (the agent was down): not before this time, ms since the epoch",
     },
+    by: {
+      type: "object",
+      description: "who did it, where the audit log says so",
+      properties: {
+        user: { type: "string", description: "whose rights the process had" },
+        login_user: { type: "string", description: "who had logged in, whatever they became since; missing: nobody, as with a daemon" },
+        executable: { type: "string" },
+        pid: { type: "integer" },
+      },
+      required: ["user", "pid"],
+      additionalProperties: false,
+    },
   },
   required: ["path", "changes", "before", "after"],
   additionalProperties: false,
@@ -92,7 +109,8 @@ const after = { ...before, digest: "a4".repeat(32), size: 138 };
 const path = "/etc/ssh/sshd_config";
 
 const diff = "--- /etc/ssh/sshd_config\n+++ /etc/ssh/sshd_config\n@@ -1 +1 @@\n-PermitRootLogin no\n+PermitRootLogin yes\n";
-const changed: FileEventData = { path, changes: ["content"], before, after, diff };
+const by = { user: "root", login_user: "alice", executable: "/usr/bin/vim.basic", pid: 4_711 };
+const changed: FileEventData = { path, changes: ["content"], before, after, diff, by };
 const created: FileEventData = { path, changes: ["created"], before: null, after, diff_note: "the file was not there before" };
 const removed: FileEventData = { path, changes: ["removed"], before, after: null, diff_note: "the file is gone" };
 
