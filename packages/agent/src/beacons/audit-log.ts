@@ -15,6 +15,8 @@ const ageMsMax = 30_000;
 const readBytesMax = 2 * 1024 * 1024;
 /** Of a log that is opened for the first time, so much of its end is read. */
 const openBytes = 262_144;
+/** A log that is not there is not looked for more often. */
+const retryMs = 1_000;
 const chunkBytes = 65_536;
 const lineLengthMax = 65_536;
 /** Paths and files of which changes are kept, and changes of each. */
@@ -39,6 +41,7 @@ export class AuditLog {
   #fd: number | undefined;
   #inode = 0;
   #position = 0;
+  #retryAt = Number.NEGATIVE_INFINITY;
   #rest = "";
   #poll: NodeJS.Timeout | undefined;
 
@@ -115,10 +118,14 @@ export class AuditLog {
   }
 
   #open(atEnd: boolean): boolean {
+    const now = performance.now();
+    if (now < this.#retryAt) return false;
+    this.#retryAt = now + retryMs;
     try {
       this.#fd = openSync(this.#path, "r");
       const { ino, size } = fstatSync(this.#fd);
       this.#inode = ino;
+      this.#retryAt = now;
       this.#skipTo(atEnd ? Math.max(0, size - openBytes) : 0);
       return true;
     } catch {

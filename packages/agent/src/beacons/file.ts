@@ -7,17 +7,17 @@
  */
 import type { FileBeacon, FileEventData } from "@needfire/shared/beacons/file";
 import { durationMs } from "@needfire/shared/duration";
-import { errorText } from "@needfire/shared/errors";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
 import { addAuditRules, type AuditRules } from "./audit-rules.ts";
 import { FileActors, type Witnessed } from "./file-actors.ts";
 import { Holds } from "./file-holds.ts";
-import { desiredState, diffBetween, drift, judgePlain, type Side, stateKey } from "./file-judge.ts";
+import { desiredHere, desiredText } from "./file-desired.ts";
+import { diffBetween, drift, judgePlain, type Side, stateKey } from "./file-judge.ts";
 import { type Before, KnownFiles } from "./file-known.ts";
 import { FileLook, sweepMs } from "./file-look.ts";
 import { compileScope, type FileScope } from "./file-scope.ts";
-import { fileOf, readState, type Snapshot, textOf } from "./file-state.ts";
+import { fileOf, readState, type Snapshot } from "./file-state.ts";
 import { startWatch } from "./file-watch.ts";
 import { Settle } from "./settle.ts";
 
@@ -253,7 +253,7 @@ class FileBeaconRun {
 
   #concludeManaged(file: ManagedFile, snapshot: Snapshot, occasion: Occasion): Promise<void> | void {
     const { path } = file;
-    const desired = this.#desired(file);
+    const desired = desiredHere(file, this.#context.managed.accounts);
     const changes = drift(desired, snapshot.state);
     this.#known.judged(file, snapshot.stamp);
     if (changes.length === 0) return this.#known.report(path, null);
@@ -279,7 +279,7 @@ class FileBeaconRun {
     const { changes, before, after, told, occasion } = found;
     const secret = this.#definition.secret || file.secret;
     const suspect = occasion.cause ?? (occasion.free === true ? undefined : this.#context.remedies.holdingHost());
-    const text = secret ? {} : await this.#desiredText(file);
+    const text = secret ? {} : await desiredText(file, this.#context.managed, this.#definition.diff_bytes_max);
     const isNow = this.#actors.known && occasion.before === undefined;
     const seen = isNow ? await this.#actors.last({ path: file.path, file: fileOf(after.identity) }) : undefined;
     if (this.#stop.signal.aborted) return;
@@ -287,28 +287,6 @@ class FileBeaconRun {
     const data: FileEventData = { path: file.path, changes, before, after: after.state, ...diff };
     this.#tell("file.drifted", data, { ...occasion, ...(suspect && { cause: suspect }), ...(seen && { seen }) });
     this.#known.report(file.path, told);
-  }
-
-  async #desiredText(file: ManagedFile): Promise<{ text: string } | { noText: string }> {
-    const { diff_bytes_max: textBytesMax } = this.#definition;
-    if (file.size > textBytesMax) return { noText: "too large" };
-    try {
-      return textOf(await this.#context.managed.content(file), textBytesMax);
-    } catch (error) {
-      return { noText: `not at hand (${errorText(error)})` };
-    }
-  }
-
-  /** Names as this host shows them, so that "0" and "root" are one owner. */
-  #desired(file: ManagedFile) {
-    const { users, groups } = this.#context.managed.accounts;
-    const uid = users.id(file.owner);
-    const gid = groups.id(file.group);
-    return desiredState({
-      ...file,
-      owner: uid === undefined ? file.owner : users.name(uid),
-      group: gid === undefined ? file.group : groups.name(gid),
-    });
   }
 
   #tell(type: string, found: FileEventData, { cause, before, seen }: Occasion): void {
