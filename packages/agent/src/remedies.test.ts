@@ -18,6 +18,16 @@ test("a path is held by a remedy for it, before one for the host; what lies besi
   assert.equal(remedies.holding("/etc/a"), "host");
 });
 
+test("the beginning is told before it holds", () => {
+  const remedies = new Remedies();
+  const told: unknown[] = [];
+  const leave = remedies.onBegin((scope) => told.push([scope, remedies.holdingHost()]));
+  remedies.begin("one", "host");
+  leave();
+  remedies.begin("two", "host");
+  assert.deepEqual(told, [["host", undefined]]);
+});
+
 test("the end is told after it holds no more, once, and not to those who left", () => {
   const remedies = new Remedies();
   const told: unknown[] = [];

@@ -25,8 +25,11 @@ export interface EndedRemedy {
 export class Remedies {
   readonly #underWay = new Map<string, RemedyScope>();
   readonly #listeners = new Set<(ended: EndedRemedy) => void>();
+  readonly #beginListeners = new Set<(scope: RemedyScope) => void>();
 
+  /** To be called before it changes anything. */
   begin(execution: string, scope: RemedyScope): void {
+    for (const listener of this.#beginListeners) listener(scope);
     this.#underWay.set(execution, scope);
   }
 
@@ -58,6 +61,12 @@ export class Remedies {
   /** For a beacon that looks from time to time: calls `ended` after a remedy that may have changed its topic, for it to look at once. */
   follow(topic: string | undefined, ended: () => void): FollowedRemedies {
     return new FollowedRemedies({ topic, underWay: this.#underWay, ended, onEnd: this.onEnd.bind(this) });
+  }
+
+  /** Calls `listener` before a remedy begins; returns the way to stop that. */
+  onBegin(listener: (scope: RemedyScope) => void): () => void {
+    this.#beginListeners.add(listener);
+    return () => void this.#beginListeners.delete(listener);
   }
 
   /** Calls `listener` after a remedy ended; returns the way to stop that. */

@@ -3,18 +3,21 @@
  * anything: plain files that are touched while it runs wait for its end, but not for longer than a limit, and then have it as their cause.
  * Managed files do not wait for a command: what they must be is known.
  *
- * What was touched before a command began is not its doing, and is not held by it.
+ * What was touched before a command began is not its doing: that is judged as the command begins, before it can change anything. Later it
+ * could not be told from the command's own changes any more, and a command would feed its own reactor.
  */
-import type { EndedRemedy, Remedies } from "../remedies.ts";
+import type { EndedRemedy, Remedies, RemedyScope } from "../remedies.ts";
 
 /** A change that comes while a command runs is told after this time, even though the command may go on changing it. */
 const heldMsMax = 10_000;
+/** Paths that are judged as a command begins, which waits for that; more count as its effect. */
+const judgedAtBeginMax = 100;
 
 export interface HoldsOptions {
   remedies: Remedies;
   isManaged(path: string): boolean;
   /** The wait is over; `cause`: an execution that may have changed it. */
-  judge(path: string, occasion: { cause?: string; free?: boolean; afterRemedy?: boolean }): void;
+  judge(path: string, occasion: { cause?: string; free?: boolean; now?: boolean; afterRemedy?: boolean }): void;
   heldMs?: number;
 }
 
@@ -23,7 +26,7 @@ export class Holds {
   readonly #heldMs: number;
   /** By the monotonic clock, since when; the oldest first. */
   readonly #held = new Map<string, number>();
-  /** Touched before a command began, and not judged yet. */
+  /** Touched while no command runs, and not judged yet. */
   readonly #free = new Set<string>();
   /** Managed files that were touched while a command ran, and are not judged yet. */
   readonly #settling = new Set<string>();
@@ -36,23 +39,21 @@ export class Holds {
 
   /** A path was touched. True: it is held now; false: it may be judged when it is quiet. */
   touched(path: string): boolean {
-    const { remedies, isManaged } = this.#options;
-    if (remedies.holdingPath(path) === undefined) {
-      if (remedies.holdingHost() === undefined) this.#free.add(path);
-      // Somebody else's change is told with what a command made of it, rather than as the command's.
-      if (this.#free.has(path)) return false;
-      if (isManaged(path)) {
-        this.#settling.add(path);
-        return false;
-      }
+    if (this.waits(path)) {
+      this.add(path);
+      return true;
     }
-    this.add(path);
-    return true;
+    if (this.#options.remedies.holdingHost() === undefined) this.#free.add(path);
+    else this.#settling.add(path);
+    return false;
   }
 
-  /** It is quiet: whether it was touched while no command ran. */
-  settled(path: string): boolean {
-    return this.#free.delete(path);
+  /** A remedy is about to begin. */
+  begins(scope: RemedyScope): void {
+    if (scope !== "host") return;
+    const paths = [...this.#free].slice(0, judgedAtBeginMax);
+    this.#free.clear();
+    for (const path of paths) this.#options.judge(path, { free: true, now: true });
   }
 
   /** Whether judgement must wait. `free`: it is known that a command did not do it. */
@@ -79,6 +80,7 @@ export class Holds {
 
   /** It is judged now, so it is not waited for. */
   judged(path: string): void {
+    this.#free.delete(path);
     this.#settling.delete(path);
   }
 

@@ -395,6 +395,21 @@ test("what changes while a long command runs is told long before its end, as its
   await f.nothingBut(() => fs.writeFileSync(f.host("after"), "x"), f.host("after"));
 });
 
+test("a change just before a command and the command's own of the same file are two, each with its cause (P7)", async (t) => {
+  const f = await watching(t, (fixture) => ({ ...inHost(fixture), settle: "200ms" }));
+  fs.writeFileSync(f.host("file"), "by hand\n");
+  await lastNotifications();
+  f.remedies.begin("t-0000000000000000.7", "host");
+  fs.appendFileSync(f.host("file"), "by the command\n");
+  await lastNotifications();
+  f.remedies.end("t-0000000000000000.7");
+  const byHand = await f.next();
+  assert.deepEqual([byHand.type, byHand.cause, byHand.data.after?.digest], ["file.created", undefined, sha256("by hand\n")]);
+  const byCommand = await f.next();
+  assert.deepEqual([byCommand.type, byCommand.cause], ["file.changed", "t-0000000000000000.7"]);
+  await f.nothingBut(() => fs.writeFileSync(f.host("proof"), "x"), f.host("proof"));
+});
+
 test("what file.remove removes is told with its cause", async (t) => {
   const f = await watching(t, inHost, (fixture) => fs.writeFileSync(fixture.host("junk"), "x"));
   f.remedies.begin("t-0000000000000000.3", { path: f.host("junk") });

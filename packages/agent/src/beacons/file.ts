@@ -23,13 +23,14 @@ import { Settle } from "./settle.ts";
 
 /**
  * Why a judgement is made now. `cause`: an execution that may have done what is found; `free`: a command that runs did not, so it is not
- * waited for; `afterRemedy`: one for this very path ended; `before`: it is the first look, and compares with what was known then;
+ * waited for; `now`: only what can be read at once counts; `afterRemedy`: one for this very path ended; `before`: it is the first look, and compares with what was known then;
  * `seen`: who did it.
  */
 interface Occasion {
   cause?: string;
   seen?: Witnessed;
   free?: boolean;
+  now?: boolean;
   afterRemedy?: boolean;
   before?: Before;
 }
@@ -98,6 +99,7 @@ class FileBeaconRun {
     const { managed, remedies } = this.#context;
     const before = this.#known.restore(this.#scope);
     this.#unsubscribe.push(managed.onChange(() => this.#look.inTurn(() => this.#takeManaged())));
+    this.#unsubscribe.push(remedies.onBegin((scope) => this.#holds.begins(scope)));
     this.#unsubscribe.push(remedies.onEnd((ended) => this.#holds.ended(ended, (path) => this.#concerns(path))));
     if (this.#definition.audit) await this.#addAuditRules();
     await this.#look.start(() => this.#firstLook(before));
@@ -127,10 +129,9 @@ class FileBeaconRun {
   }
 
   #settled(path: string): void {
-    const free = this.#holds.settled(path);
     const heldSince = this.#holds.since(path);
-    if (free || heldSince === undefined) return this.#judge(path, { free });
-    void this.#acquit(path, heldSince);
+    if (heldSince === undefined) this.#judge(path, {});
+    else void this.#acquit(path, heldSince);
   }
 
   /** A path that waits for the end of a command does not when somebody else changed it. */
@@ -190,7 +191,7 @@ class FileBeaconRun {
     const file = managed.get(path);
     if (!this.#baseline && file === undefined && occasion.before === undefined) return void this.#early.add(path);
     if (this.#holds.waits(path, occasion.free)) return this.#holds.add(path);
-    if (this.#busy.has(path)) return void this.#again.set(path, occasion);
+    if (this.#busy.has(path)) return void (occasion.now === true || this.#again.set(path, occasion));
     this.#holds.judged(path);
     const snapshot = readState(path, {
       accounts: managed.accounts,
@@ -198,6 +199,7 @@ class FileBeaconRun {
       known: file === undefined ? this.#knownStamp(path, occasion) : this.#known.judgedStamp(file),
     });
     if (snapshot === "unchanged") return;
+    if (snapshot instanceof Promise && occasion.now === true) return;
     if (snapshot instanceof Promise) this.#whileBusy(path, async () => this.#conclude(path, file, await snapshot, occasion));
     else {
       const concluded = this.#conclude(path, file, snapshot, occasion);
