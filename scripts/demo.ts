@@ -108,6 +108,8 @@ async function startBoth(client: Client, children: ChildProcess[]): Promise<void
   const { join_string: joinString, fingerprint } = known ? await client.status() : await client.createToken({ uses: 1, ttl_ms: 60_000 });
   say(`master  ${fingerprint}  pid ${master.pid}`);
   await joined(joinString);
+  // A wrong state that an earlier run left behind was told by that, and is not told again.
+  if (known && existsSync(managedFile)) writeFileSync(managedFile, desired);
   const agent = start("agent", ["agent", "--config", join(home, "agent.yaml")]);
   children.push(agent);
   const since = new Date().toISOString();

@@ -87,6 +87,30 @@ test("a command for an agent that is away waits for it, and runs once", async ()
   }
 });
 
+test("a drift whose remedy died with the agent is told once more", async () => {
+  const bed = await Testbed.start({}, (made) => {
+    made.manage("m.conf", { content: "good\n" });
+    made.beacon("managed", "name: managed\ntype: file\nmanaged: true\nsettle: 1ms\n");
+    const script = ['touch "$1"; exec sleep 60', made.path("began")];
+    made.reactor(
+      "slow",
+      `name: slow\non: file.drifted\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)}, timeout: 2m }\n`,
+    );
+  });
+  try {
+    const agent = await bed.addAgent("web1");
+    // It is not there yet.
+    const [first] = await bed.events({ type: "file.drifted" }, 1);
+    await until("the command runs", () => existsSync(bed.path("began")));
+    await agent.stop("SIGKILL");
+    await bed.startAgent("web1");
+    const [, again] = await bed.events({ type: "file.drifted" }, 2);
+    assert.deepEqual([again!.subject, again!.data["after"]], [first!.subject, null]);
+  } finally {
+    await bed.stop();
+  }
+});
+
 test("a command whose agent dies midway is reported as interrupted, and its task escalates", async () => {
   const bed = await Testbed.start({}, (made) => {
     const script = ['touch "$1"; exec sleep 60', made.path("began")];

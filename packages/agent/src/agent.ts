@@ -61,7 +61,7 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
   log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
   const interrupted = spool.reportInterrupted();
   if (interrupted.length > 0) log.warn({ interrupted }, "commands were under way when the agent stopped");
-  return new Wiring({ config, id, keys, spool, clock, log }).start();
+  return new Wiring({ config, id, keys, spool, clock, log }).start(interrupted.length > 0);
 }
 
 interface Parts {
@@ -148,13 +148,14 @@ class Wiring {
     });
   }
 
-  async start(): Promise<RunningAgent> {
+  /** `wasCutShort`: commands were under way when the agent stopped, so what they were to put right may still be wrong. */
+  async start(wasCutShort: boolean): Promise<RunningAgent> {
     this.#facts = gatherFacts(agentVersion);
     await this.#managed.load();
     this.#definitions.load();
     this.#pace.start();
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.
-    this.#background(this.#applyBeacons());
+    this.#background(this.#applyBeacons().then(() => (wasCutShort ? this.#beacons.restate() : undefined)));
     const running = this.#link.run(this.#stop.signal);
     return {
       id: this.#parts.id,

@@ -56,6 +56,11 @@ export class Holds {
     for (const path of paths) this.#options.judge(path, { free: true, now: true });
   }
 
+  /** Whether a remedy works on this very path. */
+  isRemedied(path: string): boolean {
+    return this.#options.remedies.holdingPath(path) !== undefined;
+  }
+
   /** Whether judgement must wait. `free`: it is known that a command did not do it. */
   waits(path: string, free = false): boolean {
     const { remedies, isManaged } = this.#options;

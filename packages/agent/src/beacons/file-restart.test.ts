@@ -141,6 +141,22 @@ test("a drift that was told is not told again by the next start; another one is,
   assert.deepEqual(told(fourth), ["file.drifted m"]);
 });
 
+test("a drift whose remedy was under way when the beacon stopped is told again, if it is still there", async (t) => {
+  const { home, memory } = world(t);
+  const begin = async () => {
+    const fixture = new Fixture({ memory });
+    t.after(() => fixture.end());
+    await fixture.manage({ [home.host("a")]: "good\n", [home.host("b")]: "good\n" }, { write: false });
+    await fixture.beacons.apply([definition({ type: "file", settle: "0ms", managed: true })]);
+    return fixture;
+  };
+  const first = await begin();
+  assert.deepEqual(told(first), ["file.drifted a", "file.drifted b"]);
+  first.remedies.begin("t-0000000000000000.1", { path: home.host("a") });
+  await first.end();
+  assert.deepEqual(told(await begin()), ["file.drifted a"]);
+});
+
 test("a file that was managed and is not any more is taken as it is", async (t) => {
   const { home, memory, begin } = world(t);
   const managing = new Fixture({ memory });

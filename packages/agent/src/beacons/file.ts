@@ -107,6 +107,8 @@ class FileBeaconRun {
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    // Whether the remedy of a drift helped will not be seen any more: the next start says it if it did not.
+    for (const path of this.#known.managedPaths()) if (this.#holds.isRemedied(path)) this.#known.report(path, null);
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#settle.clear();
     this.#holds.stop();
