@@ -134,6 +134,7 @@ export class FollowedFiles {
     this.#wake = wake;
     this.#watch = startWatch(this.#scope, {
       touched: (path) => this.#hears(path),
+      heard: () => this.#context.notifications.heard(),
       exhausted: (error) =>
         this.#troubles.set("inotify", `the kernel gives no more watches (${errorText(error)}): new lines are found late`),
       failed: (error, path) => this.#troubles.set(`watch ${path}`, `${path ?? "a directory"} is not watched: ${errorText(error)}`),
