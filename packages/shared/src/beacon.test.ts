@@ -65,7 +65,7 @@ for (const [what, text, expected] of [
     "name: a\ntype: process\nnames: [x]\nmax: 0",
     /^b\.yaml:4:6: max \(0\) is under min \(1\): .*"min: 0"/,
   ],
-  ["an expression that is none", 'name: a\ntype: process\ncommand: "(x"', /^b\.yaml:3:10: Invalid regular expression/],
+  ["an expression that is none", 'name: a\ntype: process\ncommand: "(x"', /^b\.yaml:3:10: error parsing regexp: missing closing \)/],
   ["no range", "name: a\ntype: connection\nlocal_addresses: [::1, 10.0.0/8]", /^b\.yaml:3:24: no address or range: "10\.0\.0\/8"/],
   ["ports the wrong way round", "name: a\ntype: connection\nlocal_ports: [22, 90-80]", /^b\.yaml:3:19: no ports: "90-80"/],
   [
