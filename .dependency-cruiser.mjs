@@ -103,7 +103,7 @@ export default {
       "^packages/master/src/watch-definitions\\.ts$",
       "^packages/cli/src/watch\\.ts$",
     ]),
-    onlyFrom("execa", npm("execa"), ["^packages/agent/src/actions/command-run\\.ts$"]),
+    onlyFrom("execa", npm("execa"), ["^packages/agent/src/program\\.ts$"]),
     onlyFrom("msgpackr", npm("msgpackr"), ["^packages/shared/src/pack\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),
     onlyFrom("ajv", npm("ajv"), ["^packages/shared/src/schema(|-compile)\\.ts$", "^packages/shared/src/schema-compiled\\.cjs$"]),

@@ -7,6 +7,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   connection: () => import("./connection.ts"),
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),
+  exec: () => import("./exec.ts"),
   file: () => import("./file.ts"),
   kernel: () => import("./kernel.ts"),
   load: () => import("./load.ts"),

@@ -2,6 +2,7 @@
 import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
+import { exec } from "./exec.ts";
 import { file } from "./file.ts";
 import { kernel } from "./kernel.ts";
 import { load } from "./load.ts";
@@ -19,6 +20,7 @@ export const beaconTypes = {
   connection,
   cpu,
   disk,
+  exec,
   file,
   kernel,
   load,
