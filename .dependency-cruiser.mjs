@@ -109,7 +109,7 @@ export default {
     onlyFrom("ajv", npm("ajv"), ["^packages/shared/src/schema(|-compile)\\.ts$", "^packages/shared/src/schema-compiled\\.cjs$"]),
     onlyFrom("yaml", npm("yaml"), ["^packages/shared/src/yaml-(file|edit)\\.ts$"]),
     onlyFrom("re2js", npm("re2js"), ["^packages/shared/src/pattern\\.ts$"]),
-    onlyFrom("croner", npm("croner"), ["^packages/shared/src/reactor/calendar\\.ts$"]),
+    onlyFrom("croner", npm("croner"), ["^packages/shared/src/cron\\.ts$"]),
   ],
   options: {
     parser: "swc",

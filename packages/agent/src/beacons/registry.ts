@@ -18,6 +18,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   pressure: () => import("./pressure.ts"),
   process: () => import("./process.ts"),
   service: () => import("./service.ts"),
+  schedule: () => import("./schedule.ts"),
   swap: () => import("./swap.ts"),
 };
 

@@ -14,6 +14,7 @@ import { pressure } from "./pressure.ts";
 import { process } from "./process.ts";
 import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
+import { schedule } from "./schedule.ts";
 import { swap } from "./swap.ts";
 
 export const beaconTypes = {
@@ -31,6 +32,7 @@ export const beaconTypes = {
   pressure,
   process,
   service,
+  schedule,
   swap,
 } as const satisfies Record<string, BeaconSpec>;
 
