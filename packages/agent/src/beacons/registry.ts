@@ -15,6 +15,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   login: () => import("./login.ts"),
   memory: () => import("./memory.ts"),
   network: () => import("./network.ts"),
+  package: () => import("./package.ts"),
   pressure: () => import("./pressure.ts"),
   process: () => import("./process.ts"),
   service: () => import("./service.ts"),

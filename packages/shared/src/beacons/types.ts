@@ -10,6 +10,7 @@ import { log } from "./log.ts";
 import { login } from "./login.ts";
 import { memory } from "./memory.ts";
 import { network } from "./network.ts";
+import { packageBeacon } from "./package.ts";
 import { pressure } from "./pressure.ts";
 import { process } from "./process.ts";
 import { service } from "./service.ts";
@@ -29,6 +30,7 @@ export const beaconTypes = {
   login,
   memory,
   network,
+  package: packageBeacon,
   pressure,
   process,
   service,
