@@ -14,6 +14,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   log: () => import("./log.ts"),
   login: () => import("./login.ts"),
   memory: () => import("./memory.ts"),
+  mount: () => import("./mount.ts"),
   network: () => import("./network.ts"),
   package: () => import("./package.ts"),
   pressure: () => import("./pressure.ts"),
@@ -21,6 +22,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   service: () => import("./service.ts"),
   schedule: () => import("./schedule.ts"),
   swap: () => import("./swap.ts"),
+  sysctl: () => import("./sysctl.ts"),
 };
 
 export async function startBeacon(definition: BeaconDefinition, context: BeaconContext): Promise<RunningBeacon> {

@@ -9,6 +9,7 @@ import { load } from "./load.ts";
 import { log } from "./log.ts";
 import { login } from "./login.ts";
 import { memory } from "./memory.ts";
+import { mount } from "./mount.ts";
 import { network } from "./network.ts";
 import { packageBeacon } from "./package.ts";
 import { pressure } from "./pressure.ts";
@@ -17,6 +18,7 @@ import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { schedule } from "./schedule.ts";
 import { swap } from "./swap.ts";
+import { sysctl } from "./sysctl.ts";
 
 export const beaconTypes = {
   connection,
@@ -29,6 +31,7 @@ export const beaconTypes = {
   log,
   login,
   memory,
+  mount,
   network,
   package: packageBeacon,
   pressure,
@@ -36,6 +39,7 @@ export const beaconTypes = {
   service,
   schedule,
   swap,
+  sysctl,
 } as const satisfies Record<string, BeaconSpec>;
 
 export type BeaconType = keyof typeof beaconTypes;
