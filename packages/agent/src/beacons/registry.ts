@@ -23,6 +23,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   schedule: () => import("./schedule.ts"),
   swap: () => import("./swap.ts"),
   sysctl: () => import("./sysctl.ts"),
+  user: () => import("./user.ts"),
 };
 
 export async function startBeacon(definition: BeaconDefinition, context: BeaconContext): Promise<RunningBeacon> {

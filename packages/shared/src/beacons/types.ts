@@ -19,6 +19,7 @@ import type { BeaconSpec } from "./spec.ts";
 import { schedule } from "./schedule.ts";
 import { swap } from "./swap.ts";
 import { sysctl } from "./sysctl.ts";
+import { user } from "./user.ts";
 
 export const beaconTypes = {
   connection,
@@ -40,6 +41,7 @@ export const beaconTypes = {
   schedule,
   swap,
   sysctl,
+  user,
 } as const satisfies Record<string, BeaconSpec>;
 
 export type BeaconType = keyof typeof beaconTypes;
