@@ -59,11 +59,17 @@ test("check_load, check_procs and check_file_age find what is really there", nee
 test("check_http follows a real server through ok, warning, critical and back; each state once, none twice", needsPlugins, async (t) => {
   const f = fixture(t);
   let status = 200;
-  const server = createServer((_, answer) => void answer.writeHead(status).end("hello"));
+  let asked = 0;
+  const server = createServer((_, answer) => {
+    asked += 1;
+    answer.writeHead(status).end("hello");
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => server.close());
   const port = String((server.address() as AddressInfo).port);
   await f.beacons.apply([check(plugin("check_http", "-H", "127.0.0.1", "-p", port), { severities: { critical: "high" } })]);
+  // The second begins when the first has been judged.
+  await f.until(() => asked >= 2, "two requests");
   status = 404;
   const warning = await next(f);
   assert.deepEqual([warning.type, warning.severity, warning.data.before], ["check.warning", "normal", "ok"]);
@@ -129,12 +135,10 @@ test("what takes too long, is killed, prints nothing or is not there, is unknown
 test("it never runs twice at once, and its end takes a run with all its children along", async (t) => {
   const f = fixture(t);
   const script = 'mkdir "$1" || echo twice >> "$1.twice"; echo $$ > "$1.pid"; sleep 1000';
-  await f.beacons.apply([]);
-  const applied = f.beacons.apply([check(shell(script, f.host("lock")), { timeout: "1h" })]);
+  await f.beacons.apply([check(shell(script, f.host("lock")), { timeout: "1h" })]);
   await f.until(() => existsSync(f.host("lock.pid")) && readFileSync(f.host("lock.pid"), "utf8") !== "", "the run");
   const pid = Number(readFileSync(f.host("lock.pid"), "utf8"));
   await f.beacons.stop();
-  await applied;
   await f.until(() => !existsSync(`/proc/${pid}`), "its end");
   assert.deepEqual([f.events, existsSync(f.host("lock.twice"))], [[], false]);
 });

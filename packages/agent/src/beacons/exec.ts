@@ -18,7 +18,7 @@ type Ended = Extract<Ran, { kind: "ended" }>;
 
 export function start(definition: Definition, context: BeaconContext): RunningBeacon {
   const judge = definition.output === "plugin" ? new Check(definition, context) : new Lines(definition, context);
-  return polled(
+  const running = polled(
     context,
     // A command of any kind may have mended or broken what is checked: then it is run again at once, and the command is the cause.
     { interval: definition.interval, topic: "check", ...("restate" in judge ? { restate: () => judge.restate() } : {}) },
@@ -27,6 +27,8 @@ export function start(definition: Definition, context: BeaconContext): RunningBe
       if (!context.signal.aborted) judge.take(ran, look);
     },
   );
+  // A run may take an hour, and nobody should wait for the first.
+  return { ...running, ready: Promise.resolve() };
 }
 
 function run({ argv, env, cwd, user, timeout, output_bytes_max }: Definition, { managed, signal }: BeaconContext): Promise<Ran> {

@@ -37,6 +37,20 @@ export function parseMounts(mountinfo: string): Map<string, Mount> {
   return mounts;
 }
 
+/** File systems whose server may be away, which blocks whoever asks; autofs mounts one when it is asked. */
+const networked = new Set(
+  "nfs nfs4 cifs smb3 smbfs ceph glusterfs fuse.glusterfs fuse.sshfs fuse.s3fs lustre gpfs beegfs afs davfs autofs".split(" "),
+);
+
+/** Whether a path lies on the network, as far as that can be known without asking there: links are not followed. */
+export function isOnNetwork(path: string, mounts: ReadonlyMap<string, Mount>): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    const mount = mounts.get(at);
+    if (mount !== undefined) return networked.has(mount.filesystem);
+  }
+  return networked.has(mounts.get("/")?.filesystem ?? "");
+}
+
 export interface FstabEntry {
   device: string;
   /** The mount point. */

@@ -41,7 +41,7 @@ function dnf(root: string, more: string[]): string[] {
   return ["dnf", "--quiet", "--cacheonly", ...rooted, "repoquery", "--upgrades", ...more, "--qf", "%{name} %{arch} %{evr}\n"];
 }
 
-export function parseDnf(text: string, security: ReadonlySet<string>, versions: Asked["versions"]): PackagePending[] {
+function parseDnf(text: string, security: ReadonlySet<string>, versions: Asked["versions"]): PackagePending[] {
   return [...new Set(text.split("\n"))].flatMap((line) => {
     const [name, architecture, candidate] = line.split(" ");
     if (name === undefined || architecture === undefined || candidate === undefined) return [];

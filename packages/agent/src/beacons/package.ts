@@ -17,7 +17,8 @@ const listedMax = 1_000;
 export function start(definition: DefinitionOf<"package">, context: BeaconContext): RunningBeacon {
   const watch = new PackageWatch(definition, context);
   const { interval } = definition;
-  return polled(context, { interval, topic: "package", restate: () => watch.restate() }, (look) => watch.look(look));
+  const running = polled(context, { interval, topic: "package", restate: () => watch.restate() }, (look) => watch.look(look));
+  return { ...running, ready: Promise.race([watch.compared, running.ready]) };
 }
 
 /** Rows in memory: `p NAME ARCHITECTURE` has the versions, `u NAME ARCHITECTURE` the upgrade that was told, `baseline` that all are known. */
@@ -37,6 +38,9 @@ class PackageWatch {
   #wasChanged = false;
   #again = false;
   #upgradesTrouble: string | undefined;
+  readonly #compared = Promise.withResolvers<void>();
+  /** From then on no change is missed; that apt takes its time is no reason to wait. */
+  readonly compared = this.#compared.promise;
 
   constructor(definition: DefinitionOf<"package">, context: BeaconContext) {
     this.#definition = definition;
@@ -66,6 +70,7 @@ class PackageWatch {
       if (this.#hasBaseline) this.#tell(differences, look);
       this.#keep(differences);
     }
+    this.#compared.resolve();
     if (this.#definition.upgrades && !look.held()) await this.#askUpgrades(look, this.#wasChanged && !isChanged);
     this.#wasChanged = isChanged;
     this.#context.degraded(isCut ? `there are more packages than can be followed (${this.#known.size})` : this.#upgradesTrouble);

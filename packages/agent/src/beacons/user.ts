@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { GroupData, userSubjects } from "@needfire/shared/beacons/user";
 import { globMatcher } from "@needfire/shared/glob";
 import type { BeaconContext, DefinitionOf, RunningBeacon } from "./beacon.ts";
+import { isOnNetwork, readMounts } from "./mounts.ts";
 import { type Look, polled } from "./polled.ts";
 import { SeenFiles } from "./seen-files.ts";
 import { accountChange, type Change, groupChange, keyChanges, knownAccount, type KnownAccount, sudoChange } from "./user-compare.ts";
@@ -130,11 +131,15 @@ class UserWatch {
 
   async #lookAtKeys(look: Look): Promise<void> {
     const wanted = new Set<string>();
+    const far = new Set<string>();
+    const mounts = readMounts();
     const hasBaseline = this.#known.has("baseline keys");
     for (const { name, home } of this.#passwd.values()) {
       for (const path of this.#keyFiles(name, home)) {
         const row = `k ${name}:${path}`;
         wanted.add(row);
+        if (isOnNetwork(this.#path(path), mounts)) far.add(name);
+        if (far.has(name)) continue;
         const seen = await this.#text(path, row);
         if (seen.kind === "same" || seen.kind === "unreadable" || this.#holdsBack(name, look)) continue;
         const before = (this.#known.get(row) ?? []) as Key[];
@@ -144,6 +149,7 @@ class UserWatch {
         this.#keep(row, after.length === 0 ? undefined : after);
       }
     }
+    if (far.size > 0) this.#trouble.push(`keys of ${far.size} accounts, which lie on the network`);
     // Of accounts that are gone: that was told.
     for (const row of this.#known.keys()) if (row.startsWith("k ") && !wanted.has(row)) this.#keep(row, undefined);
     this.#keep("baseline keys", true);
