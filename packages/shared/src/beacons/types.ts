@@ -14,9 +14,9 @@ import { network } from "./network.ts";
 import { packageBeacon } from "./package.ts";
 import { pressure } from "./pressure.ts";
 import { process } from "./process.ts";
+import { schedule } from "./schedule.ts";
 import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
-import { schedule } from "./schedule.ts";
 import { swap } from "./swap.ts";
 import { sysctl } from "./sysctl.ts";
 import { user } from "./user.ts";
@@ -37,8 +37,8 @@ export const beaconTypes = {
   package: packageBeacon,
   pressure,
   process,
-  service,
   schedule,
+  service,
   swap,
   sysctl,
   user,
