@@ -49,12 +49,30 @@ class Table {
   }
 }
 
+export interface Account {
+  uid: number;
+  gid: number;
+  home: string;
+}
+
 export class Accounts {
   readonly users: Table;
   readonly groups: Table;
+  readonly #passwd: string;
 
   constructor({ passwd = "/etc/passwd", group = "/etc/group" }: { passwd?: string; group?: string } = {}) {
     this.users = new Table(passwd);
     this.groups = new Table(group);
+    this.#passwd = passwd;
+  }
+
+  /** Whom a program may be run as: by name, or by number as text. Undefined: there is no such account. */
+  account(user: string): Account | undefined {
+    for (const line of readFileSync(this.#passwd, "utf8").split("\n")) {
+      const [name, , uid, gid, , home] = line.split(":");
+      if (name !== user && uid !== user) continue;
+      if (/^[0-9]+$/.test(uid ?? "") && /^[0-9]+$/.test(gid ?? "")) return { uid: Number(uid), gid: Number(gid), home: home || "/" };
+    }
+    return undefined;
   }
 }

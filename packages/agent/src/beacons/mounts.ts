@@ -37,23 +37,51 @@ export function parseMounts(mountinfo: string): Map<string, Mount> {
   return mounts;
 }
 
-/** Mount points that /etc/fstab wants writable. Without the file: none is known. */
-export function writableByFstab(): Set<string> {
+/** File systems whose server may be away, which blocks whoever asks; autofs mounts one when it is asked. */
+const networked = new Set(
+  "nfs nfs4 cifs smb3 smbfs ceph glusterfs fuse.glusterfs fuse.sshfs fuse.s3fs lustre gpfs beegfs afs davfs autofs".split(" "),
+);
+
+/** Whether a path lies on the network, as far as that can be known without asking there: links are not followed. */
+export function isOnNetwork(path: string, mounts: ReadonlyMap<string, Mount>): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    const mount = mounts.get(at);
+    if (mount !== undefined) return networked.has(mount.filesystem);
+  }
+  return networked.has(mounts.get("/")?.filesystem ?? "");
+}
+
+export interface FstabEntry {
+  device: string;
+  /** The mount point. */
+  path: string;
+  filesystem: string;
+  options: string[];
+}
+
+/** Without the file: none is known. */
+export function readFstab(): FstabEntry[] {
   let text: string;
   try {
     text = readFileSync("/etc/fstab", "utf8");
   } catch {
-    return new Set();
+    return [];
   }
   return parseFstab(text);
 }
 
-export function parseFstab(text: string): Set<string> {
-  const rows = text.split("\n").map((line) => line.trim().split(/\s+/));
-  const writable = rows.filter(
-    ([device, path, , options]) => !device?.startsWith("#") && path?.startsWith("/") && !options?.split(",").includes("ro"),
-  );
-  return new Set(writable.map(([, path]) => unescaped(path ?? "")));
+/** Swap and the like have no mount point, and are left out. */
+export function parseFstab(text: string): FstabEntry[] {
+  return text.split("\n").flatMap((line) => {
+    const [device = "", path = "", filesystem = "", options = ""] = line.trim().split(/\s+/);
+    if (device.startsWith("#") || !path.startsWith("/")) return [];
+    return [{ device: unescaped(device), path: unescaped(path), filesystem, options: options.split(",") }];
+  });
+}
+
+/** Mount points that /etc/fstab wants writable. */
+export function writableByFstab(entries = readFstab()): Set<string> {
+  return new Set(entries.filter(({ options }) => !options.includes("ro")).map(({ path }) => path));
 }
 
 /** Blanks and the like stand as octal numbers: \040. */

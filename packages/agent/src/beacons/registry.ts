@@ -7,17 +7,23 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   connection: () => import("./connection.ts"),
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),
+  exec: () => import("./exec.ts"),
   file: () => import("./file.ts"),
   kernel: () => import("./kernel.ts"),
   load: () => import("./load.ts"),
   log: () => import("./log.ts"),
   login: () => import("./login.ts"),
   memory: () => import("./memory.ts"),
+  mount: () => import("./mount.ts"),
   network: () => import("./network.ts"),
+  package: () => import("./package.ts"),
   pressure: () => import("./pressure.ts"),
   process: () => import("./process.ts"),
+  schedule: () => import("./schedule.ts"),
   service: () => import("./service.ts"),
   swap: () => import("./swap.ts"),
+  sysctl: () => import("./sysctl.ts"),
+  user: () => import("./user.ts"),
 };
 
 export async function startBeacon(definition: BeaconDefinition, context: BeaconContext): Promise<RunningBeacon> {

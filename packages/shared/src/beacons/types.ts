@@ -2,34 +2,46 @@
 import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
+import { exec } from "./exec.ts";
 import { file } from "./file.ts";
 import { kernel } from "./kernel.ts";
 import { load } from "./load.ts";
 import { log } from "./log.ts";
 import { login } from "./login.ts";
 import { memory } from "./memory.ts";
+import { mount } from "./mount.ts";
 import { network } from "./network.ts";
+import { packageBeacon } from "./package.ts";
 import { pressure } from "./pressure.ts";
 import { process } from "./process.ts";
+import { schedule } from "./schedule.ts";
 import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
+import { sysctl } from "./sysctl.ts";
+import { user } from "./user.ts";
 
 export const beaconTypes = {
   connection,
   cpu,
   disk,
+  exec,
   file,
   kernel,
   load,
   log,
   login,
   memory,
+  mount,
   network,
+  package: packageBeacon,
   pressure,
   process,
+  schedule,
   service,
   swap,
+  sysctl,
+  user,
 } as const satisfies Record<string, BeaconSpec>;
 
 export type BeaconType = keyof typeof beaconTypes;
