@@ -9,6 +9,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   disk: () => import("./disk.ts"),
   exec: () => import("./exec.ts"),
   file: () => import("./file.ts"),
+  http: () => import("./http.ts"),
   kernel: () => import("./kernel.ts"),
   load: () => import("./load.ts"),
   log: () => import("./log.ts"),

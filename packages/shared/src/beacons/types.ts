@@ -4,6 +4,7 @@ import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { exec } from "./exec.ts";
 import { file } from "./file.ts";
+import { http } from "./http.ts";
 import { kernel } from "./kernel.ts";
 import { load } from "./load.ts";
 import { log } from "./log.ts";
@@ -27,6 +28,7 @@ export const beaconTypes = {
   disk,
   exec,
   file,
+  http,
   kernel,
   load,
   log,
