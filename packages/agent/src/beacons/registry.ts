@@ -24,6 +24,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   service: () => import("./service.ts"),
   swap: () => import("./swap.ts"),
   sysctl: () => import("./sysctl.ts"),
+  tcp: () => import("./tcp.ts"),
   user: () => import("./user.ts"),
 };
 

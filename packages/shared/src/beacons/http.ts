@@ -1,11 +1,10 @@
 /** The `http` beacon: options and events. */
 import type { JSONSchema } from "json-schema-to-ts";
-import { patternProblem } from "../pattern.ts";
+import { pattern, patternProblem } from "../pattern.ts";
 import {
   connectionReasons,
   family,
   path,
-  patternOption,
   reachabilityContradiction,
   reachabilityEvents,
   reachabilityOptions,
@@ -63,8 +62,8 @@ const options = {
       description: "what counts as an answer",
     },
     contains: { type: "string", minLength: 1, maxLength: 2_000, description: "a text that the body must have" },
-    match: { ...patternOption, description: "a regular expression (RE2) that the body must match" },
-    exclude: { ...patternOption, description: "a regular expression (RE2) that the body must not match" },
+    match: { ...pattern, description: "a regular expression (RE2) that the body must match" },
+    exclude: { ...pattern, description: "a regular expression (RE2) that the body must not match" },
     body_bytes_max: {
       type: "integer",
       minimum: 0,

@@ -4,11 +4,9 @@
  */
 import type { JSONSchema } from "json-schema-to-ts";
 import { durationMs } from "../duration.ts";
-import { pattern } from "../pattern.ts";
 import { type BeaconSpec, type Contradiction, duration, interval } from "./spec.ts";
 
 export const path = { type: "string", pattern: "^/", maxLength: 4_096 } as const;
-export const patternOption = pattern;
 
 /** How many a beacon may ask; each is a timer and a connection now and then. */
 export const targetsMax = 1_000;
@@ -161,8 +159,18 @@ export function reachabilityContradiction(definition: {
   return { path: ["clear_below"], message: `clear_below (${clearBelow}) is over slow_above (${slowAbove}): it would never stay slow` };
 }
 
-/** A `host:port` as people write it; an IPv6 address stands in brackets. */
-export const addressPattern = "^(\\[[0-9a-fA-F:.%a-z]+\\]|[^\\s:\\[\\]/@]+):[0-9]{1,5}$";
+export const addresses = {
+  type: "array",
+  items: {
+    type: "string",
+    pattern: "^(\\[[0-9a-zA-Z:.%]+\\]|[^\\s:/@\\[\\]]+):[0-9]{1,5}$",
+    maxLength: 300,
+    description: "host:port; an IPv6 address stands in brackets",
+  },
+  minItems: 1,
+  maxItems: targetsMax,
+  description: "each is looked at for itself, and is the subject of its events",
+} as const;
 
 export function addressesContradiction(key: string, addresses: readonly string[]): Contradiction | undefined {
   for (const [index, address] of addresses.entries()) {

@@ -20,6 +20,7 @@ import { service } from "./service.ts";
 import type { BeaconSpec } from "./spec.ts";
 import { swap } from "./swap.ts";
 import { sysctl } from "./sysctl.ts";
+import { tcp } from "./tcp.ts";
 import { user } from "./user.ts";
 
 export const beaconTypes = {
@@ -43,6 +44,7 @@ export const beaconTypes = {
   service,
   swap,
   sysctl,
+  tcp,
   user,
 } as const satisfies Record<string, BeaconSpec>;
 
