@@ -14,7 +14,11 @@ import { Turns } from "./turns.ts";
 const checksAtOnceMax = 16;
 const messageCharactersMax = 500;
 
-export type Answer = { latencyMs: number; data: Record<string, unknown> } & ({ ok: true } | { ok: false; reason: string; message: string });
+export type Answer = { latencyMs: number; data: Record<string, unknown> } & (
+  | { ok: true }
+  /** `answered`: there was an answer, but not the right one. */
+  | { ok: false; answered?: boolean; reason: string; message: string }
+);
 
 export interface Target {
   /** What events are about. */
@@ -23,6 +27,8 @@ export interface Target {
   data: Record<string, unknown>;
   /** Asks once. `signal`: the time is over, or the beacon is stopped; then it must end, and what it comes to is a failure. */
   check(signal: AbortSignal): Promise<Answer>;
+  /** There was a usable answer, right or wrong; in the turn in which it is judged. */
+  answered?(): void;
 }
 
 export interface ReachabilityDefinition {
@@ -105,6 +111,7 @@ class KeptReach {
 
   take(answer: Answer): void {
     const now = this.#context.clock.now();
+    if (answer.ok || answer.answered === true) this.target.answered?.();
     const before = (this.#reach ??= reachOf("up", now));
     const { reach, turn } = step(before, { seen: judged(before.state, answer, this.#limits), now }, this.#limits);
     this.#reach = reach;

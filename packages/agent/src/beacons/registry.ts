@@ -7,6 +7,7 @@ const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } =
   connection: () => import("./connection.ts"),
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),
+  dns: () => import("./dns.ts"),
   exec: () => import("./exec.ts"),
   file: () => import("./file.ts"),
   http: () => import("./http.ts"),

@@ -2,6 +2,7 @@
 import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
+import { dns } from "./dns.ts";
 import { exec } from "./exec.ts";
 import { file } from "./file.ts";
 import { http } from "./http.ts";
@@ -27,6 +28,7 @@ export const beaconTypes = {
   connection,
   cpu,
   disk,
+  dns,
   exec,
   file,
   http,
