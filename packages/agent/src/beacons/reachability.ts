@@ -5,6 +5,7 @@
 import type { BeaconType } from "@needfire/shared/beacons/types";
 import { durationMs } from "@needfire/shared/duration";
 import type { BeaconContext, RunningBeacon } from "./beacon.ts";
+import { within } from "./deadline.ts";
 import { polled } from "./polled.ts";
 import { judged, type Limits, type Reach, reachOf, step, type Turn } from "./reachability-state.ts";
 import { tenths } from "./stopwatch.ts";
@@ -71,20 +72,6 @@ const rowOf = (subject: string) => `reach:${subject}`;
 function forgetOthers(context: BeaconContext, known: Map<string, unknown>, targets: Target[]): void {
   const rows = new Set(targets.map(({ subject }) => rowOf(subject)));
   for (const key of known.keys()) if (key.startsWith(rowOf("")) && !rows.has(key)) context.memory.set(key, undefined);
-}
-
-/** Runs `check` with a signal that comes after the time, or with the other one. */
-async function within<T>(ms: number, signal: AbortSignal, check: (deadline: AbortSignal) => Promise<T>): Promise<T> {
-  const deadline = new AbortController();
-  const abort = () => deadline.abort();
-  const timer = setTimeout(abort, ms);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await check(deadline.signal);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 class KeptReach {

@@ -4,6 +4,7 @@ import type { BeaconType } from "@needfire/shared/beacons/types";
 import type { BeaconContext, RunningBeacon, StartBeacon } from "./beacon.ts";
 
 const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } = {
+  certificate: () => import("./certificate.ts"),
   connection: () => import("./connection.ts"),
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),

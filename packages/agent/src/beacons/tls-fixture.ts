@@ -1,6 +1,6 @@
 /** For tests: an authority and certificates of any life, made by openssl. Never part of the program. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Issued {
@@ -52,7 +52,8 @@ export class Authority {
   readonly #dir: string;
   #count = 0;
 
-  constructor(dir: string, name = "Test Authority") {
+  /** One that signs itself, or that `above` has signed. */
+  constructor(dir: string, name = "Test Authority", above?: { authority: Authority; until: number }) {
     this.#dir = dir;
     mkdirSync(dir, { recursive: true });
     for (const [file, text] of [
@@ -61,21 +62,27 @@ export class Authority {
       ["serial", "1000\n"],
     ] as const)
       writeFileSync(join(dir, file), text);
-    const extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"];
-    this.#openssl([
-      "req",
-      "-x509",
-      "-config",
-      "openssl.cnf",
-      ...newKey("ca.key"),
-      "-subj",
-      `/CN=${name}`,
-      "-days",
-      "3650",
-      ...extensions,
-      "-out",
-      "ca.pem",
-    ]);
+    if (above === undefined) {
+      const extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"];
+      this.#openssl([
+        "req",
+        "-x509",
+        "-config",
+        "openssl.cnf",
+        ...newKey("ca.key"),
+        "-subj",
+        `/CN=${name}`,
+        "-days",
+        "3650",
+        ...extensions,
+        "-out",
+        "ca.pem",
+      ]);
+    } else {
+      const { certificate, key } = above.authority.#issue(name, { until: above.until, extensions: "basicConstraints=critical,CA:TRUE\n" });
+      copyFileSync(certificate, join(dir, "ca.pem"));
+      copyFileSync(key, join(dir, "ca.key"));
+    }
   }
 
   /** The file to trust. */
@@ -83,10 +90,14 @@ export class Authority {
     return join(this.#dir, "ca.pem");
   }
 
-  issue(name: string, { names = "DNS:localhost,IP:127.0.0.1", from = Date.now() - 3_600_000, until }: Wanted): Issued {
+  issue(name: string, { names = "DNS:localhost,IP:127.0.0.1", ...life }: Wanted): Issued {
+    return this.#issue(name, { ...life, extensions: `subjectAltName=${names}\n` });
+  }
+
+  #issue(name: string, { extensions, from = Date.now() - 3_600_000, until }: Omit<Wanted, "names"> & { extensions: string }): Issued {
     const stem = `${++this.#count}`;
     this.#openssl(["req", "-new", "-config", "openssl.cnf", ...newKey(`${stem}.key`), "-subj", `/CN=${name}`, "-out", `${stem}.csr`]);
-    writeFileSync(join(this.#dir, `${stem}.ext`), `subjectAltName=${names}\n`);
+    writeFileSync(join(this.#dir, `${stem}.ext`), extensions);
     const dates = ["-startdate", stamp(from), "-enddate", stamp(until)];
     this.#openssl([
       "ca",

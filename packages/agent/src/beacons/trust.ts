@@ -3,7 +3,7 @@
  * host trusts (its own bundle of authorities, with those that its administrator added), not what Node brings along.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { checkServerIdentity, type ConnectionOptions, createSecureContext, type SecureContext } from "node:tls";
+import { checkServerIdentity, type ConnectionOptions, createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import { errorText } from "@needfire/shared/errors";
 
 /** Where distributions keep the bundle: Debian, Red Hat, SUSE, Alpine. */
@@ -19,10 +19,13 @@ export interface TrustDefinition {
 
 export class Trust {
   readonly #definition: TrustDefinition;
+  readonly #settings: SecureContextOptions;
   readonly #contexts = new Map<string, { of: string; context: SecureContext }>();
 
-  constructor(definition: TrustDefinition = {}) {
+  /** `settings`: beside what is trusted, such as which versions of TLS will do. */
+  constructor(definition: TrustDefinition, settings: SecureContextOptions = {}) {
     this.#definition = definition;
+    this.#settings = settings;
   }
 
   /**
@@ -47,16 +50,22 @@ export class Trust {
       .join(" ");
     const kept = this.#contexts.get(String(own));
     if (kept?.of === of) return kept.context;
-    const context = secureContext(files);
+    const context = secureContext(files, this.#settings);
     this.#contexts.set(String(own), { of, context });
     return context;
   }
 }
 
-function secureContext(files: { ca?: string | undefined; cert?: string | undefined; key?: string | undefined }): SecureContext {
+interface TlsFiles {
+  ca?: string | undefined;
+  cert?: string | undefined;
+  key?: string | undefined;
+}
+
+function secureContext(files: TlsFiles, settings: SecureContextOptions): SecureContext {
   const named = Object.entries(files).filter((pair): pair is [string, string] => pair[1] !== undefined);
   try {
-    return createSecureContext(Object.fromEntries(named.map(([option, file]) => [option, readFileSync(file)])));
+    return createSecureContext({ ...settings, ...Object.fromEntries(named.map(([option, file]) => [option, readFileSync(file)])) });
   } catch (error) {
     throw new Error(`TLS cannot use ${named.map(([, file]) => file).join(", ")}: ${errorText(error)}`, { cause: error });
   }

@@ -7,23 +7,23 @@ test("so many at a time, in the order that they came, and who fails leaves the p
   const { signal } = new AbortController();
   const begun: number[] = [];
   const ends: (() => void)[] = [];
-  let [now, most] = [0, 0];
+  const under = { way: 0, most: 0 };
   const all = Array.from({ length: 6 }, (_, at) =>
     turns.take(signal, async () => {
       begun.push(at);
-      most = Math.max(most, ++now);
+      under.most = Math.max(under.most, ++under.way);
       await new Promise<void>((resolve) => ends.push(resolve));
-      now -= 1;
+      under.way -= 1;
       if (at === 1) throw new Error("failed");
       return at;
     }),
   );
   const results = Promise.allSettled(all);
-  while (begun.length < 6 || now > 0) {
+  while (begun.length < 6 || under.way > 0) {
     ends.shift()?.();
     await new Promise((resolve) => setImmediate(resolve));
   }
-  assert.deepEqual([begun, most], [[0, 1, 2, 3, 4, 5], 2]);
+  assert.deepEqual([begun, under.most], [[0, 1, 2, 3, 4, 5], 2]);
   assert.deepEqual(
     (await results).map(({ status }) => status === "fulfilled"),
     [true, false, true, true, true, true],

@@ -1,4 +1,5 @@
 /** Every beacon type. One file each, with its options and its events. */
+import { certificate } from "./certificate.ts";
 import { connection } from "./connection.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
@@ -25,6 +26,7 @@ import { tcp } from "./tcp.ts";
 import { user } from "./user.ts";
 
 export const beaconTypes = {
+  certificate,
   connection,
   cpu,
   disk,
