@@ -6,6 +6,7 @@ import type { BeaconContext, RunningBeacon, StartBeacon } from "./beacon.ts";
 const beacons: { [T in BeaconType]: () => Promise<{ start: StartBeacon<T> }> } = {
   certificate: () => import("./certificate.ts"),
   connection: () => import("./connection.ts"),
+  container: () => import("./container.ts"),
   cpu: () => import("./cpu.ts"),
   disk: () => import("./disk.ts"),
   dns: () => import("./dns.ts"),

@@ -1,6 +1,7 @@
 /** Every beacon type. One file each, with its options and its events. */
 import { certificate } from "./certificate.ts";
 import { connection } from "./connection.ts";
+import { container } from "./container.ts";
 import { cpu } from "./cpu.ts";
 import { disk } from "./disk.ts";
 import { dns } from "./dns.ts";
@@ -28,6 +29,7 @@ import { user } from "./user.ts";
 export const beaconTypes = {
   certificate,
   connection,
+  container,
   cpu,
   disk,
   dns,
