@@ -1,5 +1,5 @@
 /** The `container` beacon: options and events. */
-import type { FromSchema, JSONSchema } from "json-schema-to-ts";
+import type { JSONSchema } from "json-schema-to-ts";
 import { path } from "./reachability.ts";
 import { type BeaconSpec, common, interval } from "./spec.ts";
 
@@ -31,7 +31,6 @@ const options = {
   required: ["name", "type"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
-export type ContainerBeacon = FromSchema<typeof options>;
 
 const known = {
   id: { type: "string", description: "hexadecimal" },
