@@ -123,7 +123,7 @@ class KeptReach {
       data: {
         ...this.target.data,
         ...answer.data,
-        ...{ from: turn.from, since: turn.since, lasted_ms: Math.round(turn.lastedMs), checks: turn.checks },
+        ...{ from: turn.from, since: Math.round(turn.since), lasted_ms: Math.round(turn.lastedMs), checks: turn.checks },
         latency_ms: tenths(answer.latencyMs),
         ...(Number.isFinite(slowAboveMs) ? { slow_above_ms: slowAboveMs } : {}),
         ...(answer.ok ? {} : { reason: answer.reason, message: answer.message.slice(0, messageCharactersMax) }),
