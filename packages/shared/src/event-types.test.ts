@@ -15,11 +15,14 @@ test("every event type has a description, a severity and an example that its sch
   }
 });
 
+/** What others print is theirs: nothing is known of it. */
+const openTypes = new Set(["exec.reported"]);
+
 test("every schema is a sound JSON Schema that names its fields and lets in no others", () => {
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true });
   for (const [type, { data }] of Object.entries(eventTypes)) {
     assert.ok(ajv.validateSchema(data as object), `${type}: ${ajv.errorsText()}`);
-    assert.equal((data as { additionalProperties?: unknown }).additionalProperties, false, type);
+    if (!openTypes.has(type)) assert.equal((data as { additionalProperties?: unknown }).additionalProperties, false, type);
   }
 });
 
