@@ -99,7 +99,7 @@ export default {
     ),
     onlyFrom("sqlite", "^(node:)?sqlite$", ["^packages/agent/src/spool-(file|salvage)\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("chokidar", npm("chokidar"), [
-      "^packages/agent/src/beacons/file[^/]*\\.ts$",
+      "^packages/agent/src/beacons/file/[^/]*\\.ts$",
       "^packages/master/src/watch-definitions\\.ts$",
       "^packages/cli/src/watch\\.ts$",
     ]),

@@ -17,7 +17,7 @@ const everything = ["packages/*/src/**/*.test.ts", "packages/cli/test/**/*.test.
 /** Side by side. End-to-end tests start several processes each and measure time, so it is as many as a small machine has cores. */
 const filesAtOnce = 2;
 /** They load the machine, or need it quiet: one after the other, when the rest is done. */
-const alone = ["packages/agent/src/beacons/cpu.test.ts", "test/chaos.test.ts", "test/cpu.test.ts", "test/fuzz.test.ts"];
+const alone = ["packages/agent/src/beacons/resource/cpu.test.ts", "test/chaos.test.ts", "test/cpu.test.ts", "test/fuzz.test.ts"];
 /** For one test: what takes longer hangs. */
 const testTimeoutMs = 120_000;
 /** Without a word from any test: a file is done and does not end. Longer than the limit of one test, which says more. */

@@ -1,8 +1,8 @@
 /** `file.check`: whether a managed file is as it should be. Also what `file.restore` asks before it writes. */
 import type { FileState } from "@needfire/shared/beacons/file";
 import type { ManagedFile } from "@needfire/shared/managed-file";
-import { type Change, desiredState, drift } from "../beacons/file-judge.ts";
-import { readState, type Snapshot } from "../beacons/file-state.ts";
+import { type Change, desiredState, drift } from "../beacons/file/file-judge.ts";
+import { readState, type Snapshot } from "../beacons/file/file-state.ts";
 import type { ManagedFiles } from "../managed-files.ts";
 import { type Action, failed, refused } from "./action.ts";
 import { owner } from "./owner.ts";

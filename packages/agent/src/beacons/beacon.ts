@@ -9,8 +9,8 @@ import type { Clock } from "@needfire/shared/clock";
 import type { EventDraft, Severity } from "@needfire/shared/event";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies } from "../remedies.ts";
-import type { AuditLog } from "./audit-log.ts";
-import type { NotificationQueue } from "./notification-queue.ts";
+import type { AuditLog } from "./file/audit-log.ts";
+import type { NotificationQueue } from "./file/notification-queue.ts";
 import type { BeaconMemory } from "./remembered.ts";
 import type { Pace } from "./pace.ts";
 

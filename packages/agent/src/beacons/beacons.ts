@@ -6,8 +6,8 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { isDeepStrictEqual } from "node:util";
 import type { BeaconDefinition } from "@needfire/shared/beacon";
 import type { BeaconType } from "@needfire/shared/beacons/types";
-import { AuditLog } from "./audit-log.ts";
-import { NotificationQueue } from "./notification-queue.ts";
+import { AuditLog } from "./file/audit-log.ts";
+import { NotificationQueue } from "./file/notification-queue.ts";
 import { type BeaconWorld, type Health, SupervisedBeacon } from "./supervised.ts";
 
 export type BeaconsOptions = Omit<BeaconWorld, "blame" | "notifications" | "audit"> & { audit?: AuditLog | undefined };

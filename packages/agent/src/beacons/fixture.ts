@@ -16,7 +16,7 @@ import { unpack } from "@needfire/shared/pack";
 import { BlobStore } from "../blobs.ts";
 import { ManagedFiles } from "../managed-files.ts";
 import { Remedies } from "../remedies.ts";
-import type { AuditLog } from "./audit-log.ts";
+import type { AuditLog } from "./file/audit-log.ts";
 import { Beacons, type BeaconsOptions } from "./beacons.ts";
 import { forgetfulStore, type MemoryStore } from "./remembered.ts";
 
