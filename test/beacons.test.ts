@@ -59,11 +59,15 @@ describe("beacons of a host", () => {
     assert.match(nobody.stderr, /there is no agent "nobody"/);
   });
 
-  test("local definitions that are read again are listed, and those that are gone are not", async () => {
-    bed.write("local/own.yaml", "name: own-load\ntype: load\nabove: 100\n");
+  test("local definitions that are read again are listed, those that are gone are not, and what one cannot see is said", async () => {
+    const socket = bed.path("no-engine.sock");
+    bed.write("local/own.yaml", `name: own-containers\ntype: container\nsocket: ${JSON.stringify(socket)}\n`);
     bed.agents.get("web1")!.signal("SIGHUP");
-    await bed.watching("web1", "own-load");
-    assert.deepEqual(Object.fromEntries(await states()), { files: ["watching", undefined], "own-load": ["watching", undefined] });
+    await bed.watching("web1", "own-containers");
+    await bed.events({ type: "beacon.degraded", where: 'event.beacon == "own-containers"' }, 1);
+    const { files, "own-containers": own } = Object.fromEntries(await states());
+    assert.deepEqual([files, own?.[0]], [["watching", undefined], "degraded"]);
+    assert.match(own![1]!, new RegExp(socket));
   });
 
   test("tail follows what one of them says, and nothing else", async () => {

@@ -275,7 +275,7 @@ class Wiring {
     await this.#beacons.apply(this.#definitions.all());
     this.#garbage.collectLater();
     const { spool, clock } = this.#parts;
-    const beacons = this.#beacons.list().map(({ name, type, health: { state } }) => ({ name, type, state }));
+    const beacons = this.#beacons.list().map(({ name, type, health }) => ({ name, type, ...health }));
     spool.append({ type: "beacon.applied", time: clock.now(), severity: "low", data: { version: this.#definitions.version, beacons } });
   }
 

@@ -5,7 +5,7 @@ import { severities } from "./event.ts";
 const string = { type: "string" } as const;
 const integer = { type: "integer" } as const;
 
-const beaconStates = ["starting", "watching", "degraded", "failed"] as const;
+export const beaconStates = ["starting", "watching", "degraded", "failed"] as const;
 
 /** Of the whole fleet, or of one agent. */
 export const beaconsQuery = {

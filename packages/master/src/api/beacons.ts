@@ -2,7 +2,7 @@
  * The API's route about beacons: the definitions in force; and of one agent, how each of its beacons is, as it last told (`beacon.applied`,
  * then what failed, recovered or saw less since).
  */
-import { type BeaconsView, beaconsQuery, beaconsView, type BeaconView } from "@needfire/shared/api-beacons";
+import { beaconStates, type BeaconsView, beaconsQuery, beaconsView, type BeaconView } from "@needfire/shared/api-beacons";
 import type { BeaconDefinition, LoadedBeacon } from "@needfire/shared/beacon";
 import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
@@ -61,12 +61,25 @@ function described({ name, type, description, severity, targets }: BeaconDefinit
 type State = NonNullable<BeaconView["state"]>;
 type Health = Required<Pick<BeaconView, "type" | "state" | "since">> & Pick<BeaconView, "message">;
 
+/** One of `beacon.applied`, as an honest agent says it. */
+interface Listed {
+  name: string;
+  type: string;
+  state: State;
+  message?: string;
+}
+
+function isListed(value: unknown): value is Listed {
+  const { name, type, state, message = "" } = (value ?? {}) as Partial<Record<keyof Listed, unknown>>;
+  return [name, type, message].every((text) => typeof text === "string") && beaconStates.some((known) => known === state);
+}
+
 /** `changes`: oldest first. */
 function healthOf(applied: Event | undefined, changes: Event[]): Map<string, Health> {
   const states = new Map<string, Health>();
   const listed = applied?.data["beacons"];
-  for (const { name, type, state } of (Array.isArray(listed) ? listed : []) as { name: string; type: string; state: State }[])
-    states.set(name, { type, state, since: isoTime(applied!.received) });
+  for (const { name, type, state, message } of Array.isArray(listed) ? listed.filter(isListed) : [])
+    states.set(name, { type, state, ...(message === undefined ? {} : { message }), since: isoTime(applied!.received) });
   for (const { type, beacon, data, received } of changes) {
     const before = beacon === undefined ? undefined : states.get(beacon);
     const state = (healthTypes as Record<string, State | undefined>)[type];

@@ -43,11 +43,15 @@ export const agentEventTypes = {
       version: { type: "string", description: "of the set of definitions that the master sent; empty when it has sent none" },
       beacons: {
         type: "array",
-        items: object({
-          name: { type: "string" },
-          type: { type: "string" },
-          state: { enum: ["starting", "watching", "degraded", "failed"] },
-        }),
+        items: object(
+          {
+            name: { type: "string" },
+            type: { type: "string" },
+            state: { enum: ["starting", "watching", "degraded", "failed"] },
+            message: { type: "string", description: "what is the matter" },
+          },
+          ["name", "type", "state"],
+        ),
         description: "those in force, and how each is",
       },
     }),
