@@ -46,14 +46,19 @@ test("a command that was under way when the spool was destroyed does not run aga
     assert.equal(readFileSync(bed.path("ran.txt"), "utf8"), "ran\n");
   }));
 
+/** The host's own: what the agent knows, and what it watches. */
+const onHost = ["state-web1", "host"];
+
 /** The agent must not run. */
 function snapshot(bed: Testbed): void {
-  cpSync(bed.path("state-web1"), bed.path("snapshot"), { recursive: true });
+  for (const part of onHost) cpSync(bed.path(part), bed.path("snapshot", part), { recursive: true });
 }
 
 function putBack(bed: Testbed): void {
-  rmSync(bed.path("state-web1"), { recursive: true });
-  cpSync(bed.path("snapshot"), bed.path("state-web1"), { recursive: true });
+  for (const part of onHost) {
+    rmSync(bed.path(part), { recursive: true });
+    cpSync(bed.path("snapshot", part), bed.path(part), { recursive: true });
+  }
 }
 
 test("a host that was put back to a snapshot uses no number again: what it says afterwards reaches the journal, once (P1)", () =>

@@ -55,7 +55,7 @@ test("fields of event, agent and route are known whatever the type", () => {
 });
 
 test("of people's own event types nothing is known, and nothing is said", () => {
-  for (const on of ["deploy.wanted", "'*'", "'*.failed'", "[cpu.high, deploy.wanted]", "login.failed", "files-uploaded.now"]) {
+  for (const on of ["deploy.wanted", "'*'", "'*.failed'", "[cpu.high, deploy.wanted]", "files-uploaded.now"]) {
     assert.deepEqual(said("event.data.anything.at.all > 1", on), [], on);
   }
 });
