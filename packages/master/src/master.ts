@@ -93,7 +93,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   };
   /** Why the disk takes nothing at the moment. */
   let full: string | undefined;
-  const feed = new Feed((wanted) => background(engine.watch(wanted)));
+  const feed = new Feed(
+    (wanted) => background(engine.watch(wanted)),
+    (text) => secrets.maskShown(text),
+  );
   const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
   const pastFile = join(config.state, "secrets-past");
