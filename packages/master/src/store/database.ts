@@ -107,10 +107,14 @@ export class Database {
     this.connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
-  /** Brings to the disk what was copied into the database, so that SQLite need not wait for that when it syncs it itself. */
+  /**
+   * Brings to the disk what was copied into the database, so that SQLite need not wait for that when it syncs it itself. A sync that fails is the
+   * end, as with `sync`; a file that cannot be opened just now, for want of descriptors, says nothing of the disk.
+   */
   async syncFile(): Promise<void> {
+    const file = (this.#file ??= openSync(this.file, "r+"));
     try {
-      await syncElsewhere((this.#file ??= openSync(this.file, "r+")));
+      await syncElsewhere(file);
     } catch (error) {
       throw this.#fail(error);
     }
