@@ -154,6 +154,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     records: () => agents.records(),
     record: (agent) => agents.get(agent),
     keep: (record, events) => agents.keep(record, events),
+    put: (record) => agents.put(record),
     silences: { add: (wish) => engine.silence(wish), end: (id, by) => engine.endSilence(id, by) },
     send: (session, message) => sessions.send(session, message),
     clock,
