@@ -233,7 +233,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const loadRules = async (): Promise<Problem[]> => {
     const { reloaded, problems } = definitions.reload(await engine.readRules());
     secrets.settle(clock.now());
-    // In one go with the sieve: what was looked at with the old rules is judged by them.
+    // In one go with the sieve: what was looked at with the old rules is known to have been.
     const enforced = engine.enforceRules();
     await Promise.all([enforced, history.setRules(definitions.ruleFiles())]);
     for (const event of reloadEvents(reloaded)) tell(event);
