@@ -482,6 +482,16 @@ test("files that a crash left are removed at start; others are left alone", asyn
   journal.close();
 });
 
+test("a file that is in the way at the start is told of, and keeps nobody from beginning", async (t) => {
+  const { directory, journal } = tenHours(t);
+  mkdirSync(join(sealedDirectory(databaseFile(directory)), "7.db.tmp", "somebody's"), { recursive: true });
+  const { upkeep, errors } = upkeepOf({ directory, journal });
+  upkeep.start();
+  await upkeep.stop();
+  assert.match(errors.join(), /7\.db\.tmp/);
+  journal.close();
+});
+
 test("sealing waits while much is appended, until too many partitions wait", async (t) => {
   const directory = temporaryDirectory(t);
   const journal = openWriter(directory, { partitionEventsMax: 10_000 });

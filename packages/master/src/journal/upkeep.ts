@@ -95,7 +95,12 @@ export class Upkeep {
   }
 
   start(): void {
-    this.#cleanUp();
+    try {
+      this.#cleanUp();
+    } catch (error) {
+      // Old files are no reason not to begin: what is damaged is found by whoever asks for it, and retention goes by the catalogue.
+      this.#options.log.error({ error: errorText(error) }, "the journal's old files could not be looked through");
+    }
     this.#timer = setInterval(() => {
       if (this.#isBusy) return;
       this.#isBusy = true;
