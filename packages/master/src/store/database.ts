@@ -24,8 +24,8 @@ const logPagesMax = 16_000;
 export class Database {
   readonly connection: DatabaseSync;
   readonly file: string;
-  /** The file was found damaged, and salvaged: somebody must tell of it. */
-  damage: Damage | undefined;
+  /** The file was found damaged, and salvaged: somebody must tell of it. As it was when it was opened. */
+  readonly damage: Damage | undefined;
   readonly #lock: DatabaseSync;
   readonly #full: boolean;
   /** SQLite's log. It stays the same file as long as the database is open. */
@@ -170,12 +170,9 @@ export class Database {
     return done;
   }
 
-  /** The damage has been told of, durably. */
+  /** Within the transaction that tells of the damage. */
   forgetDamage(): void {
-    if (this.damage === undefined) return;
-    this.transaction(() => this.connection.exec(`DROP TABLE ${noteTable}`));
-    this.syncNow();
-    this.damage = undefined;
+    this.connection.exec(`DROP TABLE IF EXISTS ${noteTable}`);
   }
 
   close(): void {
