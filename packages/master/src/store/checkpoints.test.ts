@@ -81,14 +81,14 @@ test("P8: the writer copies the little that is left of a very long log, but not 
   assert.equal(passes.length, 0);
 });
 
-test("a pass that fails is told of and tried again, in a new thread", async () => {
+test("a pass that fails is told of and tried again, in a new thread, and what a sync over there lost is noticed here", async () => {
   const { passes, done, warned, look } = world();
   await look(1_000, 0);
   passes[0]!.reject(new Error("no room"));
   while (!done.includes("stopped")) await settled();
   assert.equal(warned.length, 1);
   while (passes.length < 2) await look(1_000, 0);
-  assert.deepEqual(done, ["started", "stopped", "started"]);
+  assert.deepEqual(done, ["started", "synced", "stopped", "started"]);
 });
 
 test("that the log cannot be looked at, as while another process has locked the database, stops nobody and is told of", async () => {

@@ -84,8 +84,12 @@ export class Checkpoints {
     clearTimeout(this.#ending);
     this.#thread ??= this.#options.start();
     const { remote } = await this.#thread;
-    await remote.checkpoint();
-    await this.#options.database.syncFile();
+    try {
+      await remote.checkpoint();
+    } finally {
+      // Also when it failed: a sync that failed over there is one here, which is the end, and not to be tried again: what it was to save may be lost.
+      await this.#options.database.syncFile();
+    }
     this.#ending = setTimeout(() => void this.#endThread(), this.#options.idleMs ?? idleMs);
   }
 
