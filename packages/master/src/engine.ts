@@ -229,7 +229,7 @@ export class Engine {
   /** To be called when the main thread goes over to what was read: from here on it looks at events with the same eyes. */
   enforceRules(): void {
     this.#react.setReactors(this.#inForce.enforce());
-    this.#inbox.unsieve();
+    this.#turns.unsieve();
     this.#awaitDue();
   }
 

@@ -51,7 +51,7 @@ export class Inbox {
     return taking;
   }
 
-  /** Other rules are in force than those by which waiting frames were sieved: the engine looks at all that they hold. */
+  /** What the sieve heard in waiting frames does not count any more. */
   unsieve(): void {
     for (const waiting of [...this.#urgent, ...this.#frames]) waiting.what = waiting.what.map((frame) => ({ ...frame, heard: undefined }));
   }
