@@ -318,7 +318,7 @@ test("P4: what the master has to say when a turn fails is said by a later one, o
 });
 
 test("an event that waits while other rules come into force is judged by them, whatever the sieve made of it by the old ones", async (t) => {
-  const world = new World(t, [{ file: "rules.yaml", text: rule("old", "on: test.a\nwhen: event.data.n == 1") }]);
+  const world = new World(t, [{ file: "rules.yaml", text: rule("old", "on: test.a\nwhen: event.data.n == 1") }], { start: false });
   await world.engine.start();
   const sieved = { ...eventsFrame([wire(1, { type: "test.a", data: { n: 2 } })], { after: 0 }), heard: [] };
   const taking = world.engine.take([sieved]);
