@@ -124,8 +124,13 @@ export class Agents {
 
   /** Takes a record as it is now, with the events that tell of the change. */
   async keep(record: AgentRecord, events: MasterEventDraft[]): Promise<void> {
-    this.#records.set(record.id, record);
+    this.put(record);
     await this.#options.commit({ agents: [record], events });
+  }
+
+  /** Takes a record as it is now. It is kept with its next change. */
+  put(record: AgentRecord): void {
+    this.#records.set(record.id, record);
   }
 
   records(): Iterable<AgentRecord> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, statSync } from "node:fs";
+import { cpSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -13,9 +13,9 @@ const day = 86_400_000;
 const partitionEventsMax = 200;
 const text = "x".repeat(1_000);
 
-function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) => void = () => {}): Engine {
+function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) => void = () => {}, reactors: string[] = []): Engine {
   const retention = { keepMs: day, bytesMax: 1_000_000_000 };
-  const rules = { reactors: [], nonce: "" };
+  const rules = { reactors, nonce: "" };
   const engine = new Engine({ state, synchronous: "FULL", retention, partitionEventsMax, rules, now: clock.now() }, hear, clock);
   engine.setAgents([]);
   void engine.start();
@@ -59,6 +59,37 @@ const sizeOf = (state: string, number: number) => statSync(join(state, "journal"
 test("a wholly full disk frees itself by what retention lets go, and that is told once, a crash included", async (t) => {
   const state = join(temporaryDirectory(t), "state");
   await withSmallDisk(t, { directory: state, size: "8m" }, (disk) => fullDiskStory(t, state, disk));
+});
+
+test("rules that come into force while a turn waits for room judge what it took", async (t) => {
+  const parent = temporaryDirectory(t);
+  const [state, reactors] = [join(parent, "state"), join(parent, "reactors")];
+  await withSmallDisk(t, { directory: state, size: "8m" }, async (disk) => {
+    const told = { full: false };
+    const hear = (notice: EngineNotice) => {
+      if (notice.kind === "full") told.full = notice.error !== undefined;
+    };
+    const engine = engineOn(state, new TestClock(1_700_000_000_000), hear, [reactors]);
+    const frame = (number: number, type: string) => ({
+      ...eventsFrame([wire(number, { type, data: { text: text.repeat(200) } })], { after: number - 1 }),
+      received: 1_700_000_000_000,
+      heard: [],
+    });
+    await engine.take([frame(1, "test.before")]);
+    disk.fill();
+    const taking = engine.take([frame(2, "test.meanwhile")]);
+    await until(() => told.full);
+    mkdirSync(reactors);
+    writeFileSync(join(reactors, "new.yaml"), "name: new\non: test.meanwhile\ndo: [{ event.emit: { type: made.new } }]\n");
+    assert.deepEqual(engine.readRules().problems, []);
+    engine.enforceRules();
+    disk.resize("32m");
+    await taking;
+    const reader = new SqliteJournalReader({ file: join(state, "master.db") });
+    await until(() => reader.query({ type: "made.new", limit: 10 }).length === 1);
+    reader.close();
+    await engine.close();
+  });
 });
 
 async function fullDiskStory(t: TestContext, state: string, disk: SmallDisk): Promise<void> {

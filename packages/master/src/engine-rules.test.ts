@@ -13,7 +13,7 @@ import { Rules } from "@needfire/shared/rules/rules";
 import type { Decision } from "@needfire/shared/rules/types";
 import type { Task } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
-import { incoming, settled, TestClock } from "./fixture.ts";
+import { eventsFrame, incoming, settled, TestClock, wire } from "./fixture.ts";
 import { originOf } from "./origin.ts";
 import { open } from "./worker-replay.ts";
 import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
@@ -315,4 +315,15 @@ test("P4: what the master has to say when a turn fails is said by a later one, o
   await world.engine.emit({ type: "test.end", severity: "low", data: {} });
   const journal = await world.end();
   assert.equal(journal.filter(({ type }) => type === "agent.connected").length, 1);
+});
+
+test("an event that waits while other rules come into force is judged by them, whatever the sieve made of it by the old ones", async (t) => {
+  const world = new World(t, [{ file: "rules.yaml", text: rule("old", "on: test.a\nwhen: event.data.n == 1") }], { start: false });
+  await world.engine.start();
+  const sieved = { ...eventsFrame([wire(1, { type: "test.a", data: { n: 2 } })], { after: 0 }), heard: [] };
+  const taking = world.engine.take([sieved]);
+  world.define([{ file: "rules.yaml", text: rule("new", "on: test.a\nwhen: event.data.n == 2") }]);
+  await taking;
+  assert.equal((await world.until("made.new", 1)).length, 1);
+  await world.end();
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Event, IncomingEvent, Severity } from "@needfire/shared/event";
@@ -259,4 +260,20 @@ test("P8: while sealing is behind, what is not urgent waits for it, and what is 
     [true],
   );
   assert.equal(new Set(ofType(events, "test.happened").map(({ id }) => id)).size, frames.length + 3);
+});
+
+test("P4: a damage that was noted is told of once, over every life", async (t) => {
+  const world = new World(t, []);
+  const noted = new DatabaseSync(join(world.directory, "master.db"));
+  noted.exec("CREATE TABLE salvaged (body TEXT NOT NULL) STRICT");
+  const damage = { reason: "a page", aside: "/master.db.damaged", kept: {}, torn: [], cursor: 0, repaired: true };
+  noted.prepare("INSERT INTO salvaged VALUES (?)").run(JSON.stringify(damage));
+  noted.close();
+  world.crash();
+  await world.until("journal.damaged", 1);
+  world.crash();
+  await world.engine.emit({ type: "test.last", severity: "low", data: {} });
+  await world.until("test.last", 1);
+  assert.equal(world.found("journal.damaged").length, 1);
+  await world.end();
 });

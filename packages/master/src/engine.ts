@@ -173,9 +173,8 @@ export class Engine {
     const { damage } = this.#database;
     if (damage === undefined) return;
     this.#log.error({ reason: damage.reason, aside: damage.aside }, "the database was damaged; what could be read of it goes on");
-    const emit = (events: MasterEventDraft[]) => this.commit({ events });
-    const forget = () => this.#database.forgetDamage();
-    const telling = tellDamage({ damage, emit, forget, room: this.#room, signal: this.#stop.signal });
+    const emit = (events: MasterEventDraft[], journal: () => void) => this.commit({ events, journal });
+    const telling = tellDamage({ damage, emit, forget: () => this.#database.forgetDamage(), signal: this.#stop.signal });
     this.#tellingDamage = telling.catch((error: unknown) =>
       this.#log.error({ error: errorText(error) }, "the damage of the database could not be told of; it will be at the next start"),
     );
@@ -230,6 +229,7 @@ export class Engine {
   /** To be called when the main thread goes over to what was read: from here on it looks at events with the same eyes. */
   enforceRules(): void {
     this.#react.setReactors(this.#inForce.enforce());
+    this.#turns.unsieve();
     this.#awaitDue();
   }
 

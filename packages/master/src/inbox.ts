@@ -51,6 +51,11 @@ export class Inbox {
     return taking;
   }
 
+  /** What the sieve heard in waiting frames does not count any more. */
+  unsieve(): void {
+    for (const waiting of [...this.#urgent, ...this.#frames]) waiting.what = waiting.what.map((frame) => ({ ...frame, heard: undefined }));
+  }
+
   /** What was taken of an agent and is not answered yet. */
   underWay(agent: string): Promise<unknown>[] {
     return [...this.#taking].filter(([, frames]) => frames.some((frame) => frame.agent === agent)).map(([taking]) => taking);

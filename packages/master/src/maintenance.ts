@@ -14,8 +14,10 @@ export interface MaintenanceOptions {
   /** Of all agents, and of one. */
   records(): Iterable<AgentRecord>;
   record(agent: string): AgentRecord | undefined;
-  /** Takes it in force, and keeps it. */
+  /** Takes it in force, and keeps it. Throws `DISK_FULL`: it is in force, and not kept. */
   keep(record: AgentRecord, events: MasterEventDraft[]): Promise<void>;
+  /** Takes it in force. */
+  put(record: AgentRecord): void;
   silences: {
     add(wish: SilenceWish): Promise<SilenceRecord>;
     end(id: string, by: string): Promise<SilenceRecord>;
@@ -75,7 +77,7 @@ export class Maintenance {
     for (const agent of this.#busy) {
       const maintenance = this.#options.record(agent)?.maintenance;
       if (maintenance === undefined) this.#busy.delete(agent);
-      else if (maintenance.until <= now) await this.#over(agent, undefined);
+      else if (maintenance.until <= now && !(await this.#isOver(agent))) break;
     }
     for (const [agent, due] of this.#owing) {
       const session = sessionOf(agent);
@@ -97,6 +99,17 @@ export class Maintenance {
     await this.#options.keep(rest, []);
   }
 
+  /** By the clock. False: the disk takes nothing at the moment, which is told elsewhere; it is tried again. */
+  async #isOver(agent: string): Promise<boolean> {
+    try {
+      await this.#over(agent, undefined);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NeedfireError) || error.code !== "DISK_FULL") throw error;
+      return false;
+    }
+  }
+
   async #over(agent: string, by: string | undefined): Promise<void> {
     this.#busy.delete(agent);
     const { maintenance, ...rest } = this.#recordOf(agent);
@@ -108,7 +121,14 @@ export class Maintenance {
       ...(by === undefined ? {} : { by }),
     };
     const event = { type: "agent.maintenance_ended", severity: "normal", subject: agent, data } as const;
-    await this.#options.keep({ ...rest, restate: maintenance.silence }, [event]);
+    try {
+      await this.#options.keep({ ...rest, restate: maintenance.silence }, [event]);
+    } catch (error) {
+      // P4: what could not be told is not over.
+      this.#options.put({ ...this.#recordOf(agent), maintenance });
+      this.#busy.add(agent);
+      throw error;
+    }
   }
 
   #ask(session: Session): void {

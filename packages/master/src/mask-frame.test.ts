@@ -44,6 +44,12 @@ test("a report that is none is masked whole, since it is told of why it is turne
   assert.equal(eventData(event![7])["outcome"], "***");
 });
 
+test("P1: a batch that fills its frame is no larger without secrets, so that it is taken, however short they are", () => {
+  const data = { ...report, result: { stdout: "1*é 1*é".repeat(110_000) } };
+  const [event] = masked(["1", "*", "é "], wire(1, { type: "execution.finished", cause: mine, data }))!;
+  assert.doesNotMatch(JSON.stringify(eventData(event![7])["result"]), /1|é /);
+});
+
 test("what is no event, or no batch, is no trouble", () => {
   const bad = [wire(1).with(5, "../hush-hush" as never), "hush-hush", { a: ["hush-hush"] }, [null, new Uint8Array([1])]];
   assert.deepEqual(masked(["hush-hush"], ...bad), [wire(1).with(5, "../***" as never), "***", { a: ["***"] }, [null, Buffer.from([1])]]);

@@ -93,7 +93,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   };
   /** Why the disk takes nothing at the moment. */
   let full: string | undefined;
-  const feed = new Feed((wanted) => background(engine.watch(wanted)));
+  const feed = new Feed(
+    (wanted) => background(engine.watch(wanted)),
+    (text) => secrets.maskShown(text),
+  );
   const tell = (event: MasterEventDraft) => background(engine.tell([event]));
 
   const pastFile = join(config.state, "secrets-past");
@@ -151,6 +154,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     records: () => agents.records(),
     record: (agent) => agents.get(agent),
     keep: (record, events) => agents.keep(record, events),
+    put: (record) => agents.put(record),
     silences: { add: (wish) => engine.silence(wish), end: (id, by) => engine.endSilence(id, by) },
     send: (session, message) => sessions.send(session, message),
     clock,
@@ -229,7 +233,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const loadRules = async (): Promise<Problem[]> => {
     const { reloaded, problems } = definitions.reload(await engine.readRules());
     secrets.settle(clock.now());
-    // In one go with the sieve: what was looked at with the old rules is judged by them.
+    // In one go with the sieve: what was looked at with the old rules is known to have been.
     const enforced = engine.enforceRules();
     await Promise.all([enforced, history.setRules(definitions.ruleFiles())]);
     for (const event of reloadEvents(reloaded)) tell(event);

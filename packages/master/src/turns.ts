@@ -72,6 +72,8 @@ export class Turns {
   #page: readonly Event[] = [];
   /** The turn is one of what overtakes, or has led to it. */
   #isUrgent = false;
+  /** What the sieve heard is by the rules in force. */
+  #isSieved = true;
   /** The turn is one of many. */
   #isLoaded = false;
 
@@ -83,6 +85,12 @@ export class Turns {
   /** From here on events are judged. */
   start(): void {
     this.#started = true;
+  }
+
+  /** Other rules have come into force: the engine looks at all that this turn took, which may wait for room on the disk, and that the inbox has. */
+  unsieve(): void {
+    this.#isSieved = false;
+    this.#options.inbox.unsieve();
   }
 
   /** Events are judged as they come. */
@@ -124,6 +132,7 @@ export class Turns {
     const { inbox, admission, outbox, journal, react, clock } = this.#options;
     const { frames, areUrgent } = inbox.nextFrames(this.#options.holdsBack());
     this.#isUrgent = areUrgent;
+    this.#isSieved = true;
     const asked = inbox.takeCommits();
     try {
       const { verdicts, batches, tell } = await admission.admit(frames.flatMap(({ what }) => what));
@@ -175,7 +184,8 @@ export class Turns {
 
   /** Which events of a batch can have consequences. */
   #heardOf({ heard, events }: AdmittedBatch): readonly number[] {
-    return heard ?? events.flatMap(([, type], at) => (this.#options.react.hears(type) ? [at] : []));
+    if (heard !== undefined && this.#isSieved) return heard;
+    return events.flatMap(([, type], at) => (this.#options.react.hears(type) ? [at] : []));
   }
 
   /** Judges, and commits what follows with what was asked for; lets it happen when it is durable (P2). */

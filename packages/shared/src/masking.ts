@@ -44,7 +44,7 @@ export class Masking {
   maskReply<T>(value: T): T {
     const left = this.mask(value);
     if (!this.hasShort) return left;
-    return mapTexts(left, (text) => this.#short.reduce((rest, form) => rest.replaceAll(form, masked), text)) as T;
+    return mapTexts(left, (text) => this.#short.reduce((rest, form) => rest.replaceAll(form, maskedShort(form)), text)) as T;
   }
 
   #maskText(text: string): string {
@@ -64,6 +64,11 @@ export class Masking {
     }
     return done === 0 ? text : left + bytes.toString("utf8", done);
   }
+}
+
+/** No longer than what it stands for: a batch that came in one frame must still fit one. */
+function maskedShort(form: string): string {
+  return masked.slice(0, form.length);
 }
 
 /** What an action gave, and not whose result it is or how it ended: a secret may happen to be a part of that. */

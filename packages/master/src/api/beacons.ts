@@ -45,9 +45,12 @@ async function ofAgent(id: string, { keys, agents, history, beacons, beaconProbl
   const view = agents.view(id);
   const wanted = beacons().filter(({ test }) => test(view));
   const [applied] = await history.query({ agent: id, type: "beacon.applied", limit: 1 });
-  const changes =
-    applied === undefined ? [] : await history.query({ agent: id, type: "beacon.*", since: applied.received, limit: changesMax });
-  const states = healthOf(applied, changes.toReversed());
+  // By the host's clock, which told of both; not by when they came: the lanes of a spool overtake each other, and a host's clock may be slow.
+  const changes = applied === undefined ? [] : await history.query({ agent: id, type: "beacon.*", since: applied.time, limit: changesMax });
+  const states = healthOf(
+    applied,
+    changes.toSorted((a, b) => a.time - b.time || a.position - b.position),
+  );
   const pushed = wanted.map(({ definition, file }) => ({ ...described(definition, file), ...states.get(definition.name) }));
   const own = [...states].filter(([name]) => !wanted.some(({ definition }) => definition.name === name));
   return { beacons: [...pushed, ...own.map(([name, state]) => ({ name, ...state }))], problems: beaconProblems() };
@@ -74,7 +77,7 @@ function isListed(value: unknown): value is Listed {
   return [name, type, message].every((text) => typeof text === "string") && beaconStates.some((known) => known === state);
 }
 
-/** `changes`: oldest first. */
+/** `changes`: in the order in which they happened. */
 function healthOf(applied: Event | undefined, changes: Event[]): Map<string, Health> {
   const states = new Map<string, Health>();
   const listed = applied?.data["beacons"];

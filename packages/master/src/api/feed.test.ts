@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Readable } from "node:stream";
 import { test } from "node:test";
 import type { Event } from "@needfire/shared/event";
+import { secretMark } from "@needfire/shared/secret";
 import { incoming, settled } from "../fixture.ts";
 import { Feed } from "./feed.ts";
 
@@ -12,6 +13,10 @@ function event(position: number, data: Record<string, unknown> = {}): Event {
 
 /** Everything that can be read now, as positions and notes. */
 async function readAll(stream: Readable): Promise<unknown[]> {
+  return (await readData(stream)).map((value) => value.position ?? value);
+}
+
+async function readData(stream: Readable): Promise<{ position?: number }[]> {
   let text = "";
   for (let quiet = 0; quiet < 3; quiet++) {
     await settled();
@@ -21,7 +26,7 @@ async function readAll(stream: Readable): Promise<unknown[]> {
     }
   }
   const lines = text.split("\n").filter((line) => line !== "");
-  return lines.map((line) => JSON.parse(line) as { position?: number }).map((value) => value.position ?? value);
+  return lines.map((line) => JSON.parse(line) as { position?: number });
 }
 
 const everything = () => true;
@@ -34,6 +39,19 @@ test("each watcher gets what it asked for, in order", async () => {
   feed.publish([event(3)]);
   assert.deepEqual(await readAll(all), [1, 2, 3]);
   assert.deepEqual(await readAll(odd), [1, 3]);
+  feed.stop();
+});
+
+test("whoever watches sees no secret, neither in what was kept before it was known as one nor in what comes", async () => {
+  const feed = new Feed(
+    () => {},
+    (text) => text.replaceAll("hunter2-hunter2", "***"),
+  );
+  const stream = feed.open(everything, Promise.resolve([event(1, { line: "password hunter2-hunter2" })]));
+  feed.publish([event(2, { line: "again hunter2-hunter2", mark: secretMark("r/token", "nonce") })]);
+  const read = JSON.stringify(await readData(stream));
+  assert.doesNotMatch(read, /hunter2|nonce/);
+  assert.match(read, /password \*\*\*.*again \*\*\*.*"mark":"\*\*\*"/);
   feed.stop();
 });
 

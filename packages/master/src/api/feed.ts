@@ -3,6 +3,7 @@
  */
 import { PassThrough, type Readable } from "node:stream";
 import type { Event } from "@needfire/shared/event";
+import { hideMarks } from "@needfire/shared/secret";
 import { eventView } from "./views.ts";
 
 /** Bytes that may wait for one watcher. */
@@ -23,10 +24,15 @@ const heldEventsMax = 10_000;
 export class Feed {
   readonly #watchers = new Set<Watcher>();
   readonly #onWanted: (wanted: boolean) => void;
+  readonly #mask: (text: string) => string;
 
-  /** `onWanted`: told when the first watcher comes and when the last one has gone; nobody need publish in between. */
-  constructor(onWanted: (wanted: boolean) => void) {
+  /**
+   * `onWanted`: told when the first watcher comes and when the last one has gone; nobody need publish in between. `mask`: takes the values of
+   * secrets out of a text: what came in before a value was known as one is in the past as it came.
+   */
+  constructor(onWanted: (wanted: boolean) => void, mask: (text: string) => string = (text) => text) {
     this.#onWanted = onWanted;
+    this.#mask = mask;
   }
 
   get full(): boolean {
@@ -84,7 +90,7 @@ export class Feed {
       return;
     }
     tellDropped(watcher);
-    watcher.stream.write(`${JSON.stringify(eventView(event))}\n`);
+    watcher.stream.write(`${this.#mask(hideMarks(JSON.stringify(eventView(event))))}\n`);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
@@ -320,6 +320,35 @@ test("retention comes before sealing, which may want for room", async (t) => {
   journal.close();
 });
 
+test("a file that cannot be removed stops neither sealing nor what comes", async (t) => {
+  const { directory, journal } = tenHours(t);
+  await sealAll({ directory, journal });
+  const stuck = sealedFile(sealedDirectory(databaseFile(directory)), 2);
+  rmSync(stuck);
+  mkdirSync(join(stuck, "somebody's"), { recursive: true });
+  const append = (number: number) => journal.append([batch([numbered(number), numbered(number + 1)], { received: 11 * hour })]);
+  for (let number = 11; number <= 11 + 2 * (waitingMax + 1); number += 2) append(number);
+  const { upkeep, emitted, errors } = upkeepOf({
+    directory,
+    journal,
+    retention: { ...keepAll, keepMs: hour },
+    clock: new TestClock(11 * hour),
+  });
+  assert.equal(upkeep.holdsBack, true);
+  await upkeep.tick();
+  assert.deepEqual([upkeep.holdsBack, errors.length], [false, 1]);
+  assert.match(errors[0]!, /2\.db/);
+  assert.ok(states(journal).filter((state) => state === "closed").length <= 20);
+  rmSync(stuck, { recursive: true });
+  await upkeep.tick();
+  const trimmed = emitted.filter(({ type }) => type === "journal.trimmed");
+  assert.deepEqual(
+    trimmed.map(({ data }) => data["partitions"]),
+    [[1], [2, 3, 4]],
+  );
+  journal.close();
+});
+
 const originsOf = (directory: string) => {
   const connection = new DatabaseSync(databaseFile(directory), { readOnly: true });
   const rows = connection.prepare("SELECT agent, epoch FROM origin ORDER BY id").all();
@@ -450,6 +479,16 @@ test("files that a crash left are removed at start; others are left alone", asyn
   upkeep.start();
   await upkeep.stop();
   assert.deepEqual(readdirSync(join(directory, "journal")).toSorted(), ["2.db", "3.db", "4.db", "99.db"]);
+  journal.close();
+});
+
+test("a file that is in the way at the start is told of, and keeps nobody from beginning", async (t) => {
+  const { directory, journal } = tenHours(t);
+  mkdirSync(join(sealedDirectory(databaseFile(directory)), "7.db.tmp", "somebody's"), { recursive: true });
+  const { upkeep, errors } = upkeepOf({ directory, journal });
+  upkeep.start();
+  await upkeep.stop();
+  assert.match(errors.join(), /7\.db\.tmp/);
   journal.close();
 });
 

@@ -6,7 +6,7 @@
  * Keeps P4: what retention drops is told of as `journal.trimmed`; a partition whose file is damaged, as `journal.partition_damaged`; an agent
  * whose numberings are too many, as `agent.renumbered`.
  */
-import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isoTime } from "@needfire/shared/clock";
@@ -82,6 +82,8 @@ export class Upkeep {
   #behindSince: number | undefined;
   /** Why the last attempt to seal failed. */
   #sealFailure: string | undefined;
+  /** Why the last attempt to remove what retention lets go failed; it has been logged. */
+  #trimFailure: string | undefined;
   /** Partitions whose damage is to be told of, with the reason. */
   readonly #damaged = new Map<number, string>();
   /** Partitions that were damaged, and were put back. */
@@ -93,7 +95,12 @@ export class Upkeep {
   }
 
   start(): void {
-    this.#cleanUp();
+    try {
+      this.#cleanUp();
+    } catch (error) {
+      // Old files are no reason not to begin: what is damaged is found by whoever asks for it, and retention goes by the catalogue.
+      this.#options.log.error({ error: errorText(error) }, "the journal's old files could not be looked through");
+    }
     this.#timer = setInterval(() => {
       if (this.#isBusy) return;
       this.#isBusy = true;
@@ -132,7 +139,7 @@ export class Upkeep {
     this.#appended = last;
     try {
       // However sealing fares, which needs room: this makes some.
-      await this.#trim();
+      await this.#tryTrim();
       await this.#tellDamage();
       await this.#tellLag();
       if (this.#pause > 0) {
@@ -143,7 +150,7 @@ export class Upkeep {
       do {
         await this.#sealOne();
         await this.#tellLag();
-        await this.#trim();
+        await this.#tryTrim();
         await this.#forgetOrigins();
       } while (journal.waiting > closedMax && !this.#isStopping);
       this.#forgetTasks();
@@ -151,6 +158,19 @@ export class Upkeep {
       if (this.#pause > 0) return;
       this.#pause = retryTicks;
       log.error({ error: errorText(error) }, `the journal's upkeep failed and is tried again in ${(retryTicks * tickMs) / 1_000} s`);
+    }
+  }
+
+  /** One file that cannot be removed must not keep all others from being sealed, nor the events of the fleet from coming. */
+  async #tryTrim(): Promise<void> {
+    try {
+      await this.#trim();
+      this.#trimFailure = undefined;
+    } catch (error) {
+      const failure = errorText(error);
+      if (failure !== this.#trimFailure)
+        this.#options.log.error({ error: failure }, "what retention lets go cannot be removed; it is tried again");
+      this.#trimFailure = failure;
     }
   }
 
@@ -193,16 +213,30 @@ export class Upkeep {
    * end of the partition in the catalogue are one transaction, so it is told once (P4).
    */
   async #trim(): Promise<void> {
-    const { journal, directory, emit, clock, retention } = this.#options;
+    const { journal, directory, clock, retention } = this.#options;
     const due = dueToGo(journal.partitions(), { ...retention, emptied: this.#emptied, now: clock.now() });
-    if (due.length === 0) return;
-    const numbers = due.map(({ number }) => number);
-    for (const number of numbers) {
-      empty(sealedFile(directory, number));
-      this.#emptied = Math.max(this.#emptied, number);
+    const gone: Partition[] = [];
+    let failure: { error: unknown } | undefined;
+    for (const partition of due) {
+      try {
+        empty(sealedFile(directory, partition.number));
+      } catch (error) {
+        failure = { error };
+        break;
+      }
+      gone.push(partition);
+      this.#emptied = Math.max(this.#emptied, partition.number);
     }
+    // What has gone is told of all the same.
+    if (gone.length > 0) await this.#tellTrimmed(gone);
+    if (failure !== undefined) throw failure.error;
+  }
+
+  async #tellTrimmed(gone: readonly Partition[]): Promise<void> {
+    const { journal, directory, emit, retention } = this.#options;
+    const numbers = gone.map(({ number }) => number);
     try {
-      await emit(trimmed(due, retention), () => journal.forget(numbers));
+      await emit(trimmed(gone, retention), () => journal.forget(numbers));
     } catch (error) {
       // The room that there is now is others' at the moment: it is told with the next round.
       if (error instanceof NeedfireError && error.code === "DISK_FULL") return;
@@ -344,7 +378,10 @@ function empty(file: string): void {
     truncateSync(file);
   } catch (error) {
     // It is gone already, and leaves the catalogue all the same.
-    if (systemCode(error) !== "ENOENT") throw error;
+    if (systemCode(error) === "ENOENT") return;
+    // Another user's by now, who put it back from a backup: in the master's own directory it can be replaced.
+    rmSync(file);
+    closeSync(openSync(file, "wx", 0o600));
   }
 }
 

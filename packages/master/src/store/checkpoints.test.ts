@@ -15,6 +15,7 @@ const pageBytes = 16_384;
 /** A log of so many pages, and a thread whose passes end when the test says so. */
 function world(options: { idleMs?: number } = {}) {
   const length = { pages: 0, copied: 0 };
+  const locked = { is: false };
   const passes: PromiseWithResolvers<void>[] = [];
   const done: string[] = [];
   const warned: object[] = [];
@@ -30,7 +31,10 @@ function world(options: { idleMs?: number } = {}) {
   } as unknown as Thread<Checkpointer>;
   const checkpoints = new Checkpoints({
     database: {
-      log: () => length,
+      log: () => {
+        if (locked.is) throw new Error("database table is locked");
+        return length;
+      },
       checkpoint: () => void done.push("here"),
       syncFile: () => Promise.resolve(void done.push("synced")),
     },
@@ -47,7 +51,7 @@ function world(options: { idleMs?: number } = {}) {
     checkpoints.look(urgent);
     await settled();
   };
-  return { checkpoints, passes, done, warned, look };
+  return { checkpoints, passes, done, warned, look, locked };
 }
 
 test("a short log stays as it is; a long one is copied in the other thread, once at a time, and synced there", async () => {
@@ -77,14 +81,24 @@ test("P8: the writer copies the little that is left of a very long log, but not 
   assert.equal(passes.length, 0);
 });
 
-test("a pass that fails is told of and tried again, in a new thread", async () => {
+test("a pass that fails is told of and tried again, in a new thread, and what a sync over there lost is noticed here", async () => {
   const { passes, done, warned, look } = world();
   await look(1_000, 0);
   passes[0]!.reject(new Error("no room"));
   while (!done.includes("stopped")) await settled();
   assert.equal(warned.length, 1);
   while (passes.length < 2) await look(1_000, 0);
-  assert.deepEqual(done, ["started", "stopped", "started"]);
+  assert.deepEqual(done, ["started", "synced", "stopped", "started"]);
+});
+
+test("that the log cannot be looked at, as while another process has locked the database, stops nobody and is told of", async () => {
+  const { passes, warned, look, locked } = world();
+  locked.is = true;
+  await look(1_000, 0);
+  while (warned.length === 0) await settled();
+  locked.is = false;
+  while (passes.length === 0) await look(1_000, 0);
+  assert.equal(warned.length, 1);
 });
 
 test("a thread that has had nothing to do for a while ends, and another is started when there is something again", async () => {

@@ -44,11 +44,8 @@ export class Checkpoints {
   /** Between two transactions. `urgent`: somebody should not wait for more than need be. */
   look(urgent: boolean): void {
     if (this.#passing !== undefined || this.#stop.signal.aborted) return;
-    const { database } = this.#options;
-    const { pages, copied } = database.log();
-    const left = pages - copied;
-    if (left >= passPagesMin) this.#try(() => this.#pass());
-    else if (pages >= restartPagesMin && left > 0 && !urgent) this.#try(() => database.checkpoint());
+    const work = this.#due(urgent);
+    if (work !== undefined) this.#passing = this.#try(work);
   }
 
   async stop(): Promise<void> {
@@ -57,28 +54,42 @@ export class Checkpoints {
     await this.#endThread();
   }
 
+  /** What is to be done now. Asking may fail, too, while another process has locked the database. */
+  #due(urgent: boolean): (() => Promise<void> | void) | undefined {
+    const { database } = this.#options;
+    try {
+      const { pages, copied } = database.log();
+      const left = pages - copied;
+      if (left >= passPagesMin) return () => this.#pass();
+      return pages >= restartPagesMin && left > 0 && !urgent ? () => database.checkpoint() : undefined;
+    } catch (error) {
+      return () => Promise.reject(error as Error);
+    }
+  }
+
   /** Nothing is lost by a failure: the log is longer for now. */
-  #try(work: () => Promise<void> | void): void {
+  async #try(work: () => Promise<void> | void): Promise<void> {
     const { log, retryMs: waitMs = retryMs } = this.#options;
-    const tried = async () => {
-      try {
-        await work();
-      } catch (error) {
-        log.warn({ error: errorText(error) }, "the database's log could not be copied into the database; it is tried again");
-        await this.#endThread();
-        await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {});
-      }
-      this.#passing = undefined;
-    };
-    this.#passing = tried();
+    try {
+      await work();
+    } catch (error) {
+      log.warn({ error: errorText(error) }, "the database's log could not be copied into the database; it is tried again");
+      await this.#endThread();
+      await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+    }
+    this.#passing = undefined;
   }
 
   async #pass(): Promise<void> {
     clearTimeout(this.#ending);
     this.#thread ??= this.#options.start();
     const { remote } = await this.#thread;
-    await remote.checkpoint();
-    await this.#options.database.syncFile();
+    try {
+      await remote.checkpoint();
+    } finally {
+      // Also when it failed: a sync that failed over there is one here, which is the end, and not to be tried again: what it was to save may be lost.
+      await this.#options.database.syncFile();
+    }
     this.#ending = setTimeout(() => void this.#endThread(), this.#options.idleMs ?? idleMs);
   }
 

@@ -72,6 +72,17 @@ test("after a sync that failed every one fails: what it was to save may be lost"
   assert.equal(database.connection.isOpen, false);
 });
 
+test("that the database cannot be opened to be synced is no failure of the disk", async (t) => {
+  const { file, database, insert } = opened(t);
+  insert();
+  renameSync(file, `${file}-away`);
+  await assert.rejects(database.syncFile(), { code: "ENOENT" });
+  renameSync(`${file}-away`, file);
+  insert();
+  database.syncNow();
+  await database.syncFile();
+});
+
 test("with NORMAL nothing is synced for anybody", async (t) => {
   const { file, database, insert } = opened(t, "NORMAL");
   breakSync(file);

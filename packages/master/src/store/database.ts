@@ -24,8 +24,8 @@ const logPagesMax = 16_000;
 export class Database {
   readonly connection: DatabaseSync;
   readonly file: string;
-  /** The file was found damaged, and salvaged: somebody must tell of it. */
-  damage: Damage | undefined;
+  /** The file was found damaged, and salvaged: somebody must tell of it. As it was when it was opened. */
+  readonly damage: Damage | undefined;
   readonly #lock: DatabaseSync;
   readonly #full: boolean;
   /** SQLite's log. It stays the same file as long as the database is open. */
@@ -107,10 +107,14 @@ export class Database {
     this.connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
   }
 
-  /** Brings to the disk what was copied into the database, so that SQLite need not wait for that when it syncs it itself. */
+  /**
+   * Brings to the disk what was copied into the database, so that SQLite need not wait for that when it syncs it itself. A sync that fails is the
+   * end, as with `sync`; a file that cannot be opened just now, for want of descriptors, says nothing of the disk.
+   */
   async syncFile(): Promise<void> {
+    const file = (this.#file ??= openSync(this.file, "r+"));
     try {
-      await syncElsewhere((this.#file ??= openSync(this.file, "r+")));
+      await syncElsewhere(file);
     } catch (error) {
       throw this.#fail(error);
     }
@@ -166,12 +170,9 @@ export class Database {
     return done;
   }
 
-  /** The damage has been told of, durably. */
+  /** Within the transaction that tells of the damage. */
   forgetDamage(): void {
-    if (this.damage === undefined) return;
-    this.transaction(() => this.connection.exec(`DROP TABLE ${noteTable}`));
-    this.syncNow();
-    this.damage = undefined;
+    this.connection.exec(`DROP TABLE IF EXISTS ${noteTable}`);
   }
 
   close(): void {

@@ -146,7 +146,7 @@ export interface Writes {
   agents?: AgentRecord[];
   /** The journal has the outbox up to this number. */
   outboxDone?: number;
-  /** What changes in the journal's catalogue with it: both are in one database. */
+  /** What changes in the journal's catalogue with it, or in what is noted of its damage: all are in one database. */
   journal?: () => void;
 }
 
