@@ -152,11 +152,21 @@ test("P7: while a remedy runs the beacons know what it may change, and afterward
   const over: string[] = [];
   remedies.onEnd(({ execution }) => over.push(execution));
   shell(1, "while [ ! -e go ]; do sleep 0.01; done");
-  assert.equal(remedies.holding("/etc/motd"), id(1));
+  await until(() => remedies.holding("/etc/motd") === id(1));
   writeFileSync(path("go"), "");
   await ended(1);
   assert.equal(remedies.holding("/etc/motd"), undefined, "from the very moment at which its result is there");
   assert.deepEqual(over, [id(1)]);
+});
+
+test("a dry run changes nothing, holds no beacon up, and its report says that it was one", async (t) => {
+  const { path, remedies, ended, executor } = setting(t);
+  const over: string[] = [];
+  remedies.onEnd(({ execution }) => over.push(execution));
+  executor.take({ execution: id(1), action: "command.run", args: { argv: ["touch", path("ran")] }, dryRun: true, priority: "normal" });
+  const [event] = await ended(1);
+  const { outcome: how, changed, dry_run: dry } = event!.data;
+  assert.deepEqual([how, changed, dry, existsSync(path("ran")), over], ["succeeded", true, true, false, []]);
 });
 
 const message = ({ data }: { data: Record<string, unknown> }) => String(data["message"]);

@@ -5,12 +5,16 @@
 import type { ActionArgs, ActionResult } from "@needfire/shared/action";
 import { durationMs } from "@needfire/shared/duration";
 import { environment, type Output, runProgram } from "../program.ts";
-import { type Action, type Ending, failed } from "./action.ts";
+import { type Action, type ActionContext, type Ending, failed, would } from "./action.ts";
 
-export const commandRun: Action<"command.run"> = async (args, { signal }) => {
+export const action: Action<"command.run"> = { run, scope: () => "host" };
+
+async function run(args: ActionArgs<"command.run">, { signal, dryRun }: ActionContext): Promise<Ending<ActionResult<"command.run">>> {
+  const argv = args.shell ? ["/bin/sh", "-c", args.argv[0] ?? "", "sh", ...args.argv.slice(1)] : args.argv;
+  if (dryRun) return would(`run ${JSON.stringify(argv)} in ${args.cwd}`);
   const env = environment(args.env);
   const ran = await runProgram({
-    argv: args.shell ? ["/bin/sh", "-c", args.argv[0] ?? "", "sh", ...args.argv.slice(1)] : args.argv,
+    argv,
     ...{ cwd: args.cwd, env, stdin: args.stdin, timeoutMs: durationMs(args.timeout), outputBytesMax: args.output_bytes_max, signal },
   });
   if (ran.kind === "not_started") return failed(ran.message);
@@ -26,7 +30,7 @@ export const commandRun: Action<"command.run"> = async (args, { signal }) => {
     env,
   };
   return ending(result, args, ran.cancelled ? String(signal.reason) : undefined);
-};
+}
 
 function cutNote(name: string, { bytes, keptBytes }: Output): string | undefined {
   return bytes > keptBytes ? `${name}: the first ${keptBytes} of ${bytes} bytes are shown` : undefined;

@@ -5,34 +5,36 @@
  */
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, fsyncSync, lstatSync, openSync } from "node:fs";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
-import type { ActionResult } from "@needfire/shared/action";
+import type { ActionArgs, ActionResult } from "@needfire/shared/action";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import { writeDurably } from "../durable-file.ts";
-import type { ManagedFiles } from "../managed-files.ts";
-import { type Action, type Ending, failed, refused } from "./action.ts";
+import { type Action, type ActionContext, type Ending, failed, refused, would } from "./action.ts";
 import { compare } from "./file-check.ts";
 import { type Owner, owner } from "./owner.ts";
-import { openParent } from "./parent-directory.ts";
+import { openParent, type Parent } from "./parent-directory.ts";
 
-export const fileRestore: Action<"file.restore"> = async ({ path }, { managed, signal }) => {
+export const action: Action<"file.restore"> = { run, scope: ({ path }) => ({ path }) };
+
+async function run({ path }: ActionArgs<"file.restore">, context: ActionContext): Promise<Ending<ActionResult<"file.restore">>> {
+  const { managed, signal } = context;
   const file = managed.get(path);
   if (file === undefined) return refused(`${path} is not a managed file of this host`);
   const owned = owner(file, managed.accounts);
   if (!owned.ok) return failed(`${path}: ${owned.message}`);
   if (signal.aborted) return failed("the agent is stopping");
   try {
-    return await putBack(file, owned, managed);
+    return await putBack(file, owned, context);
   } catch (error) {
     if (error instanceof NeedfireError && error.code === "PATH_REFUSED") return refused(error.message);
     if (error instanceof NeedfireError || systemCode(error) !== undefined) return failed(explain(path, error));
     throw error;
   }
-};
+}
 
 async function putBack(
   file: ManagedFile,
   owned: Owner & { ok: true },
-  managed: ManagedFiles,
+  { managed, dryRun }: ActionContext,
 ): Promise<Ending<ActionResult<"file.restore">>> {
   const { path, digest, size, mode } = file;
   const done = (changed: boolean): Ending<ActionResult<"file.restore">> => ({
@@ -42,11 +44,18 @@ async function putBack(
   });
   // Before anything is made: the content must be here, and be what it should be.
   const bytes = await managed.content(file);
-  const parent = openParent(path, { create: true });
+  let parent: Parent;
+  try {
+    parent = openParent(path, { create: !dryRun });
+  } catch (error) {
+    if (dryRun && systemCode(error) === "ENOENT") return would(`write ${path}, and make its directory`);
+    throw error;
+  }
   try {
     const { changes, snapshot } = await compare(file, parent.entry, managed);
     if (snapshot.state?.type === "directory") return refused(`${path} is a directory: it is not replaced`);
     if (changes.length === 0) return done(false);
+    if (dryRun) return would(`put ${path} back: ${changes.join(", ")}`);
     const onlyMetadata = changes.every((change) => change === "mode" || change === "owner");
     if (!(onlyMetadata && fixMetadata(parent.entry, owned, mode))) await writeDurably(parent.entry, bytes, { mode, owner: owned });
     return done(true);

@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { Fixture } from "../beacons/fixture.ts";
-import { fileRemove } from "./file-remove.ts";
-import { fileRestore } from "./file-restore.ts";
+import { contextOf } from "./fixture.ts";
+import { action as fileRemove } from "./file-remove.ts";
+import { action as fileRestore } from "./file-restore.ts";
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : "only root can play both sides" };
 const attacker = 1;
@@ -52,9 +53,7 @@ async function setting(t: TestContext) {
       when,
     );
   };
-  const signal = new AbortController().signal;
-  const context = { managed: f.managed, remedies: f.remedies, signal, log: f.log };
-  return { f, dir, target, victim, evil, aside, reset, assertUntouched, context };
+  return { f, dir, target, victim, evil, aside, reset, assertUntouched, context: contextOf(f) };
 }
 
 type Setting = Awaited<ReturnType<typeof setting>>;
@@ -147,7 +146,7 @@ for (const [name, attack] of Object.entries(attacks)) {
             };
             calls = await interleaved(
               t,
-              () => fileRestore({ path: s.target }, s.context),
+              () => fileRestore.run({ path: s.target }, s.context),
               (call) => {
                 if (call === at) {
                   swap(place, s.aside);
@@ -179,7 +178,7 @@ test("swapping the directory at any moment of a remove touches nothing outside",
         attacks["the directory, for a link to another"]!.prepare(s);
         calls = await interleaved(
           t,
-          () => fileRemove({ path: join(s.dir, "junk") }, s.context),
+          () => fileRemove.run({ path: join(s.dir, "junk") }, s.context),
           (call) => {
             if (call === at) {
               fs.renameSync(s.dir, s.aside);
@@ -236,7 +235,7 @@ test("a loop that swaps directory and file while restores run never gets at what
   const outcomes: Record<string, number> = {};
   try {
     for (let n = 0; n < 1_000 && (n < 200 || Atomics.load(count, 1) < 200); n++) {
-      const { outcome } = await fileRestore({ path: s.target }, s.context);
+      const { outcome } = await fileRestore.run({ path: s.target }, s.context);
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       s.assertUntouched(`restore ${n}`);
     }
@@ -251,8 +250,8 @@ test("a loop that swaps directory and file while restores run never gets at what
 test("a path that climbs, is relative or holds a NUL byte reaches nothing", async (t) => {
   const s = await setting(t);
   for (const path of ["/etc/../etc/passwd", `${s.dir}/../../victim/m`, "victim/m", `${s.victim}/m\0`, `${s.dir}//m`, `${s.victim}/./m`]) {
-    assert.equal((await fileRestore({ path }, s.context)).outcome, "refused", path);
-    const removed = await fileRemove({ path }, s.context);
+    assert.equal((await fileRestore.run({ path }, s.context)).outcome, "refused", path);
+    const removed = await fileRemove.run({ path }, s.context);
     assert.ok(removed.outcome === "refused" || removed.outcome === "failed", path);
   }
   assert.equal(fs.readFileSync(join(s.victim, "m"), "utf8"), good);
