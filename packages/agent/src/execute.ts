@@ -8,6 +8,7 @@ import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import { maskGiven, Masking } from "@needfire/shared/masking";
+import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { failed, refused } from "./actions/action.ts";
@@ -20,6 +21,8 @@ export interface ExecutorOptions {
   spool: Spool;
   managed: ManagedFiles;
   remedies: Remedies;
+  /** What this host obeys, now. */
+  policy(): Policy;
   clock: Clock;
   /** What a command's time runs by. */
   monotonic: Clock;
@@ -143,7 +146,7 @@ export class Executor {
   }
 
   async #run({ command, expires }: Taken, cancelled: AbortSignal): Promise<void> {
-    const { managed, remedies, clock, monotonic, log } = this.#options;
+    const { managed, remedies, policy, clock, monotonic, log } = this.#options;
     const started = clock.now();
     if (monotonic.now() >= expires) {
       // The master has given it up, or is about to: what it does now would surprise everybody.
@@ -160,7 +163,15 @@ export class Executor {
     let ending: Ending;
     try {
       const signal = AbortSignal.any([this.#stop.signal, cancelled]);
-      ending = signal.aborted ? failed(String(signal.reason)) : await action.run({ managed, remedies, signal, log, dryRun });
+      const context = {
+        managed,
+        remedies,
+        signal,
+        log,
+        dryRun,
+        refusesPath: (path: string) => refusesPath(policy(), command.action, path),
+      };
+      ending = signal.aborted ? failed(String(signal.reason)) : await action.run(context);
       if (signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
     } catch (error) {
       ending = failed(errorText(error));
@@ -180,8 +191,11 @@ export class Executor {
     if (!runsHere(name)) return no(refused(`${name} runs on the master`)); // the door let only known actions in
     const checked = argsCheckers[name](args);
     if (!checked.ok) return no(refused(`arguments: ${problemsText(checked.problems)}`));
+    const known = checked.value as Record<string, unknown>;
+    const reason = refusal(this.#options.policy(), name, known);
+    if (reason !== undefined) return no(refused(reason));
     try {
-      return { ok: true, action: await loadAction(name, checked.value as Record<string, unknown>) };
+      return { ok: true, action: await loadAction(name, known) };
     } catch (error) {
       return no(failed(`${name} cannot be loaded: ${errorText(error)}`));
     }

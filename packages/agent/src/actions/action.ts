@@ -13,6 +13,8 @@ export interface ActionContext {
   remedies: Remedies;
   /** Change nothing, and say what would be done: in `message`, with `changed` for whether it would change something. */
   dryRun: boolean;
+  /** Why the policy keeps this action from a path, given by its true name; undefined: it does not. The arguments were judged before. */
+  refusesPath(path: string): string | undefined;
   /** The agent stops, or the command is cancelled: end soon, and say `failed`. The signal's reason is a text that says which. */
   signal: AbortSignal;
   log: Logger;

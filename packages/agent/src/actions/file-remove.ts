@@ -8,13 +8,16 @@ import { openParent, type Parent } from "./parent-directory.ts";
 
 export const action: Action<"file.remove"> = { run, scope: ({ path }) => ({ path }) };
 
-async function run({ path }: ActionArgs<"file.remove">, { managed, dryRun }: ActionContext): Promise<Ending<ActionResult<"file.remove">>> {
+async function run(
+  { path }: ActionArgs<"file.remove">,
+  { managed, dryRun, refusesPath }: ActionContext,
+): Promise<Ending<ActionResult<"file.remove">>> {
   if (resolve(path) !== path) return refused(`${path} is not a plain absolute path`);
   // It would be put back at once, and removed again: the list of managed files is the place to say that it must go.
   if (managed.get(path) !== undefined) return refused(`${path} is a managed file of this host`);
   let parent: Parent | undefined;
   try {
-    parent = openParent(path, { create: false });
+    parent = openParent(path, { create: false, refusesPath });
     const stat = lstatSync(parent.entry, { throwIfNoEntry: false });
     if (stat === undefined) return { outcome: "succeeded", changed: false, result: { path } };
     if (stat.isDirectory()) return refused(`${path} is a directory`);

@@ -34,7 +34,7 @@ async function run({ path }: ActionArgs<"file.restore">, context: ActionContext)
 async function putBack(
   file: ManagedFile,
   owned: Owner & { ok: true },
-  { managed, dryRun }: ActionContext,
+  { managed, dryRun, refusesPath }: ActionContext,
 ): Promise<Ending<ActionResult<"file.restore">>> {
   const { path, digest, size, mode } = file;
   const done = (changed: boolean): Ending<ActionResult<"file.restore">> => ({
@@ -46,7 +46,7 @@ async function putBack(
   const bytes = await managed.content(file);
   let parent: Parent;
   try {
-    parent = openParent(path, { create: !dryRun });
+    parent = openParent(path, { create: !dryRun, refusesPath });
   } catch (error) {
     if (dryRun && systemCode(error) === "ENOENT") return would(`write ${path}, and make its directory`);
     throw error;

@@ -5,7 +5,15 @@ import type { Fixture } from "../beacons/fixture.ts";
 import type { ActionContext, AgentActionName, Ending } from "./action.ts";
 
 export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): ActionContext {
-  return { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log, dryRun: false, ...given };
+  return {
+    managed: f.managed,
+    remedies: f.remedies,
+    signal: new AbortController().signal,
+    log: f.log,
+    dryRun: false,
+    refusesPath: () => undefined,
+    ...given,
+  };
 }
 
 /** Runs an action on arguments as somebody wrote them, with the schema's defaults: really, and as a dry run. */

@@ -73,5 +73,9 @@ export const commandActions = {
     summary: "Run a program without a shell, with a time limit, a stated environment and capped output.",
     args: commandRunArgs,
     result: commandRunResult,
+    command: ({ argv, shell, env }) => ({
+      argv: shell === true ? ["/bin/sh", "-c", (argv as string[])[0] ?? "", "sh", ...(argv as string[]).slice(1)] : (argv as string[]),
+      env: Object.keys(env as object),
+    }),
   },
 } as const satisfies Record<string, ActionSpec>;

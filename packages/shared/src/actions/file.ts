@@ -39,6 +39,7 @@ export const fileActions = {
     runsOn: "agent",
     summary: "Put a managed file back: content, mode, owner and group. Writes beside the target, syncs, renames.",
     args: fileRestoreArgs,
+    judged: { path: "paths" },
     result: fileRestoreResult,
     verify: "file.check",
   },
@@ -46,12 +47,14 @@ export const fileActions = {
     runsOn: "agent",
     summary: "Succeeds when a managed file is as it should be; fails with what differs. Changes nothing.",
     args: fileRestoreArgs,
+    judged: { path: "paths" },
     result: fileCheckResult,
   },
   "file.remove": {
     runsOn: "agent",
     summary: "Remove a file or a symbolic link (never a directory). A file that is not there is fine.",
     args: fileRestoreArgs,
+    judged: { path: "paths" },
     result: fileRemoveResult,
   },
 } as const satisfies Record<string, ActionSpec>;
