@@ -144,6 +144,8 @@ class Wiring {
       managed: this.#managed,
       remedies,
       policy: () => this.#policy,
+      fetch: (digest, offset) => this.#blobs.fetch(digest, offset),
+      scratch: join(config.state, "scratch"),
       clock,
       monotonic: monotonicClock(),
       log,

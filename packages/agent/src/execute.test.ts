@@ -32,6 +32,8 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     managed,
     remedies,
     policy: () => policy.inForce,
+    fetch: () => Promise.reject(new Error("there is no master")),
+    scratch: path("scratch"),
     clock,
     monotonic,
     log,

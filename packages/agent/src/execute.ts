@@ -2,6 +2,7 @@
  * Runs what the master commands: each execution at most once (P3: journalled before it runs), a few side by side, every end a result
  * in the spool. Tells the beacons what is being changed meanwhile, so that a remedy does not feed its own beacon (P7).
  */
+import { rmSync } from "node:fs";
 import type { Logger } from "pino";
 import { argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
 import type { Clock } from "@needfire/shared/clock";
@@ -13,7 +14,8 @@ import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { failed, refused } from "./actions/action.ts";
 import { loadAction, type LoadedAction, runsHere } from "./actions/registry.ts";
-import type { ManagedFiles } from "./managed-files.ts";
+import { type Announced, fetchContent } from "./command-content.ts";
+import type { FetchPiece, ManagedFiles } from "./managed-files.ts";
 import { lastNotifications, type Remedies } from "./remedies.ts";
 import type { Spool } from "./spool.ts";
 
@@ -21,6 +23,10 @@ export interface ExecutorOptions {
   spool: Spool;
   managed: ManagedFiles;
   remedies: Remedies;
+  /** Asks the master for content. */
+  fetch: FetchPiece;
+  /** A directory of the executor's own, for files of running actions. */
+  scratch: string;
   /** What this host obeys, now. */
   policy(): Policy;
   clock: Clock;
@@ -64,6 +70,8 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
+    // What a crash left behind.
+    rmSync(options.scratch, { recursive: true, force: true });
   }
 
   /** Takes a command. A second delivery of the same one only confirms the first. */
@@ -146,7 +154,7 @@ export class Executor {
   }
 
   async #run({ command, expires }: Taken, cancelled: AbortSignal): Promise<void> {
-    const { managed, remedies, policy, clock, monotonic, log } = this.#options;
+    const { managed, remedies, scratch, policy, clock, monotonic, log } = this.#options;
     const started = clock.now();
     if (monotonic.now() >= expires) {
       // The master has given it up, or is about to: what it does now would surprise everybody.
@@ -164,11 +172,8 @@ export class Executor {
     try {
       const signal = AbortSignal.any([this.#stop.signal, cancelled]);
       const context = {
-        managed,
-        remedies,
-        signal,
-        log,
-        dryRun,
+        ...{ managed, remedies, signal, log, dryRun, scratch },
+        content: (announced: Announced) => fetchContent(announced, this.#options.fetch, signal),
         refusesPath: (path: string) => refusesPath(policy(), command.action, path),
       };
       ending = signal.aborted ? failed(String(signal.reason)) : await action.run(context);

@@ -4,6 +4,7 @@
  */
 import type { Logger } from "pino";
 import type { ActionArgs, ActionName, ActionResult, actions as specs } from "@needfire/shared/action";
+import type { Announced } from "../command-content.ts";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies, RemedyScope } from "../remedies.ts";
 
@@ -13,6 +14,10 @@ export interface ActionContext {
   remedies: Remedies;
   /** Change nothing, and say what would be done: in `message`, with `changed` for whether it would change something. */
   dryRun: boolean;
+  /** Content of the master's file root, checked against its digest. Throws `PEER_GONE`, `NOT_FOUND`, `BLOB_MISMATCH`. */
+  content(announced: Announced): Promise<Buffer>;
+  /** A directory for files that live as long as one action; 0700, and emptied at every start. */
+  scratch: string;
   /** Why the policy keeps this action from a path, given by its true name; undefined: it does not. The arguments were judged before. */
   refusesPath(path: string): string | undefined;
   /** The agent stops, or the command is cancelled: end soon, and say `failed`. The signal's reason is a text that says which. */

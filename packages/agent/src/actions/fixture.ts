@@ -12,6 +12,8 @@ export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): Actio
     log: f.log,
     dryRun: false,
     refusesPath: () => undefined,
+    content: () => Promise.reject(new Error("no content was given")),
+    scratch: f.path("scratch"),
     ...given,
   };
 }

@@ -6,6 +6,11 @@ const actions: { [N in AgentActionName]: () => Promise<{ action: Action<N> }> } 
   "file.restore": () => import("./file-restore.ts"),
   "file.check": () => import("./file-check.ts"),
   "file.remove": () => import("./file-remove.ts"),
+  "file.write": () => import("./file-write.ts"),
+  "file.mode": () => import("./file-mode.ts"),
+  "file.line": () => import("./file-line.ts"),
+  "disk.clean": () => import("./disk-clean.ts"),
+  "script.run": () => import("./script-run.ts"),
   "command.run": () => import("./command-run.ts"),
 };
 
