@@ -130,6 +130,7 @@ class Wiring {
       clock,
       emit,
       self: () => ({ id, labels: config.labels, facts: this.#facts }),
+      policy: () => this.#policy,
     });
     this.#pace = new BudgetedPace({
       budget: { cpuPercent: config.cpu_budget_percent, memoryBytes: config.memory_budget_bytes },

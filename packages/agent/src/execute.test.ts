@@ -3,9 +3,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pino from "pino";
-import { type Policy, policySchema } from "@needfire/shared/policy";
-import { checker, problemsText } from "@needfire/shared/schema";
 import type { Severity } from "@needfire/shared/event";
+import { policyOf } from "./actions/fixture.ts";
 import { BlobStore } from "./blobs.ts";
 import { Executor } from "./execute.ts";
 import { ManagedFiles } from "./managed-files.ts";
@@ -65,12 +64,6 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const cancel = (number: number, action = "command.run") => executor.cancel({ execution: id(number), action });
   const logged = () => lines.join("");
   return { policy, path, logged, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
-}
-
-function policyOf(written: object): Policy {
-  const checked = checker(policySchema)(written);
-  if (!checked.ok) throw new Error(problemsText(checked.problems));
-  return checked.value;
 }
 
 async function until(holds: () => boolean): Promise<void> {

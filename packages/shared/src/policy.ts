@@ -4,6 +4,7 @@
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { actions as specs, isActionName } from "./action.ts";
+import type { BeaconDefinition } from "./beacon.ts";
 import type { ActionSpec } from "./actions/spec.ts";
 import { globMatcher } from "./glob.ts";
 import { commandFits, commandText, type CommandPattern, commandPatternSchema, wildcardFits } from "./policy-command.ts";
@@ -81,6 +82,13 @@ export function refusesPath({ allow, deny, only }: Policy, action: string, path:
   if (!globMatcher(allow.paths)(path)) return `policy: allow.paths does not name ${path}`;
   const narrow = Object.entries(only).find(([glob, globs]) => globMatcher(glob)(action) && !globMatcher(globs)(path));
   return narrow && `policy: only ${quoted(narrow[0])} does not name ${path}`;
+}
+
+/** Why a beacon of the master's is refused: one that runs a program is a command like any other. */
+export function refusesBeacon(policy: Policy, beacon: BeaconDefinition): string | undefined {
+  return beacon.type === "exec"
+    ? refusesCommand(policy, "a beacon of type exec", { argv: beacon.argv, env: Object.keys(beacon.env) })
+    : undefined;
 }
 
 /** Whether commands are refused that nobody has allowed by name. */

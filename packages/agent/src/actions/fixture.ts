@@ -1,6 +1,7 @@
 /** For tests of actions: the context of a real one, on the fixture's directory. Never part of the program. */
 import { argsCheckers } from "@needfire/shared/action";
-import { problemsText } from "@needfire/shared/schema";
+import { type Policy, policySchema } from "@needfire/shared/policy";
+import { checker, problemsText } from "@needfire/shared/schema";
 import type { Fixture } from "../beacons/fixture.ts";
 import type { ActionContext, AgentActionName, Ending } from "./action.ts";
 
@@ -16,6 +17,13 @@ export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): Actio
     scratch: f.path("scratch"),
     ...given,
   };
+}
+
+/** A policy as it is in agent.yaml, with the schema's defaults. */
+export function policyOf(written: object): Policy {
+  const checked = checker(policySchema)(structuredClone(written));
+  if (!checked.ok) throw new Error(problemsText(checked.problems));
+  return checked.value as Policy;
 }
 
 /** Runs an action on arguments as somebody wrote them, with the schema's defaults: really, and as a dry run. */
