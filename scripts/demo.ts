@@ -145,6 +145,8 @@ async function joined(joinString: string): Promise<void> {
     agentId,
     "--state",
     join(home, "agent"),
+    "--allow-commands",
+    "any",
   ]);
   const [code] = (await once(joining, "exit")) as [number | null];
   if (code !== 0) throw new Error(`the agent could not join:\n${readFileSync(join(home, "join.log"), "utf8").trim()}`);

@@ -216,17 +216,24 @@ function actionsPage(): string {
   const section = ([name, spec]: [string, ActionSpec]) => [
     `## \`${name}\``,
     spec.summary,
-    `Runs on the ${spec.runsOn}.${spec.verify === undefined ? "" : ` Verified by \`${spec.verify}\` with the same arguments.`}`,
+    `Runs on the ${spec.runsOn}.${policyText(spec)}${spec.verify === undefined ? "" : ` Verified by \`${spec.verify}\` with the same arguments.`}`,
     "### Arguments",
     fields(spec.args as Schema),
     "### Result",
     fields(spec.result as Schema),
   ];
   return page("Actions", [
-    "An action is a remedy: what a reactor's `do` names. Any argument may be given as `${{ CEL }}`, which is evaluated for each event.",
+    "An action is a remedy: what a reactor's `do` names. Any argument may be given as `${{ CEL }}`, which is evaluated for each event. What a host obeys, dry runs and the files are in the [guide](../guide/actions.md).",
     `An execution ends as one of: ${outcomes.map((name) => `\`${name}\``).join(", ")}.`,
     ...Object.entries(actions).flatMap(section),
   ]);
+}
+
+/** What a host's policy judges of an action. */
+function policyText({ judged = {}, command }: ActionSpec): string {
+  const parts = Object.entries(judged).map(([argument, list]) => `\`${argument}\` against \`${list}\``);
+  if (command !== undefined) parts.push("what it starts against `commands`");
+  return parts.length === 0 ? "" : ` A host's policy judges ${parts.join(", ")}.`;
 }
 
 function reactorsPage(): string {

@@ -174,6 +174,8 @@ export class Testbed {
       id,
       "--state",
       this.path(`state-${id}`),
+      "--allow-commands",
+      "any",
       ...more,
     ]);
     await until("the join ends", async () => !joining.running);

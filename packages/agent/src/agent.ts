@@ -12,6 +12,7 @@ import type { ManagedFile } from "@needfire/shared/managed-file";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { agentIdPattern } from "@needfire/shared/ids";
+import { type Policy, refusesSomeCommands } from "@needfire/shared/policy";
 import { fingerprint, type KeyPair, z85Encode } from "@needfire/shared/identity";
 import type { MasterBody, MasterMessage } from "@needfire/shared/wire";
 import { Beacons } from "./beacons/beacons.ts";
@@ -37,8 +38,8 @@ const retryMs = 1_000;
 
 export interface RunningAgent {
   readonly id: string;
-  /** Reads local beacon definitions again. */
-  reload(): Promise<void>;
+  /** Puts a policy in force, and reads local beacon definitions again. */
+  reload(policy: Policy): Promise<void>;
   /** Takes an error that nobody caught to the beacon that it comes from, within the handler of it. False: it is not a beacon's. */
   takeUncaught(error: unknown): boolean;
   stop(): Promise<void>;
@@ -87,6 +88,7 @@ class Wiring {
   readonly #fileParts = new DefinitionParts<ManagedFile>();
   readonly #beaconParts = new DefinitionParts<unknown>();
   readonly #garbage = new Garbage();
+  #policy: Policy;
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
   #creditEvents = 0;
@@ -95,6 +97,7 @@ class Wiring {
   constructor(parts: Parts) {
     const { config, id, keys, spool, clock, log } = parts;
     this.#parts = parts;
+    this.#policy = config.policy;
     const remedies = new Remedies();
     const emit = spool.append.bind(spool);
     this.#link = new Link({
@@ -127,6 +130,7 @@ class Wiring {
       clock,
       emit,
       self: () => ({ id, labels: config.labels, facts: this.#facts }),
+      policy: () => this.#policy,
     });
     this.#pace = new BudgetedPace({
       budget: { cpuPercent: config.cpu_budget_percent, memoryBytes: config.memory_budget_bytes },
@@ -140,6 +144,9 @@ class Wiring {
       spool,
       managed: this.#managed,
       remedies,
+      policy: () => this.#policy,
+      fetch: (digest, offset) => this.#blobs.fetch(digest, offset),
+      scratch: join(config.state, "scratch"),
       clock,
       monotonic: monotonicClock(),
       log,
@@ -153,13 +160,15 @@ class Wiring {
     this.#facts = gatherFacts(agentVersion);
     await this.#managed.load();
     this.#definitions.load();
+    this.#obey(this.#parts.config.policy);
     this.#pace.start();
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.
     this.#background(this.#applyBeacons().then(() => (wasCutShort ? this.#beacons.restate() : undefined)));
     const running = this.#link.run(this.#stop.signal);
     return {
       id: this.#parts.id,
-      reload: async () => {
+      reload: async (policy) => {
+        this.#obey(policy);
         this.#definitions.loadLocal();
         await this.#applyBeacons();
       },
@@ -178,6 +187,16 @@ class Wiring {
         this.#parts.spool.close();
       },
     };
+  }
+
+  #obey(policy: Policy): void {
+    const { log } = this.#parts;
+    this.#policy = policy;
+    if (refusesSomeCommands(policy))
+      log.warn(
+        { allowed: policy.allow.commands, denied: policy.deny.commands },
+        "the policy of this host refuses commands (agent.yaml, policy)",
+      );
   }
 
   #linkState(state: LinkState): void {

@@ -42,6 +42,14 @@ test("what the master does not have, and a link that is down, fail the question 
   await assert.rejects(fetch.fetch(digest, 0), { code: "PEER_GONE" });
 });
 
+test("two that want the same piece at one time ask once, and both get it", async () => {
+  const { fetch, asked } = setting();
+  const both = [fetch.fetch(digest, 0), fetch.fetch(digest, 0)];
+  assert.equal(asked.length, 1);
+  fetch.answer({ digest, offset: 0, total: 7, bytes });
+  for (const piece of await Promise.all(both)) assert.deepEqual(piece, { bytes, total: 7 });
+});
+
 test("the end of the session fails every question; answers that come later find none", async () => {
   const { fetch } = setting();
   const waiting = [fetch.fetch(digest, 0), fetch.fetch(digest, 4)];

@@ -14,7 +14,10 @@ const answerMs = 10_000;
 
 export class BlobFetch {
   readonly #send: (message: AgentMessage) => boolean;
-  readonly #questions = new Map<string, { resolve(piece: Piece): void; reject(error: Error): void; timer: NodeJS.Timeout }>();
+  readonly #questions = new Map<
+    string,
+    { promise: Promise<Piece>; resolve(piece: Piece): void; reject(error: Error): void; timer: NodeJS.Timeout }
+  >();
 
   constructor(send: (message: AgentMessage) => boolean) {
     this.#send = send;
@@ -22,11 +25,13 @@ export class BlobFetch {
 
   /** Throws `PEER_GONE` when the master cannot be asked or does not answer, `NOT_FOUND` when it does not have the content. */
   fetch(digest: string, offset: number): Promise<Piece> {
-    const { promise, resolve, reject } = Promise.withResolvers<Piece>();
     const key = `${digest}:${offset}`;
-    this.#fail(key, "asked again");
+    // A managed file and a command may want the same piece at one time.
+    const asked = this.#questions.get(key);
+    if (asked !== undefined) return asked.promise;
+    const { promise, resolve, reject } = Promise.withResolvers<Piece>();
     const timer = setTimeout(() => this.#fail(key, "the master did not answer"), answerMs);
-    this.#questions.set(key, { resolve, reject, timer });
+    this.#questions.set(key, { promise, resolve, reject, timer });
     if (!this.#send({ kind: "blobGet", body: { digest, offset } })) this.#fail(key, "there is no session");
     return promise;
   }

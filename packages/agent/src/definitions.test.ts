@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pino from "pino";
 import type { EventDraft } from "@needfire/shared/event";
+import { policyOf } from "./actions/fixture.ts";
 import { Definitions } from "./definitions.ts";
 import { temporaryDirectory } from "./spool-fixture.ts";
 
@@ -15,12 +16,14 @@ function setting(t: TestContext) {
   const path = (name: string) => join(directory, name);
   mkdirSync(path("local"));
   const events: EventDraft[] = [];
+  const policy = { inForce: policyOf({}) };
   const start = () => {
     const definitions = new Definitions({
       file: path("beacons.json"),
       localPaths: [path("local"), path("missing")],
       log: pino({ level: "silent" }),
       clock: { now: () => 5 },
+      policy: () => policy.inForce,
       self: () => ({ id: "web1", labels: { role: "web" }, facts: {} }),
       emit: (event) => events.push(event),
     });
@@ -32,7 +35,7 @@ function setting(t: TestContext) {
     events
       .splice(0)
       .map(({ type, subject, data }) => `${type} ${subject?.replace(directory, "")}: ${String(data["message"]).replace(directory, "")}`);
-  return { path, write, start, refusals };
+  return { policy, path, write, start, refusals };
 }
 
 const inForce = (definitions: Definitions) =>
@@ -92,6 +95,21 @@ test("a link to nowhere among the local files is refused and ends nothing; an ed
   write("l.yaml~", "old");
   assert.deepEqual(inForce(start()), ["l /etc/local"]);
   assert.match(refusals().join("\n"), /^beacon.refused \/local\/dangling.yaml: .*cannot be read: ENOENT[^\n]*$/);
+});
+
+test("a program that the master wants run from time to time is a command: the policy lets it through or not; the host's own is", (t) => {
+  const { policy, write, start, refusals } = setting(t);
+  const exec = (name: string, ...argv: string[]) => ({ name, type: "exec", argv });
+  write("l.yaml", "name: own\ntype: exec\nargv: [id]\n");
+  const definitions = start();
+  definitions.takePushed("v1", [exec("a", "check_disk", "-w"), exec("b", "sh", "-c", "id"), beacon("c")]);
+  const names = () => definitions.all().map(({ name }) => name);
+  assert.deepEqual(names(), ["c", "own"]);
+  assert.match(refusals()[0]!, /^beacon.refused master: a: policy: a beacon/);
+  policy.inForce = policyOf({ allow: { commands: ["check_disk **"] } });
+  assert.deepEqual(names(), ["a", "c", "own"]);
+  policy.inForce = policyOf({ allow: { commands: "any" }, deny: { commands: ["sh **"] } });
+  assert.deepEqual(names(), ["a", "c", "own"]);
 });
 
 test("of two with one name the master's is in force, and the local one is refused; targets hold for local ones, too", (t) => {

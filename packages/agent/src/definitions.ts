@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { type BeaconDefinition, checkBeacon, loadBeacons } from "@needfire/shared/beacon";
 import { errorText, systemCode } from "@needfire/shared/errors";
 import type { EventDraft } from "@needfire/shared/event";
+import { type Policy, refusesBeacon } from "@needfire/shared/policy";
 import { problemText } from "@needfire/shared/yaml-file";
 import type { AgentView } from "@needfire/shared/target";
 import { writeSecretFile } from "./key-file.ts";
@@ -20,6 +21,8 @@ export interface DefinitionsOptions {
   log: Logger;
   clock: { now(): number };
   self(): AgentView;
+  /** What this host obeys. Its own beacons are its own business. */
+  policy(): Policy;
   emit(draft: EventDraft): void;
 }
 
@@ -75,9 +78,14 @@ export class Definitions {
     this.#local = found;
   }
 
-  /** All of them. Of two with one name the master's is in force. */
+  /** All that the policy lets through. Of two with one name the master's is in force. */
   all(): BeaconDefinition[] {
-    const byName = new Map(this.#pushed.definitions.map((definition) => [definition.name, definition]));
+    const byName = new Map<string, BeaconDefinition>();
+    for (const definition of this.#pushed.definitions) {
+      const reason = refusesBeacon(this.#options.policy(), definition);
+      if (reason === undefined) byName.set(definition.name, definition);
+      else this.#refuse(`${definition.name}: ${reason}`, "master");
+    }
     for (const [file, definitions] of this.#local) {
       for (const definition of definitions) {
         if (byName.has(definition.name)) this.#refuse(`${file}: there is another beacon of the name "${definition.name}"`, file);

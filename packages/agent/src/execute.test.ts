@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pino from "pino";
 import type { Severity } from "@needfire/shared/event";
+import { policyOf } from "./actions/fixture.ts";
 import { BlobStore } from "./blobs.ts";
 import { Executor } from "./execute.ts";
 import { ManagedFiles } from "./managed-files.ts";
@@ -23,11 +24,15 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const managed = new ManagedFiles({ blobs: new BlobStore(path("blobs")), listFile: path("files.json"), log });
   const accepted: string[] = [];
   const clock = { now: () => start };
+  const policy = { inForce: policyOf({ allow: { commands: "any" } }) };
   const monotonic = { time: 0, now: () => monotonic.time };
   const executor = new Executor({
     spool: opened,
     managed,
     remedies,
+    policy: () => policy.inForce,
+    fetch: () => Promise.reject(new Error("there is no master")),
+    scratch: path("scratch"),
     clock,
     monotonic,
     log,
@@ -58,7 +63,7 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   };
   const cancel = (number: number, action = "command.run") => executor.cancel({ execution: id(number), action });
   const logged = () => lines.join("");
-  return { path, logged, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
+  return { policy, path, logged, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -67,6 +72,8 @@ async function until(holds: () => boolean): Promise<void> {
 
 const outcome = ({ cause, data }: { cause: string | null; data: Record<string, unknown> }) =>
   `${cause?.split(".")[1]} ${String(data["outcome"])}`;
+
+const message = ({ data }: { data: Record<string, unknown> }) => String(data["message"]);
 
 test("P3: a command runs once and its result is spooled once, however often it is delivered", async (t) => {
   const { path, accepted, ended, shell, results } = setting(t);
@@ -152,14 +159,56 @@ test("P7: while a remedy runs the beacons know what it may change, and afterward
   const over: string[] = [];
   remedies.onEnd(({ execution }) => over.push(execution));
   shell(1, "while [ ! -e go ]; do sleep 0.01; done");
-  assert.equal(remedies.holding("/etc/motd"), id(1));
+  await until(() => remedies.holding("/etc/motd") === id(1));
   writeFileSync(path("go"), "");
   await ended(1);
   assert.equal(remedies.holding("/etc/motd"), undefined, "from the very moment at which its result is there");
   assert.deepEqual(over, [id(1)]);
 });
 
-const message = ({ data }: { data: Record<string, unknown> }) => String(data["message"]);
+test("what the policy forbids is refused with the rule, as a dry run too, and a new policy holds from the next command on", async (t) => {
+  const { path, policy, ended, take, executor } = setting(t);
+  const argv = ["touch", path("ran")];
+  policy.inForce = policyOf({ allow: { commands: ["true"] }, deny: { paths: [path("kept")] } });
+  writeFileSync(path("kept"), "");
+  take(1, "command.run", { argv });
+  await ended(1);
+  executor.take({ execution: id(2), action: "command.run", args: { argv }, dryRun: true, priority: "normal" });
+  await ended(2);
+  take(3, "file.remove", { path: path("kept") });
+  await ended(3);
+  policy.inForce = policyOf({ allow: { commands: ["touch *"] } });
+  take(4, "command.run", { argv });
+  const results = await ended(4);
+  assert.deepEqual(results.map(outcome), ["1 refused", "2 refused", "3 refused", "4 succeeded"]);
+  const messages = results.map(message);
+  assert.deepEqual(messages.slice(0, 2), Array(2).fill(`policy: no pattern of allow.commands fits ${JSON.stringify(argv)}`));
+  assert.equal(messages[2], `policy: deny.paths ${JSON.stringify(path("kept"))} forbids ${path("kept")}`);
+  assert.ok(existsSync(path("kept")));
+});
+
+test("a link that root made leads around no policy: what is judged is where it leads", async (t) => {
+  const { path, policy, ended, take } = setting(t);
+  mkdirSync(path("secret"));
+  writeFileSync(path("secret/kept"), "");
+  symlinkSync(path("secret"), path("open"));
+  policy.inForce = policyOf({ deny: { paths: [path("secret")] } });
+  take(1, "file.remove", { path: path("open/kept") });
+  const [event] = await ended(1);
+  assert.equal(outcome(event!), "1 refused");
+  assert.match(message(event!), /^policy: deny\.paths .* forbids .*\/secret\/kept$/);
+  assert.ok(existsSync(path("secret/kept")));
+});
+
+test("a dry run changes nothing, holds no beacon up, and its report says that it was one", async (t) => {
+  const { path, remedies, ended, executor } = setting(t);
+  const over: string[] = [];
+  remedies.onEnd(({ execution }) => over.push(execution));
+  executor.take({ execution: id(1), action: "command.run", args: { argv: ["touch", path("ran")] }, dryRun: true, priority: "normal" });
+  const [event] = await ended(1);
+  const { outcome: how, changed, dry_run: dry } = event!.data;
+  assert.deepEqual([how, changed, dry, existsSync(path("ran")), over], ["succeeded", true, true, false, []]);
+});
 
 test("a command that waits is dropped when it is cancelled, and one that runs is ended with all that it started", async (t) => {
   const { path, ended, shell, cancel } = setting(t, { concurrencyMax: 1 });

@@ -2,16 +2,20 @@
  * Runs what the master commands: each execution at most once (P3: journalled before it runs), a few side by side, every end a result
  * in the spool. Tells the beacons what is being changed meanwhile, so that a remedy does not feed its own beacon (P7).
  */
+import { rmSync } from "node:fs";
 import type { Logger } from "pino";
-import { type ActionName, actions as specs, argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
+import { argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
 import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import { maskGiven, Masking } from "@needfire/shared/masking";
+import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
-import { remedyScope, runAction } from "./actions/registry.ts";
-import type { ManagedFiles } from "./managed-files.ts";
+import { failed, refused } from "./actions/action.ts";
+import { loadAction, type LoadedAction, runsHere } from "./actions/registry.ts";
+import { type Announced, fetchContent } from "./command-content.ts";
+import type { FetchPiece, ManagedFiles } from "./managed-files.ts";
 import { lastNotifications, type Remedies } from "./remedies.ts";
 import type { Spool } from "./spool.ts";
 
@@ -19,6 +23,12 @@ export interface ExecutorOptions {
   spool: Spool;
   managed: ManagedFiles;
   remedies: Remedies;
+  /** Asks the master for content. */
+  fetch: FetchPiece;
+  /** A directory of the executor's own, for files of running actions. */
+  scratch: string;
+  /** What this host obeys, now. */
+  policy(): Policy;
   clock: Clock;
   /** What a command's time runs by. */
   monotonic: Clock;
@@ -60,6 +70,8 @@ export class Executor {
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
+    // What a crash left behind.
+    rmSync(options.scratch, { recursive: true, force: true });
   }
 
   /** Takes a command. A second delivery of the same one only confirms the first. */
@@ -75,7 +87,7 @@ export class Executor {
     if (!isNew) return accepted(command.execution);
     if (command.again === true) {
       const message = "this host has lost its record of commands: whether it ran is not known";
-      this.#finish(command, clock.now(), { outcome: "interrupted", changed: true, message });
+      this.#finish(command, clock.now(), { outcome: "interrupted", changed: command.dryRun !== true, message });
       return accepted(command.execution);
     }
     if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= waitingMax) {
@@ -142,33 +154,32 @@ export class Executor {
   }
 
   async #run({ command, expires }: Taken, cancelled: AbortSignal): Promise<void> {
-    const { remedies, clock, monotonic, log } = this.#options;
+    const { managed, remedies, scratch, policy, clock, monotonic, log } = this.#options;
     const started = clock.now();
     if (monotonic.now() >= expires) {
       // The master has given it up, or is about to: what it does now would surprise everybody.
       const message = "its time was over before it could begin on this host";
       return this.#finish(command, started, { outcome: "expired", changed: false, message });
     }
-    const action = command.action as ActionName; // the door let only known actions in
-    const checked = argsCheckers[action](command.args);
-    if (!checked.ok)
-      return this.#finish(command, started, {
-        outcome: "refused",
-        changed: false,
-        message: `arguments: ${problemsText(checked.problems)}`,
-      });
-    if (specs[action].runsOn !== "agent")
-      return this.#finish(command, started, { outcome: "refused", changed: false, message: `${action} runs on the master` });
-    const args = checked.value as Record<string, unknown>;
-    const scope = remedyScope(action, args);
+    const prepared = await this.#prepare(command);
+    if (!prepared.ok) return this.#finish(command, started, prepared.ending);
+    const { action } = prepared;
+    const { dryRun = false } = command;
+    // What changes nothing needs nobody to look away.
+    const scope = dryRun ? undefined : action.scope;
     if (scope !== undefined) remedies.begin(command.execution, scope);
     let ending: Ending;
     try {
       const signal = AbortSignal.any([this.#stop.signal, cancelled]);
-      ending = await runAction(action, args, { managed: this.#options.managed, remedies, signal, log });
+      const context = {
+        ...{ managed, remedies, signal, log, dryRun, scratch },
+        content: (announced: Announced) => fetchContent(announced, this.#options.fetch, signal),
+        refusesPath: (path: string) => refusesPath(policy(), command.action, path),
+      };
+      ending = signal.aborted ? failed(String(signal.reason)) : await action.run(context);
       if (signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
     } catch (error) {
-      ending = { outcome: "failed", changed: false, message: errorText(error) };
+      ending = failed(errorText(error));
     }
     // What is changed once its result is known is not its doing, so the window closes with the result (P7).
     if (scope === "host") await lastNotifications();
@@ -176,12 +187,32 @@ export class Executor {
     if (scope !== undefined) remedies.end(command.execution);
   }
 
+  /** The action with its arguments, or why it is not begun. */
+  async #prepare({
+    action: name,
+    args,
+  }: MasterBody<"execute">): Promise<{ ok: true; action: LoadedAction } | { ok: false; ending: Ending }> {
+    const no = (ending: Ending) => ({ ok: false, ending }) as const;
+    if (!runsHere(name)) return no(refused(`${name} runs on the master`)); // the door let only known actions in
+    const checked = argsCheckers[name](args);
+    if (!checked.ok) return no(refused(`arguments: ${problemsText(checked.problems)}`));
+    const known = checked.value as Record<string, unknown>;
+    const reason = refusal(this.#options.policy(), name, known);
+    if (reason !== undefined) return no(refused(reason));
+    try {
+      return { ok: true, action: await loadAction(name, known) };
+    } catch (error) {
+      return no(failed(`${name} cannot be loaded: ${errorText(error)}`));
+    }
+  }
+
   /** What it was given in secret is in nothing that is kept here: not in the log, not in the spool. */
   #finish(command: MasterBody<"execute">, started: number, given: Ending): void {
     const { execution, action, args, priority } = command;
     const masking = new Masking(command.secrets ?? []);
     const ending = maskGiven(masking, given);
-    const report: ExecutionReport = { execution, action, ...ending, started, ended: this.#options.clock.now() };
+    const dry = command.dryRun === true ? { dry_run: true } : {};
+    const report: ExecutionReport = { execution, action, ...ending, ...dry, started, ended: this.#options.clock.now() };
     const subject = typeof args["path"] === "string" ? masking.maskReply(args["path"]) : undefined;
     this.#options.log.info({ execution, action, outcome: ending.outcome, message: ending.message }, "a command ended");
     this.#options.spool.finish(report, { priority, ...(subject === undefined ? {} : { subject }) });

@@ -9,6 +9,7 @@ import { systemClock } from "@needfire/shared/clock";
 import type { AgentConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
 import { fingerprint, type KeyPair, parseJoinString, rawKey, z85Encode } from "@needfire/shared/identity";
+import type { Policy } from "@needfire/shared/policy";
 import { setYamlKeys } from "@needfire/shared/yaml-edit";
 import { agentId, agentKeys } from "./agent.ts";
 import { defaultConfigFile, parseConfig } from "./config-file.ts";
@@ -22,6 +23,8 @@ export interface JoinRequest {
   id?: string | undefined;
   labels?: Record<string, string> | undefined;
   state?: string | undefined;
+  /** The commands that the host's policy is to allow. */
+  allowCommands?: Policy["allow"]["commands"] | undefined;
   /** How long to wait for the master's answer. */
   waitMs?: number | undefined;
 }
@@ -44,6 +47,7 @@ export async function joinAgent(request: JoinRequest): Promise<JoinAnswer> {
     ...(request.id === undefined ? {} : { id: request.id }),
     ...(request.labels === undefined ? {} : { labels: request.labels }),
     ...(request.state === undefined ? {} : { state: resolve(request.state) }),
+    ...(request.allowCommands === undefined ? {} : { "policy.allow.commands": request.allowCommands }),
   };
   const before = existsSync(configFile) ? readFileSync(configFile, "utf8") : "";
   mkdirSync(dirname(resolve(configFile)), { recursive: true });

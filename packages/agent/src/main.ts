@@ -1,9 +1,9 @@
 /**
- * The agent as a process: configuration, log, signals. SIGTERM and SIGINT stop it cleanly, SIGHUP reads local beacons again.
+ * The agent as a process: configuration, log, signals. SIGTERM and SIGINT stop it cleanly, SIGHUP reads the policy and local beacons again.
  */
 import pino from "pino";
 import { errorText } from "@needfire/shared/errors";
-import { startAgent } from "./agent.ts";
+import { type RunningAgent, startAgent } from "./agent.ts";
 import { defaultConfigFile, readConfig } from "./config-file.ts";
 
 export { joinAgent } from "./join.ts";
@@ -15,7 +15,9 @@ export async function runAgent({ configFile = defaultConfigFile }: { configFile?
   const log = pino({ name: "needfire-agent", level: config.log_level }, pino.destination({ dest: 2, sync: true }));
   const agent = await startAgent(config, log);
   const reload = () => {
-    agent.reload().catch((error: unknown) => log.error({ error: errorText(error) }, "the reload failed"));
+    reread(configFile, agent).catch((error: unknown) =>
+      log.error({ error: errorText(error) }, "the reload failed: what was in force stays"),
+    );
   };
   process.on("SIGHUP", reload);
   process.on("uncaughtException", (error) => {
@@ -29,6 +31,10 @@ export async function runAgent({ configFile = defaultConfigFile }: { configFile?
   process.off("SIGHUP", reload);
   await agent.stop();
   return 0;
+}
+
+async function reread(configFile: string, agent: RunningAgent): Promise<void> {
+  await agent.reload(readConfig(configFile).policy);
 }
 
 function stopSignal(): Promise<NodeJS.Signals> {

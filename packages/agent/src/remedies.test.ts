@@ -28,6 +28,13 @@ test("the beginning is told before it holds", () => {
   assert.deepEqual(told, [["host", undefined]]);
 });
 
+test("a remedy for what lies below a directory holds that, and nothing beside it", () => {
+  const remedies = new Remedies();
+  remedies.begin("clean", { path: "/var/tmp", below: true });
+  const held = ["/var/tmp", "/var/tmp/a", "/var/tmp/a/b", "/var/tmpfile", "/var"].map((path) => remedies.holdingPath(path));
+  assert.deepEqual(held, ["clean", "clean", "clean", undefined, undefined]);
+});
+
 test("the end is told after it holds no more, once, and not to those who left", () => {
   const remedies = new Remedies();
   const told: unknown[] = [];

@@ -7,10 +7,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { temporaryPrefix } from "./durable-file.ts";
 
 /**
- * What a remedy may change: a path; something that a type of beacons looks at (`topic`: service, package, ...), one of them or all; or
+ * What a remedy may change: a path, or all that lies below it; something that a type of beacons looks at (`topic`: service, package, ...), one of them or all; or
  * anything at all.
  */
-export type RemedyScope = { path: string } | Matter | "host";
+export type RemedyScope = { path: string; below?: boolean } | Matter | "host";
 
 export interface Matter {
   topic: string;
@@ -47,7 +47,7 @@ export class Remedies {
 
   /** The execution under way for this very path. */
   holdingPath(path: string): string | undefined {
-    for (const [execution, scope] of this.#underWay) if (scope !== "host" && "path" in scope && touches(scope.path, path)) return execution;
+    for (const [execution, scope] of this.#underWay) if (scope !== "host" && "path" in scope && touches(scope, path)) return execution;
     return undefined;
   }
 
@@ -142,7 +142,7 @@ export async function lastNotifications(): Promise<void> {
 }
 
 /** A remedy for a path touches the path and, for a moment, the temporary file beside it. */
-function touches(remedied: string, path: string): boolean {
-  if (path === remedied) return true;
+function touches({ path: remedied, below = false }: { path: string; below?: boolean }, path: string): boolean {
+  if (path === remedied || (below && path.startsWith(`${remedied}/`))) return true;
   return basename(path).startsWith(temporaryPrefix(remedied)) && dirname(path) === dirname(remedied);
 }

@@ -22,6 +22,7 @@ const groups: Record<string, Group> = {
   events: { summary: "what happened: list, watch, show, send", load: () => import("./commands/events.ts") },
   beacons: { summary: "what is watched: types, list, check, test, tail", load: () => import("./commands/beacons.ts") },
   reactors: { summary: "the rules: list, show, explain, new, check, test, replay, rollback", load: () => import("./commands/reactors.ts") },
+  actions: { summary: "what can be done about it: list, show", load: () => import("./commands/actions.ts") },
   silence: { summary: "hold firings back for a while: add, list, remove", load: () => import("./commands/silence.ts") },
   tasks: { summary: "what was done about it: list, show", load: () => import("./commands/tasks.ts") },
   reload: { summary: "make the master read its reactors, beacons and files again", load: () => import("./commands/reload.ts") },

@@ -277,3 +277,18 @@ test("a command that could not leave in one numbering is a new one in the next",
   dispatch.resume("web1");
   assert.deepEqual(sent, [`web1 ${task}.1`, `again web1 ${task}.1`]);
 });
+
+test("an agent may ask for the content of its own commands, until they have ended", () => {
+  const { dispatch, present } = setting();
+  present.add("web1");
+  const [digest, other] = ["a".repeat(64), "b".repeat(64)];
+  const brings = () => [dispatch.brings("web1", digest!), dispatch.brings("web1", other!), dispatch.brings("web2", digest!)];
+  assert.deepEqual(brings(), [false, false, false]);
+  const execution = { ...command(1), action: "script.run" as const, args: { source: "x", digest } };
+  dispatch.start(execution);
+  assert.deepEqual(brings(), [true, false, false]);
+  dispatch.accepted("web1", execution.id);
+  assert.deepEqual(brings(), [true, false, false]);
+  dispatch.ended(execution.id);
+  assert.deepEqual(brings(), [false, false, false]);
+});

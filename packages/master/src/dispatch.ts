@@ -19,8 +19,8 @@ export interface DispatchOptions {
   sessionOf(agent: string): Session | undefined;
   /** `urgent` overtakes what is not (P8). */
   send(session: Session, message: MasterMessage, urgent: boolean): boolean;
-  /** A command's arguments with its secrets in place; what this gives is sent and kept nowhere. */
-  reveal(args: Record<string, unknown>): Revealed;
+  /** A command's arguments with its secrets, and the digest of its content, in place; what this gives is sent and kept nowhere. */
+  reveal(args: Record<string, unknown>, action: ActionName): Revealed;
   /** When commands were sent and confirmed, for the record. */
   mark(marks: Mark[]): void;
   clock: { now(): number };
@@ -43,6 +43,8 @@ interface Open {
    */
   epoch: string | undefined;
   cancelled: boolean;
+  /** The content that it brings, by its digest. */
+  content?: string;
   /** Why it can never go out. */
   unsendable?: string;
 }
@@ -95,6 +97,12 @@ export class Dispatch {
       else queue.lanes[open.execution.priority].add(open);
     }
     this.#pump(agent);
+  }
+
+  /** Whether an agent may ask for a content: a command that it has not ended brings it. */
+  brings(agent: string, digest: string): boolean {
+    for (const { content } of this.#queues.get(agent)?.open ?? []) if (content === digest) return true;
+    return false;
   }
 
   accepted(agent: string, execution: string): void {
@@ -205,11 +213,12 @@ export class Dispatch {
     const { id, action, args, priority } = open.execution;
     const expiresInMs = Math.max(0, Math.floor(open.expires - now));
     open.resend = now + resendMs;
-    const revealed = this.#options.reveal(args);
+    const revealed = this.#options.reveal(args, action);
     if (!revealed.ok) {
       open.unsendable = `${action} cannot be sent: ${revealed.reason}`;
       return false;
     }
+    if (typeof revealed.args["digest"] === "string") open.content = revealed.args["digest"];
     try {
       const again = (open.epoch ?? session.epoch) === session.epoch ? {} : { again: true };
       const secrets = revealed.secrets.length === 0 ? {} : { secrets: revealed.secrets };

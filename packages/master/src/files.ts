@@ -26,8 +26,19 @@ export interface FilesOptions {
   blobs: string;
 }
 
+/** A content that is kept. `stamp`: the same one is of the same content. */
+interface Published {
+  digest: string;
+  size: number;
+  stamp: string;
+}
+
+/** Sources of commands that are remembered. */
+const publishedMax = 10_000;
+
 export class Files {
   readonly #options: FilesOptions;
+  readonly #published = new Map<string, Published>();
   #files: SourcedFile[] = [];
 
   constructor(options: FilesOptions) {
@@ -81,32 +92,51 @@ export class Files {
     }
   }
 
+  /** Keeps a source of the file root for commands, as it is now. One content of each source is kept, and goes with the next `load` after it. */
+  publish(source: string, bytesMax: number): { ok: true; digest: string; size: number } | { ok: false; message: string } {
+    const read = this.#read(source, bytesMax);
+    if (!read.ok) return read;
+    if (this.#published.size >= publishedMax) this.#published.clear();
+    this.#published.set(source, read);
+    return { ok: true, digest: read.digest, size: read.size };
+  }
+
   #source({ entry, test }: LoadedFile): { ok: true; file: SourcedFile } | { ok: false; message: string } {
+    const read = this.#read(entry.source, managedFileBytesMax);
+    if (!read.ok) return read;
+    const { path: target, owner, group, secret } = entry;
+    const { digest, size } = read;
+    return {
+      ok: true,
+      file: {
+        managed: { path: target, digest, size, mode: Number.parseInt(entry.mode, 8), owner, group, secret },
+        test,
+        targets: JSON.stringify(entry.targets),
+      },
+    };
+  }
+
+  /** Keeps the content of a source under its digest. One that was published, and has not changed since, is not read again. */
+  #read(source: string, bytesMax: number): (Published & { ok: true }) | { ok: false; message: string } {
     try {
       const root = realpathSync(this.#options.root);
-      const path = realpathSync(join(root, entry.source));
+      const path = realpathSync(join(root, source));
       if (!path.startsWith(root + sep)) return { ok: false, message: `the source leads out of the file root ${root}` };
-      const stat = statSync(path);
+      const stat = statSync(path, { bigint: true });
       // Reading a pipe would never end.
       if (!stat.isFile()) return { ok: false, message: `${path} is not a file` };
-      const { size } = stat;
-      if (size > managedFileBytesMax) return { ok: false, message: `the source has ${size} bytes, the limit is ${managedFileBytesMax}` };
+      if (stat.size > bytesMax) return { ok: false, message: `the source has ${stat.size} bytes, the limit is ${bytesMax}` };
+      const stamp = `${path} ${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
+      const before = this.#published.get(source);
+      if (before?.stamp === stamp && existsSync(join(this.#options.blobs, before.digest))) return { ok: true, ...before };
       const content = readFileSync(path);
       const digest = createHash("sha256").update(content).digest("hex");
       this.#keep(digest, content);
-      const { path: target, owner, group, secret } = entry;
-      return {
-        ok: true,
-        file: {
-          managed: { path: target, digest, size: content.length, mode: Number.parseInt(entry.mode, 8), owner, group, secret },
-          test,
-          targets: JSON.stringify(entry.targets),
-        },
-      };
+      return { ok: true, digest, size: content.length, stamp };
     } catch (error) {
       const message =
         systemCode(error) === "ENOENT"
-          ? `there is no ${join(this.#options.root, entry.source)}`
+          ? `there is no ${join(this.#options.root, source)}`
           : `the source cannot be read: ${errorText(error)}`;
       return { ok: false, message };
     }
@@ -119,7 +149,10 @@ export class Files {
 
   /** Contents that no entry names any more go. */
   #prune(): void {
-    const wanted = new Set(this.#files.map(({ managed }) => managed.digest));
+    const wanted = new Set([
+      ...this.#files.map(({ managed }) => managed.digest),
+      ...[...this.#published.values()].map(({ digest }) => digest),
+    ]);
     for (const name of readdirSync(this.#options.blobs)) if (!wanted.has(name)) rmSync(join(this.#options.blobs, name));
   }
 }

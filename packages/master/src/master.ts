@@ -19,6 +19,7 @@ import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
 import { Clones } from "./clones.ts";
 import type { Commit } from "./commit.ts";
+import { withContent } from "./command-content.ts";
 import { Dispatch } from "./dispatch.ts";
 import type { Engine, EngineNotice, EngineOptions } from "./engine.ts";
 import { Intake } from "./intake.ts";
@@ -142,7 +143,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       },
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
-      reveal: (args) => secrets.reveal(args),
+      reveal: (args, action) => withContent(secrets.reveal(args), action, definitions.files),
       mark: (marks) => background(engine.mark(marks)),
       clock,
       monotonic,
@@ -196,7 +197,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
       taken: (session, body) => agents.taken(session, body),
       blobGet: (session, { digest, offset }) => {
-        const piece = agents.mayHave(session, digest) ? definitions.files.read(digest, offset) : undefined;
+        const piece =
+          agents.mayHave(session, digest) || dispatch.brings(session.agent, digest) ? definitions.files.read(digest, offset) : undefined;
         sessions.send(session, {
           kind: "blob",
           body: { digest, offset, total: piece?.total ?? -1, bytes: piece?.bytes ?? Buffer.alloc(0) },

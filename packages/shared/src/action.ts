@@ -4,13 +4,14 @@
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { commandActions } from "./actions/command.ts";
+import { diskActions } from "./actions/disk.ts";
 import { eventActions } from "./actions/event.ts";
 import { fileActions } from "./actions/file.ts";
 import type { ActionSpec } from "./actions/spec.ts";
 import { executionIdPattern } from "./ids.ts";
 import { type Checked, untypedChecker } from "./schema.ts";
 
-export const actions = { ...fileActions, ...commandActions, ...eventActions } as const satisfies Record<string, ActionSpec>;
+export const actions = { ...fileActions, ...diskActions, ...commandActions, ...eventActions } as const satisfies Record<string, ActionSpec>;
 
 export type ActionName = keyof typeof actions;
 export type ActionArgs<N extends ActionName> = FromSchema<(typeof actions)[N]["args"]>;
@@ -37,7 +38,8 @@ export const executionReportSchema = {
     execution: { type: "string", pattern: executionIdPattern },
     action: { type: "string", maxLength: 100 },
     outcome: { enum: outcomes },
-    changed: { type: "boolean" },
+    changed: { type: "boolean", description: "something on the host is different now; in a dry run: would be" },
+    dry_run: { type: "boolean", description: "nothing was done: the message says what would be" },
     message: { type: "string", maxLength: 8192 },
     result: { type: "object" },
     started: { type: "number" },

@@ -4,6 +4,7 @@
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
 import { agentIdPattern } from "./ids.ts";
+import { policySchema } from "./policy.ts";
 import { type Checked, checker, problemsText } from "./schema.ts";
 import { checkDocument, parseYaml, type Problem } from "./yaml-file.ts";
 
@@ -136,6 +137,7 @@ export const agentConfigSchema = {
       default: 268_435_456,
       description: "resident memory; beyond it the beacons look less often, too",
     },
+    policy: { ...policySchema, default: {}, description: "what this host obeys; deny wins over allow; SIGHUP reads it again" },
     executions_max: { type: "integer", minimum: 1, maximum: 1_000, default: 8, description: "commands that run side by side" },
     synchronous: { enum: ["FULL", "NORMAL"], default: "FULL" },
     log_level: logLevel,

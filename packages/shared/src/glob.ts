@@ -3,7 +3,8 @@
  */
 import picomatch from "picomatch";
 
-const options = { dot: true, nonegate: true, noextglob: true, strictSlashes: true } as const;
+/** `flags`: a line break in a path is a character like any other; a policy must not be got around by one. */
+const options = { dot: true, nonegate: true, noextglob: true, strictSlashes: true, flags: "s" } as const;
 
 /** Thousands of reactors wait for the same types: a test is made once. Beyond so many the memory begins anew. */
 const rememberedMax = 10_000;

@@ -10,7 +10,7 @@ import { checkDocument, parseYaml, type Problem, type YamlDocument } from "./yam
 /** Larger managed files are refused at load. */
 export const managedFileBytesMax = 64 * 1024 * 1024;
 
-const accountPattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$";
+export const accountPattern = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$";
 
 export const fileMapSchema = {
   type: "object",

@@ -127,6 +127,7 @@ function problemOf(error: ErrorObject): SchemaProblem {
       return { path, atKey: false, message: `expected ${thing} of ${bound}, got ${found}` };
     }
     case "anyOf":
+    case "not":
     case "oneOf": {
       return { path, atKey: false, message: `expected ${titleOf(error) ?? "another form"}, got ${found}` };
     }

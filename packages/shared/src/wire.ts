@@ -128,7 +128,7 @@ export const masterMessageSchemas = {
   /**
    * `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. `again`: it was sent
    * before the agent began its present numbering; if the agent has no record of it, the record is lost, and it must not be begun (P3).
-   * `secrets`: values that are in the arguments, and in nothing that the agent keeps or says.
+   * `secrets`: values that are in the arguments, and in nothing that the agent keeps or says. `dryRun`: say what would be done, change nothing.
    */
   execute: body(
     {
@@ -139,6 +139,7 @@ export const masterMessageSchemas = {
       priority: { enum: severities },
       expiresInMs: offset,
       again: { type: "boolean" },
+      dryRun: { type: "boolean" },
     },
     ["execution", "action", "args", "priority"],
   ),

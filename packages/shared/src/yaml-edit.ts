@@ -2,9 +2,9 @@
  * Writes YAML: changes keys of a text and leaves its comments and order as they are, or writes a value out.
  */
 import { isMap, parseDocument, stringify } from "yaml";
-import { NeedfireError } from "./errors.ts";
+import { errorText, NeedfireError } from "./errors.ts";
 
-/** `text` with the top-level keys of `settings` set. Throws `CONFIG_INVALID` when the text is no YAML map. */
+/** `text` with the keys of `settings` set: `a.b` is `b` in the map `a`. Throws `CONFIG_INVALID` when the text is no YAML map. */
 export function setYamlKeys(text: string, settings: Record<string, unknown>): string {
   const document = parseDocument(text);
   if (document.errors.length > 0 || (document.contents !== null && !isMap(document.contents))) {
@@ -13,7 +13,13 @@ export function setYamlKeys(text: string, settings: Record<string, unknown>): st
       `the present configuration is not a YAML map: ${document.errors[0]?.message ?? "found something else"}`,
     );
   }
-  for (const [key, value] of Object.entries(settings)) document.set(key, document.createNode(value));
+  for (const [key, value] of Object.entries(settings)) {
+    try {
+      document.setIn(key.split("."), document.createNode(value));
+    } catch (cause) {
+      throw new NeedfireError("CONFIG_INVALID", `the present configuration cannot take ${key}: ${errorText(cause)}`);
+    }
+  }
   return document.toString();
 }
 

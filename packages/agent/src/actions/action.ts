@@ -3,20 +3,29 @@
  * a surprise.
  */
 import type { Logger } from "pino";
-import type { ActionArgs, ActionName, ActionResult } from "@needfire/shared/action";
+import type { ActionArgs, ActionName, ActionResult, actions as specs } from "@needfire/shared/action";
+import type { Announced } from "../command-content.ts";
 import type { ManagedFiles } from "../managed-files.ts";
-import type { Remedies } from "../remedies.ts";
+import type { Remedies, RemedyScope } from "../remedies.ts";
 
 export interface ActionContext {
   managed: ManagedFiles;
   /** Begun for this execution already, by the executor. */
   remedies: Remedies;
+  /** Change nothing, and say what would be done: in `message`, with `changed` for whether it would change something. */
+  dryRun: boolean;
+  /** Content of the master's file root, checked against its digest. Throws `PEER_GONE`, `NOT_FOUND`, `BLOB_MISMATCH`. */
+  content(announced: Announced): Promise<Buffer>;
+  /** A directory for files that live as long as one action; 0700, and emptied at every start. */
+  scratch: string;
+  /** Why the policy keeps this action from a path, given by its true name; undefined: it does not. The arguments were judged before. */
+  refusesPath(path: string): string | undefined;
   /** The agent stops, or the command is cancelled: end soon, and say `failed`. The signal's reason is a text that says which. */
   signal: AbortSignal;
   log: Logger;
 }
 
-/** `refused`: it may not be done here at all. `changed`: something on the host is different now. */
+/** `refused`: it may not be done here at all. `changed`: something on the host is different now, or would be (`dryRun`). */
 export interface Ending<R> {
   outcome: "succeeded" | "failed" | "refused";
   changed: boolean;
@@ -24,7 +33,14 @@ export interface Ending<R> {
   result?: R;
 }
 
-export type Action<N extends ActionName> = (args: ActionArgs<N>, context: ActionContext) => Promise<Ending<ActionResult<N>>>;
+export type AgentActionName = { [N in ActionName]: (typeof specs)[N]["runsOn"] extends "agent" ? N : never }[ActionName];
+
+/** What an action's file exports, under the name `action`. */
+export interface Action<N extends AgentActionName> {
+  run(args: ActionArgs<N>, context: ActionContext): Promise<Ending<ActionResult<N>>>;
+  /** What the beacons must not judge while it runs. Undefined: it changes nothing. */
+  scope(args: ActionArgs<N>): RemedyScope | undefined;
+}
 
 export function refused(message: string): { outcome: "refused"; changed: false; message: string } {
   return { outcome: "refused", changed: false, message };
@@ -32,4 +48,9 @@ export function refused(message: string): { outcome: "refused"; changed: false; 
 
 export function failed(message: string): { outcome: "failed"; changed: false; message: string } {
   return { outcome: "failed", changed: false, message };
+}
+
+/** The end of a dry run that found something to do: `would("start nginx")`. */
+export function would(doing: string): { outcome: "succeeded"; changed: true; message: string } {
+  return { outcome: "succeeded", changed: true, message: `would ${doing}` };
 }

@@ -1,26 +1,20 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test, type TestContext } from "node:test";
-import { type ActionArgs, argsCheckers } from "@needfire/shared/action";
 import { frameBytesMax } from "@needfire/shared/wire";
 import { eventData } from "@needfire/shared/wire-event";
 import { Fixture } from "../beacons/fixture.ts";
 import { packDraft } from "../packed-event.ts";
-import { remedyScope, runAction } from "./registry.ts";
-import { commandRun } from "./command-run.ts";
+import { action as commandRun } from "./command-run.ts";
+import { contextOf, runner } from "./fixture.ts";
+import { loadAction, runsHere } from "./registry.ts";
 
 function setting(t: TestContext) {
   const f = new Fixture();
   t.after(() => f.end());
   const stop = new AbortController();
-  const context = { managed: f.managed, remedies: f.remedies, signal: stop.signal, log: f.log };
-  return { f, stop, context, run: (args: Record<string, unknown>) => commandRun(withDefaults(args), context) };
-}
-
-function withDefaults(args: Record<string, unknown>): ActionArgs<"command.run"> {
-  const checked = argsCheckers["command.run"](args);
-  assert.ok(checked.ok);
-  return checked.value as ActionArgs<"command.run">;
+  const context = contextOf(f, { signal: stop.signal });
+  return { f, stop, context, ...runner("command.run", commandRun, context) };
 }
 
 const hostile = [
@@ -182,14 +176,19 @@ test("what cannot start is said in a sentence", async (t) => {
   assert.match((await run({ argv: ["true", ...Array.from({ length: 900 }, () => "x".repeat(100_000))] })).message ?? "", /too long/);
 });
 
-test("the registry knows what each action may change meanwhile, and refuses what is not the agent's", async (t) => {
-  const { context } = setting(t);
-  assert.deepEqual(remedyScope("file.restore", { path: "/a" }), { path: "/a" });
-  assert.deepEqual(remedyScope("file.remove", { path: "/a" }), { path: "/a" });
-  assert.equal(remedyScope("file.check", { path: "/a" }), undefined);
-  assert.equal(remedyScope("command.run", { argv: ["true"] }), "host");
-  assert.equal((await runAction("event.emit", {}, context)).outcome, "refused");
-  assert.equal((await runAction("file.check", { path: "/a" }, context)).outcome, "refused");
+test("the registry knows what each action may change meanwhile", async () => {
+  assert.deepEqual((await loadAction("file.restore", { path: "/a" })).scope, { path: "/a" });
+  assert.deepEqual((await loadAction("file.remove", { path: "/a" })).scope, { path: "/a" });
+  assert.equal((await loadAction("file.check", { path: "/a" })).scope, undefined);
+  assert.equal((await loadAction("command.run", { argv: ["true"] })).scope, "host");
+  assert.deepEqual(["file.check", "event.emit", "toString"].map(runsHere), [true, false, false]);
+});
+
+test("a dry run starts nothing and says what it would start", async (t) => {
+  const { f, dry } = setting(t);
+  const ending = await dry({ argv: ["touch", f.host("made")] });
+  assert.deepEqual([ending.outcome, ending.changed, fs.existsSync(f.host("made"))], ["succeeded", true, false]);
+  assert.equal(ending.message, `would run ["touch","${f.host("made")}"] in /`);
 });
 
 /** A process that is not there, or only waits for its parent to take notice. */

@@ -4,10 +4,10 @@ import { dirname } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import { Fixture } from "../beacons/fixture.ts";
-import type { ActionContext } from "./action.ts";
-import { fileCheck } from "./file-check.ts";
-import { fileRemove } from "./file-remove.ts";
-import { fileRestore } from "./file-restore.ts";
+import { action as fileCheck } from "./file-check.ts";
+import { contextOf } from "./fixture.ts";
+import { action as fileRemove } from "./file-remove.ts";
+import { action as fileRestore } from "./file-restore.ts";
 
 const isRoot = process.getuid?.() === 0;
 const rootOnly = { skip: isRoot ? false : "only root may give files away" };
@@ -16,14 +16,14 @@ async function managing(t: TestContext, contents: (f: Fixture) => Record<string,
   const f = new Fixture();
   t.after(() => f.end());
   const files = await f.manage(contents(f), options);
-  const context: ActionContext = { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log };
+  const context = contextOf(f);
   return {
     f,
     files,
     context,
-    restore: (path: string) => fileRestore({ path }, context),
-    check: (path: string) => fileCheck({ path }, context),
-    remove: (path: string) => fileRemove({ path }, context),
+    restore: (path: string) => fileRestore.run({ path }, context),
+    check: (path: string) => fileCheck.run({ path }, context),
+    remove: (path: string) => fileRemove.run({ path }, context),
   };
 }
 

@@ -6,7 +6,7 @@
  * another in its place. Anything else is refused, since it could lead a remedy that runs as root anywhere.
  */
 import { chmodSync, closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readlinkSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { NeedfireError, systemCode } from "@needfire/shared/errors";
 import { syncDirectory } from "../durable-file.ts";
 
@@ -21,16 +21,26 @@ export interface Parent {
   close(): void;
 }
 
+export interface OpenParentOptions {
+  create: boolean;
+  /** Why the policy keeps the action from a path, given by its true name. */
+  refusesPath(path: string): string | undefined;
+}
+
 /**
- * Throws `PATH_REFUSED` for somebody's link on the way, and what the file system says (`ENOENT`, `EACCES`). With `create`, directories
- * that are missing are made, 0755 and the agent's own (root's).
+ * Throws `PATH_REFUSED` for somebody's link on the way, and for a place that the policy keeps the action from, whichever way leads there; and
+ * what the file system says (`ENOENT`, `EACCES`). With `create`, directories that are missing are made, 0755 and the agent's own (root's).
  */
-export function openParent(path: string, { create }: { create: boolean }): Parent {
+export function openParent(path: string, { create, refusesPath }: OpenParentOptions): Parent {
   const rest = dirname(path)
     .split("/")
     .filter((part) => part !== "");
   let fd = openPlace("/");
   let links = 0;
+  const judge = (below: string[]) => {
+    const reason = refusesPath(join(trueName(fd), ...below));
+    if (reason !== undefined) throw new NeedfireError("PATH_REFUSED", reason);
+  };
   try {
     for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
       const here = `/proc/self/fd/${fd}/${part}`;
@@ -41,8 +51,11 @@ export function openParent(path: string, { create }: { create: boolean }): Paren
         if (link.startsWith("/")) fd = replaced(fd, openPlace("/"));
         continue;
       }
-      fd = replaced(fd, openOrCreate(here, create));
+      const below = openIfThere(here);
+      if (below === undefined) judge([part, ...rest, basename(path)]); // before a directory is made
+      fd = replaced(fd, below ?? (create ? made(here) : openPlace(here)));
     }
+    judge([basename(path)]);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -84,20 +97,30 @@ function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 
-function openOrCreate(here: string, create: boolean): number {
+/** The name of an open directory as the kernel knows it: no link on the way. */
+function trueName(fd: number): string {
+  return readlinkSync(`/proc/self/fd/${fd}`);
+}
+
+function openIfThere(here: string): number | undefined {
   try {
     return openPlace(here);
   } catch (error) {
-    if (!create || systemCode(error) !== "ENOENT") throw error;
+    if (systemCode(error) !== "ENOENT") throw error;
+    return undefined;
   }
-  let made = true;
+}
+
+/** A directory that was missing a moment ago: ours, or somebody else's who was faster. */
+function made(here: string): number {
+  let isOurs = true;
   try {
     mkdirSync(here, 0o755);
   } catch (error) {
     if (systemCode(error) !== "EEXIST") throw error;
-    made = false;
+    isOurs = false;
   }
   const fd = openPlace(here);
-  if (made) chmodSync(`/proc/self/fd/${fd}`, 0o755); // whatever the umask says
+  if (isOurs) chmodSync(`/proc/self/fd/${fd}`, 0o755); // whatever the umask says
   return fd;
 }

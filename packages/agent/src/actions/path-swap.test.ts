@@ -9,8 +9,12 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { Fixture } from "../beacons/fixture.ts";
-import { fileRemove } from "./file-remove.ts";
-import { fileRestore } from "./file-restore.ts";
+import { action as fileWrite } from "./file-write.ts";
+import { contextOf } from "./fixture.ts";
+import { action as fileLine } from "./file-line.ts";
+import { action as fileMode } from "./file-mode.ts";
+import { action as fileRemove } from "./file-remove.ts";
+import { action as fileRestore } from "./file-restore.ts";
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : "only root can play both sides" };
 const attacker = 1;
@@ -22,6 +26,8 @@ async function setting(t: TestContext) {
   t.after(() => f.end());
   const dir = f.host("dir");
   const target = join(dir, "m");
+  /** Beside it, and not managed. */
+  const other = join(dir, "o");
   const victim = f.path("victim");
   const evil = f.path("evil");
   const aside = f.path("aside");
@@ -39,6 +45,7 @@ async function setting(t: TestContext) {
     fs.mkdirSync(real);
     fs.writeFileSync(join(real, "m"), content);
     fs.chmodSync(join(real, "m"), 0o666);
+    fs.writeFileSync(join(real, "o"), content);
     fs.writeFileSync(join(real, "junk"), "x");
     if (dirIsLink) fs.symlinkSync(real, dir); // root's own
     else fs.chownSync(dir, attacker, attacker);
@@ -52,15 +59,13 @@ async function setting(t: TestContext) {
       when,
     );
   };
-  const signal = new AbortController().signal;
-  const context = { managed: f.managed, remedies: f.remedies, signal, log: f.log };
-  return { f, dir, target, victim, evil, aside, reset, assertUntouched, context };
+  return { f, dir, target, other, victim, evil, aside, reset, assertUntouched, context: contextOf(f) };
 }
 
 type Setting = Awaited<ReturnType<typeof setting>>;
 interface Attack {
   prepare(s: Setting): void;
-  place(s: Setting): string;
+  place(s: Setting, target: string): string;
 }
 
 /** What is put in whose place. Links are the attacker's before they are put anywhere. */
@@ -77,11 +82,11 @@ const attacks: Record<string, Attack> = {
       fs.symlinkSync(join(victim, "m"), evil);
       fs.lchownSync(evil, attacker, attacker);
     },
-    place: ({ target }) => target,
+    place: (_, target) => target,
   },
   "the file, for another's second name": {
     prepare: ({ victim, evil }) => fs.linkSync(join(victim, "m"), evil),
-    place: ({ target }) => target,
+    place: (_, target) => target,
   },
 };
 
@@ -127,47 +132,71 @@ async function interleaved(t: TestContext, work: () => Promise<unknown>, before:
   return calls;
 }
 
-for (const [name, attack] of Object.entries(attacks)) {
-  test(`swapping ${name}, at any moment of a restore and for any time, touches nothing outside`, rootOnly, async (t) => {
-    const s = await setting(t);
-    let restores = 0;
-    for (const content of ["bad\n", good]) {
-      for (const dirIsLink of [false, true]) {
-        for (const heldCalls of [1, Infinity]) {
-          for (let at = 1, calls = at; at <= calls; at++) {
-            s.reset(content, dirIsLink);
-            attack.prepare(s);
-            const place = attack.place(s);
-            const swap = (from: string, to: string) => {
-              try {
-                fs.renameSync(from, to);
-              } catch {
-                // The restore moved first.
-              }
-            };
-            calls = await interleaved(
-              t,
-              () => fileRestore({ path: s.target }, s.context),
-              (call) => {
-                if (call === at) {
-                  swap(place, s.aside);
-                  swap(s.evil, place);
-                } else if (call === at + heldCalls) {
-                  swap(place, s.evil);
-                  // Taken away: the victim has its one name again.
-                  if (name.includes("second name")) fs.rmSync(s.evil, { force: true });
-                  swap(s.aside, place);
+interface Remedy {
+  run(s: Setting): Promise<unknown>;
+  contents: string[];
+  links: boolean[];
+}
+
+/** What stands on one path and changes it. */
+const remedies: Record<string, Remedy> = {
+  restore: { run: (s) => fileRestore.run({ path: s.target }, s.context), contents: ["bad\n", good], links: [false, true] },
+  write: {
+    run: (s) => fileWrite.run({ path: s.other, content: "bad\n", mode: "0666" }, s.context),
+    contents: [good, "bad\n"],
+    links: [false],
+  },
+  mode: { run: (s) => fileMode.run({ path: s.other, mode: "0777" }, s.context), contents: [good], links: [false] },
+  line: {
+    run: (s) => fileLine.run({ path: s.other, line: "bad", state: "present", create: false }, s.context),
+    contents: [good],
+    links: [false],
+  },
+};
+
+for (const [what, remedy] of Object.entries(remedies)) {
+  for (const [name, attack] of Object.entries(attacks)) {
+    test(`swapping ${name}, at any moment of a ${what} and for any time, touches nothing outside`, rootOnly, async (t) => {
+      const s = await setting(t);
+      let moments = 0;
+      for (const content of remedy.contents) {
+        for (const dirIsLink of remedy.links) {
+          for (const heldCalls of [1, Infinity]) {
+            for (let at = 1, calls = at; at <= calls; at++) {
+              s.reset(content, dirIsLink);
+              attack.prepare(s);
+              const place = attack.place(s, what === "restore" ? s.target : s.other);
+              const swap = (from: string, to: string) => {
+                try {
+                  fs.renameSync(from, to);
+                } catch {
+                  // The remedy moved first.
                 }
-              },
-            );
-            s.assertUntouched(`${JSON.stringify(content)}, link ${dirIsLink}, call ${at} of ${calls}, held for ${heldCalls}`);
-            restores++;
+              };
+              calls = await interleaved(
+                t,
+                () => remedy.run(s),
+                (call) => {
+                  if (call === at) {
+                    swap(place, s.aside);
+                    swap(s.evil, place);
+                  } else if (call === at + heldCalls) {
+                    swap(place, s.evil);
+                    // Taken away: the victim has its one name again.
+                    if (name.includes("second name")) fs.rmSync(s.evil, { force: true });
+                    swap(s.aside, place);
+                  }
+                },
+              );
+              s.assertUntouched(`${JSON.stringify(content)}, link ${dirIsLink}, call ${at} of ${calls}, held for ${heldCalls}`);
+              moments++;
+            }
           }
         }
       }
-    }
-    assert.ok(restores > 100, `${restores} restores`);
-  });
+      assert.ok(moments > 20 * remedy.contents.length * remedy.links.length, `${moments} moments`);
+    });
+  }
 }
 
 test("swapping the directory at any moment of a remove touches nothing outside", rootOnly, async (t) => {
@@ -179,7 +208,7 @@ test("swapping the directory at any moment of a remove touches nothing outside",
         attacks["the directory, for a link to another"]!.prepare(s);
         calls = await interleaved(
           t,
-          () => fileRemove({ path: join(s.dir, "junk") }, s.context),
+          () => fileRemove.run({ path: join(s.dir, "junk") }, s.context),
           (call) => {
             if (call === at) {
               fs.renameSync(s.dir, s.aside);
@@ -236,7 +265,7 @@ test("a loop that swaps directory and file while restores run never gets at what
   const outcomes: Record<string, number> = {};
   try {
     for (let n = 0; n < 1_000 && (n < 200 || Atomics.load(count, 1) < 200); n++) {
-      const { outcome } = await fileRestore({ path: s.target }, s.context);
+      const { outcome } = await fileRestore.run({ path: s.target }, s.context);
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
       s.assertUntouched(`restore ${n}`);
     }
@@ -251,8 +280,8 @@ test("a loop that swaps directory and file while restores run never gets at what
 test("a path that climbs, is relative or holds a NUL byte reaches nothing", async (t) => {
   const s = await setting(t);
   for (const path of ["/etc/../etc/passwd", `${s.dir}/../../victim/m`, "victim/m", `${s.victim}/m\0`, `${s.dir}//m`, `${s.victim}/./m`]) {
-    assert.equal((await fileRestore({ path }, s.context)).outcome, "refused", path);
-    const removed = await fileRemove({ path }, s.context);
+    assert.equal((await fileRestore.run({ path }, s.context)).outcome, "refused", path);
+    const removed = await fileRemove.run({ path }, s.context);
     assert.ok(removed.outcome === "refused" || removed.outcome === "failed", path);
   }
   assert.equal(fs.readFileSync(join(s.victim, "m"), "utf8"), good);

@@ -1,42 +1,37 @@
-/** Every action that an agent performs, and what each may change meanwhile. */
-import type { ActionArgs, ActionName, actions as specs } from "@needfire/shared/action";
+/** Every action that an agent performs: loaded when it is first asked for, since most hosts run few of them. */
+import type { AgentActionName, Action, ActionContext, Ending } from "./action.ts";
 import type { RemedyScope } from "../remedies.ts";
-import type { Action, ActionContext, Ending } from "./action.ts";
-import { commandRun } from "./command-run.ts";
-import { fileCheck } from "./file-check.ts";
-import { fileRemove } from "./file-remove.ts";
-import { fileRestore } from "./file-restore.ts";
 
-type AgentAction = { [N in ActionName]: (typeof specs)[N]["runsOn"] extends "agent" ? N : never }[ActionName];
-
-const actions = {
-  "file.restore": fileRestore,
-  "file.check": fileCheck,
-  "file.remove": fileRemove,
-  "command.run": commandRun,
-} satisfies { [N in AgentAction]: Action<N> };
-
-const scopes: { [N in AgentAction]: (args: ActionArgs<N>) => RemedyScope | undefined } = {
-  "file.restore": ({ path }) => ({ path }),
-  "file.check": () => undefined,
-  "file.remove": ({ path }) => ({ path }),
-  "command.run": () => "host",
+const actions: { [N in AgentActionName]: () => Promise<{ action: Action<N> }> } = {
+  "file.restore": () => import("./file-restore.ts"),
+  "file.check": () => import("./file-check.ts"),
+  "file.remove": () => import("./file-remove.ts"),
+  "file.write": () => import("./file-write.ts"),
+  "file.mode": () => import("./file-mode.ts"),
+  "file.line": () => import("./file-line.ts"),
+  "disk.clean": () => import("./disk-clean.ts"),
+  "script.run": () => import("./script-run.ts"),
+  "command.run": () => import("./command-run.ts"),
 };
 
-/** Runs an action whose arguments were checked against its schema. */
-export function runAction(
-  name: ActionName,
-  args: Record<string, unknown>,
-  context: ActionContext,
-): Promise<Ending<Record<string, unknown>>> {
-  // The table pairs each name with its arguments; a lookup by a union loses that.
-  const action = (actions as Partial<Record<ActionName, unknown>>)[name] as Action<ActionName> | undefined;
-  if (action === undefined) return Promise.resolve({ outcome: "refused", changed: false, message: `${name} does not run on an agent` });
-  return action(args as never, context);
+/** An action whose arguments were checked against its schema. */
+export interface LoadedAction {
+  scope: RemedyScope | undefined;
+  run(context: ActionContext): Promise<Ending<Record<string, unknown>>>;
 }
 
-/** What the beacons must not judge while it runs. Undefined: it changes nothing. */
-export function remedyScope(name: ActionName, args: Record<string, unknown>): RemedyScope | undefined {
-  const scope = (scopes as Partial<Record<ActionName, unknown>>)[name] as ((args: never) => RemedyScope | undefined) | undefined;
-  return scope?.(args as never);
+export async function loadAction(name: AgentActionName, args: Record<string, unknown>): Promise<LoadedAction> {
+  const { action } = await (actions as Untyped)[name]();
+  return { scope: action.scope(args as never), run: (context) => action.run(args as never, context) };
+}
+
+/** The table pairs each name with its arguments; a lookup by a name that is only known at run time loses that. */
+type Untyped = Record<AgentActionName, () => Promise<{ action: UntypedAction }>>;
+interface UntypedAction {
+  run(args: never, context: ActionContext): Promise<Ending<Record<string, unknown>>>;
+  scope(args: never): RemedyScope | undefined;
+}
+
+export function runsHere(name: string): name is AgentActionName {
+  return Object.hasOwn(actions, name);
 }

@@ -11,13 +11,14 @@ interface JoinOptions {
   label?: Record<string, string>;
   config?: string;
   state?: string;
+  allowCommands?: string[];
   wait?: number;
 }
 
 export function register(agent: Command, session: Session): void {
   agent
     .description(
-      "Run an agent in the foreground, or join this host to a master. SIGTERM stops an agent, SIGHUP makes it read its local beacons again.",
+      "Run an agent in the foreground, or join this host to a master. SIGTERM stops an agent, SIGHUP makes it read its policy and its local beacons again.",
     )
     .option("-c, --config <file>", "its configuration (default: /etc/needfire/agent.yaml)")
     .enablePositionalOptions()
@@ -51,6 +52,7 @@ export function register(agent: Command, session: Session): void {
     .option("--label <key=value>", "a label of this host; may be repeated", label)
     .option("-c, --config <file>", "the configuration to write (default: /etc/needfire/agent.yaml)")
     .option("--state <directory>", "where the agent keeps its keys and its spool")
+    .option("--allow-commands <any|pattern...>", "the commands that this host obeys: any, or patterns such as 'systemctl reload *'")
     .option("--wait <duration>", "how long to wait for the master's answer, such as 30s", duration)
     .addHelpText(
       "after",
@@ -58,10 +60,14 @@ export function register(agent: Command, session: Session): void {
         ["needfire agent join 'needfire://fire.example.org:4510/KEY?token=TOKEN'", "with a token: accepted at once"],
         ["needfire agent join 'needfire://fire.example.org:4510/KEY' --id web1", "without: somebody has to accept it"],
         ["needfire agent join 'needfire://...' --label role=web --label env=test", "with labels"],
+        [
+          "needfire agent join 'needfire://...' --allow-commands 'systemctl reload *' 'nginx -t'",
+          "with commands that it may be told to run",
+        ],
       ),
     )
     .action(
-      session.run(async (joinString: string, { id, label: labels, config, state, wait }: JoinOptions) => {
+      session.run(async (joinString: string, { id, label: labels, config, state, allowCommands, wait }: JoinOptions) => {
         const configFile = config ?? agent.opts<{ config?: string }>().config;
         const { joinAgent } = await loadAgent();
         const outcome = await joinAgent({
@@ -71,6 +77,7 @@ export function register(agent: Command, session: Session): void {
           ...(labels === undefined ? {} : { labels }),
           ...(wait === undefined ? {} : { waitMs: wait }),
           ...(state === undefined ? {} : { state }),
+          ...(allowCommands === undefined ? {} : { allowCommands: allowCommands.join(" ") === "any" ? "any" : allowCommands }),
         });
         tell(session, outcome);
         return joinExits[outcome.state];

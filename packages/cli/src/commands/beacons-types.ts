@@ -5,6 +5,7 @@ import { beaconTypes } from "@needfire/shared/beacons/types";
 import { NeedfireError } from "@needfire/shared/errors";
 import { didYouMean } from "@needfire/shared/schema";
 import type { Column, Output } from "../output.ts";
+import { type FieldSchema, fieldsOf } from "../schema-fields.ts";
 import { examples, type Session } from "../session.ts";
 
 const columns: Column[] = [{ title: "TYPE" }, { title: "WATCHES", shrinkTo: 30 }];
@@ -37,26 +38,14 @@ function listTypes(out: Output): void {
   out.list(all, { columns, row: ({ type, summary }) => [type, summary], empty: "" });
 }
 
-/** What is read of an option's schema. */
-interface OptionSchema {
-  description?: string;
-  default?: unknown;
-  enum?: readonly unknown[];
-}
-
 function showType(out: Output, type: string): void {
   const spec = specOf(type);
   const { summary, options, events } = spec;
-  const { properties = {}, required = [] } = options as { properties?: Record<string, OptionSchema>; required?: readonly string[] };
   if (out.json) return out.record({ type, summary, options, events });
   out.title(`${type}: ${summary}`);
   out.line();
-  const names = Object.keys(properties).filter((name) => name !== "type");
-  out.list(names, {
-    columns: optionColumns,
-    row: (name) => [name, required.includes(name) ? "required" : defaultText(properties[name]!), meaning(properties[name]!)],
-    empty: "",
-  });
+  const fields = fieldsOf(options as FieldSchema).filter(({ name }) => name !== "type");
+  out.list(fields, { columns: optionColumns, row: ({ name, fallback, meaning }) => [name, fallback, meaning], empty: "" });
   out.line();
   out.list(Object.entries(events), { columns: eventColumns, row: ([name, { description }]) => [name, description], empty: "" });
 }
@@ -70,13 +59,4 @@ function specOf(type: string): BeaconSpec {
       `there is no beacon type "${type}"${didYouMean(type, Object.keys(all))} (needfire beacons types)`,
     );
   return spec;
-}
-
-function defaultText({ default: value }: OptionSchema): string {
-  if (value === undefined) return "-";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function meaning({ description = "", enum: allowed }: OptionSchema): string {
-  return [allowed?.join(" | "), description].filter((part) => part !== undefined && part !== "").join(": ");
 }

@@ -3,8 +3,9 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { fileRemove } from "../../actions/file-remove.ts";
-import { fileRestore } from "../../actions/file-restore.ts";
+import { action as fileRemove } from "../../actions/file-remove.ts";
+import { action as fileRestore } from "../../actions/file-restore.ts";
+import { contextOf } from "../../actions/fixture.ts";
 import { lastNotifications } from "../../remedies.ts";
 import { start as startFile } from "./file.ts";
 import { definition, Fixture, sha256 } from "../fixture.ts";
@@ -298,10 +299,7 @@ test("what a restore does is no news, and a drift after it is (P7)", async (t) =
     const two = [await f.next(), await f.next()].map(({ type }) => type).sort();
     assert.deepEqual(two, ["file.drifted", "file.removed"]);
     f.remedies.begin("t-0000000000000000.1", { path: f.host("m") });
-    const ending = await fileRestore(
-      { path: f.host("m") },
-      { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log },
-    );
+    const ending = await fileRestore.run({ path: f.host("m") }, contextOf(f));
     f.remedies.end("t-0000000000000000.1");
     assert.equal(ending.changed, true);
   }
@@ -418,10 +416,7 @@ test("a change just before a command and the command's own of the same file are 
 test("what file.remove removes is told with its cause", async (t) => {
   const f = await watching(t, inHost, (fixture) => fs.writeFileSync(fixture.host("junk"), "x"));
   f.remedies.begin("t-0000000000000000.3", { path: f.host("junk") });
-  await fileRemove(
-    { path: f.host("junk") },
-    { managed: f.managed, remedies: f.remedies, signal: new AbortController().signal, log: f.log },
-  );
+  await fileRemove.run({ path: f.host("junk") }, contextOf(f));
   f.remedies.end("t-0000000000000000.3");
   const event = await f.next();
   assert.equal(event.type, "file.removed");

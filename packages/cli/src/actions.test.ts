@@ -1,0 +1,35 @@
+/** `needfire actions list` and `show`: no master is needed. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { run } from "./testing/run.ts";
+
+describe("actions", () => {
+  test("list names every action, and the side that it runs on", async () => {
+    const { code, stdout, stderr } = await run(["actions", "list", "--json"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    const listed = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { action: string; runs_on: string });
+    const sides = new Map(listed.map(({ action, runs_on: side }) => [action, side]));
+    assert.deepEqual([sides.get("file.write"), sides.get("event.emit")], ["agent", "master"]);
+  });
+
+  test("show tells arguments with their defaults, the result, and what a policy judges", async () => {
+    const shown = await run(["actions", "show", "disk.clean"]);
+    assert.deepEqual([shown.code, shown.stderr], [0, ""]);
+    assert.match(shown.stdout, /^match +required +globs of paths below it/m);
+    assert.match(shown.stdout, /^cross_mounts +false /m);
+    assert.match(shown.stdout, /^removed +files$/m);
+    assert.match(shown.stdout, /policy judges +the action, path \(paths\)/);
+    assert.match((await run(["actions", "show", "script.run"])).stdout, /policy judges +the action, what it starts \(commands\)/);
+    const json = JSON.parse((await run(["actions", "show", "file.restore", "--json"])).stdout) as Record<string, unknown>;
+    assert.deepEqual([json["action"], json["verify"], json["runs_on"]], ["file.restore", "file.check", "agent"]);
+  });
+
+  test("an action that there is not is wrong usage, and says what may be meant", async () => {
+    const ran = await run(["actions", "show", "file.wirte"]);
+    assert.deepEqual([ran.code, ran.stdout], [2, ""]);
+    assert.match(ran.stderr, /there is no action "file\.wirte"; did you mean "file\.write"\?/);
+  });
+});

@@ -1,0 +1,84 @@
+/** `needfire actions`: what can be done about something, with which arguments, and what is said of it. Asks no master. */
+import type { Command } from "commander";
+import { actions as specs } from "@needfire/shared/action";
+import type { ActionSpec } from "@needfire/shared/actions/spec";
+import { NeedfireError } from "@needfire/shared/errors";
+import { didYouMean } from "@needfire/shared/schema";
+import type { Column, Output } from "../output.ts";
+import { type FieldSchema, fieldsOf } from "../schema-fields.ts";
+import { examples, type Session } from "../session.ts";
+
+const columns: Column[] = [{ title: "ACTION" }, { title: "RUNS ON" }, { title: "DOES", shrinkTo: 30 }];
+const argumentColumns: Column[] = [{ title: "ARGUMENT" }, { title: "DEFAULT", shrinkTo: 8 }, { title: "MEANS", shrinkTo: 24 }];
+const resultColumns: Column[] = [{ title: "RESULT" }, { title: "MEANS", shrinkTo: 24 }];
+
+export function register(actions: Command, session: Session): void {
+  actions.addHelpText(
+    "after",
+    examples(["needfire actions list", "all of them"], ["needfire actions show file.line", "arguments and result of one"]),
+  );
+  actions
+    .command("list")
+    .summary("list what can be done")
+    .description("List the actions: what a reactor's `do` can name.")
+    .addHelpText(
+      "after",
+      examples(["needfire actions list", "all of them"], ["needfire actions list --json | jq -r .action", "their names"]),
+    )
+    .action(session.run(async () => list(session.out)));
+  actions
+    .command("show")
+    .summary("show one action: its arguments, its result, and what the host's policy judges of it")
+    .description("Show one action: its arguments, its result, how it is verified, and what the policy of a host judges of it.")
+    .argument("<name>", "one action, such as file.write")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire actions show file.write", "arguments and result"],
+        ["needfire actions show file.write --json | jq .args", "its JSON Schema"],
+      ),
+    )
+    .action(session.run(async (name: string) => show(session.out, name)));
+}
+
+const all: Readonly<Record<string, ActionSpec>> = specs;
+
+function list(out: Output): void {
+  const rows = Object.entries(all).map(([action, { runsOn, summary }]) => ({ action, runs_on: runsOn, summary }));
+  out.list(rows, { columns, row: ({ action, runs_on: side, summary }) => [action, side, summary], empty: "" });
+}
+
+function show(out: Output, name: string): void {
+  const spec = specOf(name);
+  const { runsOn, summary, args, result, verify } = spec;
+  const policy = judgedText(spec);
+  if (out.json) return out.record({ action: name, runs_on: runsOn, summary, args, result, verify, policy });
+  out.title(`${name}: ${summary}`);
+  out.fields([
+    ["runs on", `the ${runsOn}`],
+    ["verified by", verify],
+    ["policy judges", policy],
+  ]);
+  out.line();
+  out.list(fieldsOf(args as FieldSchema), {
+    columns: argumentColumns,
+    row: ({ name: field, fallback, meaning }) => [field, fallback, meaning],
+    empty: "",
+  });
+  out.line();
+  out.list(fieldsOf(result as FieldSchema), { columns: resultColumns, row: ({ name: field, meaning }) => [field, meaning], empty: "" });
+}
+
+/** Of an action that runs on a host: which arguments, against which of the policy's lists. */
+function judgedText({ runsOn, judged = {}, command }: ActionSpec): string | undefined {
+  if (runsOn !== "agent") return undefined;
+  const parts = Object.entries(judged).map(([argument, kind]) => `${argument} (${kind})`);
+  return ["the action", ...parts, ...(command === undefined ? [] : ["what it starts (commands)"])].join(", ");
+}
+
+function specOf(name: string): ActionSpec {
+  const spec = Object.hasOwn(all, name) ? all[name] : undefined;
+  if (spec === undefined)
+    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}"${didYouMean(name, Object.keys(all))} (needfire actions list)`);
+  return spec;
+}
