@@ -47,7 +47,19 @@ describe("needfire", () => {
   describe("keys and agents", () => {
     test("an agent joins, waits with the fingerprint that the master shows, is accepted, and is listed", async () => {
       const { join_string: joinString } = await one<StatusView>("status");
-      const joining = ["agent", "join", joinString, "--id", "web1", "--label", "role=web", "--config", bed.path("web1.yaml")];
+      const joining = [
+        "agent",
+        "join",
+        joinString,
+        "--id",
+        "web1",
+        "--label",
+        "role=web",
+        "--allow-commands",
+        "ls **",
+        "--config",
+        bed.path("web1.yaml"),
+      ];
       const told = await one<Record<string, string>>(...joining, "--state", bed.path("state-web1"));
       assert.equal(told["state"], "pending");
       const [key] = await lines<KeyView>("keys", "list");
