@@ -16,8 +16,9 @@ import { childrenCpuSecondsOf, cpuSecondsOf, type Memory, memoryOf } from "./pro
 import { quantile } from "./quantile.ts";
 
 const changesDefault = 20;
-/** The second is without what the first look takes, and has looks of all but the slowest. */
-const [settleMs, idleMs] = [8_000, 25_000];
+/** The first looks, and what they led to, are over by then; definitions are read again at its beginning, after which an agent collects garbage. */
+const settleMs = 25_000;
+const idleMs = 25_000;
 const pauseMs = 20;
 /** Of one type; one that tells slowly makes fewer changes. */
 const busyMsMax = 6_000;
@@ -39,6 +40,7 @@ export async function beacons({ count = changesDefault, types = Object.keys(beac
   const driven: DrivenBeacon[] = [];
   try {
     await startAll(bed, [nobody, everybody, ...chosen]);
+    for (const agent of bed.agents.values()) agent.signal("SIGHUP");
     await delay(settleMs);
     const idle = await usageOver(bed, [nobody, everybody, ...chosen], idleMs);
     const { beacons: set } = await bed.client.beacons(everybody);
