@@ -46,5 +46,8 @@ export function keyOf(driver: Driver | Clockwork, event: Seen): string | undefin
   return driver.keyOf === undefined ? `${event.type} ${event.subject ?? ""}` : driver.keyOf(event);
 }
 
+/** A beacon that asks or reads on its own time has looked for the first time by then: what it found is what it compares with. */
+export const firstLookMs = 3_000;
+
 /** What polls does it so often, so that a run of minutes has as many looks as hours have otherwise. */
 export const interval = "200ms";

@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import type { DriverRow } from "./driver.ts";
 import { certificateFile, filesInFolder, logWithRotation, packagesInRoot, sessionsInRecords, usersInRoot } from "./files.ts";
 import { addressesOfLink, mountedFolder, processesByName, portsListened, settingOfLink, smallDisk } from "./host.ts";
-import { answersOfName, checkThatFlips, everyMinute, portThatCloses, serverThatFails } from "./services.ts";
+import { answersOfName, checkThatFlips, containersOfEngine, everyMinute, portThatCloses, serverThatFails } from "./services.ts";
 
 export const drivers: Readonly<Record<string, DriverRow>> = {
   certificate: { missing: () => program("openssl"), make: certificateFile },
   connection: { make: portsListened },
+  container: { make: containersOfEngine },
   disk: { missing: root, make: smallDisk },
   dns: { make: answersOfName },
   exec: { make: checkThatFlips },

@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Driver, interval, type Place } from "./driver.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Driver, firstLookMs, interval, type Place } from "./driver.ts";
 
 /** So many at once, as an unpacked archive makes them. */
 const burst = 5;
@@ -93,7 +94,8 @@ export function certificateFile({ folder }: Place): Driver {
   copyFileSync(made[0]!, file);
   return {
     options: { files: [file], days: [1], interval },
-    change(number) {
+    async change(number) {
+      if (number === 0) await delay(firstLookMs);
       copyFileSync(made[(number + 1) % 2]!, `${file}~`);
       renameSync(`${file}~`, file);
       return [`certificate.${number % 2 === 0 ? "renewed" : "changed"} ${file}`];

@@ -5,7 +5,9 @@ import { writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { type Clockwork, type Driver, interval, type Place } from "./driver.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { FakeEngine } from "../../packages/agent/src/beacons/check/container-fixture.ts";
+import { type Clockwork, type Driver, firstLookMs, interval, type Place } from "./driver.ts";
 
 /** Of the loopback network one that others hardly take: a port that is closed here is not opened by somebody else. */
 const host = `127.93.${(process.pid >> 8) & 255}.${process.pid & 255}`;
@@ -66,7 +68,8 @@ export async function answersOfName(): Promise<Driver> {
   return {
     options: { names: ["soak.example.com"], servers: [server], watch: true, ...asked },
     keyOf: ({ type, data }) => `${type} ${String((data["after"] as string[] | undefined)?.[0])}`,
-    change(number) {
+    async change(number) {
+      if (number === 0) await delay(firstLookMs);
       last = number % 2 === 0 ? 1 : 0;
       return [`dns.changed 192.0.2.${last}`];
     },
@@ -84,6 +87,23 @@ function answerTo(question: Buffer, last: number): Buffer {
   header.writeUInt32BE(0, 8);
   const record = Buffer.from([0xc0, nameBegins, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, last]);
   return Buffer.concat([header, question.subarray(nameBegins, questionEnds), record]);
+}
+
+/** Containers of an engine that only tells of them. */
+export async function containersOfEngine({ folder }: Place): Promise<Driver> {
+  const engine = new FakeEngine(join(folder, "engine.sock"));
+  const id = engine.make("web");
+  await engine.start();
+  return {
+    options: { socket: join(folder, "engine.sock"), interval: "10s" },
+    keyOf: ({ type }) => type,
+    change(number) {
+      const dies = number % 2 === 0;
+      engine.happen(id, dies ? "die" : "start", dies ? { exitCode: 1 } : {});
+      return [`container.${dies ? "died" : "started"}`];
+    },
+    stop: () => engine.stop(),
+  };
 }
 
 export function checkThatFlips({ folder }: Place): Driver {
