@@ -144,6 +144,7 @@ async function busyWith(
   if (isClockwork(driver)) return undefined;
   await bed.client.reload();
   await bed.watching(type, beacon.name);
+  await driver.begin?.();
   const told = new Told(bed.client, type, [beacon]);
   try {
     const { pid } = bed.agents.get(type)!;

@@ -2,6 +2,7 @@
  * What makes real changes to what a beacon watches: the same for the benchmark and for the soak. Each change says which events it must lead
  * to, once each, so that what is missed and what is doubled can be counted.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { EventView } from "@needfire/shared/api";
 
 /** Where a driver keeps what it makes; `tag`: a short name that nobody else on this machine uses right now. */
@@ -16,6 +17,8 @@ export type Seen = Pick<EventView, "type" | "subject" | "data">;
 export interface Driver {
   /** The definition of the beacon, but for its name and type. */
   options: Record<string, unknown>;
+  /** Once the beacon watches: resolves when changes may begin. */
+  begin?(): Promise<void>;
   /**
    * Makes the change of this number, from 0 on, and gives the keys of the events that it must lead to. All have come before the next one is
    * made. After an even number of changes everything is as it was at the start.
@@ -46,8 +49,9 @@ export function keyOf(driver: Driver | Clockwork, event: Seen): string | undefin
   return driver.keyOf === undefined ? `${event.type} ${event.subject ?? ""}` : driver.keyOf(event);
 }
 
-/** A beacon that asks or reads on its own time has looked for the first time by then: what it found is what it compares with. */
-export const firstLookMs = 3_000;
+/** A beacon that asks or reads on its own time, and compares with what it found first, has done that by then. */
+export const firstLook = () => delay(firstLookMs);
+const firstLookMs = 3_000;
 
 /** What polls does it so often, so that a run of minutes has as many looks as hours have otherwise. */
 export const interval = "200ms";

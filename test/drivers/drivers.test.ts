@@ -33,6 +33,7 @@ for (const [type, row] of Object.entries(drivers)) {
       [{ state: "watching" }],
     );
     if (isClockwork(driver)) return;
+    await driver.begin?.();
     const wanted: string[] = [];
     const told = () => fixture.events.flatMap((event) => keyOf(driver, event as Seen) ?? []);
     for (let number = 0; number < changes; number++) {

@@ -2,8 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { type Driver, firstLookMs, interval, type Place } from "./driver.ts";
+import { type Driver, firstLook, interval, type Place } from "./driver.ts";
 
 /** So many at once, as an unpacked archive makes them. */
 const burst = 5;
@@ -94,8 +93,8 @@ export function certificateFile({ folder }: Place): Driver {
   copyFileSync(made[0]!, file);
   return {
     options: { files: [file], days: [1], interval },
-    async change(number) {
-      if (number === 0) await delay(firstLookMs);
+    begin: firstLook,
+    change(number) {
       copyFileSync(made[(number + 1) % 2]!, `${file}~`);
       renameSync(`${file}~`, file);
       return [`certificate.${number % 2 === 0 ? "renewed" : "changed"} ${file}`];

@@ -5,9 +5,8 @@ import { writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { FakeEngine } from "../../packages/agent/src/beacons/check/container-fixture.ts";
-import { type Clockwork, type Driver, firstLookMs, interval, type Place } from "./driver.ts";
+import { type Clockwork, type Driver, firstLook, interval, type Place } from "./driver.ts";
 
 /** Of the loopback network one that others hardly take: a port that is closed here is not opened by somebody else. */
 const host = `127.93.${(process.pid >> 8) & 255}.${process.pid & 255}`;
@@ -68,8 +67,8 @@ export async function answersOfName(): Promise<Driver> {
   return {
     options: { names: ["soak.example.com"], servers: [server], watch: true, ...asked },
     keyOf: ({ type, data }) => `${type} ${String((data["after"] as string[] | undefined)?.[0])}`,
-    async change(number) {
-      if (number === 0) await delay(firstLookMs);
+    begin: firstLook,
+    change(number) {
       last = number % 2 === 0 ? 1 : 0;
       return [`dns.changed 192.0.2.${last}`];
     },

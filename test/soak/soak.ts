@@ -66,6 +66,7 @@ export async function soak({ minutes, types, signal, say }: SoakOptions): Promis
     const from = Date.now();
     const process = await bed.startAgent(agent);
     await bed.watching(agent, ...driven.map(({ name }) => name));
+    await Promise.all(driven.map(({ driver }) => driver.begin?.()));
     say(`driven: ${driven.map(({ type }) => type).join(", ")}`);
     const run = new Run(driven, told, signal);
     const samples = await run.go(minutes * 60_000, process, say);
@@ -184,7 +185,7 @@ async function comparedWithJournal(bed: Testbed, told: Told): Promise<string[]> 
   });
 }
 
-export function usageText({ private_mb: own, rss_mb: rss, handles, inotify_watches: watches, threads, children }: Usage): string {
+function usageText({ private_mb: own, rss_mb: rss, handles, inotify_watches: watches, threads, children }: Usage): string {
   return `${own.toFixed(1)} MB private, ${rss.toFixed(1)} MB resident, ${handles} handles, ${watches} watches, ${threads} threads, ${children} children`;
 }
 
