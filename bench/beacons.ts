@@ -50,7 +50,7 @@ export async function beacons({ count = changesDefault, types = Object.keys(beac
       changes: count,
       heartbeat,
       default_set: set.length,
-      failed,
+      failed: failed.join(" ") || "none",
       looks_when_busy: "every 200 ms",
     };
     const figure = figuresOf("beacons", settings);

@@ -24,7 +24,7 @@ const warmUpShare = 0.3;
 /** Each half of what is judged must have some. */
 const samplesMin = 4;
 const sampleEveryMsMax = 30_000;
-/** What is not driven watches the machine, which others change: its events are not counted. */
+/** Looks of many drivers every 200 ms take more than an agent's usual budget, and are to go on as often. */
 const notSlowed = "cpu_budget_percent: 800\nmemory_budget_bytes: 4294967296\n";
 
 export interface SoakOptions {
@@ -66,7 +66,7 @@ export async function soak({ minutes, types, signal, say }: SoakOptions): Promis
     const from = Date.now();
     const process = await bed.startAgent(agent);
     await bed.watching(agent, ...driven.map(({ name }) => name));
-    await Promise.all(driven.map(({ driver }) => driver.begin?.()));
+    await Promise.all(driven.map(async ({ driver }) => driver.begin?.()));
     say(`driven: ${driven.map(({ type }) => type).join(", ")}`);
     const run = new Run(driven, told, signal);
     const samples = await run.go(minutes * 60_000, process, say);
