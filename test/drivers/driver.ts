@@ -53,5 +53,8 @@ export function keyOf(driver: Driver | Clockwork, event: Seen): string | undefin
 export const firstLook = () => delay(firstLookMs);
 const firstLookMs = 3_000;
 
+/** Of the loopback network an address that others hardly take: a port that is closed here is not opened by somebody else. */
+export const ownAddress = `127.93.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+
 /** What polls does it so often, so that a run of minutes has as many looks as hours have otherwise. */
 export const interval = "200ms";

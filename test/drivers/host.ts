@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { type Driver, interval, type Place } from "./driver.ts";
+import { type Driver, interval, ownAddress, type Place } from "./driver.ts";
 
 const diskBytes = 4 * 1_048_576;
 /** Below the ports that the kernel gives out by itself. */
@@ -84,13 +84,14 @@ export function portsListened(): Driver {
   return {
     options: {
       ...{ watch: ["listening"], protocols: ["tcp"], loopback: true, interval },
+      local_addresses: [ownAddress],
       local_ports: [`${ports.first}-${ports.first + ports.count - 1}`],
     },
     keyOf: ({ type, data }) => `${type} ${String(data["local_port"])}`,
     async change(number) {
       if (number % 2 === 0) {
         port = ports.first + ((number / 2) % ports.count);
-        server = createServer().listen(port, "127.0.0.1");
+        server = createServer().listen(port, ownAddress);
         await once(server, "listening");
         return [`port.opened ${port}`];
       }

@@ -6,18 +6,16 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { FakeEngine } from "../../packages/agent/src/beacons/check/container-fixture.ts";
-import { type Clockwork, type Driver, firstLook, interval, type Place } from "./driver.ts";
+import { type Clockwork, type Driver, firstLook, interval, ownAddress, type Place } from "./driver.ts";
 
-/** Of the loopback network one that others hardly take: a port that is closed here is not opened by somebody else. */
-const host = `127.93.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 const asked = { interval, attempts: 1, timeout: "5s" } as const;
 const minuteMs = 60_000;
 
 export async function serverThatFails(): Promise<Driver> {
   let status = 200;
-  const server = createHttpServer((_request, answer) => answer.writeHead(status).end("as it should be")).listen(0, host);
+  const server = createHttpServer((_request, answer) => answer.writeHead(status).end("as it should be")).listen(0, ownAddress);
   await once(server, "listening");
-  const url = `http://${host}:${(server.address() as AddressInfo).port}/`;
+  const url = `http://${ownAddress}:${(server.address() as AddressInfo).port}/`;
   return {
     options: { urls: [url], ...asked },
     change(number) {
@@ -34,7 +32,7 @@ export async function serverThatFails(): Promise<Driver> {
 
 export async function portThatCloses(): Promise<Driver> {
   const open = async (port: number): Promise<Server> => {
-    const server = createServer((socket) => socket.on("error", () => undefined).end()).listen(port, host);
+    const server = createServer((socket) => socket.on("error", () => undefined).end()).listen(port, ownAddress);
     await once(server, "listening");
     return server;
   };
@@ -47,11 +45,11 @@ export async function portThatCloses(): Promise<Driver> {
     server = undefined;
   };
   return {
-    options: { addresses: [`${host}:${port}`], ...asked },
+    options: { addresses: [`${ownAddress}:${port}`], ...asked },
     async change(number) {
       if (number % 2 === 0) await close();
       else server = await open(port);
-      return [`tcp.${number % 2 === 0 ? "down" : "up"} ${host}:${port}`];
+      return [`tcp.${number % 2 === 0 ? "down" : "up"} ${ownAddress}:${port}`];
     },
     stop: close,
   };
@@ -62,8 +60,8 @@ export async function answersOfName(): Promise<Driver> {
   let last = 0;
   const socket = createSocket("udp4");
   socket.on("message", (question, { port, address }) => socket.send(answerTo(question, last), port, address));
-  await new Promise<void>((resolve) => socket.bind(0, host, resolve));
-  const server = `${host}:${socket.address().port}`;
+  await new Promise<void>((resolve) => socket.bind(0, ownAddress, resolve));
+  const server = `${ownAddress}:${socket.address().port}`;
   return {
     options: { names: ["soak.example.com"], servers: [server], watch: true, ...asked },
     keyOf: ({ type, data }) => `${type} ${String((data["after"] as string[] | undefined)?.[0])}`,
