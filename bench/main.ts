@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- NAME [--json] [--count N]`: every performance figure that we quote comes from here.
+ * `npm run bench -- NAME [--json] [--count N] [--types A,B]`: every performance figure that we quote comes from here.
  */
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
 import { agents } from "./agents.ts";
+import { beacons } from "./beacons.ts";
 import { flood } from "./flood.ts";
 import { footprint } from "./footprint.ts";
 import { history } from "./history.ts";
@@ -13,21 +14,24 @@ import { latency } from "./latency.ts";
 import { replay } from "./replay.ts";
 import { rules } from "./rules.ts";
 
-const benches = { agents, flood, footprint, history, ingest, latency, replay, rules } satisfies Record<
+const benches = { agents, beacons, flood, footprint, history, ingest, latency, replay, rules } satisfies Record<
   string,
-  (options: { count?: number | undefined }) => Promise<Figure[]>
+  (options: { count?: number | undefined; types?: string[] | undefined }) => Promise<Figure[]>
 >;
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean" }, count: { type: "string" } },
+  options: { json: { type: "boolean" }, count: { type: "string" }, types: { type: "string" } },
 });
 const [name = ""] = positionals;
 if (!Object.hasOwn(benches, name)) {
-  console.error(`usage: npm run bench -- NAME [--json] [--count N]\nbenches: ${Object.keys(benches).join(", ")}`);
+  console.error(`usage: npm run bench -- NAME [--json] [--count N] [--types A,B: of beacons]\nbenches: ${Object.keys(benches).join(", ")}`);
   process.exit(2);
 }
-const figures = await benches[name as keyof typeof benches]({ count: flags.count === undefined ? undefined : Number(flags.count) });
+const figures = await benches[name as keyof typeof benches]({
+  count: flags.count === undefined ? undefined : Number(flags.count),
+  types: flags.types?.split(","),
+});
 if (flags.json === true) {
   for (const figure of figures)
     console.log(JSON.stringify({ ...figure, value: rounded(figure.value), aim: figure.aim ?? null, met: met(figure) }));

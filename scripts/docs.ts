@@ -1,48 +1,33 @@
 /**
  * Writes `docs/reference/` from the schemas, so that what is documented is what is checked: a page for each thing that people write
- * or read, and two JSON Schemas for editors.
+ * or read, one for each beacon type, and JSON Schemas for editors.
  *
  *     npm run docs [-- --check]
  *
  * `--check` writes nothing and fails when a file is not what the schemas would give.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { actions, outcomes } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
 import * as api from "@needfire/shared/api";
 import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
+import type { BeaconSpec } from "@needfire/shared/beacons/spec";
 import { beaconTypes } from "@needfire/shared/beacons/types";
 import { agentConfigSchema, masterConfigSchema } from "@needfire/shared/config";
 import { errorCodes } from "@needfire/shared/errors";
 import { eventSchema, reservedPrefixes } from "@needfire/shared/event";
 import { eventTypeGroups } from "@needfire/shared/event-types";
-import type { EventTypeSpec } from "@needfire/shared/event-types/spec";
 import { fileMapSchema } from "@needfire/shared/managed-file";
 import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
 import { reactorTestFileSchema, reactorTestSchema } from "@needfire/shared/reactor-test/schema";
 import { priorityMatrix, routerSchema } from "@needfire/shared/router";
-
-/** What these pages read of a JSON Schema; every schema of the project fits. */
-interface Schema {
-  readonly type?: string | readonly string[];
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly required?: readonly string[];
-  readonly additionalProperties?: boolean | Schema;
-  readonly items?: Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly enum?: readonly unknown[];
-  readonly const?: unknown;
-  readonly default?: unknown;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly maxLength?: number;
-  readonly maxItems?: number;
-}
+import { beaconPages } from "./reference/beacons.ts";
+import { eventSections } from "./reference/events.ts";
+import { fields, page, type Schema, table } from "./reference/page.ts";
 
 interface Route {
   does: string;
@@ -139,7 +124,7 @@ process.exitCode = main(pages(), values.check);
 function pages(): Record<string, string> {
   return {
     "events.md": eventsPage(),
-    "beacons.md": beaconsPage(),
+    ...beaconPages(),
     "actions.md": actionsPage(),
     "reactors.md": reactorsPage(),
     "config.md": configPage(),
@@ -155,15 +140,20 @@ function pages(): Record<string, string> {
 
 function main(wanted: Record<string, string>, checkOnly: boolean): number {
   mkdirSync(folder, { recursive: true });
-  const present = readdirSync(folder);
+  const present = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
   const extra = present.filter((name) => !Object.hasOwn(wanted, name));
   const stale = Object.keys(wanted).filter((name) => !present.includes(name) || readFileSync(join(folder, name), "utf8") !== wanted[name]);
   if (checkOnly) {
     for (const name of [...stale, ...extra]) process.stdout.write(`docs/reference/${name} is not what the schemas give: npm run docs\n`);
     return stale.length + extra.length > 0 ? 1 : 0;
   }
-  for (const name of extra) rmSync(join(folder, name), { recursive: true });
-  for (const name of stale) writeFileSync(join(folder, name), wanted[name]!);
+  for (const name of extra) rmSync(join(folder, name));
+  for (const name of stale) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), wanted[name]!);
+  }
   process.stdout.write(
     `docs/reference: ${stale.length} written, ${extra.length} removed, ${Object.keys(wanted).length - stale.length} as they were\n`,
   );
@@ -179,37 +169,21 @@ function eventsPage(): string {
     `What is in \`data\` depends on the type. Below are all types that Needfire makes itself. Those under ${reserved.slice(0, -1).join(", ")} and ${reserved.at(-1)!} are the master's own, which nobody else can claim. Any other type is yours: nothing is known of its data, and \`reactors check\` says nothing about it.`,
     ...Object.entries(eventTypeGroups).flatMap(([group, types]) => [
       `## ${titles[group as keyof typeof titles]}`,
-      ...sameData(types).map(({ types: alike, schema }) => [...alike.map(typeLine), fields(schema)].join("\n\n")),
+      ...(group === "beacons" ? [beaconEvents()] : eventSections(types)),
     ]),
   ]);
 }
 
-function typeLine([type, { description, severity }]: [string, EventTypeSpec]): string {
-  return `### \`${type}\`\n\n${description} Severity: ${severity}.`;
-}
-
-/** Event types whose data look alike, with their fields told once. */
-function sameData(types: Readonly<Record<string, EventTypeSpec>>): { types: [string, EventTypeSpec][]; schema: Schema }[] {
-  const found = new Map<Schema, [string, EventTypeSpec][]>();
-  for (const [type, spec] of Object.entries(types)) {
-    const schema = spec.data as Schema;
-    found.set(schema, [...(found.get(schema) ?? []), [type, spec]]);
-  }
-  return [...found].map(([schema, alike]) => ({ types: alike, schema }));
-}
-
-function beaconsPage(): string {
-  return page("Beacons", [
-    "A beacon watches something on a host and makes events of it. Definitions are YAML documents, one beacon each, in `beacons/*.yaml` on the master (for the hosts that `targets` names) or on the agent (for itself). Editors check them against [beacon.schema.json](beacon.schema.json).",
-    ...Object.entries(beaconTypes).flatMap(([type, { summary, options, events }]) => [
-      `## \`type: ${type}\``,
-      summary,
-      fields(options),
-      `Events: ${Object.keys(events)
-        .map((name) => `\`${name}\``)
-        .join(", ")} (see [events](events.md)).`,
+/** What beacons say stands in full with their types. */
+function beaconEvents(): string {
+  const rows = Object.entries<BeaconSpec>(beaconTypes).flatMap(([type, { events }]) =>
+    Object.entries(events).map(([name, { description }]) => [
+      `[\`${name}\`](beacons/${type}.md#${name.replaceAll(".", "")})`,
+      `\`${type}\``,
+      description,
     ]),
-  ]);
+  );
+  return table(["event", "beacon", "says"], rows);
 }
 
 function actionsPage(): string {
@@ -381,52 +355,4 @@ function withPatternMessage(value: unknown): unknown {
   const { title, description } = value as Schema & { title?: string };
   const meant = title ?? description;
   return meant === undefined ? value : { ...value, patternErrorMessage: `Expected ${meant}.` };
-}
-
-function page(title: string, parts: string[]): string {
-  return `<!-- Generated by scripts/docs.ts from the schemas in packages/shared. Change those, then: npm run docs -->\n\n# ${title}\n\n${parts.join("\n\n")}\n`;
-}
-
-/** One row for each field, those of objects inside it below it with their path. */
-function fields(schema: Schema): string {
-  const rows = fieldRows(schema, "");
-  return rows.length === 0 ? "(no fields)" : table(["field", "type", "default", "means"], rows);
-}
-
-function fieldRows(schema: Schema, prefix: string): string[][] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-    const needed = schema.required?.includes(name) ?? false;
-    const fallback = field.default === undefined ? (needed ? "required" : "") : `\`${JSON.stringify(field.default)}\``;
-    const row = [`\`${prefix}${name}\``, typeText(field), fallback, meaning(field)];
-    const inner = field.type === "array" ? (field.items ?? {}) : field;
-    return [row, ...fieldRows(inner, `${prefix}${name}${field.type === "array" ? "[]" : ""}.`)];
-  });
-}
-
-function meaning(field: Schema): string {
-  return [field.description ?? "", limitsText(field)].filter((part) => part !== "").join("; ");
-}
-
-function limitsText({ minimum, maximum, maxLength, maxItems }: Schema): string {
-  const limits = [
-    minimum === undefined ? "" : `at least ${minimum}`,
-    maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? "" : `at most ${maximum}`,
-    maxLength === undefined ? "" : `at most ${maxLength} characters`,
-    maxItems === undefined ? "" : `at most ${maxItems} items`,
-  ];
-  return limits.filter((limit) => limit !== "").join(", ");
-}
-
-function typeText(schema: Schema): string {
-  if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``;
-  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(" or ");
-  if (schema.anyOf !== undefined) return schema.anyOf.map(typeText).join(" or ");
-  if (schema.type === "array") return `list of ${typeText(schema.items ?? {})}`;
-  if (schema.type === "object" && typeof schema.additionalProperties === "object") return `map of ${typeText(schema.additionalProperties)}`;
-  return schema.type === undefined ? "any" : [schema.type].flat().join(" or ");
-}
-
-function table(head: string[], rows: string[][]): string {
-  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }

@@ -66,8 +66,8 @@ class PackageWatch {
       isCut = installed.cut;
       const differences = comparePackages(this.#known, installed).filter(({ data }) => !look.held(data.name));
       this.#isOpen = look.held();
-      isChanged = differences.length > 0;
-      if (this.#hasBaseline) this.#tell(differences, look);
+      isChanged = this.#hasBaseline && differences.length > 0;
+      if (isChanged) this.#tell(differences, look);
       this.#keep(differences);
     }
     this.#compared.resolve();

@@ -1,0 +1,167 @@
+/**
+ * What each beacon type costs an agent, and how soon it tells. Idle: an agent with the ready definitions of one type (`beacons/`) beside one
+ * without any, all in the same seconds. Busy: the same agent while what its beacon watches is really changed (test/drivers), one type after
+ * the other. And an agent with every ready definition at once: what watching costs a host by default.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type BeaconDefinition, loadBeacons } from "@needfire/shared/beacon";
+import { type BeaconType, beaconTypes } from "@needfire/shared/beacons/types";
+import { isClockwork } from "../test/drivers/driver.ts";
+import { drive, type DrivenBeacon, endAll, Told } from "../test/drivers/watched.ts";
+import { Testbed } from "../test/testbed.ts";
+import { type Figure, figuresOf } from "./figure.ts";
+import { childrenCpuSecondsOf, cpuSecondsOf, type Memory, memoryOf } from "./process-usage.ts";
+import { quantile } from "./quantile.ts";
+
+const changesDefault = 20;
+/** The first looks, and what they led to, are over by then; definitions are read again at its beginning, after which an agent collects garbage. */
+const settleMs = 25_000;
+const idleMs = 25_000;
+const pauseMs = 20;
+/** Of one type; one that tells slowly makes fewer changes. */
+const busyMsMax = 6_000;
+/** Processes that start at the same time. */
+const startsAtOnce = 4;
+const heartbeat = "5s";
+const [nobody, everybody] = ["without", "with-all"];
+
+export async function beacons({ count = changesDefault, types = Object.keys(beaconTypes) }: Options): Promise<Figure[]> {
+  const unknown = types.filter((type) => !Object.hasOwn(beaconTypes, type));
+  if (unknown.length > 0)
+    throw new Error(`there is no beacon type ${unknown.join(", ")}; there are ${Object.keys(beaconTypes).join(", ")}`);
+  const chosen = types as BeaconType[];
+  const ready = readyDefinitions();
+  const bed = await Testbed.start({ heartbeat }, (made) => {
+    for (const each of ready)
+      made.beacon(each.name, JSON.stringify({ ...each, targets: [everybody, ...chosen.filter((type) => type === each.type)] }));
+  });
+  const driven: DrivenBeacon[] = [];
+  try {
+    await startAll(bed, [nobody, everybody, ...chosen]);
+    for (const agent of bed.agents.values()) agent.signal("SIGHUP");
+    await delay(settleMs);
+    const idle = await usageOver(bed, [nobody, everybody, ...chosen], idleMs);
+    const { beacons: set } = await bed.client.beacons(everybody);
+    const failed = set.filter(({ state }) => state === "failed").map(({ name }) => name);
+    const settings = {
+      idle_s: idleMs / 1_000,
+      changes: count,
+      heartbeat,
+      default_set: set.length,
+      failed: failed.join(" ") || "none",
+      looks_when_busy: "every 200 ms",
+    };
+    const figure = figuresOf("beacons", settings);
+    const without = idle.get(nobody)!;
+    const figures = [
+      figure("without.cpu_pct", without.cpuPercent, "% of a core"),
+      figure("without.private_mb", without.privateBytes / 1e6, "MB"),
+      figure("default_set.cpu_pct", idle.get(everybody)!.cpuPercent, "% of a core", 1),
+      figure("default_set.more_mb", (idle.get(everybody)!.privateBytes - without.privateBytes) / 1e6, "MB"),
+    ];
+    for (const type of chosen) {
+      const own = idle.get(type)!;
+      figures.push(
+        figure(`${type}.idle_cpu_pct`, own.cpuPercent, "% of a core"),
+        figure(`${type}.idle_more_mb`, (own.privateBytes - without.privateBytes) / 1e6, "MB"),
+      );
+      const busy = await busyWith(bed, type, { count, driven });
+      if (busy === undefined) continue;
+      figures.push(
+        figure(`${type}.busy_cpu_pct`, busy.cpuPercent, "% of a core"),
+        figure(`${type}.busy_more_mb`, (busy.privateBytes - without.privateBytes) / 1e6, "MB"),
+        figure(`${type}.busy_changes_s`, busy.changesPerSecond, "/s"),
+        figure(`${type}.told_p50_ms`, quantile(busy.tookMs, 0.5), "ms"),
+        figure(`${type}.told_p99_ms`, quantile(busy.tookMs, 0.99), "ms"),
+      );
+    }
+    return figures;
+  } finally {
+    await endAll(bed, driven);
+  }
+}
+
+interface Options {
+  count?: number | undefined;
+  types?: string[] | undefined;
+}
+
+interface Used extends Memory {
+  cpuPercent: number;
+}
+
+interface Busy extends Used {
+  changesPerSecond: number;
+  /** From each change to the master's having its events. */
+  tookMs: number[];
+}
+
+function readyDefinitions(): BeaconDefinition[] {
+  const folder = join(import.meta.dirname, "..", "beacons");
+  return readdirSync(folder).flatMap((file) => {
+    const loaded = loadBeacons(file, readFileSync(join(folder, file), "utf8"));
+    return loaded.ok ? loaded.beacons.map(({ definition }) => definition) : [];
+  });
+}
+
+async function startAll(bed: Testbed, names: readonly string[]): Promise<void> {
+  const left = [...names];
+  const one = async () => {
+    for (let name = left.shift(); name !== undefined; name = left.shift()) await bed.addAgent(name);
+  };
+  await Promise.all(Array.from({ length: startsAtOnce }, one));
+}
+
+/** What each of them takes over the same time. */
+async function usageOver(bed: Testbed, names: readonly string[], forMs: number): Promise<Map<string, Used>> {
+  const pids = names.map((name) => ({ name, pid: bed.agents.get(name)!.pid }));
+  const from = performance.now();
+  const before = pids.map(({ pid }) => spentBy(pid));
+  await delay(forMs);
+  const tookS = (performance.now() - from) / 1_000;
+  return new Map(
+    pids.map(({ name, pid }, index) => [name, { cpuPercent: (100 * (spentBy(pid) - before[index]!)) / tookS, ...memoryOf(pid) }]),
+  );
+}
+
+/** With what the programs take that it starts. */
+function spentBy(pid: number): number {
+  return cpuSecondsOf(pid) + childrenCpuSecondsOf(pid);
+}
+
+/** Undefined: nobody can change what it watches. */
+async function busyWith(
+  bed: Testbed,
+  type: BeaconType,
+  { count, driven }: { count: number; driven: DrivenBeacon[] },
+): Promise<Busy | undefined> {
+  const beacon = await drive(bed, type, type);
+  if (typeof beacon === "string") return undefined;
+  driven.push(beacon);
+  const { driver } = beacon;
+  if (isClockwork(driver)) return undefined;
+  await bed.client.reload();
+  await bed.watching(type, beacon.name);
+  await driver.begin?.();
+  const told = new Told(bed.client, type, [beacon]);
+  try {
+    const { pid } = bed.agents.get(type)!;
+    const from = performance.now();
+    const before = spentBy(pid);
+    const wanted = new Map<string, number>();
+    const tookMs: number[] = [];
+    while (tookMs.length < count && performance.now() < from + busyMsMax) {
+      const changed = Date.now();
+      for (const key of await driver.change(tookMs.length)) wanted.set(key, (wanted.get(key) ?? 0) + 1);
+      if (!(await told.until(beacon.name, wanted, new AbortController().signal))) throw new Error(`${type}: a change was not told`);
+      tookMs.push(Date.parse(beacon.last!.received) - changed);
+      await delay(pauseMs);
+    }
+    const tookS = (performance.now() - from) / 1_000;
+    return { cpuPercent: (100 * (spentBy(pid) - before)) / tookS, changesPerSecond: tookMs.length / tookS, tookMs, ...memoryOf(pid) };
+  } finally {
+    await told.stop();
+  }
+}
