@@ -216,7 +216,7 @@ function note(task: Task, { reason, report }: Failure, at: number): Task {
 function outputOf(report: ExecutionReport | undefined): string {
   const { stdout, stderr } = (report?.result ?? {}) as { stdout?: unknown; stderr?: unknown };
   const said = [stderr, stdout].find((text) => typeof text === "string" && text !== "");
-  return typeof said === "string" ? said.slice(-evidenceCharactersMax) : "";
+  return typeof said === "string" ? said.trimEnd().slice(-evidenceCharactersMax) : "";
 }
 
 function resolve(task: Task, verified: boolean, { now }: Moment): Step {
