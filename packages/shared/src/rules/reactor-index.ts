@@ -39,7 +39,7 @@ export class ReactorIndex<R extends HeardReactor = Reactor> {
 
   constructor(reactors: readonly R[]) {
     this.reactors = reactors;
-    this.#awaited = [...new Set(reactors.flatMap(({ mode, listensFor }) => (mode === "live" ? listensFor : [])))];
+    this.#awaited = [...new Set(reactors.flatMap(({ listensFor }) => listensFor))];
     this.#awaits = globMatcher(this.#awaited);
     const globs = new Map<string, Glob<R>>();
     for (const [order, reactor] of reactors.entries()) if (reactor.mode !== "off") this.#add(order, reactor, globs);
