@@ -198,6 +198,8 @@ const wordStyles: Record<string, Style> = {
   pending: "yellow",
   running: "yellow",
   verifying: "yellow",
+  retrying: "yellow",
+  undoing: "yellow",
   queued: "yellow",
   sent: "yellow",
   interrupted: "red",

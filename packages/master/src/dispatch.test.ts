@@ -13,7 +13,7 @@ const task = taskId("tidy", "web1:e1:1");
 
 function command(number: number, agent = "web1", priority: Severity = "normal"): Execution {
   const id = executionId(task, number);
-  return { id, task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", priority, created: 1_000_000 };
+  return { id, task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", priority, rung: 0, attempt: 1, created: 1_000_000 };
 }
 
 /** Agents that have a session, and what was sent to them. `known`: the numbering that the master's record of an agent has. */

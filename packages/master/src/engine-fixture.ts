@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Outcome } from "@needfire/shared/action";
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
@@ -33,16 +34,19 @@ class Host {
   readonly spool: IncomingEvent[] = [];
   /** When the master is said to have received a frame. */
   received = () => 1_000_000;
+  /** How a command ends there. */
+  outcomeOf: (execution: Execution) => Outcome = () => "succeeded";
   #sequence = 0;
 
   happens(make: (sequence: number) => IncomingEvent): void {
     this.spool.push(make(++this.#sequence));
   }
 
-  take({ id, action }: Execution): void {
+  take(given: Execution): void {
+    const { id, action } = given;
     if (this.runs.has(id)) return;
     this.runs.set(id, 1);
-    const data = { execution: id, action, outcome: "succeeded", changed: true, started: 1, ended: 2 };
+    const data = { execution: id, action, outcome: this.outcomeOf(given), changed: true, started: 1, ended: 2 };
     this.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: id, data }));
   }
 

@@ -94,7 +94,7 @@ function commandOf(decisions: readonly Decision[]): Replayed {
   const firings = decisions.flatMap(({ at, firing }) => {
     if (firing === undefined) return [];
     const { reactor, trigger, branch, count, plan } = firing;
-    return [[reactor.name, trigger.event.id, isoTime(at), branch, count, plan.ok ? plan.steps[0]?.args : undefined]];
+    return [[reactor.name, trigger.event.id, isoTime(at), branch, count, plan.ok ? plan.rungs[0]!.steps[0]?.args : undefined]];
   });
   return { firings, reasons };
 }
@@ -207,14 +207,14 @@ test("P2: with crashes anywhere, timers and a clock that is set, every firing ha
       assert.deepEqual(told(recorded), told(decisions.filter(isRecorded)), "P5: what is recorded is what a replay decides");
       assert.deepEqual(await replayCommand({ directory: world.directory, until: clock.time }), commandOf(decisions));
       assert.deepEqual(
-        created.map(({ id, branch, key, events, count, steps: [first] }) => ({ id, branch, key, events, count, args: first?.args })),
+        created.map(({ id, branch, key, events, count, rungs }) => ({ id, branch, key, events, count, args: rungs[0]?.steps[0]?.args })),
         expected.map(({ reactor, trigger, branch, key, events, count, plan }) => ({
           id: taskId(reactor.name, trigger.event.id),
           branch,
           key,
           events,
           count,
-          args: plan.ok ? plan.steps[0]?.args : undefined,
+          args: plan.ok ? plan.rungs[0]!.steps[0]?.args : undefined,
         })),
       );
     }),

@@ -8,7 +8,7 @@ import type { ReactorStep } from "@needfire/shared/rules/types";
 
 type Shown = Pick<
   Reactor,
-  "name" | "description" | "owner" | "runbook" | "version" | "file" | "line" | "mode" | "priority" | "on" | "vars"
+  "name" | "description" | "owner" | "runbook" | "version" | "file" | "line" | "mode" | "priority" | "on" | "vars" | "listensFor"
 > & { steps: readonly Pick<ReactorStep, "action">[] };
 
 interface Asking<C extends PlainCondition> {
@@ -28,11 +28,12 @@ export function plainReactors(reactors: readonly Reactor[]): PlainReactor[] {
     quick,
   }));
   return reactors.map((reactor) => {
-    const { name, description, owner, runbook, version, file, line, mode, priority, on, vars, steps, when, entries } = reactor;
+    const { name, description, owner, runbook, version, file, line, mode, priority, on, vars, remedy, when, entries, listensFor } = reactor;
     const shown = { name, description, owner, runbook, version, file, line, mode, priority, on, vars };
     return {
       ...shown,
-      steps: steps.map(({ action }) => ({ action })),
+      steps: remedy.rungs.flatMap(({ steps }) => steps).map(({ action }) => ({ action })),
+      listensFor,
       when: plain(when),
       entries: entries.map((entry) => ({ on: entry.on, when: plain(entry.when) })),
     };

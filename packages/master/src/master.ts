@@ -230,6 +230,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     if (notice.kind === "full") return void (full = notice.error);
     for (const execution of notice.ended) dispatch.ended(execution);
     for (const execution of notice.start) dispatch.start(execution);
+    for (const execution of notice.stop) background(engine.expire(dispatch.cancel(execution)));
   };
 
   const loadRules = async (): Promise<Problem[]> => {
@@ -339,13 +340,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     presence,
     history,
     database: join(config.state, "master.db"),
-    cancel: async (cancel) => {
-      const task = await engine.cancel(cancel);
-      // P2: the cancellation is durable, and now it goes out.
-      if (task?.status.state === "cancelled" && task.status.execution !== undefined)
-        background(engine.expire(dispatch.cancel(task.status.execution)));
-      return task;
-    },
+    cancel: (cancel) => engine.cancel(cancel),
     emit: ({ subject, data, ...event }) =>
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
     mask: (text) => secrets.maskShown(text),

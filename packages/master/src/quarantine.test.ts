@@ -139,7 +139,7 @@ function breakStore(t: TestContext, isBad: (writes: Writes) => boolean) {
 
 test("what follows from a reactor and cannot be kept is found among hundreds of events, and set aside alone", async (t) => {
   breakStore(t, ({ changes = [] }) =>
-    changes.some(({ task }) => task.reactor === "faulty" && JSON.stringify(task.steps).includes('"n":137')),
+    changes.some(({ task }) => task.reactor === "faulty" && JSON.stringify(task.rungs).includes('"n":137')),
   );
   const { world, happens, numbers, decisions } = setting(t);
   const total = 300;

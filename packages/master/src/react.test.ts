@@ -5,7 +5,7 @@ import { executionId, taskId } from "@needfire/shared/ids";
 import { plainRoute } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
-import type { Task } from "@needfire/shared/task";
+import { dueOf, isOpen, listens, type Task } from "@needfire/shared/task";
 import { incoming, TestClock } from "./fixture.ts";
 import { type Asked, React } from "./react.ts";
 
@@ -26,7 +26,14 @@ function setting(stored: Task[] = [], reactors = index) {
   const clock = new TestClock();
   const react = new React(
     {
-      store: { task: (id) => stored.find((task) => task.id === id), ruleState: () => [] },
+      store: {
+        task: (id) => stored.find((task) => task.id === id),
+        ruleState: () => [],
+        openTaskOf: (reactor, key) =>
+          stored.find((task) => task.reactor === reactor && JSON.stringify(task.joinKey) === JSON.stringify(key) && isOpen(task)),
+        tasksDue: (now) => ({ tasks: stored.filter((task) => (dueOf(task) ?? now + 1) <= now), next: undefined }),
+        listeningTasks: () => stored.filter(listens),
+      },
       world: { agentView: (id) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined },
       clock,
     },
@@ -162,4 +169,88 @@ test("what a turn that failed has counted is not counted again when its events a
   await react.restore();
   const { counts } = await judge([drifted]);
   assert.equal(counts.find(({ reactor }) => reactor === "tidy")?.firings, 1);
+});
+
+/** Further turns of one master, each with what the turns before have left in the store. */
+function turns(reactors: ReactorIndex) {
+  const stored: Task[] = [];
+  const { judge, clock, react } = setting(stored, reactors);
+  const turn = async (events: Event[], asked: Partial<Asked> = {}) => {
+    const made = await judge(events, asked);
+    for (const { task } of made.changes) {
+      const at = stored.findIndex(({ id }) => id === task.id);
+      if (at < 0) stored.push(task);
+      else stored[at] = task;
+    }
+    return made;
+  };
+  return { stored, turn, clock, react };
+}
+
+const ladder = indexOf(`name: revive
+on: service.failed
+task: { key: [event.agent, event.subject] }
+do:
+  - steps: [{ command.run: { argv: [systemctl, restart, nginx] } }]
+    retry: { attempts: 2, backoff: 5s, jitter: 0% }
+    verify: { event: { on: service.recovered, when: event.subject == matched.trigger.subject }, within: 30s }
+`);
+const nginx = { subject: "nginx" };
+
+test("P5: what fires while a task of its key is open joins it, in the same turn and later, and says which; then a new one is made", async () => {
+  const { stored, turn } = turns(ladder);
+  const first = await turn([
+    event(1, "service.failed", nginx),
+    event(2, "service.failed", nginx),
+    event(3, "service.failed", { subject: "sshd" }),
+  ]);
+  assert.deepEqual(
+    first.decisions.map(({ reason }) => reason),
+    ["fired", "joined", "fired"],
+  );
+  const [{ id }] = stored as [Task];
+  const later = await turn([event(4, "service.failed", nginx)]);
+  assert.deepEqual(
+    later.decisions.map(({ reason, task }) => ({ reason, task })),
+    [{ reason: "joined", task: id }],
+  );
+  assert.equal(stored[0]!.joined, 2);
+  await turn([], { cancels: [{ task: id, reason: "no", by: "alice" }] });
+  const { decisions } = await turn([event(5, "service.failed", nginx)]);
+  assert.deepEqual(
+    decisions.map(({ reason }) => reason),
+    ["fired"],
+  );
+});
+
+test("an event that a verification waits for is heard, of its host and about what its condition says only", async () => {
+  const { stored, turn, react } = turns(ladder);
+  assert.ok(react.hears("service.recovered"));
+  await turn([event(1, "service.failed", nginx)]);
+  const [{ id }] = stored as [Task];
+  const data = { execution: `${id}.1`, action: "command.run", outcome: "succeeded", changed: true, started: 1, ended: 2 };
+  await turn([event(2, "execution.finished", { data })]);
+  assert.equal(stored[0]!.status.state, "verifying");
+  await turn([event(3, "service.recovered", { subject: "sshd" }), event(4, "service.recovered", { ...nginx, agent: "db1" })]);
+  assert.equal(stored[0]!.status.state, "verifying");
+  await turn([event(5, "service.recovered", nginx)]);
+  assert.deepEqual(stored[0]!.status, { state: "resolved", verified: true });
+});
+
+test("what of a task is due happens when its time has come, and not before", async () => {
+  const { stored, turn, clock, react } = turns(ladder);
+  await turn([event(1, "service.failed", nginx)]);
+  const [{ id }] = stored as [Task];
+  const data = { execution: `${id}.1`, action: "command.run", outcome: "failed", changed: true, started: 1, ended: 2 };
+  await turn([event(2, "execution.finished", { data })], { now: clock.now() });
+  const due = react.nextDue()!;
+  assert.equal(due, clock.now() + 5_000);
+  await turn([], { now: due - 1 });
+  assert.equal(stored[0]!.status.state, "retrying");
+  clock.time = due;
+  const { changes } = await turn([], { now: due });
+  assert.deepEqual(
+    changes.map(({ task }) => [task.status.state, task.attempt]),
+    [["running", 2]],
+  );
 });

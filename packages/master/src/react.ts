@@ -9,12 +9,17 @@ import { taskOfExecution } from "@needfire/shared/ids";
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import { type Decision, type Judgement, type Notice, type Reactor, reasons, type World } from "@needfire/shared/rules/types";
+import { type Decision, type Firing, type Judgement, type Notice, type Reactor, reasons, type World } from "@needfire/shared/rules/types";
 import {
+  dueOf,
   type Execution,
   hasEnded,
   type Input,
+  isAwaited,
+  isOpen,
+  listens,
   type MasterEventDraft,
+  type Moment,
   startTask,
   stepTask,
   type Step,
@@ -57,9 +62,11 @@ export interface Asked {
 export interface ReactOptions {
   /** What is not judged. */
   aside?: Aside;
-  store: Pick<Store, "task" | "ruleState">;
+  store: Pick<Store, "task" | "ruleState" | "openTaskOf" | "tasksDue" | "listeningTasks">;
   world: World;
   clock: { now(): number };
+  /** From 0 to 1, for jitter. */
+  random?: () => number;
 }
 
 /** Tasks that ended and may still be asked for as a cause. */
@@ -77,6 +84,12 @@ export class React {
   readonly #tasks = new Map<string, Task>();
   readonly #rules: Rules;
   readonly #tally = new Tally();
+  /** By host, tasks whose verification listens for its events. Undefined: the store is to be asked. */
+  #listening: Map<string, Set<string>> | undefined;
+  /** Open tasks that firings may join, as this turn has left them: before it the store knows. */
+  readonly #joins = new Map<string, string | undefined>();
+  /** No task is due before; the store may know that it is later. */
+  #taskDue: number | undefined;
   #index = new ReactorIndex<Reactor>([]);
 
   constructor(options: ReactOptions, openTasks: Task[]) {
@@ -97,13 +110,14 @@ export class React {
   /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
   async restore(): Promise<void> {
     this.#tasks.clear();
+    this.#listening = undefined;
     this.#tally.take();
     this.#rules.load(await this.#options.store.ruleState());
   }
 
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
   hears(type: string): boolean {
-    return type === resultType || this.#index.hearsType(type);
+    return type === resultType || this.#index.hearsType(type) || this.#index.isAwaited(type);
   }
 
   /** The reactors that an event may concern. */
@@ -113,7 +127,8 @@ export class React {
 
   /** When time alone has consequences next, by the clock by which events are received. */
   nextDue(): number | undefined {
-    return this.#rules.nextDue();
+    const dues = [this.#rules.nextDue(), this.#taskDue].filter((due) => due !== undefined);
+    return dues.length === 0 ? undefined : Math.min(...dues);
   }
 
   /** Up to when everything has been judged, by the same clock. */
@@ -124,11 +139,13 @@ export class React {
   /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
   async judge(arrivals: readonly Arrival[], { expired, cancels, now }: Asked): Promise<Consequences> {
     const made: Consequences = { changes: [], rules: [], events: [], decisions: [], counts: [] };
+    this.#joins.clear();
+    if (this.#listening === undefined) await this.#lookAtTasks();
     for (const { received, events } of arrivals) {
-      this.#take(this.#rules.tick(received), made);
+      await this.#take(this.#rules.tick(received), made);
       for (const event of events) await this.#hear(event, made);
     }
-    if (now !== undefined) this.#passTime(now, made);
+    if (now !== undefined) await this.#passTime(now, made);
     for (const { execution, reason } of expired) {
       const task = await this.#task(execution.task);
       if (task !== undefined) this.#step(task, { kind: "expired", execution: execution.id, reason }, execution.id, made);
@@ -142,9 +159,16 @@ export class React {
     return made;
   }
 
+  async #lookAtTasks(): Promise<void> {
+    const { store } = this.#options;
+    this.#listening = byHost(await store.listeningTasks());
+    this.#taskDue = (await store.tasksDue(0, 0)).next;
+  }
+
   /** The store did not take these: the reaction was there already. */
   forget(changes: readonly Change[]): void {
     for (const { task } of changes) this.#tasks.delete(task.id);
+    if (changes.length > 0) this.#listening = undefined;
   }
 
   /** A task as it is now. */
@@ -162,30 +186,81 @@ export class React {
     if (event.type === resultType) await this.#takeReport(event, made);
     // Hardly any event has a cause: the others are judged without a wait.
     const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
-    this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
+    await this.#tellListeners(event, origin.agent, made);
+    await this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
+  }
+
+  /** The verifications that the event is about go on. */
+  async #tellListeners(event: Event, host: string, made: Consequences): Promise<void> {
+    const ids = this.#listening?.get(host);
+    if (ids === undefined || !this.#index.isAwaited(event.type)) return;
+    const { world } = this.#options;
+    const agent = world.agentView(host);
+    for (const id of [...ids]) {
+      const task = await this.#task(id);
+      if (task === undefined || !isAwaited(task, { event, agent, route: world.route(event, agent) })) continue;
+      this.#step(task, { kind: "event", event: event.id }, event.id, made);
+    }
   }
 
   /**
    * Engine time goes to what is due and no further: an event that was received after that, and is judged later, still has its own time, as
    * it will have in a replay.
    */
-  #passTime(now: number, made: Consequences): void {
+  async #passTime(now: number, made: Consequences): Promise<void> {
     for (let dues = 0; dues < duesMax; dues++) {
       const due = this.#rules.nextDue();
-      if (due === undefined || due > now) return;
-      this.#take(this.#rules.tick(due), made);
+      if (due === undefined || due > now) break;
+      await this.#take(this.#rules.tick(due), made);
     }
+    if ((this.#taskDue ?? Number.POSITIVE_INFINITY) <= now) await this.#stepDue(now, made);
   }
 
-  #take({ decisions, notices }: Judgement, made: Consequences): void {
+  /** Durable timers are rows: what of tasks is due by now. */
+  async #stepDue(now: number, made: Consequences): Promise<void> {
+    const { tasks, next } = await this.#options.store.tasksDue(now, duesMax);
+    this.#taskDue = next;
+    // What this turn has done to them is not in the store yet.
+    for (const stored of tasks) this.#step(this.#tasks.get(stored.id) ?? stored, { kind: "due" }, stored.id, made);
+    for (const { task } of made.changes) this.#awaitDue(task);
+  }
+
+  #awaitDue(task: Task): void {
+    const due = dueOf(task);
+    if (due !== undefined) this.#taskDue = Math.min(this.#taskDue ?? due, due);
+  }
+
+  async #take({ decisions, notices }: Judgement, made: Consequences): Promise<void> {
     for (const decision of decisions) {
       const { firing, reactor } = decision;
-      const step =
-        firing && this.#attempt(reactor, firing.trigger.event.id, { made, work: () => startTask(firing, this.#options.clock.now()) });
+      const open = firing && (await this.#openTaskOf(firing));
+      if (firing !== undefined && open !== undefined) {
+        this.#join(decision, open, made);
+        continue;
+      }
+      const step = firing && this.#attempt(reactor, firing.trigger.event.id, { made, work: () => startTask(firing, this.#now()) });
       if (step !== undefined) this.#change(step, true, made.changes);
       this.#record(made, firing !== undefined && step === undefined ? { ...decision, reason: "set-aside" } : decision, step?.task.id);
     }
     for (const notice of notices) made.events.push(noticeEvent(notice));
+  }
+
+  /** The task that a firing joins. */
+  async #openTaskOf({ reactor, plan }: Firing): Promise<Task | undefined> {
+    if (reactor.mode !== "live" || !plan.ok || plan.joinKey === undefined) return undefined;
+    const key = joinName(reactor.name, plan.joinKey);
+    const id = this.#joins.has(key) ? this.#joins.get(key) : (await this.#options.store.openTaskOf(reactor.name, plan.joinKey))?.id;
+    const task = id === undefined ? undefined : await this.#task(id);
+    return task !== undefined && isOpen(task) ? task : undefined;
+  }
+
+  #join({ reactor, event, at }: Decision, task: Task, made: Consequences): void {
+    this.#step(task, { kind: "join", event }, event, made);
+    this.#record(made, { reactor, event, at, reason: "joined", detail: `its task ${task.id} is open` }, task.id);
+  }
+
+  #now(): Moment {
+    return { now: this.#options.clock.now(), random: (this.#options.random ?? Math.random)() };
   }
 
   /** P5, as far as there is room for it. */
@@ -207,8 +282,8 @@ export class React {
   /** A step of a task. `what`: from which it follows. */
   #step(task: Task, input: Input, what: string, made: Consequences): void {
     const reactor = { name: task.reactor, version: task.reactorVersion };
-    const step = this.#attempt(reactor, what, { made, work: () => stepTask(task, input, this.#options.clock.now()) });
-    if (step !== undefined) this.#change(step, false, made.changes);
+    const step = this.#attempt(reactor, what, { made, work: () => stepTask(task, input, this.#now()) });
+    if (step !== undefined && step.task !== task) this.#change(step, false, made.changes);
   }
 
   /** Undefined: this very thing is set aside, which is told. What a reactor has begun goes on when it is set aside as a whole. */
@@ -237,10 +312,19 @@ export class React {
   }
 
   #change({ task, effects }: Step, isNew: boolean, changes: Change[]): void {
-    if (effects.length === 0) return;
     this.#tasks.set(task.id, task);
+    this.#listen(task);
+    this.#awaitDue(task);
+    if (task.joinKey !== undefined) this.#joins.set(joinName(task.reactor, task.joinKey), isOpen(task) ? task.id : undefined);
     if (this.#tasks.size > tasksRememberedMax) this.#forgetEnded();
     changes.push({ isNew, task, effects });
+  }
+
+  #listen(task: Task): void {
+    const ids = this.#listening?.get(task.agent);
+    if (!listens(task)) return void ids?.delete(task.id);
+    if (ids === undefined) this.#listening?.set(task.agent, new Set([task.id]));
+    else ids.add(task.id);
   }
 
   #forgetEnded(): void {
@@ -249,6 +333,16 @@ export class React {
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
+}
+
+function byHost(tasks: readonly Task[]): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const { agent, id } of tasks) found.set(agent, (found.get(agent) ?? new Set()).add(id));
+  return found;
+}
+
+function joinName(reactor: string, key: readonly unknown[]): string {
+  return `${reactor} ${JSON.stringify(key)}`;
 }
 
 function asideEvent(reactor: string, what: string, { why, whole }: { why: string; whole: boolean }): MasterEventDraft {

@@ -195,7 +195,9 @@ function firingLine({ reactor, firing, event, at }: Decision, as: ReplayFiring["
     branch,
     count,
     priority,
-    ...(plan.ok ? { do: plan.steps.map(({ action, args }) => ({ action, args })) } : { problem: plan.reason }),
+    ...(plan.ok
+      ? { do: plan.rungs.flatMap(({ steps }) => steps).map(({ action, args }) => ({ action, args })) }
+      : { problem: plan.reason }),
     ...by,
   };
 }

@@ -42,9 +42,9 @@ test("a plan has a mark, the command has the secret, what comes back has neither
   const plan = planOn({ path: "/a" }, secrets);
   assert.ok(plan.ok);
   assert.ok(!JSON.stringify(plan).includes("hush-hush"));
-  assert.deepEqual(secrets.reveal(plan.steps[0]!.args), {
+  assert.deepEqual(secrets.reveal(plan.rungs[0]!.steps[0]!.args), {
     ok: true,
-    args: { ...plan.steps[0]!.args, argv: ["send", "hush-hush", "/a"] },
+    args: { ...plan.rungs[0]!.steps[0]!.args, argv: ["send", "hush-hush", "/a"] },
     secrets: ["hush-hush"],
   });
   assert.deepEqual(secrets.mask({ stdout: "hush-hush!" }), { stdout: "***!" });

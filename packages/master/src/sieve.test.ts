@@ -40,6 +40,14 @@ test("what no reactor waits for, and what fails every condition, is passed over"
   assert.deepEqual(look(index, drafts), [1, 3]);
 });
 
+test("an event for which a verification may wait is the engine's to judge, whatever it says", () => {
+  const verify = "verify: { event: { on: test.reco*, when: event.subject == matched.trigger.subject }, within: 1m }";
+  const loaded = loadReactors("r.yaml", `name: r\non: test.failed\ndo: [{ steps: [{ command.run: { argv: [id] } }], ${verify} }]\n`);
+  assert.ok(loaded.ok);
+  const drafts = [{ type: "test.recovered" }, { type: "test.happened" }, { type: "test.failed" }];
+  assert.deepEqual(look(new ReactorIndex(loaded.reactors), drafts), [0, 2]);
+});
+
 test("a result, a type of the master's own and an event with a cause are the engine's to judge", () => {
   const drafts = [{ type: "execution.finished" }, { type: "task.created" }, { cause: "t-0123456789abcdef.1" }, {}];
   assert.deepEqual(look(indexOf([]), drafts), [0, 1, 2]);

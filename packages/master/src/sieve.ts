@@ -85,7 +85,7 @@ export class Sieve {
   hears(arrival: Arrival, wire: WireEvent, agent: AgentView): boolean {
     // Whose cause is true, and whose result it is, the engine knows.
     if (isReservedType(wire[1]) || wire[6] !== null) return true;
-    return this.#mayMatch(arrival, wire, agent);
+    return this.#options.reactors().isAwaited(wire[1]) || this.#mayMatch(arrival, wire, agent);
   }
 
   #mayMatch(arrival: Arrival, wire: WireEvent, agent: AgentView): boolean {

@@ -29,7 +29,10 @@ const aloneEventsMax = 200;
 const watchedEventsMax = 1_000;
 
 /** What is durable by then. `missed`: events that watchers are not shown, since there are too many. */
-export type TurnNotice = { kind: "perform"; start: Execution[]; ended: string[] } | { kind: "committed"; events: Event[]; missed: number };
+/** `stop`: commands that are not wanted any more. */
+export type TurnNotice =
+  | { kind: "perform"; start: Execution[]; ended: string[]; stop: string[] }
+  | { kind: "committed"; events: Event[]; missed: number };
 
 export interface TurnsOptions {
   inbox: Inbox;
@@ -279,7 +282,8 @@ export class Turns {
     const effects = inPriority(changes).flatMap((change) => change.effects);
     const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
     const ended = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
-    if (start.length + ended.length > 0) this.#options.notify({ kind: "perform", start, ended });
+    const stop = effects.flatMap((effect) => (effect.kind === "stop" ? [effect.execution] : []));
+    if (start.length + ended.length + stop.length > 0) this.#options.notify({ kind: "perform", start, ended, stop });
   }
 }
 

@@ -101,7 +101,7 @@ test("a replay fires what fired live, in the same order, from sealed partitions 
     firings.filter(({ as }) => as === "fired").map(({ reactor, event }) => `${reactor} ${event}`),
     expected.map(idOf),
   );
-  assert.deepEqual(firings[0]?.do, [{ action: "event.emit", args: expected[0]!.plan.ok && expected[0]!.plan.steps[0]!.args }]);
+  assert.deepEqual(firings[0]?.do, [{ action: "event.emit", args: expected[0]!.plan.ok && expected[0]!.plan.rungs[0]!.steps[0]!.args }]);
   assert.equal(summary?.events, 900);
   assert.ok(firings.some(({ reactor, as }) => reactor === "watched" && as === "shadow"));
   assert.equal(lines.at(-1)?.kind, "progress");
@@ -114,7 +114,7 @@ test("a replay fires what fired live, in the same order, from sealed partitions 
 test("beside what fired: what would be new, what is the same, and what would be no more", async (t) => {
   const { file, journal, store } = journalOf(t);
   const [first, second] = live(journal);
-  const tasks = [first!, second!].map((firing) => startTask(firing, firing.trigger.event.received));
+  const tasks = [first!, second!].map((firing) => startTask(firing, { now: firing.trigger.event.received, random: 0 }));
   const [task, other] = tasks.map(({ task: made }) => made);
   const gone = { ...other!, id: "t-00000000000000aa", event: "web1:e1:5" };
   const unasked = { ...other!, id: "t-00000000000000bb", reactor: "another" };

@@ -6,6 +6,7 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { actions } from "./action.ts";
 import { severities } from "./event.ts";
 import { modes, reasons } from "./rules/types.ts";
+import { purposes } from "./task/types.ts";
 
 const string = { type: "string" } as const;
 const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
@@ -336,7 +337,9 @@ export const executionView = object(
     agent: string,
     action: string,
     args: anyObject,
-    purpose: { enum: ["do", "verify"] },
+    purpose: { enum: purposes },
+    rung: { type: "integer", description: "of the ladder, from 1" },
+    attempt: { type: "integer", description: "on that rung, from 1" },
     state: { enum: executionStates },
     created: time,
     sent: time,
@@ -350,7 +353,10 @@ export const executionView = object(
 );
 export type ExecutionView = FromSchema<typeof executionView>;
 
-export const taskStates = ["running", "verifying", "resolved", "escalated", "cancelled", "planned"] as const;
+/** Of tasks that are still being tried. */
+export const openTaskStates = ["running", "verifying", "retrying", "undoing"] as const;
+export const taskStates = [...openTaskStates, "resolved", "escalated", "cancelled", "planned"] as const;
+const taskAction = object({ action: string, args: anyObject }, ["action", "args"]);
 export const taskView = object(
   {
     id: string,
@@ -372,9 +378,36 @@ export const taskView = object(
     count: { type: "integer", description: "how many events went in" },
     steps: {
       type: "array",
-      items: object({ action: string, args: anyObject }, ["action", "args"]),
-      description: "what it does, one after the other, with its arguments worked out; in state planned: what it would do",
+      items: taskAction,
+      description: "what its rung does, one after the other, with its arguments worked out; in state planned: what it would do first",
     },
+    rung: { type: "integer", description: "of the ladder, from 1" },
+    attempt: { type: "integer", description: "on that rung, from 1; 0: none was begun" },
+    attempts: { type: "integer", description: "on all rungs" },
+    joined: { type: "integer", description: "firings that joined it while it was open" },
+    due: { ...time, description: "when time alone goes on with it" },
+    waits_for: { type: "string", description: "for people: what it waits for" },
+    rungs: {
+      type: "array",
+      items: object(
+        {
+          steps: { type: "array", items: taskAction },
+          attempts: integer,
+          timeout: string,
+          verify: { type: "string", description: "for people" },
+          undo: { type: "string", description: "for people" },
+        },
+        ["steps", "attempts"],
+      ),
+      description: "the ladder; one rung for a list of actions",
+    },
+    otherwise: { type: "array", items: string, description: "the actions of `otherwise`" },
+    history: {
+      type: "array",
+      items: object({ rung: integer, attempt: integer, at: time, reason: string, output: string }, ["rung", "attempt", "at", "reason"]),
+      description: "attempts that failed, the newest 20",
+    },
+    undo_due: { type: "array", items: object({ rung: integer, due: time }, ["rung"]), description: "what is still to be taken back" },
     created: time,
     updated: time,
     executions: { type: "array", items: executionView },
@@ -392,6 +425,14 @@ export const taskView = object(
     "key",
     "count",
     "steps",
+    "rung",
+    "attempt",
+    "attempts",
+    "joined",
+    "rungs",
+    "otherwise",
+    "history",
+    "undo_due",
     "created",
     "updated",
     "executions",

@@ -20,6 +20,7 @@ export interface Scope {
   events?: unknown;
   count?: unknown;
   key?: unknown;
+  task?: unknown;
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
@@ -71,12 +72,13 @@ const types = {
   // JSON's number, so that it can be set against CEL's whole numbers and fractions alike.
   count: "dyn",
   key: "list",
+  task: "map",
 } as const;
 type Variable = keyof typeof types;
 
 /**
  * Which variables are known where. `plain`: about an event, outside of reactors. `event`: a reactor's conditions and keys. `step`: the
- * conditions of a correlation's later steps. `firing`: values of `do` and `on_clear`.
+ * conditions of a correlation's later steps. `firing`: values of `do` and `on_clear`. `otherwise`: values of what is done when all of `do` failed.
  */
 const scopes = {
   agent: ["agent"],
@@ -84,6 +86,7 @@ const scopes = {
   event: ["event", "agent", "vars", "route"],
   step: ["event", "agent", "vars", "route", "matched"],
   firing: ["event", "agent", "vars", "route", "matched", "events", "count", "key"],
+  otherwise: ["event", "agent", "vars", "route", "matched", "events", "count", "key", "task"],
 } as const satisfies Record<string, readonly Variable[]>;
 export type ScopeName = keyof typeof scopes;
 
@@ -93,6 +96,7 @@ const environments = {
   event: environment(scopes.event),
   step: environment(scopes.step),
   firing: environment(scopes.firing),
+  otherwise: environment(scopes.otherwise),
 };
 
 function environment(variables: readonly Variable[]): Environment {
@@ -210,6 +214,7 @@ function scopeHint(name: string, sees: ScopeName): string {
   if (Object.hasOwn(types, name) && (sees === "plain" || sees === "agent"))
     return name === "event" ? "; a target sees the agent only" : "; it is known in reactors only";
   if (name === "matched" && sees === "event") return "; it is known in later steps and in values of do only";
+  if (name === "task") return "; it is known in values of otherwise only";
   if (Object.hasOwn(types, name)) return "; it is known in values of do only";
   return didYouMean(name, scopes[sees]) || ` (known: ${scopes[sees].join(", ")})`;
 }

@@ -278,7 +278,7 @@ test("a type that is nearly a known one, or that nobody may make, is told; peopl
   assert.deepEqual(types("file.chnaged"), ['unknown-type Needfire makes no "file.chnaged"; did you mean "file.changed"?']);
   assert.deepEqual(types("[cpu.high, fiel.removed]"), ['unknown-type Needfire makes no "fiel.removed"; did you mean "file.removed"?']);
   assert.deepEqual(types("'flie.*'"), ['unknown-type Needfire makes no "flie.*"; did you mean "file.*"?']);
-  assert.deepEqual(types("task.done"), ['unknown-type nobody makes "task.done": types under "task." are the master\'s own']);
+  assert.deepEqual(types("task.ready"), ['unknown-type nobody makes "task.ready": types under "task." are the master\'s own']);
   for (const own of ["login.failed", "deploy.wanted", "disk.high", "backup.created", "'deploy.*'", "'*'", "mail.changed"])
     assert.deepEqual(types(own), [], own);
 });

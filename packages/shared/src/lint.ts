@@ -58,7 +58,12 @@ class Linter {
     this.#clearing(entries);
     this.#stepNames(entries);
     this.#inhibitors(names);
-    const places = [...celPlacesOf(this.#reactor), ...this.#values("do"), ...this.#values("on_clear")].flatMap(compiled);
+    const places = [
+      ...celPlacesOf(this.#reactor),
+      ...this.#values("do"),
+      ...this.#values("otherwise"),
+      ...this.#values("on_clear"),
+    ].flatMap(compiled);
     for (const place of places) this.#cel(place);
     if ((this.#reactor.tests ?? []).length === 0 && !tested(this.#reactor.name)) {
       const message = `"${this.#reactor.name}" has no test: write tests here, or in a file NAME.test.yaml beside this one`;
@@ -101,8 +106,8 @@ class Linter {
     return own === undefined ? facts : [...facts, ...factsOf(own.tree(), own.source)];
   }
 
-  #values(branch: "do" | "on_clear"): CelPlace[] {
-    const { expressions } = compileTemplate(this.#reactor[branch] ?? [], [branch]);
+  #values(branch: "do" | "otherwise" | "on_clear"): CelPlace[] {
+    const { expressions } = compileTemplate(this.#reactor[branch] ?? [], [branch], branch === "otherwise" ? branch : "firing");
     const scope = valueScope(this.#reactor, branch);
     return expressions.map(({ path, offset, expression: { source, sees } }) => ({ path, offset, source, sees, kind: "value", ...scope }));
   }

@@ -29,7 +29,7 @@ do:
 test("a reactor knows where it stands, what it is for and which version it is", () => {
   const [reactor] = load(good);
   assert.deepEqual(
-    { ...reactor, when: reactor!.when?.source, steps: reactor!.steps.map(({ action }) => action) },
+    { ...reactor, when: reactor!.when?.source, steps: reactor!.remedy.rungs[0]!.steps.map(({ action }) => action) },
     {
       ...reactor,
       name: "heal",
@@ -117,7 +117,7 @@ for (const [what, text, expected] of [
   [
     "two actions in one step",
     good.replace("file.restore:", "command.run: {argv: [id]}\n    file.restore:"),
-    /^r\.yaml:7:5: expected a map of at most 1, got /,
+    /^r\.yaml:8:5: one action an item, each with a "-" of its own$/,
   ],
   ["no step", good.replace(/do:[^]*/, "do: []\n"), /^r\.yaml:6:5: expected a list of at least 1, got a list of 0$/],
   [

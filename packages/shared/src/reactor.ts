@@ -8,6 +8,7 @@ import { compileConditions } from "./reactor/conditions.ts";
 import { Draft } from "./reactor/draft.ts";
 import { compileCalendars, compileFlow, compileInhibitions } from "./reactor/flow.ts";
 import { salvage } from "./reactor/salvage.ts";
+import { compileRemedy } from "./reactor/remedy.ts";
 import { reactorSchema, type ReactorSource } from "./reactor/schema.ts";
 import { compileSteps } from "./reactor/steps.ts";
 import { compileVars, type Sources, type Variables } from "./reactor/vars.ts";
@@ -82,10 +83,11 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
   draft.knowVars(variables);
   const when = draft.condition(source.when, ["when"]);
   const { entries, correlation, matched } = compileConditions(draft, source);
-  const onDo = compileSteps(draft, "do", { sources: source.do, matched });
-  const onClear = compileSteps(draft, "on_clear", { sources: source.on_clear, matched });
-  const expressions = [...onDo.expressions, ...onClear.expressions, ...entries.flatMap(({ when: own }) => own ?? [])];
-  const keepsEvents = expressions.some(({ reads }) => reads.variables.has("events") || reads.variables.has("matched"));
+  const { remedy, calls, listensFor } = compileRemedy(draft, source, matched);
+  const onClear = compileSteps(draft, { sources: source.on_clear, path: ["on_clear"], matched });
+  const reads = [...calls, ...onClear].map((call) => call.reads);
+  const read = [...reads, ...entries.flatMap(({ when: own }) => own?.reads.variables ?? [])];
+  const keepsEvents = read.some((variables) => variables.has("events") || variables.has("matched"));
   return {
     name: source.name,
     description: source.description,
@@ -96,7 +98,7 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
     file,
     line: draft.document.problemAt(["name"], "").line,
     mode: source.mode,
-    priority: source.priority,
+    priority: source.task?.priority ?? source.priority,
     followsSelf: source.follow === "self",
     on: [...new Set(entries.flatMap(({ on }) => on))],
     when,
@@ -107,8 +109,9 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
     muteDuring: compileCalendars(draft, "mute_during", source.mute_during),
     onlyDuring: compileCalendars(draft, "only_during", source.only_during),
     vars: variables.values,
-    steps: onDo.steps,
-    onClear: onClear.steps,
+    remedy,
+    onClear,
+    listensFor,
     keepsEvents,
     keysMax: source.keys_max,
   };

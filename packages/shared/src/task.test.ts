@@ -4,8 +4,9 @@ import fc from "fast-check";
 import { type ExecutionReport, outcomes } from "./action.ts";
 import type { Event } from "./event.ts";
 import { loadReactors, type Reactor } from "./reactor.ts";
+import { plainRung } from "./rules/fire.ts";
 import type { Firing, PlannedStep } from "./rules/types.ts";
-import { type Effect, hasEnded, type Input, startTask, type Step, stepTask } from "./task.ts";
+import { type Effect, hasEnded, type Input, type Moment, startTask, type Step, stepTask } from "./task.ts";
 
 const event: Event = {
   position: 1,
@@ -26,6 +27,8 @@ const reactor = ((): Reactor => {
   return loaded.reactors[0]!;
 })();
 
+const at = (now: number): Moment => ({ now, random: 0.5 });
+const ok = (steps: PlannedStep[]): Firing["plan"] => ({ ok: true, rungs: [plainRung(steps)], otherwise: [], joinKey: undefined });
 const restore: PlannedStep = { action: "file.restore", args: { path: "/etc/motd" } };
 const command: PlannedStep = { action: "command.run", args: { argv: ["id"] } };
 const emit: PlannedStep = { action: "event.emit", args: { type: "deploy.wanted", severity: "normal", data: { a: 1 } } };
@@ -38,7 +41,7 @@ function firing(plan: Firing["plan"], given: Partial<Firing> = {}): Firing {
 }
 
 function start(steps: PlannedStep[], now = 100): Step {
-  return startTask(firing({ ok: true, steps }), now);
+  return startTask(firing(ok(steps)), at(now));
 }
 
 function report(execution: string, outcome: ExecutionReport["outcome"] = "succeeded", message?: string): Input {
@@ -56,11 +59,11 @@ test("a remedy that worked is verified, and then the task is resolved", () => {
   assert.deepEqual(emitted(first.effects), ["task.created"]);
   const [doing] = executed(first.effects);
   assert.deepEqual([doing!.action, doing!.purpose, doing!.agent], ["file.restore", "do", "web1"]);
-  const second = stepTask(first.task, report(doing!.id), 110);
+  const second = stepTask(first.task, report(doing!.id), at(110));
   const [checking] = executed(second.effects);
   assert.deepEqual([checking!.action, checking!.purpose, checking!.args], ["file.check", "verify", { path: "/etc/motd" }]);
   assert.deepEqual(emitted(second.effects), ["task.verifying"]);
-  const third = stepTask(second.task, report(checking!.id), 120);
+  const third = stepTask(second.task, report(checking!.id), at(120));
   assert.deepEqual(third.task.status, { state: "resolved", verified: true });
   assert.deepEqual(emitted(third.effects), ["task.resolved"]);
   assert.deepEqual(third.task.ancestry, ["root", "heal"]);
@@ -68,7 +71,7 @@ test("a remedy that worked is verified, and then the task is resolved", () => {
 
 test("a remedy without a verification resolves unverified", () => {
   const first = start([command]);
-  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), 110);
+  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), at(110));
   assert.deepEqual(task.status, { state: "resolved", verified: false });
 });
 
@@ -78,7 +81,7 @@ test("steps run one after the other, and the same thing is verified once", () =>
   for (let round = 0; round < 10 && task.status.state !== "resolved"; round++) {
     const [execution] = executed(effects);
     ran.push(execution!.action);
-    ({ task, effects } = stepTask(task, report(execution!.id), 200));
+    ({ task, effects } = stepTask(task, report(execution!.id), at(200)));
   }
   assert.deepEqual(ran, ["file.restore", "command.run", "file.restore", "file.check"]);
   assert.deepEqual(task.status, { state: "resolved", verified: true });
@@ -97,7 +100,7 @@ test("an event is emitted within the step, and the next step follows at once", (
 test("a remedy that did not work escalates with the reason, and nothing follows", () => {
   for (const outcome of outcomes.filter((name) => name !== "succeeded")) {
     const first = start([restore, command]);
-    const { task, effects } = stepTask(first.task, report(executed(first.effects)[0]!.id, outcome, "no room"), 110);
+    const { task, effects } = stepTask(first.task, report(executed(first.effects)[0]!.id, outcome, "no room"), at(110));
     assert.equal(task.status.state, "escalated");
     assert.match(task.status.state === "escalated" ? task.status.reason : "", /no room$/);
     assert.deepEqual([executed(effects), emitted(effects)], [[], ["task.escalated"]]);
@@ -109,7 +112,7 @@ test("a command that nobody could take escalates, and is recorded as expired", (
   const { task, effects } = stepTask(
     first.task,
     { kind: "expired", execution: executed(first.effects)[0]!.id, reason: "offline for 1h" },
-    500,
+    at(500),
   );
   assert.deepEqual(task.status, { state: "escalated", reason: "offline for 1h" });
   const record = effects.find((effect) => effect.kind === "record");
@@ -117,7 +120,7 @@ test("a command that nobody could take escalates, and is recorded as expired", (
 });
 
 test("values that could not be worked out make a task that escalates at once", () => {
-  const { task, effects } = startTask(firing({ ok: false, reason: "no such key" }), 100);
+  const { task, effects } = startTask(firing({ ok: false, reason: "no such key" }), at(100));
   assert.deepEqual(task.status, { state: "escalated", reason: "no such key" });
   assert.deepEqual(emitted(effects), ["task.created", "task.escalated"]);
 });
@@ -129,43 +132,44 @@ test("the same firing is the same task, so that a crash makes no second one (P2)
 test("a result that arrives twice counts once, as does one of another execution", () => {
   const first = start([restore]);
   const id = executed(first.effects)[0]!.id;
-  const second = stepTask(first.task, report(id), 110);
+  const second = stepTask(first.task, report(id), at(110));
   for (const late of [
     report(id),
     report(`${first.task.id}.9`),
     report("t-0000000000000000.1", "failed"),
     { kind: "expired", execution: id, reason: "late" } as const,
   ]) {
-    assert.deepEqual(stepTask(second.task, late, 120), { task: second.task, effects: [] });
+    assert.deepEqual(stepTask(second.task, late, at(120)), { task: second.task, effects: [] });
   }
 });
 
 test("a task that is cancelled starts nothing more; what becomes of its command is recorded once and changes nothing else", () => {
   const first = start([restore, command]);
   const id = executed(first.effects)[0]!.id;
-  const cancelled = stepTask(first.task, { kind: "cancel", reason: "wrong window", by: "alice" }, 110);
-  assert.deepEqual(cancelled.task.status, { state: "cancelled", reason: "wrong window", by: "alice", execution: id });
+  const cancelled = stepTask(first.task, { kind: "cancel", reason: "wrong window", by: "alice" }, at(110));
+  assert.deepEqual(cancelled.task.status, { state: "cancelled", reason: "wrong window", by: "alice" });
+  assert.deepEqual(cancelled.effects[0], { kind: "stop", execution: id });
   assert.deepEqual([emitted(cancelled.effects), executed(cancelled.effects)], [["task.cancelled"], []]);
   assert.equal(hasEnded(cancelled.task), false);
   for (const what of [report(id, "cancelled"), report(id, "succeeded"), { kind: "expired", execution: id, reason: "late" } as const]) {
-    const { task, effects } = stepTask(cancelled.task, what, 120);
+    const { task, effects } = stepTask(cancelled.task, what, at(120));
     assert.deepEqual(
       effects.map((effect) => effect.kind),
       ["record"],
     );
     assert.deepEqual(task.status, { state: "cancelled", reason: "wrong window", by: "alice" });
     assert.ok(hasEnded(task));
-    assert.deepEqual(stepTask(task, what, 130), { task, effects: [] });
+    assert.deepEqual(stepTask(task, what, at(130)), { task, effects: [] });
   }
-  const again = stepTask(cancelled.task, { kind: "cancel", reason: "other", by: "bob" }, 120);
+  const again = stepTask(cancelled.task, { kind: "cancel", reason: "other", by: "bob" }, at(120));
   assert.deepEqual(again, { task: cancelled.task, effects: [] });
 });
 
 test("a command of a cancelled task that was never sent, or never answered, is recorded as cancelled", () => {
   const first = start([restore]);
   const id = executed(first.effects)[0]!.id;
-  const { task } = stepTask(first.task, { kind: "cancel", reason: "no", by: "alice" }, 110);
-  const [record] = stepTask(task, { kind: "expired", execution: id, reason: "it was cancelled before it was sent" }, 120).effects;
+  const { task } = stepTask(first.task, { kind: "cancel", reason: "no", by: "alice" }, at(110));
+  const [record] = stepTask(task, { kind: "expired", execution: id, reason: "it was cancelled before it was sent" }, at(120)).effects;
   assert.deepEqual(record?.kind === "record" && [record.report.outcome, record.report.action, record.report.message], [
     "cancelled",
     "file.restore",
@@ -175,8 +179,8 @@ test("a command of a cancelled task that was never sent, or never answered, is r
 
 test("a result that is there before the cancellation counts: what has ended stays as it ended", () => {
   const first = start([command]);
-  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), 110);
-  assert.deepEqual(stepTask(task, { kind: "cancel", reason: "late", by: "alice" }, 120), { task, effects: [] });
+  const { task } = stepTask(first.task, report(executed(first.effects)[0]!.id), at(110));
+  assert.deepEqual(stepTask(task, { kind: "cancel", reason: "late", by: "alice" }, at(120)), { task, effects: [] });
 });
 
 test("any order of reports, duplicates, cancellations and expiries ends a task once, and no execution is started twice or afterwards", () => {
@@ -221,7 +225,7 @@ test("any order of reports, duplicates, cancellations and expiries ends a task o
           expired: { kind: "expired", execution, reason: "late" },
           cancel: { kind: "cancel", reason: "not now", by: "alice" },
         };
-        ({ task, effects } = stepTask(task, input[kind]!, 200));
+        ({ task, effects } = stepTask(task, input[kind]!, at(200)));
         take(effects);
         if (hasEnded(before)) assert.deepEqual([task, effects], [before, []]);
         if (before.status.state === "cancelled") assert.equal(task.status.state, "cancelled");
@@ -235,21 +239,21 @@ test("any order of reports, duplicates, cancellations and expiries ends a task o
 
 test("what a reactor in mode plan would do is shown, and nothing is sent", () => {
   const planning: Reactor = { ...reactor, mode: "plan" };
-  const { task, effects } = startTask(firing({ ok: true, steps: [restore, emit] }, { reactor: planning }), 100);
-  assert.deepEqual([task.status, task.steps, task.started], [{ state: "planned" }, [restore, emit], 0]);
+  const { task, effects } = startTask(firing(ok([restore, emit]), { reactor: planning }), at(100));
+  assert.deepEqual([task.status, task.rungs[0]!.steps, task.started], [{ state: "planned" }, [restore, emit], 0]);
   assert.deepEqual(
     effects.map((effect) => effect.kind === "emit" && effect.event.type),
     ["task.created", "task.planned"],
   );
   assert.ok(hasEnded(task));
   for (const input of [report(`${task.id}.1`), { kind: "cancel", reason: "no", by: "alice" } as const])
-    assert.deepEqual(stepTask(task, input, 110), { task, effects: [] });
-  const unknown = startTask(firing({ ok: false, reason: "no such key" }, { reactor: planning }), 100);
+    assert.deepEqual(stepTask(task, input, at(110)), { task, effects: [] });
+  const unknown = startTask(firing({ ok: false, reason: "no such key" }, { reactor: planning }), at(100));
   assert.deepEqual(unknown.task.status, { state: "planned", reason: "no such key" });
 });
 
 test("a task knows what went into its firing, whose it is and where it came from", () => {
-  const { task } = startTask(firing({ ok: true, steps: [restore] }, { branch: "on_clear", priority: "critical" }), 100);
+  const { task } = startTask(firing(ok([restore]), { branch: "on_clear", priority: "critical" }), at(100));
   assert.deepEqual(task, {
     id: task.id,
     reactor: "heal",
@@ -267,12 +271,23 @@ test("a task knows what went into its firing, whose it is and where it came from
     priority: "critical",
     ancestry: ["root", "heal"],
     root: "web1:1:0",
-    steps: [restore],
+    joined: 0,
+    rungs: [plainRung([restore])],
+    otherwise: [],
+    rung: 0,
+    attempt: 1,
+    begun: 1,
+    heard: false,
+    called: 0,
+    attempts: 1,
+    history: [],
+    leases: [],
+    open: [{ id: `${task.id}.1`, action: "file.restore" }],
     started: 1,
     status: { state: "running", execution: `${task.id}.1` },
     created: 100,
     updated: 100,
   });
-  const owned = startTask(firing({ ok: true, steps: [] }, { reactor: { ...reactor, owner: "web team", runbook: "https://x" } }), 100);
+  const owned = startTask(firing(ok([]), { reactor: { ...reactor, owner: "web team", runbook: "https://x" } }), at(100));
   assert.deepEqual([owned.task.owner, owned.task.runbook], ["web team", "https://x"]);
 });

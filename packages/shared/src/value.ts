@@ -2,7 +2,7 @@
  * Values in a reactor: YAML that may hold `${{ CEL }}`. The YAML is parsed first; an expression that is the whole of a text keeps its
  * type, one inside a text becomes part of that text. Nothing is ever spliced into YAML, a template or a shell line.
  */
-import { compileCel, type Expression, type Scope } from "./cel.ts";
+import { compileCel, type Expression, type Scope, type ScopeName } from "./cel.ts";
 import type { Path } from "./yaml-file.ts";
 
 type Part = string | Expression;
@@ -41,10 +41,11 @@ export interface CompiledTemplate {
 }
 
 /** Compiles every expression in `value`; `path` is where the value stands in its document. */
-export function compileTemplate(value: unknown, path: Path): CompiledTemplate {
-  const found: Found = { problems: [], expressions: [] };
+export function compileTemplate(value: unknown, path: Path, sees: ScopeName = "firing"): CompiledTemplate {
+  const found: Found = { sees, problems: [], expressions: [] };
   const node = compileNode(value, path, found);
-  return { template: { literal: isLiteral(node), node }, ...found };
+  const { problems, expressions } = found;
+  return { template: { literal: isLiteral(node), node }, problems, expressions };
 }
 
 /** The static CEL type of a value that is one expression, or undefined. */
@@ -108,7 +109,7 @@ export function render(template: Template, scope: Scope): Rendered {
 
 class RenderFailure extends Error {}
 
-type Found = Pick<CompiledTemplate, "problems" | "expressions">;
+type Found = Pick<CompiledTemplate, "problems" | "expressions"> & { sees: ScopeName };
 
 function compileNode(value: unknown, path: Path, found: Found): Node {
   if (typeof value === "string") return compileText(value, path, found);
@@ -132,7 +133,7 @@ function compileText(text: string, path: Path, found: Found): Node {
     if (open > end) parts.push(text.slice(end, open));
     const source = text.slice(open + 3, close);
     const lead = source.length - source.trimStart().length;
-    const compiled = compileCel(source.trim(), "firing");
+    const compiled = compileCel(source.trim(), found.sees);
     const offset = open + 3 + lead;
     if (compiled.ok) {
       parts.push(compiled.expression);

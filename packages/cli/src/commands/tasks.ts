@@ -1,6 +1,6 @@
 /** `needfire tasks`: what was done about what happened, and how it ended. */
 import { type Command, Option } from "commander";
-import { type ExecutionView, taskStates, type TaskView } from "@needfire/shared/api";
+import { type ExecutionView, openTaskStates, taskStates, type TaskView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import type { TasksFilter } from "../client.ts";
 import { wholeNumber } from "../options.ts";
@@ -106,6 +106,13 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["id", task.id],
     ["state", `${task.state}${task.verified === true ? ", verified" : ""}`, styleOf(task.state)],
     ["reason", task.reason],
+    ["rung", isLadder(task) ? placeText(task) : undefined],
+    [
+      "waits for",
+      task.waits_for === undefined ? undefined : `${task.waits_for}${task.due === undefined ? "" : `, until ${out.timeInFull(task.due)}`}`,
+    ],
+    ["undo", task.undo_due.length === 0 ? undefined : task.undo_due.map((each) => undoText(out, each)).join("; ")],
+    ["joined", task.joined === 0 ? undefined : `${task.joined} firings`],
     ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
     ["key", task.key.length === 0 ? undefined : JSON.stringify(task.key)],
     ["agent", task.agent],
@@ -117,17 +124,54 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["created", out.timeInFull(task.created)],
     ["took", took(task)],
   ]);
-  for (const execution of task.executions) showExecution(out, execution);
+  if (isLadder(task)) showLadder(out, task);
+  for (const execution of task.executions) showExecution(out, execution, isLadder(task));
   for (const step of task.steps.slice(begun(task))) showStep(out, step, notBegun(task.state));
 }
 
-/** How many of its steps were begun: verifications are no steps. */
-function begun({ executions }: TaskView): number {
-  return executions.filter(({ purpose }) => purpose === "do").length;
+/** More than a list of actions. */
+function isLadder({ rungs, otherwise }: TaskView): boolean {
+  const [first] = rungs;
+  return rungs.length > 1 || otherwise.length > 0 || (first !== undefined && (first.attempts > 1 || Object.keys(first).length > 2));
+}
+
+function placeText({ rung, rungs, attempt, attempts }: TaskView): string {
+  const here = rungs[rung - 1]?.attempts ?? 1;
+  return `${rung} of ${rungs.length}, attempt ${attempt} of ${here}${attempts > attempt ? `, ${attempts} attempts in all` : ""}`;
+}
+
+function undoText(out: Output, { rung, due }: TaskView["undo_due"][number]): string {
+  return `of rung ${rung} ${due === undefined ? "is under way" : `at ${out.timeInFull(due)}`}`;
+}
+
+function showLadder(out: Output, { rungs, otherwise, history }: TaskView): void {
+  out.line();
+  for (const [index, { steps, attempts, timeout, verify, undo }] of rungs.entries()) {
+    const more = [
+      attempts > 1 ? `${attempts} attempts` : undefined,
+      timeout === undefined ? undefined : `at most ${timeout}`,
+      verify === undefined ? undefined : `verified by ${verify}`,
+      undo === undefined ? undefined : `undone by ${undo}`,
+    ].filter((text) => text !== undefined);
+    const acts = steps.map(({ action }) => action).join(", ");
+    out.line(
+      `${out.paint("bold", `rung ${index + 1}`)}  ${visible(acts)}${more.length === 0 ? "" : out.paint("dim", `  ${visible(more.join("; "))}`)}`,
+    );
+    for (const each of history.filter(({ rung }) => rung === index + 1))
+      out.line(`  attempt ${each.attempt} failed ${out.time(each.at)}: ${visible(each.reason)}`);
+  }
+  if (otherwise.length > 0) out.line(`${out.paint("bold", "otherwise")}  ${visible(otherwise.join(", "))}`);
+}
+
+/** How many of its steps this attempt has begun: verifications are no steps. */
+function begun(task: TaskView): number {
+  const { executions, rung, attempt } = task;
+  return executions.filter((each) => each.purpose === "do" && each.rung === rung && each.attempt === attempt).length;
 }
 
 function notBegun(state: TaskView["state"]): string {
   if (state === "planned") return "would be run";
+  if (state === "retrying") return "waits for the next attempt";
   return state === "running" ? "waits for the one before" : "was not begun";
 }
 
@@ -137,12 +181,21 @@ function showStep(out: Output, { action, args }: TaskView["steps"][number], how:
   showValues(out, "arguments", args);
 }
 
-function showExecution(out: Output, execution: ExecutionView): void {
+const purposeTexts: Record<ExecutionView["purpose"], string> = {
+  do: "",
+  verify: "verification, ",
+  undo: "undo, ",
+  otherwise: "otherwise, ",
+};
+
+function showExecution(out: Output, execution: ExecutionView, isOfLadder: boolean): void {
   const { id, action, purpose, state, changed, started, ended, message, args, result } = execution;
   out.line();
+  const { rung, attempt } = execution;
+  const where = isOfLadder && rung !== undefined && purpose !== "otherwise" ? `rung ${rung}, attempt ${attempt ?? 1}, ` : "";
   const did = changed === true ? ", changed something" : "";
   out.line(
-    `${out.paint("bold", visible(action))}  ${out.paint(styleOf(state), state)}${did}  ${out.paint("dim", `${purpose === "verify" ? "verification, " : ""}${visible(id)}`)}`,
+    `${out.paint("bold", visible(action))}  ${out.paint(styleOf(state), state)}${did}  ${out.paint("dim", `${purposeTexts[purpose]}${where}${visible(id)}`)}`,
   );
   out.fields([
     ["agent", execution.agent],
@@ -161,7 +214,5 @@ function showValues(out: Output, name: string, value: Record<string, unknown> | 
 }
 
 function took(task: TaskView): string {
-  return task.state === "running" || task.state === "verifying"
-    ? "..."
-    : formatDuration(Math.max(0, msBetween(task.created, task.updated)));
+  return openTaskStates.some((state) => state === task.state) ? "..." : formatDuration(Math.max(0, msBetween(task.created, task.updated)));
 }

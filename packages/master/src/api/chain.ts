@@ -6,7 +6,7 @@ import type { ChainLink } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { idKind, taskOfExecution } from "@needfire/shared/ids";
-import type { Task } from "@needfire/shared/task";
+import type { Purpose, Task } from "@needfire/shared/task";
 import type { Remote } from "../thread.ts";
 import type { ExecutionRecord } from "../store/store.ts";
 import type { History } from "../worker-history.ts";
@@ -71,7 +71,7 @@ class Walk {
   }
 
   async #execution(execution: ExecutionRecord, depth: number): Promise<void> {
-    const title = `${execution.action} on ${execution.agent}${execution.purpose === "verify" ? " (verification)" : ""}`;
+    const title = `${execution.action} on ${execution.agent}${purposeTexts[execution.purpose]}`;
     if (!this.#add({ depth, kind: "execution", id: execution.id, time: execution.created, title, detail: executionDetail(execution) }))
       return;
     for (const effect of await this.#causedBy(execution.id, execution.created)) await this.event(effect, depth + 1);
@@ -93,6 +93,8 @@ class Walk {
     return true;
   }
 }
+
+const purposeTexts: Record<Purpose, string> = { do: "", verify: " (verification)", undo: " (undo)", otherwise: " (otherwise)" };
 
 function eventDetail({ data }: Event): string {
   const { outcome, changes, reason, message } = data as Record<string, unknown>;

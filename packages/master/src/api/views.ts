@@ -13,6 +13,8 @@ import type {
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
+import { formatDuration } from "@needfire/shared/duration";
+import type { PlannedRung, PlannedStep } from "@needfire/shared/rules/types";
 import type { Task } from "@needfire/shared/task";
 import type { MissingPart } from "../journal/sqlite-reader.ts";
 import type { KnownReactor } from "../known-reactor.ts";
@@ -100,14 +102,75 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...(runbook === undefined ? {} : { runbook }),
     key: task.key,
     count: task.count,
-    steps: task.steps.map(({ action, args }) => ({ action, args })),
+    steps: task.rungs[task.rung]?.steps.map(actionView) ?? [],
+    rung: task.rung + 1,
+    attempt: task.attempt,
+    attempts: task.attempts,
+    joined: task.joined,
+    ...waitsFor(task),
+    rungs: task.rungs.map(rungView),
+    otherwise: task.otherwise.map(({ action }) => action),
+    history: task.history.map(({ rung, at, ...rest }) => ({ ...rest, rung: rung + 1, at: isoTime(at) })),
+    undo_due: task.leases.map((lease) => ({ rung: lease.rung + 1, ...("due" in lease ? { due: isoTime(lease.due) } : {}) })),
     created: isoTime(created),
     updated: isoTime(updated),
     executions: executions.map(executionView),
   };
 }
 
-function executionView({ id, task, agent, action, args, purpose, state, created, sent, report }: ExecutionRecord): ExecutionView {
+function actionView({ action, args }: PlannedStep) {
+  return { action, args };
+}
+
+function rungView({ steps, attempts, timeoutMs, verify, undo }: PlannedRung): TaskView["rungs"][number] {
+  return {
+    steps: steps.map(actionView),
+    attempts,
+    ...(timeoutMs === undefined ? {} : { timeout: formatDuration(timeoutMs) }),
+    ...(verify === undefined ? {} : { verify: verifyText(verify) }),
+    ...(undo === undefined ? {} : { undo: undoText(undo) }),
+  };
+}
+
+function verifyText(verify: NonNullable<PlannedRung["verify"]>): string {
+  const after = verify.afterMs === 0 ? "" : ` after ${formatDuration(verify.afterMs)}`;
+  const within = verify.withinMs === undefined ? "" : ` within ${formatDuration(verify.withinMs)}`;
+  const what = verify.by === "action" ? verify.step.action : `${verify.by === "event" ? "the event" : "no event"} ${verify.on.join(", ")}`;
+  return `${what}${after}${within}`;
+}
+
+function undoText({ steps, afterMs, onFailure }: NonNullable<PlannedRung["undo"]>): string {
+  const when = [...(onFailure ? ["when it failed"] : []), ...(afterMs === undefined ? [] : [`after ${formatDuration(afterMs)}`])];
+  return `${steps.map(({ action }) => action).join(", ")} ${when.join(" or ")}`;
+}
+
+/** What an open task waits for, and until when. */
+function waitsFor({ status, rungs, rung }: Task): Pick<TaskView, "due" | "waits_for"> {
+  const dated = (until: number, text: string) => ({ due: isoTime(until), waits_for: text });
+  if (status.state === "retrying") return dated(status.until, "the next attempt");
+  if (status.state === "running" && status.until !== undefined)
+    return dated(status.until, status.stopping === undefined ? "its steps" : "what becomes of the command that took too long");
+  if (status.state !== "verifying") return {};
+  const { verifying } = status;
+  const verify = rungs[rung]?.verify;
+  const what = verify === undefined ? "its check" : verifyText(verify);
+  return verifying.by === "action" ? { waits_for: what } : dated(verifying.until, what);
+}
+
+function executionView({
+  id,
+  task,
+  agent,
+  action,
+  args,
+  purpose,
+  rung,
+  attempt,
+  state,
+  created,
+  sent,
+  report,
+}: ExecutionRecord): ExecutionView {
   return {
     id,
     task,
@@ -115,6 +178,8 @@ function executionView({ id, task, agent, action, args, purpose, state, created,
     action,
     args,
     purpose,
+    rung: rung + 1,
+    attempt,
     state,
     created: isoTime(created),
     ...(sent === undefined ? {} : { sent: isoTime(sent) }),

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { stepTask, type Task } from "@needfire/shared/task";
 import { test } from "node:test";
 import { Database } from "./database.ts";
 import { temporaryDirectory } from "../fixture.ts";
-import { SqliteStoreReader, StoreWriter } from "./sqlite.ts";
+import { migrations, SqliteStoreReader, StoreWriter } from "./sqlite.ts";
 import { someExecution, someTask, storeConformance } from "./store.conformance.ts";
 
 const file = (directory: string) => join(directory, "store.db");
@@ -88,4 +89,68 @@ test("tasks that ended before a time go with their executions, oldest first; wha
   assert.deepEqual(left(), [11, 5, 3, 2]);
   assert.deepEqual(reader.executions(changes[0]!.task.id), []);
   assert.equal(reader.executions(changes[1]!.task.id).length, 1);
+});
+
+test("a store from before ladders goes on: its open tasks are of one rung, and end with what is reported of their commands", (t) => {
+  const directory = temporaryDirectory(t);
+  const old = new Database({ file: file(directory), synchronous: "NORMAL" });
+  old.migrate("store", migrations.slice(0, 5));
+  const step = { action: "file.restore", args: { path: "/a" } };
+  const states = { running: "running", verifying: "verifying", cancelled: "cancelled" };
+  for (const [event, state] of Object.entries(states)) {
+    const {
+      reactor,
+      reactorVersion,
+      branch,
+      owner,
+      labels,
+      runbook,
+      key,
+      events,
+      count,
+      agent,
+      subject,
+      priority,
+      ancestry,
+      root,
+      created,
+      updated,
+      id,
+    } = someTask(event);
+    const who = { id, reactor, reactorVersion, branch, owner, labels, runbook, agent, subject, priority };
+    const rest = { ...who, key, event, events, count, ancestry, root, created, updated };
+    const number = state === "verifying" ? 2 : 1;
+    const { rung: _rung, attempt: _attempt, ...execution } = someExecution(someTask(event), number);
+    const told = state === "cancelled" ? { reason: "no", by: "ann" } : {};
+    const body = { ...rest, steps: [step], started: number, status: { state, ...told, execution: execution.id } };
+    old.connection
+      .prepare("INSERT INTO task (id, reactor, event, agent, state, created, updated, body) VALUES (?, 'tidy', ?, 'web1', ?, 1, 1, ?)")
+      .run(body.id, event, state, JSON.stringify(body));
+    old.connection
+      .prepare("INSERT INTO execution (id, task, agent, state, body) VALUES (?, ?, 'web1', 'sent', ?)")
+      .run(execution.id, body.id, JSON.stringify(execution));
+  }
+  old.close();
+  const writer = open(directory);
+  t.after(() => writer.close());
+  const { openTasks, openExecutions } = writer.load();
+  assert.deepEqual(openExecutions.filter(({ cancelled }) => cancelled).length, 1);
+  const ends = openTasks.map((task) => {
+    assert.deepEqual(task.rungs[0]!.steps, [step]);
+    const ended = (at: Task) => {
+      const { id, action } = at.open[0]!;
+      const report = { execution: id, action, outcome: "succeeded" as const, changed: true, started: 1, ended: 2 };
+      return stepTask(at, { kind: "report", report }, { now: 9, random: 0 }).task;
+    };
+    const first = ended(task);
+    return (first.open.length > 0 ? ended(first) : first).status;
+  });
+  assert.deepEqual(
+    ends.toSorted((a, b) => a.state.localeCompare(b.state)),
+    [
+      { state: "cancelled", reason: "no", by: "ann" },
+      { state: "resolved", verified: true },
+      { state: "resolved", verified: true },
+    ],
+  );
 });

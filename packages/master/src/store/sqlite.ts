@@ -10,7 +10,7 @@ import { globMatcher } from "@needfire/shared/glob";
 import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
 import { pack, unpack } from "@needfire/shared/pack";
 import type { StateRow } from "@needfire/shared/rules/types";
-import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
+import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, type Task } from "@needfire/shared/task";
 import type { Database } from "./database.ts";
 import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
 import type {
@@ -27,12 +27,13 @@ import type {
   SilenceRecord,
   Snapshot,
   TaskQuery,
+  TasksDue,
   TextlessVersion,
   TokenRecord,
   Writes,
 } from "./store.ts";
 
-const migrations = [
+export const migrations = [
   `CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
    CREATE TABLE task (
      id TEXT PRIMARY KEY, reactor TEXT NOT NULL, event TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,
@@ -62,7 +63,29 @@ const migrations = [
      json_object('branch', 'do', 'labels', json('{}'), 'key', json('[]'), 'events', json_array(event), 'count', 1, 'root', event), body);`,
   recordMigration,
   "ALTER TABLE execution ADD COLUMN epoch TEXT",
+  // Tasks with rungs: what there was becomes a ladder of one.
+  `ALTER TABLE task ADD COLUMN due REAL;
+   ALTER TABLE task ADD COLUMN join_key TEXT;
+   ALTER TABLE execution ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;
+   CREATE INDEX task_due ON task (due) WHERE due IS NOT NULL;
+   CREATE INDEX task_join ON task (reactor, join_key) WHERE join_key IS NOT NULL;
+   DROP INDEX task_open;
+   CREATE INDEX task_open ON task (state) WHERE state IN ('running', 'verifying', 'retrying', 'undoing');
+   UPDATE execution SET body = json_set(body, '$.rung', 0, '$.attempt', 1),
+     stopped = report IS NULL AND task IN (SELECT id FROM task WHERE state = 'cancelled');
+   UPDATE task SET body = json_remove(json_set(body,
+     '$.rungs', json_array(json_object('steps', json_extract(body, '$.steps'), 'attempts', 1)),
+     '$.otherwise', json('[]'), '$.joined', 0, '$.rung', 0, '$.attempt', 1, '$.begun', json_extract(body, '$.started'),
+     '$.heard', json('false'), '$.called', 0, '$.attempts', 1, '$.history', json('[]'), '$.leases', json('[]'),
+     '$.open', json((SELECT json_group_array(json_object('id', id, 'action', json_extract(execution.body, '$.action')))
+       FROM execution WHERE execution.task = task.id AND report IS NULL))), '$.steps');
+   UPDATE task SET body = json_set(body, '$.status', json_object('state', 'verifying',
+     'verifying', json_object('by', 'action', 'execution', json_extract(body, '$.status.execution')))) WHERE state = 'verifying';
+   UPDATE task SET body = json_remove(body, '$.status.execution') WHERE state = 'cancelled';`,
 ] as const;
+
+/** As the index of them says. */
+const isOpenSql = "state IN ('running', 'verifying', 'retrying', 'undoing')";
 
 export class StoreWriter {
   readonly #database: Database;
@@ -83,9 +106,7 @@ export class StoreWriter {
   load(): Snapshot {
     return {
       cursor: Number(this.#setting("cursor")),
-      openTasks: this.#bodies<Task>(
-        "SELECT body FROM task WHERE state IN ('running', 'verifying') OR id IN (SELECT task FROM execution WHERE report IS NULL)",
-      ),
+      openTasks: this.#bodies<Task>(`SELECT body FROM task WHERE ${isOpenSql} OR id IN (SELECT task FROM execution WHERE report IS NULL)`),
       openExecutions: this.#openExecutions(),
       keys: this.#bodies<KeyRecord>("SELECT body FROM key"),
       tokens: this.#bodies<TokenRecord>("SELECT body FROM token"),
@@ -95,13 +116,11 @@ export class StoreWriter {
   }
 
   #openExecutions(): OpenExecution[] {
-    const sql = `SELECT body, epoch, (SELECT state FROM task WHERE id = execution.task) AS task_state FROM execution
-                 WHERE report IS NULL ORDER BY rowid`;
-    return this.#prepare(sql)
+    return this.#prepare("SELECT body, epoch, stopped FROM execution WHERE report IS NULL ORDER BY rowid")
       .all()
       .map((row) => ({
         ...bodyOf<Execution>(row),
-        ...(row["task_state"] === "cancelled" ? { cancelled: true } : {}),
+        ...(row["stopped"] === 1 ? { cancelled: true } : {}),
         ...(typeof row["epoch"] === "string" ? { epoch: row["epoch"] } : {}),
       }));
   }
@@ -149,9 +168,27 @@ export class StoreWriter {
     return this.#bodies<Task>("SELECT body FROM task WHERE id = ?", id)[0];
   }
 
+  openTaskOf(reactor: string, joinKey: readonly unknown[]): Task | undefined {
+    return this.#bodies<Task>("SELECT body FROM task WHERE reactor = ? AND join_key = ? LIMIT 1", reactor, JSON.stringify(joinKey))[0];
+  }
+
+  tasksDue(now: number, limit: number): TasksDue {
+    // One more than is given, for when the next is.
+    const sql = "SELECT due, body FROM task WHERE due IS NOT NULL AND due <= ? ORDER BY due LIMIT ?";
+    const rows = this.#prepare(sql).all(now, limit + 1);
+    const next = rows[limit] ?? this.#prepare("SELECT min(due) AS due FROM task WHERE due IS NOT NULL AND due > ?").get(now);
+    const due = next?.["due"];
+    return { tasks: rows.slice(0, limit).map((row) => bodyOf<Task>(row)), next: typeof due === "number" ? due : undefined };
+  }
+
+  listeningTasks(): Task[] {
+    const verifyBy = "json_extract(body, '$.rungs[' || json_extract(body, '$.rung') || '].verify.by')";
+    return this.#bodies<Task>(`SELECT body FROM task WHERE ${isOpenSql} AND ${verifyBy} IN ('event', 'no_event')`);
+  }
+
   /** Removes tasks that ended before a time, oldest first, and their executions. Returns how many tasks. */
   forgetTasks(before: number, limit: number): number {
-    const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND state NOT IN ('running', 'verifying')
+    const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND NOT ${isOpenSql} AND due IS NULL
       AND NOT EXISTS (SELECT 1 FROM execution WHERE task = task.id AND report IS NULL) ORDER BY created LIMIT ?`;
     return this.#database.transaction(() => {
       const ids = this.#prepare(sql)
@@ -200,11 +237,15 @@ export class StoreWriter {
   #change({ isNew, task, effects }: Change, now: number, made: IncomingEvent[]): boolean {
     const { id, reactor, event, agent, status, created, updated } = task;
     const body = JSON.stringify(task);
+    const due = dueOf(task) ?? null;
+    const joinKey = task.joinKey !== undefined && isOpen(task) ? JSON.stringify(task.joinKey) : null;
     if (isNew) {
-      const sql = `INSERT INTO task (id, reactor, event, agent, state, created, updated, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
-      if (this.#run(sql, id, reactor, event, agent, status.state, created, updated, body) === 0) return false;
+      const sql = `INSERT INTO task (id, reactor, event, agent, state, created, updated, due, join_key, body)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+      if (this.#run(sql, id, reactor, event, agent, status.state, created, updated, due, joinKey, body) === 0) return false;
     } else {
-      this.#run("UPDATE task SET state = ?, updated = ?, body = ? WHERE id = ?", status.state, updated, body, id);
+      const sql = "UPDATE task SET state = ?, updated = ?, due = ?, join_key = ?, body = ? WHERE id = ?";
+      this.#run(sql, status.state, updated, due, joinKey, body, id);
     }
     for (const effect of effects) this.#effect(effect, now, made);
     return true;
@@ -219,6 +260,8 @@ export class StoreWriter {
         return this.#report(effect.report);
       case "record":
         return this.#report(effect.report);
+      case "stop":
+        return void this.#run("UPDATE execution SET stopped = 1 WHERE id = ?", effect.execution);
       case "emit":
         made.push(this.#emit(effect.event, now));
     }

@@ -39,7 +39,18 @@ export function someTask(event: string, status: Task["status"] = { state: "runni
     priority: "normal",
     ancestry: ["tidy"],
     root: event,
-    steps: [],
+    joined: 0,
+    rungs: [],
+    otherwise: [],
+    rung: 0,
+    attempt: 1,
+    begun: 1,
+    heard: false,
+    called: 0,
+    attempts: 1,
+    history: [],
+    leases: [],
+    open: [],
     started: 1,
     status,
     created: now,
@@ -57,6 +68,8 @@ export function someExecution(task: Task, number = 1): Execution {
     args: { path: "/a" },
     purpose: "do",
     priority: "normal",
+    rung: 0,
+    attempt: 1,
     created: now,
   };
 }
@@ -180,14 +193,73 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       const task = someTask("web1:e1:1");
       const execution = someExecution(task);
       await s.commit([{ isNew: true, task, effects: [{ kind: "execute", execution }] }]);
-      const cancelled: Task = { ...task, status: { state: "cancelled", reason: "no", by: "alice", execution: execution.id } };
-      await s.commit([{ isNew: false, task: cancelled, effects: [told("task.cancelled")] }]);
+      const cancelled: Task = { ...task, status: { state: "cancelled", reason: "no", by: "alice" } };
+      await s.commit([{ isNew: false, task: cancelled, effects: [{ kind: "stop", execution: execution.id }, told("task.cancelled")] }]);
       const { openTasks, openExecutions } = await s.reopened();
       assert.deepEqual(openTasks, [cancelled]);
       assert.deepEqual(openExecutions, [{ ...execution, cancelled: true }]);
       await s.commit([{ isNew: false, task: cancelled, effects: [{ kind: "record", report: reportOf(execution) }] }]);
       const after = await s.reopened();
       assert.deepEqual([after.openTasks, after.openExecutions], [[], []]);
+    });
+
+    test("what time alone brings is found when it is due, the longest overdue first, whatever state its task is in", async (t) => {
+      const s = setting(t);
+      const retrying = (event: string, until: number): Task => ({
+        ...someTask(event, { state: "retrying", until, reason: "no" }),
+        started: 1,
+      });
+      const lent: Task = { ...someTask("web1:e1:3", { state: "resolved", verified: true }), leases: [{ rung: 0, due: 9_000 }] };
+      const tasks = [retrying("web1:e1:1", 8_000), retrying("web1:e1:2", 7_000), lent, someTask("web1:e1:4")];
+      await s.commit(tasks.map((task) => ({ isNew: true, task, effects: [] })));
+      await s.reopened();
+      const due = async (at: number, limit = 10) => {
+        const { tasks: found, next } = await s.store.tasksDue(at, limit);
+        return [found.map(({ event }) => event), next];
+      };
+      assert.deepEqual(await due(6_999), [[], 7_000]);
+      assert.deepEqual(await due(7_000), [["web1:e1:2"], 8_000]);
+      assert.deepEqual(await due(9_000), [["web1:e1:2", "web1:e1:1", "web1:e1:3"], undefined]);
+      assert.deepEqual(await due(9_000, 2), [["web1:e1:2", "web1:e1:1"], 9_000]);
+      await s.commit([{ isNew: false, task: { ...lent, leases: [] }, effects: [] }]);
+      assert.deepEqual(await due(9_000), [["web1:e1:2", "web1:e1:1"], undefined]);
+    });
+
+    test("the open task of a reactor and key is found while it is open, by the whole key", async (t) => {
+      const s = setting(t);
+      const joinKey = ["web1", { a: 1 }];
+      const task: Task = { ...someTask("web1:e1:1"), joinKey };
+      await s.commit([
+        { isNew: true, task, effects: [] },
+        { isNew: true, task: someTask("web1:e1:2"), effects: [] },
+      ]);
+      await s.reopened();
+      assert.equal((await s.store.openTaskOf("tidy", joinKey))?.id, task.id);
+      assert.equal(await s.store.openTaskOf("tidy", ["web1"]), undefined);
+      assert.equal(await s.store.openTaskOf("other", joinKey), undefined);
+      await s.commit([{ isNew: false, task: { ...task, status: { state: "escalated", reason: "no" } }, effects: [] }]);
+      assert.equal(await s.store.openTaskOf("tidy", joinKey), undefined);
+    });
+
+    test("open tasks whose verification listens for events are found, and no others", async (t) => {
+      const s = setting(t);
+      const rung = { steps: [], timeoutMs: undefined, attempts: 1, retry: undefined, undo: undefined };
+      const verify = { by: "event" as const, on: ["x.y"], when: undefined, afterMs: 0, withinMs: 1 };
+      const listening: Task = {
+        ...someTask("web1:e1:1"),
+        rungs: [
+          { ...rung, verify: undefined },
+          { ...rung, verify },
+        ],
+        rung: 1,
+      };
+      const below: Task = { ...listening, id: taskId("tidy", "web1:e1:2"), event: "web1:e1:2", rung: 0 };
+      const ended: Task = { ...someTask("web1:e1:3", { state: "resolved", verified: true }), rungs: listening.rungs, rung: 1 };
+      await s.commit([listening, below, ended].map((task) => ({ isNew: true, task, effects: [] })));
+      assert.deepEqual(
+        (await s.store.listeningTasks()).map(({ event }) => event),
+        ["web1:e1:1"],
+      );
     });
 
     test("P2: what rules remember is as it was last written, and what they forgot is gone", async (t) => {

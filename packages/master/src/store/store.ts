@@ -159,7 +159,7 @@ export interface Committed {
   decisionsDropped: number;
 }
 
-/** A command without a result. `cancelled`: its task is. `epoch`: in which numbering of its host's it was first sent, if it is known to have been. */
+/** A command without a result. `cancelled`: it is not wanted any more. `epoch`: in which numbering of its host's it was first sent, if it is known to have been. */
 export interface OpenExecution extends Execution {
   cancelled?: true;
   epoch?: string;
@@ -178,12 +178,23 @@ export interface Snapshot {
   outbox: IncomingEvent[];
 }
 
+export interface TasksDue {
+  tasks: Task[];
+  next: number | undefined;
+}
+
 /** An implementation may answer at once or with a promise. */
 export interface Store {
   load(): Promise<Snapshot> | Snapshot;
   /** All of them in one transaction, or none: durable with the journal's next sync. Throws `DISK_FULL`. */
   commitAll(writes: Writes[]): Promise<Committed[]> | Committed[];
   task(id: string): Promise<Task | undefined> | Task | undefined;
+  /** The open task of a reactor that firings with this key join. */
+  openTaskOf(reactor: string, joinKey: readonly unknown[]): Promise<Task | undefined> | Task | undefined;
+  /** Tasks of which something is due by now, the longest overdue first, and when the next one after these is. */
+  tasksDue(now: number, limit: number): Promise<TasksDue> | TasksDue;
+  /** Open tasks whose verification listens for events. */
+  listeningTasks(): Promise<Task[]> | Task[];
   /** What rules remember. */
   ruleState(): Promise<StateRow[]> | StateRow[];
   silences(): Promise<SilenceRecord[]> | SilenceRecord[];

@@ -26,8 +26,15 @@ const aboutTask = {
   reactor_version: text,
   agent: { type: "string", description: "the agent that it is for" },
 } as const;
+const onLadder = {
+  rung: { type: "integer", description: "of the ladder, from 1" },
+  rungs: { type: "integer", description: "how many there are" },
+  attempt: { type: "integer", description: "on this rung, from 1" },
+  attempts: { type: "integer", description: "how many this rung has" },
+} as const;
 const took_ms = { type: "number", description: "since the task was made" } as const;
 const someTask = { task: "t-3f9a1c0b27d40000", reactor: "restore-managed-file", reactor_version: "5d1e0a9c44b7", agent: "web1" };
+const placeExample = { rung: 1, rungs: 2, attempt: 2, attempts: 3 };
 const taskExample = (data: object) => ({ subject: "/etc/ssh/sshd_config", data: { ...someTask, ...data } });
 
 const problem = object({ file: text, line: integer, column: integer, message: text });
@@ -164,20 +171,56 @@ export const masterEventTypes = {
   "task.verifying": {
     description: "All steps of a task succeeded; now it is confirmed that they held.",
     severity: "low",
-    data: object({ ...aboutTask, action: { type: "string", description: "what confirms it" } }),
+    data: object({ ...aboutTask, action: { type: "string", description: "what confirms it: an action, or `event`, or `no_event`" } }),
     example: taskExample({ action: "file.check" }),
+  },
+  "task.attempt": {
+    description: "A further attempt of a task begins: its first one has no event of its own.",
+    severity: "low",
+    data: object({ ...aboutTask, ...onLadder }),
+    example: taskExample(placeExample),
+  },
+  "task.retrying": {
+    description: "An attempt of a task failed; the next one on the same rung waits for its time.",
+    severity: "low",
+    data: object({ ...aboutTask, ...onLadder, reason, until: milliseconds }),
+    example: taskExample({ ...placeExample, attempt: 1, reason: "service.reload failed: exit code 1", until: 1_767_225_605_000 }),
+  },
+  "task.rung": {
+    description: "A rung of a task's ladder failed, and the next one is tried.",
+    severity: "low",
+    data: object({ ...aboutTask, rung: { ...onLadder.rung, description: "the next one, from 1" }, rungs: onLadder.rungs, reason }),
+    example: taskExample({ rung: 2, rungs: 2, reason: "verification command.run failed: exit code 1" }),
+  },
+  "task.undone": {
+    description: "What a rung of a task had done was taken back.",
+    severity: "low",
+    data: object({ ...aboutTask, rung: onLadder.rung }),
+    example: taskExample({ rung: 1 }),
+  },
+  "task.undo_failed": {
+    description: "What a rung of a task had done could not be taken back: that is not tried again.",
+    severity: "high",
+    data: object({ ...aboutTask, rung: onLadder.rung, reason }),
+    example: taskExample({ rung: 1, reason: "undo command.run failed: exit code 1" }),
+  },
+  "task.otherwise_failed": {
+    description: "A task has escalated, and an action of `otherwise` could not be done.",
+    severity: "high",
+    data: object({ ...aboutTask, action: text, reason }),
+    example: taskExample({ action: "command.run", reason: "command.run failed: exit code 1" }),
   },
   "task.resolved": {
     description: "A task ended well.",
     severity: "low",
-    data: object({ ...aboutTask, verified: { type: "boolean", description: "whether an action confirmed it" }, took_ms }),
-    example: taskExample({ verified: true, took_ms: 84 }),
+    data: object({ ...aboutTask, verified: { type: "boolean", description: "whether it was confirmed" }, attempts: integer, took_ms }),
+    example: taskExample({ verified: true, attempts: 1, took_ms: 84 }),
   },
   "task.escalated": {
     description: "A task did not do what it was for: a person must look.",
     severity: "high",
-    data: object({ ...aboutTask, reason, took_ms }),
-    example: taskExample({ reason: "file.restore failed: ENOSPC: no space left on device", took_ms: 61 }),
+    data: object({ ...aboutTask, reason, attempts: integer, took_ms }),
+    example: taskExample({ reason: "file.restore failed: ENOSPC: no space left on device", attempts: 1, took_ms: 61 }),
   },
   "task.cancelled": {
     description: "A task was cancelled: nothing more of it is started.",

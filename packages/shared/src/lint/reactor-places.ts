@@ -52,7 +52,9 @@ export interface ReactorDocument {
   inhibited_by?: unknown;
   vars?: Record<string, unknown>;
   do?: Record<string, unknown>[];
+  otherwise?: Record<string, unknown>[];
   on_clear?: Record<string, unknown>[];
+  task?: { key?: string | string[] };
   tests?: unknown[];
 }
 
@@ -97,13 +99,14 @@ export function celPlacesOf(reactor: ReactorDocument): CelPlace[] {
     ...texts(correlate?.by, ["correlate", "by"]).map(([path, source]) => key(path, source)),
     ...texts(correlate?.distinct, ["correlate", "distinct"]).map(([path, source]) => key(path, source)),
     ...texts(raise?.by, ["raise", "by"]).map(([path, source]) => key(path, source)),
+    ...texts(reactor.task?.key, ["task", "key"]).map(([path, source]) => key(path, source)),
     ...texts(flow?.by, ["flow", "by"]).map(([path, source]) => key(path, source)),
     ...equals(reactor.inhibited_by).map(([path, source]) => key(path, source)),
   ];
 }
 
 /** What values see: in `do` any event that can complete the reactor, in `on_clear` the one that cleared it. */
-export function valueScope(reactor: ReactorDocument, branch: "do" | "on_clear"): Pick<CelPlace, "on" | "matched"> {
+export function valueScope(reactor: ReactorDocument, branch: "do" | "otherwise" | "on_clear"): Pick<CelPlace, "on" | "matched"> {
   const entries = entriesOf(reactor);
   const isTrigger = ({ role }: EntryPlace) => (branch === "on_clear" ? role === "clear" : role !== "clear" && role !== "absent");
   const on = [...new Set(entries.filter(isTrigger).flatMap((entry) => entry.on))];

@@ -2,7 +2,7 @@
  * What was expected beside what fired: as many expectations as can be take a firing each that fits them, whatever the order, and what is left
  * over on either side is the difference. Pure.
  */
-import type { Decision, Firing } from "../rules/types.ts";
+import type { Decision, Firing, Plan, PlannedCall, PlannedRung, PlannedStep } from "../rules/types.ts";
 import type { Expectation } from "./schema.ts";
 
 /** A firing in the words of `expect`. */
@@ -18,7 +18,10 @@ export interface Got {
   branch: string;
   planned: boolean;
   fails?: string;
+  /** Actions, or rungs. */
   do: Record<string, unknown>[];
+  otherwise?: Record<string, unknown>[];
+  task?: { key: readonly unknown[] };
 }
 
 /** `paths`: where an expectation and the firing that is likest to it differ. */
@@ -93,8 +96,33 @@ function gotOf({ reactor, trigger, route, priority, count, key, branch, plan }: 
     branch,
     planned,
     ...(plan.ok ? {} : { fails: plan.reason }),
-    do: plan.ok ? plan.steps.map(({ action, args }) => ({ [action]: args })) : [],
+    do: plan.ok ? doneBy(plan, reactor.remedy.isLadder && branch === "do") : [],
+    ...(plan.ok && plan.otherwise.length > 0 ? { otherwise: plan.otherwise.map(callText) } : {}),
+    ...(plan.ok && plan.joinKey !== undefined ? { task: { key: plan.joinKey } } : {}),
   };
+}
+
+function doneBy({ rungs }: Extract<Plan, { ok: true }>, isLadder: boolean): Record<string, unknown>[] {
+  return isLadder ? rungs.map(rungText) : rungs.flatMap(({ steps }) => steps.map(stepText));
+}
+
+/** A rung in the words of its YAML, as far as it has values; times are those of the file. */
+function rungText({ steps, attempts, verify, undo }: PlannedRung): Record<string, unknown> {
+  return {
+    steps: steps.map(stepText),
+    ...(attempts === 1 ? {} : { retry: { attempts } }),
+    ...(verify === undefined ? {} : { verify: verify.by === "action" ? stepText(verify.step) : { [verify.by]: { on: verify.on } } }),
+    ...(undo === undefined ? {} : { undo: { steps: undo.steps.map(stepText) } }),
+  };
+}
+
+function stepText({ action, args }: PlannedStep): Record<string, unknown> {
+  return { [action]: args };
+}
+
+/** What speaks of the task is there as it is written. */
+function callText(call: PlannedCall): Record<string, unknown> {
+  return { [call.action]: "args" in call ? call.args : call.source };
 }
 
 function pathsOf(expectation: Expectation, got: Got): Different["paths"] {

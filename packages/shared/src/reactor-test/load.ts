@@ -5,6 +5,7 @@
 import { actions, isActionName } from "../action.ts";
 import { durationMs } from "../duration.ts";
 import { dataProblem, exampleOf } from "../event-types.ts";
+import { rungKeys } from "../reactor/schema.ts";
 import { compileRouter, type RouteOf, type RouterSource } from "../router.ts";
 import { checker, didYouMean } from "../schema.ts";
 import type { AgentView } from "../target.ts";
@@ -172,9 +173,17 @@ class TestDraft {
     }
     for (const [index, { reactor, do: steps = [] }] of (expect ?? []).entries()) {
       if (reactor !== undefined) this.#mention("reactor", reactor, [...path, index, "reactor"]);
-      for (const [step, action] of steps.entries()) this.#checkAction(Object.keys(action)[0] ?? "", [...path, index, "do", step]);
+      for (const [number, item] of steps.entries()) this.#checkItem(item, [...path, index, "do", number]);
     }
     return expect ?? [];
+  }
+
+  /** An action, or a rung with actions of its own. */
+  #checkItem(item: Record<string, unknown>, path: Path): void {
+    const { steps } = item;
+    if (!rungKeys.some((key) => Object.hasOwn(item, key))) return this.#checkAction(Object.keys(item)[0] ?? "", path);
+    for (const [number, step] of (Array.isArray(steps) ? steps : []).entries())
+      this.#checkAction(Object.keys(step as object)[0] ?? "", [...path, "steps", number]);
   }
 
   #checkAction(action: string, path: Path): void {

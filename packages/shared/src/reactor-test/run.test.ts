@@ -281,3 +281,32 @@ tests:
   );
   assert.match(JSON.stringify(loaded), /"line":3,"column":\d+,"message":"in the condition/);
 });
+
+test("of a ladder the rungs are expected with their values, and what is done otherwise as it is written where it speaks of the task", () => {
+  const ladder = (expected: string) => `
+name: revive
+on: service.failed
+task: { key: [event.agent, event.subject] }
+do:
+  - steps: [{ command.run: { argv: [reload, "\${{ event.subject }}"] } }]
+    retry: { attempts: 3 }
+    verify: { command.run: { argv: [check] }, after: 1s }
+  - steps: [{ command.run: { argv: [restart] } }]
+    undo: { after: 1h, steps: [{ command.run: { argv: [back] } }] }
+otherwise: [{ command.run: { argv: [page, "\${{ task.reason }}"] } }]
+tests:
+  - name: a ladder
+    timeline:
+      - { at: 0s, event: { type: service.failed, subject: nginx } }
+      - { at: 0s, expect: [{ ${expected} }] }
+`;
+  const good = `task: { key: [web1, nginx] }, otherwise: [{ command.run: { argv: [page, "\${{ task.reason }}"] } }], do: [
+          { steps: [{ command.run: { argv: [reload, nginx] } }], retry: { attempts: 3 }, verify: { command.run: { argv: [check] } } },
+          { steps: [{ command.run: { argv: [restart] } }], undo: { steps: [{ command.run: { argv: [back] } }] } }]`;
+  assert.deepEqual(results(ladder(good))[0]!.unmet, []);
+  const [wrong] = results(ladder(good.replace("[restart]", "[stop]").replace("attempts: 3", "attempts: 2")))[0]!.unmet;
+  assert.deepEqual(
+    wrong!.difference.different[0]!.paths.map(({ path }) => path),
+    ["do[0].retry.attempts", "do[1].steps[0].command.run.argv[0]"],
+  );
+});

@@ -159,7 +159,7 @@ class Run {
   /** What the firing's `event.emit` steps make, as far as those before them need no host to succeed. */
   #emit({ reactor, plan, trigger, ancestry }: Firing, now: number): void {
     if (!plan.ok) return;
-    for (const [index, { action, args }] of plan.steps.entries()) {
+    for (const [index, { action, args }] of (plan.rungs[0]?.steps ?? []).entries()) {
       if (actions[action].runsOn !== "master" || this.#events.length >= emittedMax) continue;
       const { type, subject, severity, data } = args as Pick<Event, "type" | "subject" | "data"> & { severity: Severity };
       const cause = executionId(taskId(reactor.name, trigger.event.id), index + 1);

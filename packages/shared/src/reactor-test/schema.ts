@@ -59,7 +59,20 @@ const expectation = {
     branch: { enum: ["do", "on_clear"], description: "which list of actions" },
     planned: { type: "boolean", description: "true: shown only, since the reactor is in mode plan" },
     fails: { type: "string", description: "a part of the reason why its values could not be worked out" },
-    do: { ...actionList, description: "its actions with their arguments worked out: of objects the given fields must be equal" },
+    do: {
+      type: "array",
+      maxItems: 50,
+      items: { type: "object", minProperties: 1, additionalProperties: { type: ["object", "null", "array"] } },
+      description:
+        "its actions with their arguments worked out, or of a ladder its rungs as { steps, retry: { attempts }, verify, undo: { steps } }: of objects the given fields must be equal",
+    },
+    otherwise: { ...actionList, description: "what is done when the last rung failed; what speaks of `task` as it is written" },
+    task: {
+      type: "object",
+      properties: { key: { type: "array", description: "the values of `task.key`" } },
+      additionalProperties: false,
+      description: "of the task",
+    },
   },
   additionalProperties: false,
   description: "a firing; what is not given may be anything",

@@ -3,7 +3,7 @@
  * Never for use.
  */
 import type { Checked, SchemaProblem } from "../schema.ts";
-import type { ReactorSource } from "./schema.ts";
+import { type ReactorSource, rungKeys } from "./schema.ts";
 
 /** Nothing is wrong with these. */
 const placeholders = { name: "unnamed", do: [{ "event.emit": { type: "placeholder.event" } }] } as const;
@@ -27,8 +27,10 @@ function remove(rest: Record<string, unknown>, path: readonly (string | number)[
   const [key, index] = path;
   if (key === undefined) return;
   const list = rest[key];
-  if ((key === "do" || key === "on_clear") && typeof index === "number" && Array.isArray(list)) {
-    list[index] = structuredClone(placeholders.do[0]);
+  if ((key === "do" || key === "otherwise" || key === "on_clear") && typeof index === "number" && Array.isArray(list)) {
+    // Beside rungs an action would be one thing more that is wrong.
+    const isRung = path.length > 2 && rungKeys.some((each) => each === path[2]);
+    list[index] = structuredClone(isRung ? { steps: placeholders.do } : placeholders.do[0]);
     return;
   }
   let holder: unknown = rest;

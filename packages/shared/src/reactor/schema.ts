@@ -189,12 +189,100 @@ const vars = {
   description: "values for vars.NAME in CEL",
 } as const;
 
+const actionArguments = { type: ["object", "null"] } as const;
 const actionList = {
   type: "array",
   minItems: 1,
   maxItems: 50,
-  items: { type: "object", minProperties: 1, maxProperties: 1, additionalProperties: { type: ["object", "null"] } },
+  items: { type: "object", minProperties: 1, maxProperties: 1, additionalProperties: actionArguments },
   description: "a list of actions, each as `- action.name: { argument: value }`",
+} as const;
+
+const awaited = {
+  title: "an event type, or { on, when }",
+  type: ["string", "object"],
+  pattern: typeGlob.pattern,
+  maxLength: 200,
+  properties: {
+    on,
+    when: { ...celCondition, description: "a CEL condition; matched.trigger is the event that made the reactor fire" },
+  },
+  required: ["on"],
+  additionalProperties: false,
+} as const;
+
+const retry = {
+  type: "object",
+  properties: {
+    attempts: { type: "integer", minimum: 1, maximum: 20, default: 3, description: "how often in all" },
+    backoff: { ...duration, default: "5s", description: "the wait before the second attempt" },
+    factor: { type: "number", minimum: 1, maximum: 100, default: 2, description: "each further wait is so many times as long" },
+    jitter: {
+      type: "string",
+      title: "a part such as 20%",
+      pattern: "^(100|[1-9]?[0-9])%$",
+      default: "20%",
+      description: "each wait is longer or shorter by chance, by this part of it at most",
+    },
+    max: { ...duration, default: "5m", description: "the longest wait, before jitter" },
+  },
+  additionalProperties: false,
+  description: "how often it is tried; without it once",
+} as const;
+
+const verify = {
+  type: "object",
+  properties: {
+    event: { ...awaited, description: "an event of the host that must come within the time" },
+    no_event: { ...awaited, description: "an event of the host that must not come for the time" },
+    after: { ...duration, description: "how long to wait before; default: not at all" },
+    within: { ...duration, description: "the time: with an action it is asked again until then; default for an action: once" },
+  },
+  additionalProperties: actionArguments,
+  description: "what confirms that it held, beside the checks of its actions: an action that must succeed, or `event`, or `no_event`",
+} as const;
+
+const undo = {
+  type: "object",
+  properties: {
+    after: { ...duration, description: "so long after the task has left the rung, however it did" },
+    on_failure: { type: "boolean", default: false, description: "true: also when the rung failed, before the next one is tried" },
+    steps: { ...actionList, description: "actions that take back what the steps did" },
+  },
+  required: ["steps"],
+  additionalProperties: false,
+  description: "takes back what the rung did, once",
+} as const;
+
+const ladder = {
+  type: "array",
+  minItems: 1,
+  maxItems: 50,
+  items: {
+    type: "object",
+    minProperties: 1,
+    properties: {
+      steps: { ...actionList, description: "a rung of a ladder: its actions" },
+      timeout: { ...duration, description: "for the steps of one attempt together; default: none but that of each action" },
+      retry,
+      verify,
+      undo,
+    },
+    additionalProperties: actionArguments,
+    description: "an action as `- action.name: { argument: value }`, or a rung as `- steps: [...]`",
+  },
+  description:
+    "a list of actions; or a ladder, a list of rungs of which each is tried until it is verified: { steps, timeout, retry, verify, undo }",
+} as const;
+
+const taskSettings = {
+  type: "object",
+  properties: {
+    key: { ...by, description: "CEL expressions: while a task of these values is open, further firings join it" },
+    priority: { enum: severities, description: "instead of the reactor's" },
+  },
+  additionalProperties: false,
+  description: "of the tasks that it makes",
 } as const;
 
 export const reactorSchema = {
@@ -239,7 +327,12 @@ export const reactorSchema = {
       default: 10_000,
       description: "for so many keys state is kept; then the one that was not touched for longest is forgotten, and that is told",
     },
-    do: actionList,
+    do: ladder,
+    otherwise: {
+      ...actionList,
+      description: "what to do when the last rung has failed; its values know `task`: what was tried, and why it failed",
+    },
+    task: taskSettings,
     on_clear: { ...actionList, description: "with `raise`: what to do when the problem clears" },
     tests: {
       type: "array",
@@ -254,6 +347,16 @@ export const reactorSchema = {
 
 export type ReactorSource = FromSchema<typeof reactorSchema>;
 export type CorrelateSource = NonNullable<ReactorSource["correlate"]>;
+/** Of an item of `do`. */
+export interface RungSource {
+  steps?: Record<string, unknown>[];
+  timeout?: string;
+  retry?: { attempts: number; backoff: string; factor: number; jitter: string; max: string };
+  verify?: { event?: AwaitedSource; no_event?: AwaitedSource; after?: string; within?: string } & Record<string, unknown>;
+  undo?: { after?: string; on_failure: boolean; steps: Record<string, unknown>[] };
+}
+export type AwaitedSource = string | { on: OneOrMore; when?: string };
+export const rungKeys = ["steps", "timeout", "retry", "verify", "undo"] as const;
 export type FlowSource = NonNullable<ReactorSource["flow"]>;
 /** One text or several. */
 export type OneOrMore = string | readonly string[];

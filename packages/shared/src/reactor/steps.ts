@@ -1,10 +1,10 @@
 /**
- * What a reactor does: the actions of `do` and `on_clear` with their arguments, checked against the action's schema as far as values are
+ * What a reactor does: the actions of `do`, `otherwise` and `on_clear` with their arguments, checked against the action's schema as far as values are
  * known when the file is read. What only the event will tell is checked again when it is known.
  */
 import { actions, type ActionName, argsCheckers, isActionName } from "../action.ts";
-import type { Expression } from "../cel.ts";
-import type { ReactorStep } from "../rules/types.ts";
+import type { ScopeName } from "../cel.ts";
+import type { ReactorCall } from "../rules/types.ts";
 import { didYouMean, type SchemaProblem, shown } from "../schema.ts";
 import {
   compileTemplate,
@@ -19,29 +19,39 @@ import type { Path } from "../yaml-file.ts";
 import { typeProblem } from "./argument-types.ts";
 import type { Draft } from "./draft.ts";
 
-interface CompiledSteps {
-  steps: ReactorStep[];
-  expressions: Expression[];
+/** A list of actions. `path`: where it stands. */
+interface StepsSource {
+  sources: readonly Record<string, unknown>[] | undefined;
+  path: Path;
+  matched: readonly string[];
+  /** What its values know. */
+  sees?: ScopeName;
 }
 
-export function compileSteps(
-  draft: Draft,
-  key: "do" | "on_clear",
-  { sources = [], matched }: { sources: readonly Record<string, unknown>[] | undefined; matched: readonly string[] },
-): CompiledSteps {
-  const compiled: CompiledSteps = { steps: [], expressions: [] };
-  for (const [index, source] of sources.entries()) {
+export function compileSteps(draft: Draft, { sources = [], path, ...seen }: StepsSource): ReactorCall[] {
+  return sources.flatMap((source, index) => {
     const [action, args] = Object.entries(source)[0]!;
-    const path: Path = [key, index, action];
-    if (!isActionName(action)) {
-      draft.problem(path, noAction(action), { key: true });
-      continue;
-    }
-    const template = compileArguments(draft, { action, args: args ?? {}, path, matched });
-    compiled.steps.push({ action, args: template.template });
-    compiled.expressions.push(...template.expressions.map(({ expression }) => expression));
+    return compileStep(draft, { action, args, path: [...path, index, action], ...seen }) ?? [];
+  });
+}
+
+interface StepText {
+  action: string;
+  args: unknown;
+  path: Path;
+  matched: readonly string[];
+  sees?: ScopeName;
+}
+
+export function compileStep(draft: Draft, { action, args, path, ...seen }: StepText): ReactorCall | undefined {
+  if (!isActionName(action)) {
+    draft.problem(path, noAction(action), { key: true });
+    return undefined;
   }
-  return compiled;
+  const source = args ?? {};
+  const { template, expressions } = compileArguments(draft, { action, args: source, path, ...seen });
+  const reads = new Set(expressions.flatMap(({ expression }) => [...expression.reads.variables]));
+  return { action, args: template, source, reads };
 }
 
 function noAction(action: string): string {
@@ -54,10 +64,11 @@ interface StepSource {
   args: unknown;
   path: Path;
   matched: readonly string[];
+  sees?: ScopeName;
 }
 
-function compileArguments(draft: Draft, { action, args, path, matched }: StepSource): CompiledTemplate {
-  const compiled = compileTemplate(args, path);
+function compileArguments(draft: Draft, { action, args, path, matched, sees = "firing" }: StepSource): CompiledTemplate {
+  const compiled = compileTemplate(args, path, sees);
   const { template, problems, expressions } = compiled;
   for (const problem of problems) draft.problem(problem.path, problem.message, { offset: problem.offset });
   for (const each of expressions) {

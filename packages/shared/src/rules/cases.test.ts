@@ -221,7 +221,9 @@ on_clear: [{ event.emit: { type: x.over } }]
   );
   const [over] = fired(stage.hear({ type: "disk.fine", at: 60, ...both }));
   assert.deepEqual([over?.branch, over?.trigger.event.id], ["on_clear", "e5"]);
-  assert.deepEqual(over?.plan, { ok: true, steps: [{ action: "event.emit", args: { type: "x.over", severity: "normal", data: {} } }] });
+  assert.deepEqual(over?.plan.ok && over.plan.rungs[0]!.steps, [
+    { action: "event.emit", args: { type: "x.over", severity: "normal", data: {} } },
+  ]);
   assert.deepEqual(told(stage.hear({ type: "disk.fine", at: 61, ...both })), ["disk not-raised"]);
   const silenced = new Stage(problem(""), { silence: () => ({ id: "s1", until: start + 9, why: "" }) });
   assert.deepEqual(told(silenced.hear({ type: "disk.full", at: 0 })), ["disk silenced"]);
@@ -372,7 +374,7 @@ do: [{ event.emit: { type: x.done, data: { count: "\${{ count }}", seen: "\${{ e
   for (let count = 0; count < 450; count++) digest.hear({ type: "a.x", at: 0 });
   const [firing] = fired(digest.tick(60));
   assert.deepEqual([firing!.count, firing!.events.length, firing!.events[0], firing!.events.at(-1)], [450, eventsKeptMax, "e351", "e450"]);
-  assert.deepEqual(firing!.plan.ok && firing!.plan.steps[0]!.args["data"], { count: 450, seen: 100, last: "e450" });
+  assert.deepEqual(firing!.plan.ok && firing!.plan.rungs[0]!.steps[0]!.args["data"], { count: 450, seen: 100, last: "e450" });
 });
 
 test("of many counted events state keeps hardly more than the times", () => {
@@ -550,7 +552,7 @@ test("one firing's plan does not leak into the next one's", () => {
   const args = (at: number) => {
     const plan = fired(stage.hear({ type: "a.x", at }))[0]?.plan;
     assert.ok(plan?.ok);
-    return plan.steps[0]!.args;
+    return plan.rungs[0]!.steps[0]!.args;
   };
   (args(0)["env"] as Record<string, string>)["A"] = "changed";
   assert.deepEqual(args(1)["env"], { A: "b" });
@@ -561,7 +563,7 @@ test("one firing's plan does not leak into the next one's", () => {
   for (let at = 0; at < 2; at++) {
     const [firing] = fired(echo.hear({ type: "a.x", at, data }));
     assert.ok(firing?.plan.ok);
-    const given = firing.plan.steps[0]!.args["data"] as { e: typeof data; v: { x: number[] } };
+    const given = firing.plan.rungs[0]!.steps[0]!.args["data"] as { e: typeof data; v: { x: number[] } };
     assert.deepEqual(given, { e: { inner: { list: [1] } }, v: { x: [1] } });
     given.e.inner.list.push(2);
     given.v.x.push(2);

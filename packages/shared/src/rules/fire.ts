@@ -1,15 +1,15 @@
 /**
  * Firings: what to do, with every value worked out, checked against the action's schema, or why that could not be done. Pure.
  */
-import { actions, argsCheckers } from "../action.ts";
+import { type ActionName, actions, argsCheckers } from "../action.ts";
 import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
 import { problemsText } from "../schema.ts";
 import { marksIn } from "../secret.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
-import type { Hearing, RuleScope } from "./hearing.ts";
-import type { Firing, PlannedStep, Reactor, ReactorStep } from "./types.ts";
+import { type Hearing, type RuleScope, valuesOf } from "./hearing.ts";
+import type { Firing, Plan, PlannedCall, PlannedRung, PlannedStep, Reactor, ReactorCall, ReactorRung, ReactorStep } from "./types.ts";
 
 export function firingOf(
   reactor: Reactor,
@@ -28,7 +28,7 @@ export function firingOf(
     ancestry,
     route,
     priority: higher(reactor.priority, route.priority),
-    plan: planOf(branch, branch === "do" ? reactor.steps : reactor.onClear, scopeOf(reactor, candidate, hearing)),
+    plan: planOf(branch, reactor, scopeOf(reactor, candidate, hearing)),
   };
 }
 
@@ -38,23 +38,97 @@ function scopeOf(reactor: Reactor, { events, count, key, matched }: Candidate, h
   return { ...scope, matched: matched ?? {}, events: whole, count, key };
 }
 
+type Known<T> = { ok: true; value: T } | { ok: false; reason: string };
+
 /** Nothing is done with values that are not what the action wants: hostile data cannot widen a remedy. */
-function planOf(branch: Firing["branch"], steps: readonly ReactorStep[], scope: RuleScope): Firing["plan"] {
-  const planned: PlannedStep[] = [];
-  for (const [index, { action, args }] of steps.entries()) {
-    const at = `${branch}[${index}]`;
-    if (actions[action].runsOn === "agent" && scope.agent.id === masterAgent)
-      return { ok: false, reason: `${at}: ${action} runs on a host, and this event is about none` };
-    const rendered = render(args, scope);
-    if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
-    if (hasForeignMark(rendered.value, scope.vars))
-      return { ok: false, reason: `${at} ${action}: a value that was taken from an event has the form of a secret's mark` };
-    // The check fills in defaults: what is rendered is made anew each time, and nothing of it is the event's.
-    const checked = argsCheckers[action](rendered.value);
-    if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
-    planned.push({ action, args: checked.value as Record<string, unknown> });
+function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, scope: RuleScope): Plan {
+  if (branch === "on_clear") {
+    const steps = stepsOf(onClear, "on_clear", scope);
+    return steps.ok ? { ok: true, rungs: [plainRung(steps.value)], otherwise: [], joinKey: undefined } : steps;
   }
-  return { ok: true, steps: planned };
+  const rungs: PlannedRung[] = [];
+  for (const [index, rung] of remedy.rungs.entries()) {
+    const planned = rungOf(rung, remedy.isLadder ? `do[${index}].` : undefined, scope);
+    if (!planned.ok) return planned;
+    const seen =
+      rung.verify?.by === "action" || rung.verify?.when === undefined ? {} : { seen: { vars, matched: { trigger: scope.event } } };
+    rungs.push({ ...planned.value, ...seen });
+  }
+  const otherwise = callsOf(remedy.otherwise, scope);
+  if (!otherwise.ok) return otherwise;
+  const key = remedy.joinBy === undefined ? undefined : valuesOf(remedy.joinBy, scope);
+  if (key?.ok === false) return { ok: false, reason: `task.key: ${key.detail}` };
+  return { ok: true, rungs, otherwise: otherwise.value, joinKey: key === undefined ? undefined : [...key.values] };
+}
+
+/** What a list of actions is: one rung, tried once. */
+export function plainRung(steps: PlannedStep[]): PlannedRung {
+  return { steps, timeoutMs: undefined, attempts: 1, retry: undefined, verify: undefined, undo: undefined };
+}
+
+/** `at`: where the rung stands; undefined: `do` is a list of actions. */
+function rungOf({ steps, verify, undo, ...given }: ReactorRung, at: string | undefined, scope: RuleScope): Known<PlannedRung> {
+  const planned = stepsOf(steps, at === undefined ? "do" : `${at}steps`, scope);
+  if (!planned.ok) return planned;
+  const check = verify?.by === "action" ? stepOf(verify.step, `${at}verify`, scope) : undefined;
+  if (check?.ok === false) return check;
+  const undone = undo === undefined ? undefined : stepsOf(undo.steps, `${at}undo.steps`, scope);
+  if (undone?.ok === false) return undone;
+  const rung: PlannedRung = {
+    ...given,
+    steps: planned.value,
+    verify: verify?.by === "action" ? { ...verify, step: check!.value } : verify,
+    undo: undo === undefined ? undefined : { ...undo, steps: undone!.value },
+  };
+  return { ok: true, value: rung };
+}
+
+function stepsOf(steps: readonly ReactorStep[], at: string, scope: RuleScope): Known<PlannedStep[]> {
+  const planned: PlannedStep[] = [];
+  for (const [index, step] of steps.entries()) {
+    const one = stepOf(step, `${at}[${index}]`, scope);
+    if (!one.ok) return one;
+    planned.push(one.value);
+  }
+  return { ok: true, value: planned };
+}
+
+/** What speaks of the task keeps what else its values need until that is known. */
+function callsOf(calls: readonly ReactorCall[], scope: RuleScope): Known<PlannedCall[]> {
+  const planned: PlannedCall[] = [];
+  for (const [index, call] of calls.entries()) {
+    const { action, source, reads } = call;
+    const at = `otherwise[${index}]`;
+    if (reads.has("task")) {
+      if (isHomeless(action, scope)) return homeless(action, at);
+      planned.push({ action, source, scope: Object.fromEntries(Object.entries(scope).filter(([name]) => reads.has(name))) });
+      continue;
+    }
+    const one = stepOf(call, at, scope);
+    if (!one.ok) return one;
+    planned.push(one.value);
+  }
+  return { ok: true, value: planned };
+}
+
+function stepOf({ action, args }: ReactorStep, at: string, scope: RuleScope): Known<PlannedStep> {
+  if (isHomeless(action, scope)) return homeless(action, at);
+  const rendered = render(args, scope);
+  if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
+  if (hasForeignMark(rendered.value, scope.vars))
+    return { ok: false, reason: `${at} ${action}: a value that was taken from an event has the form of a secret's mark` };
+  // The check fills in defaults: what is rendered is made anew each time, and nothing of it is the event's.
+  const checked = argsCheckers[action](rendered.value);
+  if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
+  return { ok: true, value: { action, args: checked.value as Record<string, unknown> } };
+}
+
+function isHomeless(action: ActionName, scope: RuleScope): boolean {
+  return actions[action].runsOn === "agent" && scope.agent.id === masterAgent;
+}
+
+function homeless(action: ActionName, at: string): Known<never> {
+  return { ok: false, reason: `${at}: ${action} runs on a host, and this event is about none` };
 }
 
 /** What comes from a host can never stand for a secret, not even for one of its name: only the reactor's own marks are let through. */

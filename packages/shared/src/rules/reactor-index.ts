@@ -33,8 +33,14 @@ export class ReactorIndex<R extends HeardReactor = Reactor> {
   /** Types of which the same is said share an index: hosts may make up as many types as they like. */
   readonly #bySources = new Map<string, TypeIndex<R>>();
 
+  readonly #awaited: readonly string[];
+  readonly #awaits: (type: string) => boolean;
+  readonly #awaitedTypes = new Map<string, boolean>();
+
   constructor(reactors: readonly R[]) {
     this.reactors = reactors;
+    this.#awaited = [...new Set(reactors.flatMap(({ listensFor }) => listensFor))];
+    this.#awaits = globMatcher(this.#awaited);
     const globs = new Map<string, Glob<R>>();
     for (const [order, reactor] of reactors.entries()) if (reactor.mode !== "off") this.#add(order, reactor, globs);
     const byHead = new Map<string, Glob<R>[]>();
@@ -44,6 +50,17 @@ export class ReactorIndex<R extends HeardReactor = Reactor> {
       else known.push(glob);
     }
     this.#globs = new PrefixTable(byHead);
+  }
+
+  /** Whether a verification may wait for events of a type. */
+  isAwaited(type: string): boolean {
+    if (this.#awaited.length === 0) return false;
+    let isAwaited = this.#awaitedTypes.get(type);
+    if (isAwaited === undefined) {
+      isAwaited = this.#awaits(type);
+      if (this.#awaitedTypes.size < typesRemembered) this.#awaitedTypes.set(type, isAwaited);
+    }
+    return isAwaited;
   }
 
   /** Whether any reactor hears events of a type. */

@@ -275,7 +275,7 @@ export function saidOf(decisions: readonly Decision[]): Said[] {
 /** As the model says it, and as the values of the plan saw it. */
 function firingOf({ branch, trigger, events, count, key, ancestry, priority, plan }: Firing): ModelFiring {
   if (!plan.ok) throw new Error(plan.reason);
-  const data = plan.steps[0]!.args["data"] as Record<string, unknown>;
+  const data = plan.rungs[0]!.steps[0]!.args["data"] as Record<string, unknown>;
   const ids = (data["ids"] ?? events) as string[];
   const matched = Object.entries((data["matched"] ?? {}) as Record<string, Event>).map(([name, { id }]) => [name, id] as const);
   const same = data["count"] === count && JSON.stringify(data["key"]) === JSON.stringify(key) && data["trigger"] === trigger.event.id;

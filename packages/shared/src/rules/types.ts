@@ -17,6 +17,45 @@ export interface ReactorStep {
   args: Template;
 }
 
+/** `backoffMs` before the second attempt, `factor` times as much before each further one, at most `maxMs`; `jitter`: more or less by this part. */
+export interface Retry {
+  backoffMs: number;
+  factor: number;
+  jitter: number;
+  maxMs: number;
+}
+
+/** What confirms that a rung held. `withinMs` of an action: it is asked again until then. `when`: the text of a condition. */
+type VerifyBy<S> =
+  | { by: "action"; step: S; afterMs: number; withinMs: number | undefined }
+  | { by: "event" | "no_event"; on: readonly string[]; when: string | undefined; afterMs: number; withinMs: number };
+
+/** One way of `do` to do it. `S`: steps with templates, or with their values. */
+interface Rung<S> {
+  steps: readonly S[];
+  /** For the steps of an attempt together. */
+  timeoutMs: number | undefined;
+  attempts: number;
+  retry: Retry | undefined;
+  verify: VerifyBy<S> | undefined;
+  undo: { afterMs: number | undefined; onFailure: boolean; steps: readonly S[] } | undefined;
+}
+export type ReactorRung = Rung<ReactorStep>;
+
+/** A step of `otherwise`. `source`: its arguments as they are written; `reads`: the variables that they need, `task` among them or not. */
+export interface ReactorCall extends ReactorStep {
+  source: unknown;
+  reads: ReadonlySet<string>;
+}
+
+/** What is done, from the first attempt to calling somebody. `joinBy`: see `Task.joinKey`. `isLadder`: it is written as one. */
+export interface Remedy {
+  isLadder: boolean;
+  rungs: readonly ReactorRung[];
+  otherwise: readonly ReactorCall[];
+  joinBy: By | undefined;
+}
+
 /** What an event may be to a reactor: the one that it is about, a step of its correlation, that which must not come, a raise, a clear. */
 export type Role = { kind: "event" } | { kind: "step"; step: number } | { kind: "absent" } | { kind: "raise" } | { kind: "clear" };
 
@@ -71,6 +110,7 @@ export interface HeardReactor {
   vars: Readonly<Record<string, unknown>>;
   when: Condition | undefined;
   entries: readonly { on: readonly string[]; when: Condition | undefined }[];
+  listensFor: readonly string[];
 }
 
 /** A reactor, compiled. `version`: from its text's meaning, so that history can say which one decided. */
@@ -101,8 +141,10 @@ export interface Reactor {
   onlyDuring: readonly Calendar[];
   /** Values for `vars` in CEL; those of secrets are marks that the master replaces when a command is sent. */
   vars: Readonly<Record<string, unknown>>;
-  steps: readonly ReactorStep[];
+  remedy: Remedy;
   onClear: readonly ReactorStep[];
+  /** Event types for which verifications wait. */
+  listensFor: readonly string[];
   /** Its expressions read `events` or `matched`: only then are whole events kept in its state. */
   keepsEvents: boolean;
   keysMax: number;
@@ -137,6 +179,12 @@ export interface PlannedStep {
   args: Record<string, unknown>;
 }
 
+/** `seen`: what the condition of a verification knows beside the event. */
+export type PlannedRung = Rung<PlannedStep> & { seen?: { vars: Reactor["vars"]; matched: { trigger: Event } } };
+
+/** With its values; or with what they are to be worked out from when it is known what was tried. */
+export type PlannedCall = PlannedStep | { action: ActionName; source: unknown; scope: Readonly<Record<string, unknown>> };
+
 /** `plan`: what to do, with every value known; or why that could not be worked out, which makes a task that escalates at once. */
 export interface Firing {
   reactor: Reactor;
@@ -151,8 +199,12 @@ export interface Firing {
   route: Route;
   /** The higher of the reactor's and the route's. */
   priority: Severity;
-  plan: { ok: true; steps: PlannedStep[] } | { ok: false; reason: string };
+  plan: Plan;
 }
+
+export type Plan =
+  | { ok: true; rungs: PlannedRung[]; otherwise: PlannedCall[]; joinKey: unknown[] | undefined }
+  | { ok: false; reason: string };
 
 /** P5: why an event, or the time, made a reactor fire or not. */
 export const reasons = [

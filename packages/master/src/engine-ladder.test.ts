@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { outcomes } from "@needfire/shared/action";
+import { hasEnded, type Task } from "@needfire/shared/task";
+import { World } from "./engine-fixture.ts";
+import { incoming, settled, TestClock } from "./fixture.ts";
+import { SqliteStoreReader } from "./store/sqlite.ts";
+
+const reactors = [
+  {
+    file: "revive.yaml",
+    text: `name: revive
+on: service.failed
+task: { key: event.subject }
+do:
+  - steps: [{ command.run: { argv: [reload] } }, { event.emit: { type: remedy.tried } }]
+    timeout: 20s
+    retry: { attempts: 3, backoff: 5s }
+    verify: { command.run: { argv: [check] }, after: 1s, within: 10s }
+    undo: { after: 1m, steps: [{ command.run: { argv: [back] } }] }
+  - steps: [{ command.run: { argv: [restart] } }]
+    verify: { event: { on: service.recovered, when: event.subject == matched.trigger.subject }, within: 30s }
+    undo: { on_failure: true, steps: [{ command.run: { argv: [stop] } }] }
+otherwise:
+  - command.run: { argv: [page, "\${{ task.reason }}"] }
+  - event.emit: { type: remedy.failed, data: { attempts: "\${{ task.attempts }}" } }
+`,
+  },
+];
+
+const move = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("service.failed" as const, "service.recovered" as const),
+      subject: fc.constantFrom("a", "b"),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("send" as const), wait: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.constantFrom(500, 5_000, 20_000, 60_000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("turns" as const),
+      micro: fc.integer({ min: 0, max: 40 }),
+      macro: fc.integer({ min: 0, max: 3 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.constant({ kind: "crash" as const }) },
+);
+
+test("P2: wherever it crashes, each ladder comes to one end, each command runs once and is recorded, and otherwise is done once for each that escalates", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(move, { minLength: 5, maxLength: 30 }),
+      fc.array(fc.constantFrom("succeeded" as const, "succeeded" as const, ...outcomes), { minLength: 1, maxLength: 20 }),
+      async (moves, ends) => {
+        const clock = new TestClock(1_700_000_000_000);
+        const world = new World(t, reactors, { clock });
+        world.host.received = () => clock.time;
+        let commands = 0;
+        world.host.outcomeOf = () => ends[commands++ % ends.length]!;
+        for (const next of moves) {
+          if (next.kind === "crash") world.crash();
+          else if (next.kind === "time") {
+            clock.time += next.ms;
+            world.engine.tell([]);
+          } else if (next.kind === "send") {
+            const sent = world.send(5);
+            if (next.wait) await sent;
+          } else if (next.kind === "turns") {
+            for (let turn = 0; turn < next.micro; turn++) await Promise.resolve();
+            for (let turn = 0; turn < next.macro; turn++) await new Promise((done) => setImmediate(done));
+          } else world.host.happens((sequence) => incoming(sequence, { type: next.kind, subject: next.subject }));
+        }
+        // Until time and answers have brought everything to its end.
+        const tasks = () => tasksOf(world);
+        for (let round = 0; round < 200; round++) {
+          await world.quiet();
+          if (tasks().every(hasEnded)) break;
+          clock.time += 10_000;
+          world.engine.tell([]);
+          await settled();
+        }
+        const all = tasks();
+        const journal = await world.end();
+        assert.deepEqual(world.problems, []);
+        assert.deepEqual(
+          all.filter((task) => !hasEnded(task)),
+          [],
+        );
+        const ended = journal.filter(({ type }) => type === "task.resolved" || type === "task.escalated").map(({ cause }) => cause!);
+        assert.deepEqual(ended.toSorted(), all.map(({ id }) => id).toSorted(), "each ends once");
+        const escalated = all.filter(({ status }) => status.state === "escalated").length;
+        assert.equal(journal.filter(({ type }) => type === "remedy.failed").length, escalated);
+        const store = new SqliteStoreReader({ file: join(world.directory, "master.db") });
+        const executions = all.flatMap(({ id }) => store.executions(id));
+        store.close();
+        assert.ok(
+          executions.every(({ report }) => report !== undefined),
+          "each is recorded",
+        );
+        const sent = executions.filter(({ agent }) => agent === "web1").map(({ id }) => id);
+        assert.deepEqual([...world.host.runs.keys()].toSorted(), sent.toSorted());
+        const pages = executions.filter(({ purpose, action }) => purpose === "otherwise" && action === "command.run");
+        assert.equal(pages.length, escalated);
+        const undone = executions.filter(({ purpose }) => purpose === "undo").map(({ task, args }) => `${task} ${JSON.stringify(args)}`);
+        assert.equal(new Set(undone).size, undone.length, "taken back twice");
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+function tasksOf(world: World): Task[] {
+  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
+  try {
+    return reader.tasks({ limit: 10_000 });
+  } finally {
+    reader.close();
+  }
+}

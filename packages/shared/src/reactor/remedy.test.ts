@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadReactors, type Reactor } from "../reactor.ts";
+import { problemText } from "../yaml-file.ts";
+
+const head = "name: revive\non: service.failed\n";
+
+function load(lines: string): Reactor {
+  const loaded = loadReactors("r.yaml", head + lines);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  return loaded.reactors[0]!;
+}
+
+function problems(lines: string): string[] {
+  const loaded = loadReactors("r.yaml", head + lines);
+  return loaded.ok ? [] : loaded.problems.map(problemText);
+}
+
+const steps = "steps: [{ command.run: { argv: [id] } }]";
+
+test("a list of actions is a ladder of one rung that is tried once", () => {
+  const { remedy } = load("do:\n  - command.run: { argv: [id] }\n  - event.emit: { type: x.y }\n");
+  assert.deepEqual(
+    remedy.rungs.map(({ steps: each, attempts, verify }) => [each.map(({ action }) => action), attempts, verify]),
+    [[["command.run", "event.emit"], 1, undefined]],
+  );
+});
+
+test("a rung's retry has defaults, and its times are milliseconds", () => {
+  const { remedy, listensFor, priority } = load(`task: { key: event.subject, priority: critical }
+do:
+  - { ${steps}, retry: {}, timeout: 1m }
+  - { ${steps}, retry: { attempts: 5, backoff: 1s, factor: 3, jitter: 0%, max: 1h }, verify: { no_event: { on: [a.b, c.*] }, after: 2s, within: 1m } }
+`);
+  const [first, second] = remedy.rungs;
+  assert.deepEqual(
+    [first?.attempts, first?.retry, first?.timeoutMs],
+    [3, { backoffMs: 5_000, factor: 2, jitter: 0.2, maxMs: 300_000 }, 60_000],
+  );
+  assert.deepEqual([second?.attempts, second?.retry], [5, { backoffMs: 1_000, factor: 3, jitter: 0, maxMs: 3_600_000 }]);
+  assert.deepEqual(second?.verify, { by: "no_event", on: ["a.b", "c.*"], when: undefined, afterMs: 2_000, withinMs: 60_000 });
+  assert.deepEqual([listensFor, priority, remedy.joinBy?.length], [["a.b", "c.*"], "critical", 1]);
+});
+
+const bad: [title: string, lines: string, expected: RegExp][] = [
+  [
+    "an action beside rungs",
+    `do:\n  - { ${steps} }\n  - command.run: { argv: [id] }\n`,
+    /^r\.yaml:5:5: a rung has no key "command\.run": its actions stand under "steps"$/,
+  ],
+  ["a rung without steps", "do:\n  - timeout: 1m\n", /^r\.yaml:4:5: a rung needs "steps"/],
+  [
+    "a wrong key of a rung",
+    `do:\n  - { ${steps}, rety: { attempts: 3 } }\n`,
+    /^r\.yaml:4:49: a rung has no key "rety"; did you mean "retry"\?$/,
+  ],
+  [
+    "an unknown action in a rung",
+    "do:\n  - steps: [{ comand.run: { argv: [id] } }]\n",
+    /^r\.yaml:4:15: there is no action "comand\.run"; did you mean "command\.run"\?$/,
+  ],
+  [
+    "a wrong argument in undo",
+    `do:\n  - { ${steps}, undo: { after: 1h, steps: [{ command.run: { arg: [id] } }] } }\n`,
+    /^r\.yaml:4:93: command\.run: unknown key "arg"; did you mean "argv"\?/,
+  ],
+  [
+    "an undo that never comes",
+    `do:\n  - { ${steps}, undo: { ${steps} } }\n`,
+    /^r\.yaml:4:49: this is never done: say "after: 1h" or "on_failure: true"/,
+  ],
+  [
+    "two verifications",
+    `do:\n  - { ${steps}, verify: { event: a.b, no_event: a.c, within: 1s } }\n`,
+    /^r\.yaml:4:49: one action, or event, or no_event is needed, there are event and no_event$/,
+  ],
+  ["no verification", `do:\n  - { ${steps}, verify: { after: 1s } }\n`, /there is none$/],
+  ["an event without a time", `do:\n  - { ${steps}, verify: { event: a.b } }\n`, /"event" needs "within"/],
+  [
+    "an event with a wait before it",
+    `do:\n  - { ${steps}, verify: { event: a.b, after: 1s, within: 5s } }\n`,
+    /"after" is for an action and for no_event/,
+  ],
+  ["a wrong action that verifies", `do:\n  - { ${steps}, verify: { command.run: { argv: [] } } }\n`, /command\.run: .*at least 1/],
+  [
+    "a condition of a verification that is none",
+    `do:\n  - { ${steps}, verify: { event: { on: a.b, when: 1 + 1 }, within: 5s } }\n`,
+    /a condition must be true or false/,
+  ],
+  [
+    "an event in it that has no name there",
+    `do:\n  - { ${steps}, verify: { event: { on: a.b, when: matched.step1.subject == "" }, within: 5s } }\n`,
+    /there is no event "step1" here/,
+  ],
+  ["a jitter that is no part", `do:\n  - { ${steps}, retry: { jitter: 20 } }\n`, /^r\.yaml:4:66: expected a part such as 20%/],
+  ["a wait of nothing", `do:\n  - { ${steps}, retry: { backoff: 0s } }\n`, /expected a time from 1ms to 366d, got "0s"/],
+  [
+    "task outside of otherwise",
+    "do:\n  - command.run: { argv: ['${{ task.reason }}'] }\n",
+    /^r\.yaml:4:32: .*; it is known in values of otherwise only/,
+  ],
+  [
+    "a wrong argument of otherwise",
+    "do: [{ command.run: { argv: [id] } }]\notherwise:\n  - command.run: { argv: '${{ task.reason == \"\" }}' }\n",
+    /^r\.yaml:5:26: command\.run: /,
+  ],
+  [
+    "more commands than a task has numbers",
+    `do:\n${`  - { steps: [${"{ command.run: { argv: [id] } }, ".repeat(30)}], retry: { attempts: 20 } }\n`.repeat(8)}`,
+    /this may come to 9600 commands a task/,
+  ],
+  [
+    "a secret in an event of otherwise",
+    "vars: { token: { env: T, secret: true } }\ndo: [{ command.run: { argv: [id] } }]\notherwise: [{ event.emit: { type: x.y, subject: '${{ vars.token }}' } }]\n",
+    /a secret may not go into an event/,
+  ],
+];
+
+for (const [title, lines, expected] of bad) {
+  test(`${title} is found at load, with line and column`, () => {
+    const sources = { env: () => "12345678" };
+    const loaded = loadReactors("r.yaml", head + lines, sources);
+    const found = loaded.ok ? [] : loaded.problems.map(problemText);
+    assert.ok(
+      found.some((problem) => expected.test(problem)),
+      found.join("\n") || "nothing was found",
+    );
+  });
+}
+
+test("what is wrong in one rung hides nothing of what is wrong in another", () => {
+  const found = problems(`do:\n  - { steps: [{ comand.run: {} }], timeout: never }\n  - { steps: [{ command.rum: {} }] }\n`);
+  assert.deepEqual(found.length, 2, found.join("\n"));
+  assert.match(found.join("\n"), /timeout|duration/);
+  assert.match(found.join("\n"), /command\.rum/);
+});

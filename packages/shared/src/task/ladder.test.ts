@@ -1,0 +1,434 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type ExecutionReport, outcomes } from "../action.ts";
+import type { Event } from "../event.ts";
+import { loadReactors, type Reactor } from "../reactor.ts";
+import { ReactorIndex } from "../rules/reactor-index.ts";
+import { Rules } from "../rules/rules.ts";
+import type { Firing } from "../rules/types.ts";
+import { dueOf, type Effect, type Execution, hasEnded, type Input, isOpen, startTask, type Step, stepTask, type Task } from "../task.ts";
+
+const event: Event = {
+  position: 1,
+  id: "web1:1:1",
+  type: "service.failed",
+  source: "/agents/web1",
+  agent: "web1",
+  subject: "nginx",
+  time: 1,
+  received: 1_000,
+  severity: "normal",
+  data: {},
+};
+
+/** What a reactor of these lines does about the event. */
+function firing(lines: string): Firing {
+  const loaded = loadReactors("r.yaml", `name: revive\non: service.failed\n${lines}`);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  const rules = new Rules(new ReactorIndex<Reactor>(loaded.reactors), {
+    agentView: (id) => ({ id, labels: {}, facts: {} }),
+    route: () => ({ priority: "low", owner: undefined, labels: {} }),
+    silence: () => undefined,
+  });
+  const { decisions } = rules.hear({ event, agent: event.agent, ancestry: [], root: event.id });
+  const [found] = decisions.flatMap((decision) => decision.firing ?? []);
+  assert.ok(found);
+  return found;
+}
+
+/** One task and its clock; what it wants is done when the test says so. */
+class Life {
+  now = 1_000;
+  random = 0.5;
+  task: Task;
+  readonly told: string[] = [];
+  readonly effects: Effect[] = [];
+  readonly begun: Execution[] = [];
+
+  constructor(lines: string) {
+    const step = startTask(firing(lines), { now: this.now, random: this.random });
+    this.task = step.task;
+    this.#took(step);
+  }
+
+  /** The last command. */
+  get last(): Execution {
+    return this.begun.at(-1)!;
+  }
+
+  /** Its program, or its action. */
+  get doing(): string {
+    return this.begun.map(programOf).at(-1)!;
+  }
+
+  step(input: Input): void {
+    // As it comes out of the store.
+    this.#took(stepTask(JSON.parse(JSON.stringify(this.task)) as Task, input, { now: this.now, random: this.random }));
+  }
+
+  report(outcome: ExecutionReport["outcome"], more: Partial<ExecutionReport> = {}): void {
+    this.step({ kind: "report", report: reportOf(this.last, outcome, more) });
+  }
+
+  /** Time goes to what is due next. */
+  wait(): number {
+    const due = dueOf(this.task);
+    assert.ok(due !== undefined, "nothing is due");
+    const waited = due - this.now;
+    this.now = Math.max(this.now, due);
+    this.step({ kind: "due" });
+    return waited;
+  }
+
+  #took({ task, effects }: Step): void {
+    this.task = task;
+    this.effects.push(...effects);
+    for (const effect of effects) {
+      if (effect.kind === "emit") this.told.push(effect.event.type);
+      if (effect.kind === "execute") this.begun.push(effect.execution);
+    }
+  }
+}
+
+function programOf({ action, args }: Execution): string {
+  return action === "command.run" ? (args["argv"] as string[]).join(" ") : action;
+}
+
+function reportOf({ id, action }: Execution, outcome: ExecutionReport["outcome"], more: Partial<ExecutionReport> = {}): ExecutionReport {
+  return { execution: id, action, outcome, changed: true, started: 1, ended: 2, ...more };
+}
+
+const run = (program: string) => `{ command.run: { argv: [${program}] } }`;
+const two = `do:
+  - steps: [${run("reload")}]
+    retry: { attempts: 3, backoff: 5s, factor: 2, jitter: 50%, max: 8s }
+    verify: { command.run: { argv: [check] } }
+  - steps: [${run("restart")}]
+otherwise:
+  - command.run: { argv: [page, "\${{ task.reason }}", "\${{ string(task.attempts) }}", "\${{ event.subject }}", "\${{ task.history[0].output }}"] }
+`;
+
+test("what fails is tried again after a wait that grows, up to its limit, with jitter; then the next rung is tried", () => {
+  const life = new Life(two);
+  const waits: number[] = [];
+  for (const random of [0.5, 1, 0]) {
+    life.random = random;
+    assert.equal(life.doing, "reload");
+    life.report("succeeded");
+    assert.equal(life.doing, "check");
+    life.report("failed", { message: "exit code 1" });
+    if (life.task.status.state === "retrying") waits.push(life.wait());
+  }
+  assert.deepEqual(waits, [5_000, 12_000]);
+  assert.equal(life.doing, "restart");
+  life.report("succeeded");
+  assert.deepEqual(life.task.status, { state: "resolved", verified: false });
+  assert.ok(hasEnded(life.task));
+  assert.deepEqual(life.told, [
+    "task.created",
+    "task.verifying",
+    "task.retrying",
+    "task.attempt",
+    "task.verifying",
+    "task.retrying",
+    "task.attempt",
+    "task.verifying",
+    "task.rung",
+    "task.attempt",
+    "task.resolved",
+  ]);
+});
+
+test("after the last rung the task escalates, and otherwise is told what was tried", () => {
+  const life = new Life(two);
+  for (let round = 0; round < 3; round++) {
+    life.report("failed", { message: `no ${round}`, result: { stdout: "out", stderr: `err ${round}` } });
+    if (life.task.status.state === "retrying") life.wait();
+  }
+  life.report("refused", { message: "not here" });
+  assert.equal(life.task.status.state, "escalated");
+  assert.equal(life.doing, "page command.run was refused by the agent: not here 4 nginx err 0");
+  assert.equal(life.last.purpose, "otherwise");
+  assert.ok(!hasEnded(life.task) && !isOpen(life.task));
+  life.report("failed");
+  assert.ok(hasEnded(life.task));
+  assert.deepEqual(life.told.slice(-2), ["task.escalated", "task.otherwise_failed"]);
+});
+
+test("what the agent refuses is not tried again, and a host that is not there is not asked for more", () => {
+  const refused = new Life(two);
+  refused.report("refused");
+  assert.equal(refused.doing, "restart");
+  const away = new Life(two);
+  away.step({ kind: "expired", execution: away.last.id, reason: "web1 was not there" });
+  assert.deepEqual([away.task.status.state, away.last.purpose], ["escalated", "otherwise"]);
+});
+
+test("an attempt whose time is up is stopped; it is retried when it is known what became of it", () => {
+  const life = new Life(`do:\n  - { steps: [${run("slow")}], timeout: 10s, retry: { attempts: 2, jitter: 0% } }\n`);
+  assert.equal(life.wait(), 10_000);
+  assert.deepEqual(life.effects.at(-1), { kind: "stop", execution: life.last.id });
+  assert.equal(life.begun.length, 1, "the first may still run");
+  life.report("cancelled");
+  assert.equal(life.task.status.state, "retrying");
+  life.wait();
+  assert.equal(life.begun.length, 2);
+  // And when nobody says what became of it, somebody has to look.
+  life.wait();
+  life.wait();
+  assert.match(JSON.stringify(life.task.status), /"escalated".*longer than 10 ?s; what became/);
+  assert.ok(!hasEnded(life.task));
+  life.report("succeeded");
+  assert.ok(hasEnded(life.task));
+  assert.deepEqual(life.effects.at(-1)?.kind, "record");
+});
+
+test("a verification by an action is asked again until its time is over, and begins after a wait", () => {
+  const life = new Life(`do:\n  - { steps: [${run("restart")}], verify: { command.run: { argv: [check] }, after: 2s, within: 10s } }\n`);
+  life.report("succeeded");
+  assert.equal(life.task.status.state, "verifying");
+  assert.equal(life.wait(), 2_000);
+  let asked = 0;
+  while (isOpen(life.task)) {
+    asked++;
+    assert.equal(life.doing, "check");
+    life.report("failed");
+    if (isOpen(life.task)) life.wait();
+  }
+  assert.equal(asked, 9, "each second up to 10 s after the steps");
+  const good = new Life(`do:\n  - { steps: [${run("restart")}], verify: { command.run: { argv: [check] }, within: 10s } }\n`);
+  good.report("succeeded");
+  good.report("failed");
+  good.wait();
+  good.report("succeeded");
+  assert.deepEqual(good.task.status, { state: "resolved", verified: true });
+});
+
+test("a verification by an event waits for it, and takes one that came while the steps ran", () => {
+  const lines = `do:\n  - { steps: [${run("restart")}], verify: { event: service.recovered, within: 30s } }\n`;
+  const late = new Life(lines);
+  late.report("succeeded");
+  late.step({ kind: "event", event: "web1:1:2" });
+  assert.deepEqual(late.task.status, { state: "resolved", verified: true });
+  const early = new Life(lines);
+  early.step({ kind: "event", event: "web1:1:2" });
+  early.report("succeeded");
+  assert.deepEqual(early.task.status, { state: "resolved", verified: true });
+  const never = new Life(lines);
+  never.report("succeeded");
+  assert.equal(never.wait(), 30_000);
+  assert.match(JSON.stringify(never.task.status), /no event service\.recovered came within 30 ?s/);
+});
+
+test("a verification by the absence of an event holds when it did not come, and fails when it does", () => {
+  const lines = `do:\n  - { steps: [${run("restart")}], verify: { no_event: { on: service.failed }, after: 1s, within: 30s } }\n`;
+  const quiet = new Life(lines);
+  quiet.step({ kind: "event", event: "web1:1:2" });
+  quiet.report("succeeded");
+  assert.deepEqual([quiet.wait(), quiet.wait()], [1_000, 30_000]);
+  assert.deepEqual(quiet.task.status, { state: "resolved", verified: true });
+  const again = new Life(lines);
+  again.report("succeeded");
+  again.wait();
+  again.step({ kind: "event", event: "web1:1:3" });
+  assert.equal(again.task.status.state, "escalated");
+});
+
+const lent = (more: string) => `do:
+  - steps: [${run("block")}]
+    undo: { ${more} steps: [${run("unblock")}] }
+  - steps: [${run("restart")}]
+`;
+
+test("what was lent for a time is taken back once, although the task ended long before", () => {
+  const life = new Life(lent("after: 1h,"));
+  life.report("succeeded");
+  assert.equal(life.task.status.state, "resolved");
+  assert.ok(!hasEnded(life.task));
+  assert.equal(life.wait(), 3_600_000);
+  assert.deepEqual([life.doing, life.last.purpose], ["unblock", "undo"]);
+  assert.equal(dueOf(life.task), undefined);
+  life.report("succeeded");
+  assert.ok(hasEnded(life.task));
+  assert.equal(life.told.at(-1), "task.undone");
+});
+
+test("a rung that failed is taken back before the next one is tried, also when that does not succeed", () => {
+  for (const outcome of ["succeeded", "failed"] as const) {
+    const life = new Life(lent("on_failure: true, after: 1h,"));
+    life.report("failed");
+    assert.deepEqual([life.task.status.state, life.doing], ["undoing", "unblock"]);
+    life.report(outcome);
+    assert.equal(life.doing, "restart");
+    life.report("succeeded");
+    assert.ok(hasEnded(life.task), "and not once more later");
+    assert.ok(life.told.includes(outcome === "failed" ? "task.undo_failed" : "task.undone"));
+  }
+});
+
+test("what a cancelled task has lent is taken back in its time", () => {
+  const life = new Life(lent("after: 1h,"));
+  life.step({ kind: "cancel", reason: "no", by: "alice" });
+  assert.deepEqual(life.effects.filter(({ kind }) => kind === "stop").length, 1);
+  life.report("cancelled");
+  life.wait();
+  assert.equal(life.doing, "unblock");
+  life.report("succeeded");
+  assert.ok(hasEnded(life.task));
+});
+
+test("a firing that joins is counted while the task is open", () => {
+  const life = new Life(two);
+  life.step({ kind: "join", event: "web1:1:2" });
+  assert.equal(life.task.joined, 1);
+  life.step({ kind: "cancel", reason: "no", by: "alice" });
+  life.step({ kind: "join", event: "web1:1:3" });
+  assert.equal(life.task.joined, 1);
+});
+
+const anyVerify = fc.constantFrom(
+  "",
+  "verify: { command.run: { argv: [check] } }",
+  "verify: { command.run: { argv: [check] }, after: 2s, within: 20s }",
+  "verify: { event: service.recovered, within: 30s }",
+  "verify: { no_event: service.failed, after: 1s, within: 30s }",
+);
+const anyStep = fc.constantFrom(run("a"), run("b"), "{ file.restore: { path: /etc/motd } }", "{ event.emit: { type: x.y } }");
+const anySteps = fc.array(anyStep, { minLength: 1, maxLength: 3 }).map((steps) => `[${steps.join(", ")}]`);
+const anyUndo = fc
+  .record({ how: fc.constantFrom("after: 1m,", "on_failure: true,", "after: 1m, on_failure: true,"), steps: anySteps })
+  .map(({ how, steps }) => `undo: { ${how} steps: ${steps} }`);
+const anyRung = fc
+  .record({
+    steps: anySteps,
+    attempts: fc.integer({ min: 1, max: 3 }),
+    timeout: fc.constantFrom("", "timeout: 10s"),
+    verify: anyVerify,
+    undo: fc.oneof(fc.constant(""), anyUndo),
+  })
+  .map(({ steps, attempts, timeout, verify, undo }) => ({
+    attempts,
+    text: `{ ${[`steps: ${steps}`, `retry: { attempts: ${attempts} }`, timeout, verify, undo].filter((part) => part !== "").join(", ")} }`,
+  }));
+
+const anyMove = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("report" as const),
+      pick: fc.nat(),
+      outcome: fc.constantFrom("succeeded" as const, ...outcomes),
+    }),
+  },
+  { weight: 5, arbitrary: fc.constant({ kind: "time" as const }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("expired" as const), pick: fc.nat() }) },
+  { weight: 2, arbitrary: fc.constant({ kind: "event" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "join" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "cancel" as const }) },
+);
+
+test("any order of results, duplicates, timeouts, crashes, events and cancellations: no task is stuck or ends twice, rungs come in order, no attempt too many, each undo once", () => {
+  fc.assert(
+    fc.property(
+      fc.array(anyRung, { minLength: 1, maxLength: 3 }),
+      fc.constantFrom("", `otherwise: [${run("page")}, { event.emit: { type: x.called, data: { why: "\${{ task.reason }}" } } }]\n`),
+      fc.array(anyMove, { maxLength: 60 }),
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      (rungs, otherwise, moves, random) => {
+        const life = new Life(`do:\n${rungs.map(({ text }) => `  - ${text}\n`).join("")}${otherwise}`);
+        life.random = random;
+        const check = new Watch(
+          life,
+          rungs.map(({ attempts }) => attempts),
+        );
+        check.now();
+        for (const move of moves) {
+          play(life, move);
+          check.now();
+        }
+        // Whatever happened: with answers and time it comes to an end.
+        for (let round = 0; round < 2_000 && !hasEnded(life.task); round++) {
+          if (life.task.open.length > 0) play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
+          else life.wait();
+          check.now();
+        }
+        assert.ok(hasEnded(life.task), "it never ends");
+        check.end();
+      },
+    ),
+    { numRuns: 1_500 },
+  );
+});
+
+type Move =
+  | { kind: "report"; pick: number; outcome: ExecutionReport["outcome"] }
+  | { kind: "expired"; pick: number }
+  | { kind: "time" | "event" | "join" | "cancel" };
+
+function play(life: Life, move: Move): void {
+  switch (move.kind) {
+    case "report":
+    case "expired": {
+      // Mostly of a command under way; now and then once more of one that has ended.
+      const open = life.begun.filter(({ id }) => life.task.open.some((each) => each.id === id));
+      const among = move.pick < 0 || move.pick % 4 > 0 ? open : life.begun;
+      const execution = among[Math.abs(move.pick) % Math.max(1, among.length)];
+      if (execution === undefined) return;
+      if (move.kind === "expired") return life.step({ kind: "expired", execution: execution.id, reason: "late" });
+      return life.step({ kind: "report", report: reportOf(execution, move.outcome) });
+    }
+    case "time":
+      if (dueOf(life.task) !== undefined) life.wait();
+      return;
+    case "event":
+      return life.step({ kind: "event", event: "web1:1:9" });
+    case "join":
+      return life.step({ kind: "join", event: "web1:1:9" });
+    case "cancel":
+      return life.step({ kind: "cancel", reason: "no", by: "alice" });
+  }
+}
+
+/** What must hold at every point of a task's life. */
+class Watch {
+  readonly #life: Life;
+  readonly #attempts: readonly number[];
+  #rung = 0;
+  #state = "running";
+
+  constructor(life: Life, attempts: readonly number[]) {
+    this.#life = life;
+    this.#attempts = attempts;
+  }
+
+  now(): void {
+    const { task } = this.#life;
+    assert.ok(hasEnded(task) || task.open.length > 0 || dueOf(task) !== undefined, "it is stuck");
+    assert.ok(task.rung >= this.#rung, "back to a lower rung");
+    this.#rung = task.rung;
+    assert.ok(task.attempt <= this.#attempts[task.rung]!, "an attempt too many");
+    const ended = ["resolved", "escalated", "cancelled"].includes(this.#state);
+    if (ended) assert.equal(task.status.state, this.#state, "it ended another way later");
+    this.#state = task.status.state;
+    assert.deepEqual(JSON.parse(JSON.stringify(task.status)), task.status);
+    const due = dueOf(task);
+    assert.ok(due === undefined || due > this.#life.now - 1 || this.#life.task.open.length > 0);
+  }
+
+  end(): void {
+    const { effects, begun, told, task } = this.#life;
+    const ids = begun.map(({ id }) => id);
+    assert.equal(new Set(ids).size, ids.length, "a number was used twice");
+    const recorded = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
+    assert.deepEqual(recorded.toSorted(), ids.toSorted(), "each command is recorded once");
+    assert.equal(told.filter((type) => ["task.resolved", "task.escalated", "task.cancelled"].includes(type)).length, 1);
+    const undone = effects.flatMap((effect) =>
+      effect.kind === "emit" && effect.event.type.startsWith("task.und") ? [effect.event.data["rung"]] : [],
+    );
+    assert.equal(new Set(undone).size, undone.length, "a rung was taken back twice");
+    const attempts = begun.filter(({ purpose }) => purpose === "do").map(({ rung, attempt }) => `${rung} ${attempt}`);
+    assert.deepEqual(attempts, attempts.toSorted(), "rungs and attempts out of order");
+    assert.equal(task.called, task.status.state === "escalated" ? task.otherwise.length : 0);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * The words of a task's life: what it is, in which state it can be, what can happen to it and what follows from that. Types and limits only.
+ */
+import type { ActionName, ExecutionReport } from "../action.ts";
+import type { Severity } from "../event.ts";
+import type { Firing, PlannedCall, PlannedRung } from "../rules/types.ts";
+
+/**
+ * `execution`: the command under way, on which the state depends. `until`: when time alone goes on, in ms since the epoch. The numbers of rung and
+ * attempt stand in the task.
+ */
+export type TaskState =
+  /** `until`: the attempt's time is up. `stopping`: it is, and why: it is waited for what becomes of the command. */
+  | { state: "running"; execution: string; until?: number; stopping?: string }
+  | { state: "verifying"; verifying: Verifying }
+  /** The attempt failed, for this reason; the next one begins then. */
+  | { state: "retrying"; until: number; reason: string }
+  /** The rung failed, and what it did is taken back before the task goes on. */
+  | { state: "undoing"; reason: string }
+  | { state: "resolved"; verified: boolean }
+  /** `execution`: of `otherwise`, while that is under way. */
+  | { state: "escalated"; reason: string; execution?: string }
+  /** Nothing is sent: its steps are there to be seen, or why they could not be worked out. */
+  | { state: "planned"; reason?: string }
+  | { state: "cancelled"; reason: string; by: string };
+
+/** `action`: a check. `end`: it is asked again until then. `again`: why the one before did not hold. */
+export type Verifying =
+  | { by: "action"; execution: string; end?: number }
+  | { by: "wait"; until: number; end?: number; again?: string }
+  | { by: "event" | "no_event"; until: number };
+
+/** What is taken back of a rung: when, or by which of its commands that is being done. It is done once. */
+export type Lease = { rung: number; due: number } | { rung: number; execution: string; step: number };
+
+/** An attempt that failed. */
+export interface FailedAttempt {
+  rung: number;
+  attempt: number;
+  at: number;
+  reason: string;
+  /** What the program printed last, where it was one. */
+  output?: string;
+}
+
+/**
+ * One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). `event`: the trigger; `events`:
+ * all that went in, the newest last, as far as they are known by name; `count`: how many. `owner` and `labels`: from the router, where the
+ * reactor names no owner.
+ */
+export interface Task {
+  id: string;
+  reactor: string;
+  reactorVersion: string;
+  branch: Firing["branch"];
+  owner: string | undefined;
+  labels: Record<string, string>;
+  runbook: string | undefined;
+  key: unknown[];
+  event: string;
+  events: string[];
+  count: number;
+  agent: string;
+  subject: string | undefined;
+  priority: Severity;
+  ancestry: string[];
+  /** The event with which the causal chain began. */
+  root: string;
+  /** While it is open, further firings of its reactor with this key join it. */
+  joinKey?: unknown[];
+  /** How many did. */
+  joined: number;
+  rungs: PlannedRung[];
+  otherwise: PlannedCall[];
+  /** The rung that it is on, from 0; the attempt there, from 1; and how many of that attempt's steps, then of its checks, have been begun. */
+  rung: number;
+  attempt: number;
+  begun: number;
+  /** When the attempt's time is up. */
+  attemptEnds?: number;
+  /** The event for which this attempt's verification is to wait has come already. */
+  heard: boolean;
+  /** How many of `otherwise` have been begun. */
+  called: number;
+  /** Attempts that were begun, on all rungs. */
+  attempts: number;
+  /** Those that failed, the newest `historyAttemptsMax`. */
+  history: FailedAttempt[];
+  leases: Lease[];
+  /** Commands of which it is not known what became of them. */
+  open: { id: string; action: ActionName }[];
+  /** How many commands have been made, for their ids. */
+  started: number;
+  status: TaskState;
+  created: number;
+  updated: number;
+}
+
+/** Failed attempts that are remembered in full. */
+export const historyAttemptsMax = 20;
+/** Of a reason, and of what a program printed, as far as it goes into the evidence. */
+export const evidenceCharactersMax = 2_000;
+/** How long it is waited for what became of a command whose time was up. */
+export const stopGraceMs = 30_000;
+/** A verification that may be asked again is asked so many times at most, and not more often than that. */
+export const checksMax = 10;
+export const checkEveryMs = 1_000;
+
+/** Why a command was sent. */
+export const purposes = ["do", "verify", "undo", "otherwise"] as const;
+export type Purpose = (typeof purposes)[number];
+
+/** One action on one target. */
+export interface Execution {
+  id: string;
+  task: string;
+  agent: string;
+  action: ActionName;
+  args: Record<string, unknown>;
+  purpose: Purpose;
+  /** The task's: what waits for a host goes to it in this order (P8). */
+  priority: Severity;
+  /** Where the task was: rung from 0, attempt from 1. */
+  rung: number;
+  attempt: number;
+  created: number;
+}
+
+/** An event that the master itself makes. */
+export interface MasterEventDraft {
+  type: string;
+  subject?: string | undefined;
+  severity: Severity;
+  cause?: string | undefined;
+  data: Record<string, unknown>;
+}
+
+export type Effect =
+  | { kind: "execute"; execution: Execution }
+  /** Performed on the master within the step itself: recorded as a finished execution. */
+  | { kind: "performed"; execution: Execution; report: ExecutionReport }
+  | { kind: "record"; report: ExecutionReport }
+  /** A command is not wanted any more: what was not sent is not, what runs is ended. Its report, or its expiry, comes all the same. */
+  | { kind: "stop"; execution: string }
+  | { kind: "emit"; event: MasterEventDraft };
+
+export type Input =
+  | { kind: "report"; report: ExecutionReport }
+  | { kind: "expired"; execution: string; reason: string }
+  | { kind: "cancel"; reason: string; by: string }
+  /** Something of it may be due by now. */
+  | { kind: "due" }
+  /** The event came that its verification listens for. */
+  | { kind: "event"; event: string }
+  /** Its reactor fired again with its key. */
+  | { kind: "join"; event: string };
+
+/** `random`: from 0 to 1, for jitter. */
+export interface Moment {
+  now: number;
+  random: number;
+}
+
+/** A task as it is now, and what must be made durable together with it (P2) before it is performed. */
+export interface Step {
+  task: Task;
+  effects: Effect[];
+}
+
+export function withEffects(effects: Effect[], step: Step): Step {
+  return { task: step.task, effects: [...effects, ...step.effects] };
+}
