@@ -30,6 +30,7 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     spool: opened,
     managed,
     remedies,
+    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({ hostname: "here" }) },
     policy: () => policy.inForce,
     fetch: () => Promise.reject(new Error("there is no master")),
     scratch: path("scratch"),
