@@ -211,6 +211,14 @@ test("a dry run changes nothing, holds no beacon up, and its report says that it
   assert.deepEqual([how, changed, dry, existsSync(path("ran")), over], ["succeeded", true, true, false, []]);
 });
 
+test("facts are gathered anew and told, and the host is as it was", async (t) => {
+  const { ended, executor } = setting(t);
+  executor.take({ execution: id(1), action: "agent.facts", args: {}, priority: "normal" });
+  const [event] = await ended(1);
+  const { outcome: how, changed, result } = event!.data;
+  assert.deepEqual([how, changed, result], ["succeeded", false, { facts: { hostname: "here" } }]);
+});
+
 test("a command that waits is dropped when it is cancelled, and one that runs is ended with all that it started", async (t) => {
   const { path, ended, shell, cancel } = setting(t, { concurrencyMax: 1 });
   shell(1, "sleep 60 & echo $! > child; touch began; wait");
