@@ -1,5 +1,6 @@
 /** Actions on a real host: content of the master's file root on its way there, and the host's own policy, which the master cannot change. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -9,6 +10,18 @@ import { Testbed, until } from "./testbed.ts";
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 const script = '#!/bin/sh\nprintf "%s" "$1" > "$2"\n';
 const large = "0123456789abcdef\n".repeat(40_000);
+
+const ip = (...argv: string[]) => execFileSync("ip", argv, { stdio: "ignore" });
+
+function noInterfaces(): string | false {
+  try {
+    ip("link", "add", "nfprobe1", "type", "veth");
+    ip("link", "delete", "nfprobe1");
+    return false;
+  } catch {
+    return "needs root and ip";
+  }
+}
 
 describe("actions", () => {
   let bed: Testbed;
@@ -34,6 +47,7 @@ describe("actions", () => {
       reactor(made, "script", { "script.run": { source: "scripts/say.sh", args: ["${{ event.subject }}", out("said")] } });
       reactor(made, "pinned", { "script.run": { source: "scripts/say.sh", digest: sha256("another"), args: ["x", out("pinned")] } });
       reactor(made, "missing", { "file.write": { path: out("missing"), source: "none" } });
+      reactor(made, "facts", { "agent.facts": {} });
       reactor(made, "kept", { "file.write": { path: out("kept"), content: "x" } });
       made.beacon("drop", `name: drop\ntype: file\npaths: [${JSON.stringify(made.path("host"))}]\nsettle: 1ms\n`);
     });
@@ -51,6 +65,23 @@ describe("actions", () => {
     writeFileSync(bed.path("files", "large"), "changed");
     assert.equal((await fire("write", "c")).executions[0]!.changed, true);
     assert.equal(readFileSync(bed.path("out", "large"), "utf8"), "changed");
+  });
+
+  test("facts that have changed are the master's when they were gathered anew", { skip: noInterfaces() }, async () => {
+    const name = `nf${process.pid}f`;
+    ip("link", "add", name, "type", "veth", "peer", "name", `${name}p`);
+    try {
+      ip("address", "add", "192.0.2.77/32", "dev", name);
+      for (const end of [name, `${name}p`]) ip("link", "set", end, "up");
+      const addresses = async () => (await bed.client.agent("web1")).facts["addresses"] as string[];
+      assert.ok(!(await addresses()).includes("192.0.2.77"));
+      const { state, executions } = await fire("facts", "a");
+      assert.equal(state, "resolved", JSON.stringify(executions));
+      assert.equal(executions[0]!.changed, false);
+      await until("the master to know them", async () => (await addresses()).includes("192.0.2.77"));
+    } finally {
+      ip("link", "delete", name);
+    }
   });
 
   test("a script of the file root runs on the host with its arguments as they are, and leaves no copy", async () => {

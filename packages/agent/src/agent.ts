@@ -92,6 +92,8 @@ class Wiring {
   #facts: Record<string, unknown> = {};
   #session = new AbortController();
   #creditEvents = 0;
+  /** The master knows of this session what the spool has: it may be told more. */
+  #isMet = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
@@ -144,6 +146,7 @@ class Wiring {
       spool,
       managed: this.#managed,
       remedies,
+      self: { masterAddress: config.master.address, reportFacts: () => this.#reportFacts() },
       policy: () => this.#policy,
       fetch: (digest, offset) => this.#blobs.fetch(digest, offset),
       scratch: join(config.state, "scratch"),
@@ -201,6 +204,7 @@ class Wiring {
 
   #linkState(state: LinkState): void {
     const { log, config } = this.#parts;
+    this.#isMet = false;
     if (state.state === "joined") {
       log.info("joined the master");
       removeJoinToken(config.state);
@@ -222,7 +226,7 @@ class Wiring {
 
   /** What the master has of the spool's numbering: nothing is said to it, and no command taken from it, before that is known to be right. */
   #meet(marks: MasterBody<"marks">): void {
-    const { log, config, spool } = this.#parts;
+    const { log, spool } = this.#parts;
     try {
       // Put back to an earlier state, the spool begins a new numbering, and the link a new session.
       if (!spool.meet(marks)) return log.warn({ marks }, "the master knows more of this spool than it does itself");
@@ -233,9 +237,21 @@ class Wiring {
     }
     this.#fileParts.reset();
     this.#beaconParts.reset();
+    this.#sendFacts();
+    this.#pump.open(this.#creditEvents);
+    this.#isMet = true;
+  }
+
+  #sendFacts(): void {
+    const { config, spool } = this.#parts;
     const has = { beacons: this.#definitions.version, files: this.#managed.version, spooled: spool.count() };
     this.#link.send({ kind: "facts", body: { facts: this.#facts, labels: config.labels, ...has } });
-    this.#pump.open(this.#creditEvents);
+  }
+
+  #reportFacts(): Record<string, unknown> {
+    this.#facts = gatherFacts(agentVersion);
+    if (this.#isMet) this.#sendFacts();
+    return this.#facts;
   }
 
   #hear(message: MasterMessage): void {

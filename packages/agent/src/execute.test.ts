@@ -30,6 +30,7 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     spool: opened,
     managed,
     remedies,
+    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({ hostname: "here" }) },
     policy: () => policy.inForce,
     fetch: () => Promise.reject(new Error("there is no master")),
     scratch: path("scratch"),
@@ -208,6 +209,14 @@ test("a dry run changes nothing, holds no beacon up, and its report says that it
   const [event] = await ended(1);
   const { outcome: how, changed, dry_run: dry } = event!.data;
   assert.deepEqual([how, changed, dry, existsSync(path("ran")), over], ["succeeded", true, true, false, []]);
+});
+
+test("facts are gathered anew and told, and the host is as it was", async (t) => {
+  const { ended, executor } = setting(t);
+  executor.take({ execution: id(1), action: "agent.facts", args: {}, priority: "normal" });
+  const [event] = await ended(1);
+  const { outcome: how, changed, result } = event!.data;
+  assert.deepEqual([how, changed, result], ["succeeded", false, { facts: { hostname: "here" } }]);
 });
 
 test("a command that waits is dropped when it is cancelled, and one that runs is ended with all that it started", async (t) => {

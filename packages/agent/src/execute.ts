@@ -12,7 +12,7 @@ import { maskGiven, Masking } from "@needfire/shared/masking";
 import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
-import { failed, refused } from "./actions/action.ts";
+import { failed, refused, type Self } from "./actions/action.ts";
 import { loadAction, type LoadedAction, runsHere } from "./actions/registry.ts";
 import { type Announced, fetchContent } from "./command-content.ts";
 import type { FetchPiece, ManagedFiles } from "./managed-files.ts";
@@ -23,6 +23,7 @@ export interface ExecutorOptions {
   spool: Spool;
   managed: ManagedFiles;
   remedies: Remedies;
+  self: Self;
   /** Asks the master for content. */
   fetch: FetchPiece;
   /** A directory of the executor's own, for files of running actions. */
@@ -61,6 +62,9 @@ interface Ending {
   message?: string;
   result?: Record<string, unknown>;
 }
+
+/** What an action may want to be done after its end is on disk. */
+type Ended = Ending & { afterwards?: () => Promise<void> };
 
 export class Executor {
   readonly #options: ExecutorOptions;
@@ -154,7 +158,7 @@ export class Executor {
   }
 
   async #run({ command, expires }: Taken, cancelled: AbortSignal): Promise<void> {
-    const { managed, remedies, scratch, policy, clock, monotonic, log } = this.#options;
+    const { managed, remedies, self, scratch, policy, clock, monotonic, log } = this.#options;
     const started = clock.now();
     if (monotonic.now() >= expires) {
       // The master has given it up, or is about to: what it does now would surprise everybody.
@@ -168,22 +172,24 @@ export class Executor {
     // What changes nothing needs nobody to look away.
     const scope = dryRun ? undefined : action.scope;
     if (scope !== undefined) remedies.begin(command.execution, scope);
-    let ending: Ending;
+    let ended: Ended;
     try {
       const signal = AbortSignal.any([this.#stop.signal, cancelled]);
       const context = {
-        ...{ managed, remedies, signal, log, dryRun, scratch },
+        ...{ managed, remedies, self, signal, log, dryRun, scratch },
         content: (announced: Announced) => fetchContent(announced, this.#options.fetch, signal),
         refusesPath: (path: string) => refusesPath(policy(), command.action, path),
       };
-      ending = signal.aborted ? failed(String(signal.reason)) : await action.run(context);
-      if (signal.aborted && ending.outcome === "failed") ending = { ...ending, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
+      ended = signal.aborted ? failed(String(signal.reason)) : await action.run(context);
+      if (signal.aborted && ended.outcome === "failed") ended = { ...ended, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
     } catch (error) {
-      ending = failed(errorText(error));
+      ended = failed(errorText(error));
     }
+    const { afterwards, ...ending } = ended;
     // What is changed once its result is known is not its doing, so the window closes with the result (P7).
     if (scope === "host") await lastNotifications();
     this.#finish(command, started, ending);
+    await afterwards?.();
     if (scope !== undefined) remedies.end(command.execution);
   }
 

@@ -7,15 +7,35 @@ import { commandActions } from "./actions/command.ts";
 import { diskActions } from "./actions/disk.ts";
 import { eventActions } from "./actions/event.ts";
 import { fileActions } from "./actions/file.ts";
+import { firewallActions } from "./actions/firewall.ts";
+import { hostActions } from "./actions/host.ts";
+import { packageActions } from "./actions/package.ts";
+import { processActions } from "./actions/process.ts";
+import { serviceActions } from "./actions/service.ts";
 import type { ActionSpec } from "./actions/spec.ts";
+import { userActions } from "./actions/user.ts";
 import { executionIdPattern } from "./ids.ts";
 import { type Checked, untypedChecker } from "./schema.ts";
 
-export const actions = { ...fileActions, ...diskActions, ...commandActions, ...eventActions } as const satisfies Record<string, ActionSpec>;
+export const actions = {
+  ...fileActions,
+  ...diskActions,
+  ...commandActions,
+  ...serviceActions,
+  ...packageActions,
+  ...processActions,
+  ...firewallActions,
+  ...userActions,
+  ...hostActions,
+  ...eventActions,
+} as const satisfies Record<string, ActionSpec>;
 
 export type ActionName = keyof typeof actions;
-export type ActionArgs<N extends ActionName> = FromSchema<(typeof actions)[N]["args"]>;
-export type ActionResult<N extends ActionName> = FromSchema<(typeof actions)[N]["result"]>;
+/** Each once, by name: for a name that is a type parameter, the compiler would else derive them from all schemas at a time. */
+type DerivedArgs = { [N in ActionName]: FromSchema<(typeof actions)[N]["args"]> };
+type DerivedResults = { [N in ActionName]: FromSchema<(typeof actions)[N]["result"]> };
+export type ActionArgs<N extends ActionName> = DerivedArgs[N];
+export type ActionResult<N extends ActionName> = DerivedResults[N];
 
 /** Checkers for the arguments of every action, by name. */
 export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([name, spec]) => [name, untypedChecker(spec.args)])) as Record<

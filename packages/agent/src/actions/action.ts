@@ -22,7 +22,17 @@ export interface ActionContext {
   refusesPath(path: string): string | undefined;
   /** The agent stops, or the command is cancelled: end soon, and say `failed`. The signal's reason is a text that says which. */
   signal: AbortSignal;
+  /** The agent itself. */
+  self: Self;
   log: Logger;
+}
+
+/** What actions may know and ask of the agent. */
+export interface Self {
+  /** host:port of the master, as configured. */
+  masterAddress: string;
+  /** Gathers the facts anew; the master is told now, or when it is back. */
+  reportFacts(): Record<string, unknown>;
 }
 
 /** `refused`: it may not be done here at all. `changed`: something on the host is different now, or would be (`dryRun`). */
@@ -31,15 +41,19 @@ export interface Ending<R> {
   changed: boolean;
   message?: string;
   result?: R;
+  /** Once the result is on disk: what may end this very process. Does not throw. */
+  afterwards?: () => Promise<void>;
 }
 
 export type AgentActionName = { [N in ActionName]: (typeof specs)[N]["runsOn"] extends "agent" ? N : never }[ActionName];
 
-/** What an action's file exports, under the name `action`. */
-export interface Action<N extends AgentActionName> {
-  run(args: ActionArgs<N>, context: ActionContext): Promise<Ending<ActionResult<N>>>;
+/** What an action's file exports, under the name `action`. Those of a family have arguments and a result in common. */
+export type Action<N extends AgentActionName> = ActionOf<ActionArgs<N>, ActionResult<N>>;
+
+export interface ActionOf<A, R> {
+  run(args: A, context: ActionContext): Promise<Ending<R>>;
   /** What the beacons must not judge while it runs. Undefined: it changes nothing. */
-  scope(args: ActionArgs<N>): RemedyScope | undefined;
+  scope(args: A): RemedyScope | undefined;
 }
 
 export function refused(message: string): { outcome: "refused"; changed: false; message: string } {

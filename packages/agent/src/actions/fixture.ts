@@ -15,6 +15,7 @@ export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): Actio
     refusesPath: () => undefined,
     content: () => Promise.reject(new Error("no content was given")),
     scratch: f.path("scratch"),
+    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({}) },
     ...given,
   };
 }

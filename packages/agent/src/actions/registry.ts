@@ -1,6 +1,7 @@
 /** Every action that an agent performs: loaded when it is first asked for, since most hosts run few of them. */
 import type { AgentActionName, Action, ActionContext, Ending } from "./action.ts";
 import type { RemedyScope } from "../remedies.ts";
+import type { Verb } from "./service-wish.ts";
 
 const actions: { [N in AgentActionName]: () => Promise<{ action: Action<N> }> } = {
   "file.restore": () => import("./file-restore.ts"),
@@ -12,7 +13,31 @@ const actions: { [N in AgentActionName]: () => Promise<{ action: Action<N> }> } 
   "disk.clean": () => import("./disk-clean.ts"),
   "script.run": () => import("./script-run.ts"),
   "command.run": () => import("./command-run.ts"),
+  "firewall.block": async () => ({ action: (await import("./firewall.ts")).block }),
+  "firewall.unblock": async () => ({ action: (await import("./firewall.ts")).unblock }),
+  "package.install": async () => ({ action: (await import("./package.ts")).install }),
+  "package.upgrade": async () => ({ action: (await import("./package.ts")).upgrade }),
+  "package.remove": async () => ({ action: (await import("./package.ts")).remove }),
+  "process.signal": () => import("./process-signal.ts"),
+  "process.renice": () => import("./process-renice.ts"),
+  "user.lock": async () => ({ action: (await import("./user.ts")).lock }),
+  "user.unlock": async () => ({ action: (await import("./user.ts")).unlock }),
+  "sysctl.set": () => import("./sysctl-set.ts"),
+  "agent.facts": () => import("./agent-facts.ts"),
+  "host.reboot": () => import("./host-reboot.ts"),
+  "service.start": service("start"),
+  "service.stop": service("stop"),
+  "service.restart": service("restart"),
+  "service.reload": service("reload"),
+  "service.enable": service("enable"),
+  "service.disable": service("disable"),
+  "service.mask": service("mask"),
+  "service.unmask": service("unmask"),
 };
+
+function service(verb: Verb): () => Promise<{ action: Action<"service.start"> }> {
+  return async () => ({ action: (await import("./service.ts")).serviceAction(verb) });
+}
 
 /** An action whose arguments were checked against its schema. */
 export interface LoadedAction {

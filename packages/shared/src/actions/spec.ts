@@ -1,5 +1,6 @@
 /** What is said of an action: on which side it runs, the schemas of its arguments and of its result. */
 import type { JSONSchema } from "json-schema-to-ts";
+import { durationPattern } from "../duration.ts";
 import { digestPattern } from "../ids.ts";
 
 /**
@@ -39,3 +40,15 @@ export const sourced = {
 } as const;
 
 export const path = { type: "string", title: "an absolute path", pattern: "^/", maxLength: 4096, description: "an absolute path" } as const;
+
+export function timeout<const D extends string>(preset: D, description: string) {
+  return { type: "string", title: "a duration such as 30s", pattern: durationPattern, default: preset, description } as const;
+}
+
+export const user = {
+  type: "string",
+  title: "the name of a user",
+  pattern: "^[A-Za-z_][A-Za-z0-9_.-]*[$]?$",
+  maxLength: 256,
+  description: "a name in /etc/passwd",
+} as const;

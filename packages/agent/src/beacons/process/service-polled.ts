@@ -6,9 +6,10 @@ import { spawn } from "node:child_process";
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Init } from "../../init.ts";
 import type { BeaconContext, DefinitionOf, RunningBeacon } from "../beacon.ts";
 import { type Look, polled } from "../polled.ts";
-import { type Init, ServiceWatch, type UnitState, wanted } from "./service-watch.ts";
+import { ServiceWatch, type UnitState, wanted } from "./service-watch.ts";
 
 const statusMsMax = 10_000;
 const fileBytesMax = 65_536;
@@ -36,9 +37,8 @@ export function startPolledInit(
   context: BeaconContext,
   { init, root }: { init: Exclude<Init, "systemd">; root: string },
 ): RunningBeacon {
-  const { directories, look: lookAt } = inits[init];
-  const directory = directories.map((path) => `${root}${path}`).find((path) => existsSync(path));
-  if (directory === undefined) throw new Error(`there is no ${directories.join(" or ")}: no services of ${init}`);
+  const { look: lookAt } = inits[init];
+  const directory = servicesDirectory(init, root);
   const { names, hasGlobs, fits } = wanted(definition, (text) => text.replace(/\.service$/, ""));
   const named = new Set(names);
   let now: Look | undefined;
@@ -58,6 +58,19 @@ export function startPolledInit(
     for (const unit of watch.known()) if (!there.has(unit)) watch.forget(unit);
     context.degraded(dumb.length === 0 ? undefined : `cannot tell whether these run: ${dumb.slice(0, 10).join(", ")}`);
   });
+}
+
+/** What one service is doing now. Undefined: it cannot be told. */
+export function lookAtService(unit: string, { init, root, signal }: { init: Exclude<Init, "systemd">; root: string; signal: AbortSignal }) {
+  return inits[init].look(unit, { root, directory: servicesDirectory(init, root), signal });
+}
+
+/** Throws when there is none. */
+export function servicesDirectory(init: Exclude<Init, "systemd">, root: string): string {
+  const { directories } = inits[init];
+  const directory = directories.map((path) => `${root}${path}`).find((path) => existsSync(path));
+  if (directory === undefined) throw new Error(`there is no ${directories.join(" or ")}: no services of ${init}`);
+  return directory;
 }
 
 const absent = (unit: string): UnitState => ({ unit, verdict: "stopped", details: { state: "not-found" } });

@@ -5,6 +5,7 @@
  */
 import { type Bus, connectBus, DbusError } from "../../dbus/bus.ts";
 import type { Message } from "../../dbus/message.ts";
+import { unitName, unitSuffix } from "../../init.ts";
 import type { BeaconContext, DefinitionOf, RunningBeacon } from "../beacon.ts";
 import { ServiceWatch, type UnitState, type Wanted, wanted } from "./service-watch.ts";
 
@@ -21,13 +22,6 @@ const detailedMax = 200;
 const retryMs = 2_000;
 /** Of a unit that systemd names. */
 const nameCharsMax = 255;
-
-const suffix = /\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$/;
-
-/** `nginx` as systemctl takes it: nginx.service. */
-function unitName(text: string): string {
-  return suffix.test(text) ? text : `${text}.service`;
-}
 
 /** What is known of a unit: properties by systemd's names. */
 type Properties = Map<string, unknown>;
@@ -161,7 +155,7 @@ class SystemdUnits {
     const remedied = this.#remedies.look();
     this.#heard.clear();
     const { names, hasGlobs } = this.#wanted;
-    const remembered = this.#watch.known().filter((unit) => suffix.test(unit) && this.#isWatched(unit));
+    const remembered = this.#watch.known().filter((unit) => unitSuffix.test(unit) && this.#isWatched(unit));
     const [byName, all] = await Promise.all([
       this.#ask("ListUnitsByNames", "as", [[...new Set([...names, ...remembered])]]),
       hasGlobs ? this.#ask("ListUnits") : [[]],

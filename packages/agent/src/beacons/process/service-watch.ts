@@ -5,6 +5,7 @@
 import { durationMs } from "@needfire/shared/duration";
 import type { ServiceEventData } from "@needfire/shared/beacons/service";
 import { globMatcher } from "@needfire/shared/glob";
+import type { Init } from "../../init.ts";
 import type { BeaconContext, DefinitionOf } from "../beacon.ts";
 import { type JudgeRules, passOver, type Standing, step, type UnitSeen, unknownStanding } from "./service-judge.ts";
 
@@ -12,8 +13,6 @@ import { type JudgeRules, passOver, type Standing, step, type UnitSeen, unknownS
 const unitsMax = 5_000;
 /** Node's timers go no further; what is due later is looked at again by then. */
 const timerMsMax = 2 ** 31 - 1;
-
-export type Init = ServiceEventData["init"];
 
 /** One unit as it is now. `at`: since when, ms since the epoch, if the init says so. */
 export interface UnitState extends UnitSeen {

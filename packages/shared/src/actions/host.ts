@@ -1,0 +1,76 @@
+/** Actions on the host as a whole, and on the agent itself. */
+import type { JSONSchema } from "json-schema-to-ts";
+import type { ActionSpec } from "./spec.ts";
+
+const nothing = { type: "object", properties: {}, additionalProperties: false } as const satisfies JSONSchema;
+
+const sysctlArgs = {
+  type: "object",
+  properties: {
+    key: {
+      type: "string",
+      title: "a key such as net.ipv4.ip_forward",
+      // Parts are file names below /proc/sys: never empty, never one that begins with a dot.
+      pattern: "^[A-Za-z0-9_-][A-Za-z0-9_:@-]*([./][A-Za-z0-9_-][A-Za-z0-9_:@-]*)+$",
+      maxLength: 255,
+      description: "with dots; with slashes where a part has dots itself: net/ipv4/conf/eth0.1/forwarding",
+    },
+    value: {
+      type: "string",
+      title: "one line of text",
+      pattern: "^[^\\u0000-\\u0008\\u000a-\\u001f]*$",
+      minLength: 1,
+      maxLength: 4096,
+      description: "as it is written into /proc/sys; several numbers with spaces between them",
+    },
+    persist: { type: "boolean", default: false, description: "also after a restart of the host: in /etc/sysctl.d/90-needfire.conf" },
+  },
+  required: ["key", "value"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+const sysctlResult = {
+  type: "object",
+  properties: {
+    key: { type: "string" },
+    before: { type: "string" },
+    after: { type: "string" },
+    persisted: { type: "boolean", description: "the file of the agent's own says so" },
+  },
+  required: ["key", "before", "after", "persisted"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
+const factsResult = {
+  type: "object",
+  properties: { facts: { type: "object" } },
+  required: ["facts"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
+const rebootResult = {
+  type: "object",
+  properties: { boot: { type: "string", description: "the id of the boot that ends: another one follows" } },
+  required: ["boot"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
+export const hostActions = {
+  "sysctl.set": {
+    runsOn: "agent",
+    summary: "Set a parameter of the kernel, now and with `persist` for good.",
+    args: sysctlArgs,
+    result: sysctlResult,
+  },
+  "agent.facts": {
+    runsOn: "agent",
+    summary: "Gather the host's facts anew, and report them to the master: targets and conditions see them from then on.",
+    args: nothing,
+    result: factsResult,
+  },
+  "host.reboot": {
+    runsOn: "agent",
+    summary: "Ask the init to restart the host. The result is on the agent's disk before that; it does not wait for the return.",
+    args: nothing,
+    result: rebootResult,
+  },
+} as const satisfies Record<string, ActionSpec>;
