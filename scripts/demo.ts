@@ -96,7 +96,7 @@ function prepare(): void {
   );
   writeFileSync(
     join(home, "master.yaml"),
-    `state: master\nlisten: tcp://127.0.0.1:*\nsocket: master.sock\nenrolment: token\nreactors: [../reactors]\nbeacons: [../beacons]\nfiles: files.yaml\nfiles_root: files\n`,
+    `state: master\nlisten: tcp://127.0.0.1:*\nsocket: master.sock\nenrolment: token\nreactors: [../reactors]\nbeacons: [../beacons/managed-files.yaml, ../beacons/cpu.yaml, ../beacons/memory.yaml, ../beacons/disk.yaml]\nfiles: files.yaml\nfiles_root: files\n`,
   );
 }
 

@@ -87,14 +87,14 @@ const removeArgs = {
 export const packageActions = {
   "package.install": {
     runsOn: "agent",
-    summary: "Install packages. What is installed (in that version, when one is given) is left alone; nothing is ever removed for it.",
+    summary: "Install packages. What is installed (in that version, when one is given) is left alone. With apt nothing is ever removed for it.",
     args: installArgs,
     judged: { packages: "packages" },
     result,
   },
   "package.upgrade": {
     runsOn: "agent",
-    summary: "Bring installed packages to their newest version. Nothing is removed for it.",
+    summary: "Bring installed packages to their newest version. With apt nothing is ever removed for it.",
     args: upgradeArgs,
     judged: { packages: "packages" },
     result,
