@@ -12,11 +12,18 @@ import { type Effect, type Execution, type Moment, type Purpose, type Step, type
 /** `under`: the task with the command under way. `done`: it needed nobody, and the task goes on. */
 interface Command {
   purpose: Purpose;
+  /** Whose it is; undefined: the rung that the task is on. */
+  rung?: number;
   under(task: Task, execution: string): Step;
   done(task: Task): Step;
 }
 
-export function command(task: Task, { action, args }: PlannedStep, { purpose, under, done }: Command, { now }: Moment): Step {
+export function command(
+  task: Task,
+  { action, args }: PlannedStep,
+  { purpose, rung = task.rung, under, done }: Command,
+  { now }: Moment,
+): Step {
   const onMaster = actions[action].runsOn === "master";
   const execution: Execution = {
     id: executionId(task.id, task.started + 1),
@@ -26,7 +33,7 @@ export function command(task: Task, { action, args }: PlannedStep, { purpose, un
     args,
     purpose,
     priority: task.priority,
-    rung: task.rung,
+    rung,
     attempt: task.attempt,
     created: now,
   };

@@ -40,6 +40,7 @@ export function undo(task: Task, { rung, from }: { rung: number; from: number },
     step,
     {
       purpose: "undo",
+      rung,
       under: (under, execution) => ({ task: replaced(under, { rung, execution, step: from }), effects: [] }),
       done: (done) => undo(done, { rung, from: from + 1 }, moment),
     },
