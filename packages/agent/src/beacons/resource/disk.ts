@@ -83,8 +83,9 @@ class Disks {
     this.#asked.add(path);
     const { signal } = this.#context;
     const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, answerMs);
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const giveUp = () => resolve();
+    const timer = setTimeout(giveUp, answerMs);
+    signal.addEventListener("abort", giveUp, { once: true });
     const answered = statfs(path)
       .then((found) => (signal.aborted ? undefined : this.#disk(mount).judge(found, now)))
       // Taken away meanwhile, or not ours to look at.
@@ -92,6 +93,8 @@ class Disks {
       .finally(() => this.#asked.delete(path));
     await Promise.race([answered, late]);
     clearTimeout(timer);
+    // The signal outlives the look: a listener for each would stay as long as the beacon.
+    signal.removeEventListener("abort", giveUp);
   }
 }
 
