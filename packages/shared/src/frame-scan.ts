@@ -30,18 +30,24 @@ export function dataFault(data: Uint8Array): string | undefined {
 
 function fault(frame: Uint8Array, binaryAllowed: boolean): string | undefined {
   const end = frame.length;
-  /** For each open list or map, how many values are still to come. */
+  /** For each open list or map, how many values are still to come; of a map below zero, so that it is known what is a key. */
   const open: number[] = [];
   let values = 1;
+  let isMap = false;
   let at = 0;
   for (;;) {
     while (values === 0) {
-      if (open.length === 0) return at === end ? undefined : "something follows its value";
-      values = open.pop()!;
+      const outer = open.pop();
+      if (outer === undefined) return at === end ? undefined : "something follows its value";
+      isMap = outer < 0;
+      values = Math.abs(outer);
     }
+    // An even number of values to come: the next one is a key. On one that is a list, a map or binary the decoder fails.
+    const isKey = isMap && (values & 1) === 0;
     values--;
     if (at >= end) return "it ends too early";
     const token = frame[at++]!;
+    if (isKey && isNoKey(token)) return "a key is a list, a map or binary";
     let inside = 0;
     if (token < 0x80 || token >= 0xe0) continue;
     if (token >= 0xa0 && token < 0xc0) at += token & 0x1f;
@@ -65,9 +71,14 @@ function fault(frame: Uint8Array, binaryAllowed: boolean): string | undefined {
     // Each value takes a byte at least, so a count that the frame cannot hold is a lie.
     if (inside > end - at) return "it ends too early";
     if (open.length >= depthMax) return `it is nested deeper than ${depthMax}`;
-    open.push(values);
+    open.push(isMap ? -values : values);
+    isMap = token < 0x90 || token >= 0xde;
     values = inside;
   }
+}
+
+function isNoKey(token: number): boolean {
+  return (token >= 0x80 && token < 0xa0) || (token >= 0xc4 && token <= 0xc6) || (token >= 0xdc && token <= 0xdf);
 }
 
 /** Where the value that begins at `at` ends, in bytes that have no fault. */

@@ -87,7 +87,8 @@ const removeArgs = {
 export const packageActions = {
   "package.install": {
     runsOn: "agent",
-    summary: "Install packages. What is installed (in that version, when one is given) is left alone. With apt nothing is ever removed for it.",
+    summary:
+      "Install packages. What is installed (in that version, when one is given) is left alone. With apt nothing is ever removed for it.",
     args: installArgs,
     judged: { packages: "packages" },
     result,
