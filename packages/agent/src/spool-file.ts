@@ -113,6 +113,8 @@ export class SpoolFile {
       const command =
         mark?.epoch === this.epoch && mark.begun !== "lost" && !hasCommand(this.database, mark.begun) ? mark.begun : undefined;
       this.missing = whatIsMissing({ mark, epoch: this.epoch, had: numbering.last, ahead, command });
+      // What beacons remember of the events that are missing is missing with them: they would tell these again, and the master may have them.
+      if (this.missing !== undefined) this.database.exec("DELETE FROM memory");
       const isSame = mark?.epoch === this.epoch;
       this.isTorn = isSame && (this.missing !== undefined || mark?.begun === "lost");
       this.inherited = begun + (this.missing === undefined ? 0 : insertSalvaged(this.database, options.now, executionsInLog(options.file)));
