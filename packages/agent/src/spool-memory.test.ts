@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -85,4 +85,25 @@ test("a draft beside a row that a full memory did not take is an event all the s
   assert.equal(new BeaconMemory(spool, beacon).set("n", "x".repeat(300_000)), false);
   spool.flush();
   assert.equal(all(spool).length, 1);
+});
+
+test("a spool that lost its last events has lost what beacons knew of them, and begins with nothing: else they would be told twice", (t) => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, "spool.db");
+  const tell = (n: number) => {
+    const spool = openSpool(directory);
+    spool.append(draft(n));
+    new BeaconMemory(spool, beacon).set("n", n);
+    spool.close();
+  };
+  tell(1);
+  copyFileSync(file, `${file}-before`);
+  tell(2);
+  assert.deepEqual(Object.fromEntries(remembered(directory).memory), { n: 2 });
+  // Its mark stays, and knows of more.
+  copyFileSync(`${file}-before`, file);
+  const spool = openSpool(directory);
+  t.after(() => spool.close());
+  assert.ok(all(spool).some(({ type }) => type === "spool.damaged"));
+  assert.equal(new BeaconMemory(spool, beacon).take().size, 0);
 });
