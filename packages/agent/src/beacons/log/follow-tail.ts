@@ -87,8 +87,6 @@ export class Tail {
   rotated = false;
   offset: number;
   midway: boolean;
-  /** Since when it has been read from its beginning, ms since the epoch: what was copied away before that was dealt with. */
-  begunAt: number;
   /** Monotonic, ms. */
   keptAt = 0;
   grewAt = performance.now();
@@ -97,13 +95,8 @@ export class Tail {
   #end: number;
   #modified = -1n;
 
-  private constructor(
-    path: string,
-    { handle, identity, born }: Identified,
-    at: { offset: number; midway: boolean; known: Known; begunAt: number },
-  ) {
+  private constructor(path: string, { handle, identity, born }: Identified, at: { offset: number; midway: boolean; known: Known }) {
     this.path = path;
-    this.begunAt = at.begunAt;
     this.identity = identity;
     this.born = born;
     this.#handle = handle;
@@ -114,14 +107,14 @@ export class Tail {
   }
 
   static async at(path: string, file: Identified, { offset, midway }: { offset: number; midway: boolean }): Promise<Tail> {
-    return new Tail(path, file, { offset, midway, known: await readKnown(file.handle, offset), begunAt: Date.now() });
+    return new Tail(path, file, { offset, midway, known: await readKnown(file.handle, offset) });
   }
 
   /** From where it was left; undefined: this is not the file that was read up to there. */
-  static async resume(path: string, file: Identified, { offset, proof, midway, seen }: Position): Promise<Tail | undefined> {
+  static async resume(path: string, file: Identified, { offset, proof, midway }: Position): Promise<Tail | undefined> {
     if (file.size < offset) return undefined;
     const known = await readKnown(file.handle, offset);
-    return proofOf(known) === proof ? new Tail(path, file, { offset, midway, known, begunAt: seen }) : undefined;
+    return proofOf(known) === proof ? new Tail(path, file, { offset, midway, known }) : undefined;
   }
 
   /** What was added; undefined: what was read before is not there any more. The bytes are good until the next read into the buffer. */
@@ -150,10 +143,9 @@ export class Tail {
     this.midway = midway;
   }
 
-  /** `seen`: when all was last looked at. Of a file of which nothing was read yet it is when that began: nothing else tells it from another. */
   position(seen: number): Position {
-    const { path, offset, midway, begunAt } = this;
-    return { path, offset, midway, proof: proofOf(this.#known), seen: offset === 0 ? begunAt : seen };
+    const { path, offset, midway } = this;
+    return { path, offset, midway, proof: proofOf(this.#known), seen };
   }
 
   /** Whether another file that begins with these bytes can be a copy of this one. */
@@ -165,7 +157,6 @@ export class Tail {
 
   /** All of it was replaced: it is read from its start. */
   rewind(): void {
-    this.begunAt = Date.now();
     this.offset = 0;
     this.#end = 0;
     this.midway = false;

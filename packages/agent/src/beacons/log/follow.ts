@@ -86,8 +86,6 @@ export class FollowedFiles {
   readonly #context: BeaconContext;
   readonly #scope: FileScope;
   readonly #buffer = Buffer.alloc(bufferBytes);
-  /** By path, since when a file was known of which nothing had been read before the restart. */
-  readonly #unread = new Map<string, number>();
   readonly #tails = new Map<string, Tail>();
   readonly #byPath = new Map<string, Tail>();
   readonly #scopeDigest: string;
@@ -231,8 +229,6 @@ export class FollowedFiles {
     const row = this.#rows.get(file.identity);
     const resumed = row === undefined ? undefined : await Tail.resume(path, file, row);
     if (resumed !== undefined) this.#rows.delete(file.identity);
-    // Of a file of which nothing was read, nothing tells whether it was copied away and truncated since.
-    if (row?.offset === 0) this.#unread.set(path, row.seen + stampMs);
     if (resumed !== undefined) return this.#add(resumed);
     const { recordBytes, from } = this.#options;
     // One whose content was replaced is read from its start; what became of the one before is looked for.
@@ -305,8 +301,7 @@ export class FollowedFiles {
       await this.#findRest(identity, row);
       if (this.#context.signal.aborted) return;
     }
-    for (const [path, seen] of [...since, ...this.#unread]) await this.#readMissed(path, seen);
-    this.#unread.clear();
+    for (const [path, seen] of since) await this.#readMissed(path, seen);
   }
 
   async #findRest(identity: string, row: Position): Promise<void> {
