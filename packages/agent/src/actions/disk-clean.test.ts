@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fixture } from "../beacons/fixture.ts";
 import { action as diskClean } from "./disk-clean.ts";
 import { contextOf, runner } from "./fixture.ts";
+import { interleaved } from "./interleaved-fixture.ts";
 
 const isRoot = process.getuid?.() === 0;
 const day = 86_400_000;
@@ -129,33 +129,6 @@ test(
     }
   },
 );
-
-const hooked = ["closeSync", "lstatSync", "openSync", "opendirSync", "readFileSync", "readlinkSync", "unlinkSync"] as const;
-
-/** Runs `work` with `before(n)` ahead of its n-th call to the file system, and returns how many there were. */
-async function interleaved(t: TestContext, work: () => Promise<unknown>, before: (call: number) => void): Promise<number> {
-  let calls = 0;
-  let inside = false;
-  const mocks = hooked.map((name) => {
-    const real = fs[name] as (...given: unknown[]) => unknown;
-    return t.mock.method(fs, name, (...given: unknown[]) => {
-      if (!inside) {
-        inside = true;
-        before(++calls);
-        inside = false;
-      }
-      return real(...given);
-    });
-  });
-  syncBuiltinESMExports();
-  try {
-    await work();
-  } finally {
-    for (const each of mocks) each.mock.restore();
-    syncBuiltinESMExports();
-  }
-  return calls;
-}
 
 test("a directory that is swapped for a link at any moment, even one of root's own, leads nowhere", async (t) => {
   const { f, path, context } = setting(t);

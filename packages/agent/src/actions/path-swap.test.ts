@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
@@ -15,6 +14,7 @@ import { action as fileLine } from "./file-line.ts";
 import { action as fileMode } from "./file-mode.ts";
 import { action as fileRemove } from "./file-remove.ts";
 import { action as fileRestore } from "./file-restore.ts";
+import { interleaved } from "./interleaved-fixture.ts";
 
 const rootOnly = { skip: process.getuid?.() === 0 ? false : "only root can play both sides" };
 const attacker = 1;
@@ -89,48 +89,6 @@ const attacks: Record<string, Attack> = {
     place: (_, target) => target,
   },
 };
-
-const hooked = [
-  "chmodSync",
-  "closeSync",
-  "fchmodSync",
-  "fchownSync",
-  "fstatSync",
-  "fsync",
-  "fsyncSync",
-  "lstatSync",
-  "mkdirSync",
-  "openSync",
-  "readlinkSync",
-  "renameSync",
-  "unlinkSync",
-  "writeSync",
-] as const;
-
-/** Runs `work` with `before(n)` ahead of its n-th call to the file system, and returns how many there were. */
-async function interleaved(t: TestContext, work: () => Promise<unknown>, before: (call: number) => void): Promise<number> {
-  let calls = 0;
-  let inside = false;
-  const mocks = hooked.map((name) => {
-    const real = fs[name] as (...given: unknown[]) => unknown;
-    return t.mock.method(fs, name, (...given: unknown[]) => {
-      if (!inside) {
-        inside = true;
-        before(++calls);
-        inside = false;
-      }
-      return real(...given);
-    });
-  });
-  syncBuiltinESMExports();
-  try {
-    await work();
-  } finally {
-    for (const each of mocks) each.mock.restore();
-    syncBuiltinESMExports();
-  }
-  return calls;
-}
 
 interface Remedy {
   run(s: Setting): Promise<unknown>;
