@@ -33,15 +33,17 @@ export function databasesIn(directory: string): string[] {
     .filter((path) => path.endsWith(".db") && isDatabase(path));
 }
 
-/** Every value of every row that is committed, as text. */
-export function* committedTexts(directory: string): Generator<string> {
+/** Every value of every row that is committed, as text, but for the table `except`. */
+export function* committedTexts(directory: string, except: string): Generator<string> {
   const copies = mkdtempSync(join(tmpdir(), "needfire-copy-"));
   try {
     for (const file of databasesIn(directory)) {
       for (const suffix of ["", "-wal"]) copyIfThere(file + suffix, join(copies, basename(file) + suffix));
       const database = new DatabaseSync(join(copies, basename(file)));
       try {
-        const tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all();
+        const tables = database
+          .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> ?")
+          .all(except);
         for (const { name } of tables) {
           for (const row of database.prepare(`SELECT * FROM "${String(name)}"`).iterate()) yield Object.values(row).map(textOf).join("\n");
         }

@@ -137,10 +137,13 @@ export class House {
     else this.#full.delete(name);
   }
 
-  /** The numbers of an agent that are committed in the state of a process that does not run: its own spool, or the master's journal. */
+  /**
+   * The numbers of an agent that are committed in the state of a process that does not run: its own spool, or the master's journal. What a
+   * beacon remembers of files is no event: those that were there before it first looked are in it too.
+   */
   numbersIn(name: string, agent: string): Set<number> {
     const found = new Set<number>();
-    for (const text of committedTexts(this.stateOf(name))) {
+    for (const text of committedTexts(this.stateOf(name), "memory")) {
       for (const [, digits] of text.matchAll(new RegExp(`/host/${agent}/(\\d{5})`, "g"))) found.add(Number(digits));
     }
     return found;
