@@ -92,6 +92,25 @@ test("rules that come into force while a turn waits for room judge what it took"
   });
 });
 
+test("a small disk takes event after event: the log leaves room for what it is copied into", async (t) => {
+  const state = join(temporaryDirectory(t), "state");
+  await withSmallDisk(t, { directory: state, size: "12m" }, async () => {
+    const clock = new TestClock(1_700_000_000_000);
+    const full: unknown[] = [];
+    const engine = engineOn(state, clock, (notice) => {
+      if (notice.kind === "full") full.push(notice.error);
+    });
+    // Each turn writes some pages of 16 KiB to the log: several times what the disk has.
+    for (let number = 1; number <= 800; number++) {
+      const frame = eventsFrame([wire(number, { type: "test.happened" })], { after: number - 1 });
+      const [verdict] = await engine.take([{ ...frame, received: clock.now() }]);
+      assert.equal(verdict?.kind, "taken");
+    }
+    assert.deepEqual(full, []);
+    await engine.close();
+  });
+});
+
 async function fullDiskStory(t: TestContext, state: string, disk: SmallDisk): Promise<void> {
   const clock = new TestClock(1_700_000_000_000);
   const told = { full: false };

@@ -97,6 +97,7 @@ export class Engine {
     this.#room = new Room({
       clock: this.#clock,
       signal: this.#stop.signal,
+      makeRoom: () => this.#database.makeRoom(),
       onFull: (error) => this.#full(error),
       onRoom: (from, to) => this.#roomAgain(from, to),
     });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { NeedfireError } from "@needfire/shared/errors";
 import { Room } from "./room.ts";
 
-function world() {
+function world({ makesRoom = 0 } = {}) {
   const told: unknown[] = [];
   const refused: string[] = [];
   const stop = new AbortController();
@@ -11,6 +11,7 @@ function world() {
   const room = new Room({
     clock: { now: () => ++now },
     signal: stop.signal,
+    makeRoom: () => makesRoom-- > 0,
     onFull: (error) => told.push(error),
     onRoom: (from, to) => told.push({ from, to }),
     retryMs: 1,
@@ -46,6 +47,15 @@ test("a full disk is tried until it takes it: told once when it begins and once 
   assert.deepEqual(full, [false, true, true, true]);
   assert.deepEqual(refused, ["DISK_FULL", "DISK_FULL", "DISK_FULL"]);
   assert.equal(room.isFull, false);
+});
+
+test("where room can be made, nobody hears that there was none; what still fails after that is told", async () => {
+  const { room, told, refused, refuse } = world({ makesRoom: 2 });
+  assert.equal(await room.untilTaken(refusing(1), refuse), "taken");
+  assert.deepEqual([told, refused, room.isFull], [[], [], false]);
+  assert.equal(await room.untilTaken(refusing(2), refuse), "taken");
+  assert.deepEqual([told.length, refused], [2, ["DISK_FULL"]]);
+  assert.throws(() => room.taken(refusing(1)), { code: "DISK_FULL" });
 });
 
 test("what is not the disk's fault is thrown, and says nothing of its room", async () => {

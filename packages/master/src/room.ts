@@ -14,6 +14,8 @@ export interface RoomOptions {
   clock: Clock;
   /** Ends the trying. */
   signal: AbortSignal;
+  /** Whether there may be room now that was not there before. */
+  makeRoom(): boolean;
   /** The disk took nothing, for the first time. */
   onFull(error: string): void;
   /** It takes something again; from when to when it did not. */
@@ -33,6 +35,16 @@ export class Room {
     return this.#fullSince !== undefined;
   }
 
+  /** What `work` returns; where the disk takes nothing, it is tried once more, if room can be made. Throws what `work` throws. */
+  taken<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (isDiskTrouble(error) && this.#options.makeRoom()) return work();
+      throw error;
+    }
+  }
+
   /**
    * What `work` returns, when the disk takes it; before each wait `refuse` is called, for those that do not wait. Throws what is not the disk's
    * fault, and `DISK_FULL` when the engine stops.
@@ -40,7 +52,7 @@ export class Room {
   async untilTaken<T>(work: () => T, refuse: (error: NeedfireError) => void): Promise<T> {
     for (;;) {
       try {
-        const result = work();
+        const result = this.taken(work);
         this.#hasRoom();
         return result;
       } catch (error) {

@@ -235,7 +235,7 @@ export class Turns {
 
   /** What was asked for may fail, and its asker hears of it; the engine's own is tried until it is taken. */
   async #commit(own: Omit<Writes, "now">, asked: Waiting<Asked, Committed>[]): Promise<Committed> {
-    const { outbox, store, clock } = this.#options;
+    const { outbox, store, room, clock } = this.#options;
     const write = (writes: Omit<Writes, "now">[]) => {
       const now = clock.now();
       const { reached } = outbox;
@@ -245,7 +245,7 @@ export class Turns {
       return committed;
     };
     try {
-      const [first, ...others] = write([own, ...asked.map(({ what }) => what)]);
+      const [first, ...others] = room.taken(() => write([own, ...asked.map(({ what }) => what)]));
       if (asked.length + (own.events ?? []).length > 0)
         this.#whenDurable(() => {
           for (const [index, { resolve }] of asked.entries()) resolve(others[index]!);

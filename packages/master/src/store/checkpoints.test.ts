@@ -16,6 +16,7 @@ const pageBytes = 16_384;
 function world(options: { idleMs?: number } = {}) {
   const length = { pages: 0, copied: 0 };
   const locked = { is: false };
+  const room = { pages: Number.POSITIVE_INFINITY };
   const passes: PromiseWithResolvers<void>[] = [];
   const done: string[] = [];
   const warned: object[] = [];
@@ -35,6 +36,8 @@ function world(options: { idleMs?: number } = {}) {
         if (locked.is) throw new Error("database table is locked");
         return length;
       },
+      hasRoomFor: (pages) => pages <= room.pages,
+      canCopy: () => room.pages > 0,
       checkpoint: () => void done.push("here"),
       syncFile: () => Promise.resolve(void done.push("synced")),
     },
@@ -51,7 +54,7 @@ function world(options: { idleMs?: number } = {}) {
     checkpoints.look(urgent);
     await settled();
   };
-  return { checkpoints, passes, done, warned, look, locked };
+  return { checkpoints, passes, done, warned, look, locked, room };
 }
 
 test("a short log stays as it is; a long one is copied in the other thread, once at a time, and synced there", async () => {
@@ -79,6 +82,20 @@ test("P8: the writer copies the little that is left of a very long log, but not 
   await look(4_100, 4_100);
   assert.deepEqual(done, ["here"], "all of it is there");
   assert.equal(passes.length, 0);
+});
+
+test("where the disk has hardly room for what is left, the writer copies it at once", async () => {
+  const { passes, done, look, room } = world();
+  room.pages = 40;
+  await look(900, 880, true);
+  assert.deepEqual(done, []);
+  await look(900, 879, true);
+  assert.deepEqual(done, ["here"]);
+  await look(900, 900);
+  assert.deepEqual([done, passes], [["here"], []], "all of it is there");
+  room.pages = 0;
+  await look(900, 880);
+  assert.deepEqual([done, passes], [["here"], []], "the last of the room is not taken in vain");
 });
 
 test("a pass that fails is told of and tried again, in a new thread, and what a sync over there lost is noticed here", async () => {

@@ -16,13 +16,18 @@ import type { Database } from "./database.ts";
 const passPagesMin = 1_000;
 /** A log of so many pages is to be written over: 64 MiB. The writer copies what the other thread has left of it. */
 const restartPagesMin = 4_000;
+/**
+ * What is left of the log may need room in the database. Where the disk has not so many times as much, the writer copies it at once: a log that
+ * has taken the last of the room could never be copied, and nothing would be taken any more.
+ */
+const roomFactor = 2;
 /** The other thread ends when there was nothing for it to do for so long: at rest its memory is wanted elsewhere. */
 const idleMs = 3_000;
 /** After a pass that failed, for want of room on the disk as a rule. */
 const retryMs = 1_000;
 
 export interface CheckpointsOptions {
-  database: Pick<Database, "log" | "checkpoint" | "syncFile">;
+  database: Pick<Database, "log" | "hasRoomFor" | "canCopy" | "checkpoint" | "syncFile">;
   start(): Promise<Thread<Checkpointer>>;
   log: Pick<EngineLog, "warn">;
   retryMs?: number;
@@ -60,6 +65,7 @@ export class Checkpoints {
     try {
       const { pages, copied } = database.log();
       const left = pages - copied;
+      if (left > 0 && !database.hasRoomFor(left * roomFactor) && database.canCopy()) return () => database.checkpoint();
       if (left >= passPagesMin) return () => this.#pass();
       return pages >= restartPagesMin && left > 0 && !urgent ? () => database.checkpoint() : undefined;
     } catch (error) {

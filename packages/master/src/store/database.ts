@@ -3,12 +3,12 @@
  * transaction is in its place when it is committed, and on the disk with the next sync, which takes along whatever was committed before it: an event and
  * the reaction to it cost one sync, not two.
  */
-import { closeSync, fdatasync, fdatasyncSync, openSync } from "node:fs";
+import { closeSync, fdatasync, fdatasyncSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { promisify } from "node:util";
 import { NeedfireError } from "@needfire/shared/errors";
-import { isFull } from "@needfire/shared/sqlite-code";
+import { isFull, isRefusal } from "@needfire/shared/sqlite-code";
 import { syncDirectoryOf } from "../sync-path.ts";
 import { type Damage, mend, noteTable, pageBytes, untoldDamage } from "./salvage.ts";
 
@@ -33,6 +33,7 @@ export class Database {
   /** The database itself. Never closed before the connection: that would undo the locks that SQLite has on it. */
   #file: number | undefined;
   readonly #logLength: StatementSync;
+  readonly #pageCount: StatementSync;
   /** Something was committed since the last sync began. */
   #unsynced = false;
   /** The last sync that is under way in another thread. */
@@ -55,6 +56,7 @@ export class Database {
     this.connection.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`);
     this.connection.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
     this.#logLength = this.connection.prepare("PRAGMA wal_checkpoint(NOOP)");
+    this.#pageCount = this.connection.prepare("PRAGMA page_count");
     this.connection.exec("CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");
     this.damage = untoldDamage(this.connection);
   }
@@ -102,9 +104,37 @@ export class Database {
     return { pages: Number(length?.["log"]), copied: Number(length?.["checkpointed"]) };
   }
 
+  /** Whether the disk has room for so many pages more. */
+  hasRoomFor(pages: number): boolean {
+    const { bavail, bsize } = statfsSync(dirname(this.file));
+    return pages * pageBytes <= bavail * bsize;
+  }
+
   /** Copies what is left of the log into the database; the next transaction begins it anew, if nobody reads it. */
   checkpoint(): void {
     this.connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  }
+
+  /**
+   * Whether the disk has room for what the database gains when all of the log is copied into it. Where it has not, copying would take the last
+   * of the room and come to nothing.
+   */
+  canCopy(): boolean {
+    const pages = Number(this.#pageCount.get()?.["page_count"]);
+    return this.hasRoomFor(pages - Math.floor(statSync(this.file).size / pageBytes));
+  }
+
+  /** On a full disk: a log that is written over from its beginning needs no room. False when it cannot be. */
+  makeRoom(): boolean {
+    if (!this.canCopy()) return false;
+    try {
+      this.checkpoint();
+    } catch (error) {
+      if (isRefusal(error)) return false;
+      throw error;
+    }
+    const { pages, copied } = this.log();
+    return pages > 0 && copied === pages;
   }
 
   /**
