@@ -2,15 +2,17 @@
  * What a log became when it was rotated: the files beside it that bear its name and a number, a date or the ending of a compression. They
  * are where the rest of it is found that was not read before.
  */
-import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { type FileHandle, readdir, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { pipeline } from "node:stream";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { identityOf } from "./follow-tail.ts";
+import { type Identified, identityOf } from "./follow-tail.ts";
 
 /** Of one log; the newest count. */
 const siblingsMax = 200;
+/** A rotation takes some ms; one that goes on for longer is looked at as it is. */
+const listingsMax = 10;
+const chunkBytes = 65_536;
 /** One that unpacks to more is no log. */
 const unpackedBytesMax = 4 * 2 ** 30;
 
@@ -33,6 +35,17 @@ export function isRotated(path: string): boolean {
 
 /** Oldest first. */
 export async function siblingsOf(path: string): Promise<Sibling[]> {
+  let listed = await list(path);
+  // While a rotation is under way the names move on from one file to the next, and one may be in no listing.
+  for (let times = 0; times < listingsMax; times++) {
+    const again = await list(path);
+    if (isSame(listed, again)) break;
+    listed = again;
+  }
+  return listed;
+}
+
+async function list(path: string): Promise<Sibling[]> {
   const bearsItsName = siblingNames(path);
   const names = (await readdir(dirname(path)).catch(() => [])).filter(bearsItsName);
   const found = await Promise.all(names.slice(0, 10 * siblingsMax).map((name) => sibling(join(dirname(path), name))));
@@ -42,29 +55,43 @@ export async function siblingsOf(path: string): Promise<Sibling[]> {
     .slice(-siblingsMax);
 }
 
-/** What is in a compressed sibling; undefined: no way to unpack it is known. */
-export function unpacked({ path }: Sibling): AsyncIterable<Buffer> | undefined {
+function isSame(one: readonly Sibling[], other: readonly Sibling[]): boolean {
+  return one.length === other.length && one.every(({ path, identity }, at) => path === other[at]!.path && identity === other[at]!.identity);
+}
+
+/** What is in a compressed sibling that was opened; undefined: no way to unpack it is known. The file stays open. */
+export function unpacked({ path }: Sibling, { handle }: Identified): AsyncIterable<Buffer> | undefined {
   const unpacker = unpackers[extname(path)];
-  return unpacker === undefined ? undefined : capped(path, unpacker());
+  return unpacker === undefined ? undefined : capped(bytesOf(handle), unpacker());
 }
 
 /** The first bytes of what is in it; empty when they cannot be read. */
-export async function beginningOfPacked(sibling: Sibling): Promise<Buffer> {
+export async function beginningOfPacked(sibling: Sibling, file: Identified): Promise<Buffer> {
   try {
-    for await (const chunk of unpacked(sibling) ?? []) return chunk;
+    for await (const chunk of unpacked(sibling, file) ?? []) return chunk;
   } catch {
     // Then nothing of it is told either.
   }
   return Buffer.alloc(0);
 }
 
-async function* capped(path: string, unpacker: NodeJS.ReadWriteStream): AsyncIterable<Buffer> {
+async function* capped(packed: AsyncIterable<Buffer>, unpacker: NodeJS.ReadWriteStream): AsyncIterable<Buffer> {
   let length = 0;
   // Errors of either come out of the loop below.
-  for await (const chunk of pipeline(createReadStream(path), unpacker, () => undefined)) {
+  for await (const chunk of pipeline(packed, unpacker, () => undefined)) {
     length += (chunk as Buffer).length;
     if (length > unpackedBytesMax) throw new Error(`unpacks to more than ${unpackedBytesMax} bytes`);
     yield chunk as Buffer;
+  }
+}
+
+/** From its start, wherever it has been read; a stream would close it. */
+async function* bytesOf(handle: FileHandle): AsyncIterable<Buffer> {
+  for (let at = 0; ;) {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(chunkBytes), 0, chunkBytes, at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
   }
 }
 

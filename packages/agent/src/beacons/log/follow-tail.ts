@@ -3,6 +3,7 @@
  * file it was: one that was truncated and written anew, however far, is found out before a byte of it is taken for what follows.
  */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { constants, type FileHandle, open } from "node:fs/promises";
 
 /** What is read in one go. Whoever takes it must take something of a piece of this length. */
@@ -74,9 +75,13 @@ export async function beginsLine({ handle }: Identified, offset: number): Promis
   return offset === 0 || (await readFully(handle, offset - 1, 1))[0] === lineFeed;
 }
 
-export function identityOf({ dev, ino }: { dev: bigint; ino: bigint }): string {
-  return `${dev}:${ino}`;
+/** A number on the disk is given to another file as soon as one is deleted; together with the time of birth, where that is known, to one only. */
+export function identityOf({ dev, ino, birthtimeNs }: { dev: bigint; ino: bigint; birthtimeNs: bigint }): string {
+  return birthsAreReal && birthtimeNs > 0n ? `${dev}:${ino}@${birthtimeNs}` : `${dev}:${ino}`;
 }
+
+/** Node gives the time of the last change for a birth that it does not know where `statx` is forbidden; here the kernel knows none. */
+const birthsAreReal = statSync("/proc/self", { bigint: true, throwIfNoEntry: false })?.birthtimeNs === 0n;
 
 export class Tail {
   readonly identity: string;

@@ -37,6 +37,8 @@ const deletedQuietMs = 30_000;
 const rotatedMax = 50;
 /** A position without events is written so often: what lies before it would be read again after a crash, and tell nothing. */
 const keepMs = 10_000;
+/** So often it is looked anew for what moved on to another name meanwhile. */
+const searchesMax = 10;
 /** In one look, of one file; then it is the others' turn. */
 const turnBytesMax = 16 * 2 ** 20;
 /** Notifications of so long a time are one look. */
@@ -62,10 +64,17 @@ export interface FollowOptions {
   lost(data: LogLostData): void;
 }
 
-/** `done`: identity and birth of files that were read to their end. */
+/** `other`: it is not what the position belongs to. `moved`: nor what it was when it was listed. */
+type Found = "found" | "other" | "moved";
+
+/**
+ * `done`: identity and birth of files that were read to their end. `missed`: by path, files that came into being since, and are not known, were
+ * never looked at; ms since the epoch. It stands here until they are found: the positions that say the same are forgotten one by one.
+ */
 interface OwnRow {
   scope: string;
   done: string[];
+  missed: Record<string, number>;
 }
 
 /** Looks at followed files when the kernel tells of a change, and from time to time; at each of them in this order. */
@@ -94,6 +103,7 @@ export class FollowedFiles {
   readonly #touched = new Set<string>();
   /** Of before this start, not yet found again. */
   #rows: Map<string, Position>;
+  readonly #missed: Map<string, number>;
   /** Files that came into being after this are new, and read from their start; ms since the epoch. */
   #lookedAt: number;
   #everythingAt = Number.NEGATIVE_INFINITY;
@@ -119,7 +129,9 @@ export class FollowedFiles {
     const before = known.get(key) as OwnRow | undefined;
     const same = before?.scope === this.#scopeDigest;
     this.#done = new Set(before?.done);
-    this.#lookedAt = same ? Math.max(0, ...[...this.#rows.values()].map(({ seen }) => seen)) : Number.POSITIVE_INFINITY;
+    this.#missed = new Map(Object.entries(before?.missed ?? {}));
+    const seen = [...this.#missed.values(), ...[...this.#rows.values()].map((row) => row.seen)];
+    this.#lookedAt = same ? Math.max(0, ...seen) : Number.POSITIVE_INFINITY;
     if (!same) this.#keepOwn();
   }
 
@@ -185,7 +197,7 @@ export class FollowedFiles {
     const { signal } = this.#context;
     const begun = Date.now();
     this.#seen = Math.min(begun, this.#lookedAt);
-    const first = this.#rows.size > 0;
+    const first = this.#rows.size + this.#missed.size > 0;
     const found = await this.#live();
     for (const tail of [...this.#tails.values()]) {
       if (tail.rotated || signal.aborted) continue;
@@ -229,7 +241,12 @@ export class FollowedFiles {
     const row = this.#rows.get(file.identity);
     const resumed = row === undefined ? undefined : await Tail.resume(path, file, row);
     if (resumed !== undefined) this.#rows.delete(file.identity);
+    // One of which nothing was read may be another by now, that has got its number on the disk.
+    if (row !== undefined && (row.offset === 0 || resumed === undefined)) this.#mayHaveMissed(row);
     if (resumed !== undefined) return this.#add(resumed);
+    // Before the position of this one takes the place of the other's.
+    if (row !== undefined) await this.#findRest(file.identity, row, "truncated");
+    if (this.#context.signal.aborted) return file.handle.close();
     const { recordBytes, from } = this.#options;
     // One whose content was replaced is read from its start; what became of the one before is looked for.
     const isNew = row !== undefined || file.born === 0 ? this.#lookedAt < Number.POSITIVE_INFINITY : file.born >= this.#lookedAt - stampMs;
@@ -266,7 +283,8 @@ export class FollowedFiles {
   }
 
   #keepOwn(): void {
-    this.#context.memory.set(this.#options.key, { scope: this.#scopeDigest, done: [...this.#done] } satisfies OwnRow);
+    const row: OwnRow = { scope: this.#scopeDigest, done: [...this.#done], missed: Object.fromEntries(this.#missed) };
+    this.#context.memory.set(this.#options.key, row);
   }
 
   #set(identity: string, position: Position | undefined): void {
@@ -283,41 +301,69 @@ export class FollowedFiles {
 
   /** Whole files that came and were rotated away between two looks. */
   async #readMissed(path: string, since: number): Promise<void> {
-    const current = await identityAt(path);
-    for (const one of await siblingsOf(path)) {
-      const { identity, born, modified } = one;
-      if (identity === current || this.#tails.has(identity) || this.#rows.has(identity) || this.#done.has(doneKey(one))) continue;
-      if (modified < since - stampMs || born < since - stampMs) continue;
-      if (one.packed && this.#isCopy(await beginningOfPacked(one))) continue;
-      await this.#readRest(one, { path, offset: 0, proof: "", midway: false, seen: since }, () => undefined);
+    await this.#search(path, async (siblings) => {
+      const current = await identityAt(path);
+      for (const one of siblings) {
+        const { identity, born, modified } = one;
+        if (identity === current || this.#tails.has(identity) || this.#rows.has(identity) || this.#done.has(doneKey(one))) continue;
+        if (modified < since - stampMs || born < since - stampMs) continue;
+        const read = await this.#readRest(one, { path, offset: 0, proof: "", midway: false, seen: since }, () => undefined);
+        if (read === "moved") return read;
+      }
+      return "found";
+    });
+  }
+
+  /** A file that bears another name by now than it was listed with is looked for anew. */
+  async #search(path: string, among: (siblings: Sibling[]) => Promise<Found>): Promise<boolean> {
+    for (let times = 0; times < searchesMax && !this.#context.signal.aborted; times++) {
+      const found = await among(await siblingsOf(path));
+      if (found !== "moved") return found === "found";
     }
+    return false;
   }
 
   /** What the positions of before belong to that are not at their path any more. */
   async #findRests(): Promise<void> {
-    const since = new Map<string, number>();
     for (const [identity, row] of [...this.#rows]) {
-      since.set(row.path, Math.max(row.seen, since.get(row.path) ?? 0));
-      await this.#findRest(identity, row);
+      this.#mayHaveMissed(row);
+      await this.#findRest(identity, row, "gone");
       if (this.#context.signal.aborted) return;
     }
-    for (const [path, seen] of since) await this.#readMissed(path, seen);
+    for (const [path, seen] of this.#missed) await this.#readMissed(path, seen);
+    if (this.#context.signal.aborted) return;
+    this.#missed.clear();
+    this.#keepOwn();
   }
 
-  async #findRest(identity: string, row: Position): Promise<void> {
-    const siblings = await siblingsOf(row.path);
-    // Itself under another name before a copy of it, the newest copy before older ones.
-    const order = [
-      ...siblings.filter((one) => one.identity === identity),
-      ...siblings.filter((one) => one.identity !== identity).toReversed(),
-    ];
-    for (const one of order) {
-      if (one.identity !== identity && (row.offset === 0 || this.#tails.has(one.identity))) continue;
-      if (await this.#readRest(one, row, () => this.#forget(identity, one.identity))) return;
-    }
-    if (this.#context.signal.aborted) return;
-    this.#lost(row, this.#tails.has(identity) ? "truncated" : "gone");
+  #mayHaveMissed({ path, seen }: Position): void {
+    const before = this.#missed.get(path) ?? 0;
+    if (seen <= before) return;
+    this.#missed.set(path, seen);
+    this.#keepOwn();
+  }
+
+  /** `otherwise`: what became of it when it is not found. */
+  async #findRest(identity: string, row: Position, otherwise: LogLostData["reason"]): Promise<void> {
+    const isFound = await this.#search(row.path, async (siblings) => {
+      // Itself under another name before a copy of it, the newest copy before older ones.
+      const itself = siblings.filter((one) => one.identity === identity);
+      const copies = siblings.filter((one) => one.identity !== identity && row.offset > 0 && !this.#tails.has(one.identity));
+      return this.#firstOf([...itself, ...copies.toReversed()], row, (one) => this.#forget(identity, one.identity));
+    });
+    if (isFound || this.#context.signal.aborted) return;
+    // What came after nothing is a whole file of its own.
+    if (row.offset > 0) this.#lost(row, otherwise);
     this.#forget(identity, undefined);
+  }
+
+  /** Reads on in the first of them that a position belongs to. */
+  async #firstOf(siblings: readonly Sibling[], row: Position, claimed: (sibling: Sibling) => void): Promise<Found> {
+    for (const one of siblings) {
+      const read = await this.#readRest(one, row, () => claimed(one));
+      if (read !== "other") return read;
+    }
+    return "other";
   }
 
   #forget(identity: string, found: string | undefined): void {
@@ -325,23 +371,31 @@ export class FollowedFiles {
     if (found !== identity && !this.#tails.has(identity)) this.#set(identity, undefined);
   }
 
-  /** False: that is not what the position belongs to. `claimed` is called in the turn in which the position becomes one of this file. */
-  async #readRest(sibling: Sibling, row: Position, claimed: () => void): Promise<boolean> {
-    if (sibling.packed) return this.#readPacked(sibling, row, claimed);
+  /** `claimed` is called in the turn in which the position becomes one of this file. */
+  async #readRest(sibling: Sibling, row: Position, claimed: () => void): Promise<Found> {
     const file = await this.#open(sibling.path);
-    if (file === undefined) return false;
-    const tail = await Tail.resume(row.path, file, row);
-    if (tail === undefined || (row.proof === "" && this.#isCopy(await beginningOf(file)))) {
+    if (file === undefined) return this.#tails.has(sibling.identity) ? "other" : "moved";
+    const tail = await this.#restOf(file, sibling, row, claimed).catch(async (error: unknown) => {
       await file.handle.close();
-      return false;
-    }
+      throw error;
+    });
+    if (tail === undefined || typeof tail === "string") await file.handle.close();
+    if (tail === undefined) return "other";
+    if (typeof tail === "string") return tail;
     tail.rotated = true;
     this.#add(tail);
     claimed();
-    return true;
+    return "found";
   }
 
-  async #readPacked(sibling: Sibling, row: Position, claimed: () => void): Promise<boolean> {
+  /** A file that is written to by itself is followed; a compressed one is read here. */
+  async #restOf(file: Identified, sibling: Sibling, row: Position, claimed: () => void): Promise<Tail | Found | undefined> {
+    if (file.identity !== sibling.identity) return "moved";
+    if (row.proof === "" && this.#isCopy(await (sibling.packed ? beginningOfPacked(sibling, file) : beginningOf(file)))) return "other";
+    return sibling.packed ? this.#readPacked(file, sibling, row, claimed) : Tail.resume(row.path, file, row);
+  }
+
+  async #readPacked(file: Identified, sibling: Sibling, row: Position, claimed: () => void): Promise<Found> {
     const passing = new Passing(row);
     let rest: Buffer = Buffer.alloc(0);
     let proved = false;
@@ -353,21 +407,21 @@ export class FollowedFiles {
       return true;
     };
     try {
-      for await (const chunk of unpacked(sibling) ?? []) {
+      for await (const chunk of unpacked(sibling, file) ?? []) {
         const behind = passing.pass(chunk);
         if (behind.length === 0) continue;
-        if (!prove()) return false;
+        if (!prove()) return "other";
         rest = Buffer.concat([rest, behind]);
         while (rest.length >= pieceBytesMax) rest = this.#takePacked(sibling, passing, { rest, ended: false });
-        if (this.#context.signal.aborted) return true;
+        if (this.#context.signal.aborted) return "found";
       }
     } catch (error) {
-      if (!proved) return false;
+      if (!proved) return "other";
       this.#lost(passing.position(this.#seen), "unreadable", `${sibling.path} cannot be read to its end: ${errorText(error)}`);
     }
-    if (!prove()) return false;
+    if (!prove()) return "other";
     this.#takePacked(sibling, passing, { rest, ended: true });
-    return true;
+    return "found";
   }
 
   #takePacked(sibling: Sibling, passing: Passing, { rest, ended }: { rest: Buffer; ended: boolean }): Buffer {
@@ -388,13 +442,17 @@ export class FollowedFiles {
       tail.rewind();
       this.#keep(tail);
     };
-    const siblings = (await siblingsOf(tail.path)).filter(({ identity }) => identity !== tail.identity && !this.#tails.has(identity));
-    for (const one of before.offset === 0 ? [] : siblings.toReversed()) {
-      if (!(await this.#readRest(one, before, anew))) continue;
-      const copy = this.#tails.get(one.identity);
-      if (copy !== undefined) await this.#drain(copy);
-      return;
-    }
+    const copy: { of?: Sibling } = {};
+    const isFound = await this.#search(tail.path, async (siblings) => {
+      const copies = siblings.filter(({ identity }) => before.offset > 0 && identity !== tail.identity && !this.#tails.has(identity));
+      return this.#firstOf(copies.toReversed(), before, (one) => {
+        copy.of = one;
+        anew();
+      });
+    });
+    const followed = copy.of && this.#tails.get(copy.of.identity);
+    if (followed !== undefined) await this.#drain(followed);
+    if (isFound || this.#context.signal.aborted) return;
     this.#lost(before, "truncated");
     anew();
   }

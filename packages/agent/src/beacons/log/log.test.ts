@@ -183,6 +183,28 @@ test("after a restart it goes on where it was: appended, renamed, compressed, an
   await fifth.untilTold("line 8");
 });
 
+test("after a restart what came into a file that was empty is told, wherever it is by now", async (t) => {
+  const memory = forgetfulStore();
+  const first = logs(t, {}, { memory });
+  const path = first.host("app.log");
+  writeFileSync(path, "");
+  await first.watch(path);
+  const second = await restarted(t, first, memory, path, () => {
+    appendFileSync(path, line("line 1"));
+    compress(path, `${path}.2.gz`);
+    writeFileSync(path, line("line 2"));
+    compress(path, `${path}.1.gz`);
+    writeFileSync(path, "");
+  });
+  await second.untilTold("line 1", "line 2");
+  const third = await restarted(t, second, memory, path, () => {
+    renameSync(path, `${path}.1`);
+    appendFileSync(`${path}.1`, line("line 3"));
+    writeFileSync(path, line("line 4"));
+  });
+  await third.untilTold("line 3", "line 4");
+});
+
 test("after a restart the copy of a truncated file is found, and a file that is gone is told", async (t) => {
   const memory = forgetfulStore();
   const first = logs(t, {}, { memory });
