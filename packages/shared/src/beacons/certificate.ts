@@ -1,8 +1,8 @@
 /** The `certificate` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationMs } from "../duration.ts";
-import { addresses, addressesContradiction, family, path, twice } from "./reachability.ts";
-import { type BeaconSpec, common, type Contradiction, duration, interval } from "./spec.ts";
+import { addresses, addressesContradiction, family, twice } from "./reachability.ts";
+import { absolutePath, type BeaconSpec, common, type Contradiction, duration, interval } from "./spec.ts";
 
 const options = {
   type: "object",
@@ -26,11 +26,11 @@ const options = {
       description: "the servers begin in plain, and TLS is asked for as in this protocol",
     },
     verify: { type: "boolean", default: true, description: "tell a server's certificate that is not trusted or not for its name" },
-    ca: { ...path, description: "a PEM file on the agent's host: certificates to trust instead of those that the host trusts" },
+    ca: { ...absolutePath, description: "a PEM file on the agent's host: certificates to trust instead of those that the host trusts" },
     family,
     files: {
       type: "array",
-      items: { ...path, description: "an absolute path or glob" },
+      items: { ...absolutePath, description: "an absolute path or glob" },
       default: [],
       maxItems: 1_000,
       description: "files with certificates (PEM or DER), directories (with all below them) and globs",

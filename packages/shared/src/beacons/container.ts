@@ -1,14 +1,8 @@
 /** The `container` beacon: options and events. */
 import type { JSONSchema } from "json-schema-to-ts";
-import { path } from "./reachability.ts";
-import { type BeaconSpec, common, interval } from "./spec.ts";
+import { absolutePath, type BeaconSpec, common, interval, texts } from "./spec.ts";
 
-const globs = {
-  type: "array",
-  items: { type: "string", minLength: 1, maxLength: 500 },
-  minItems: 1,
-  maxItems: 1_000,
-} as const;
+const globs = { ...texts(500), minItems: 1 } as const;
 
 const options = {
   type: "object",
@@ -16,7 +10,7 @@ const options = {
     ...common,
     type: { const: "container" },
     socket: {
-      ...path,
+      ...absolutePath,
       description:
         "the engine's socket; default: the first that is there of /run/docker.sock, /var/run/docker.sock and /run/podman/podman.sock",
     },

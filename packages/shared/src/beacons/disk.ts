@@ -1,9 +1,9 @@
 /** The `disk` beacon: options and events. */
 import type { JSONSchema } from "json-schema-to-ts";
-import { type BeaconSpec, common, duration, interval } from "./spec.ts";
+import { type BeaconSpec, common, duration, interval, texts } from "./spec.ts";
 import { thresholdContradiction, thresholdData, thresholdKeys, thresholdOptions } from "./threshold.ts";
 
-const globs = { type: "array", items: { type: "string", minLength: 1, maxLength: 4_096 }, maxItems: 1_000 } as const;
+const globs = texts(4_096);
 
 const options = {
   type: "object",

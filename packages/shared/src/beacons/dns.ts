@@ -1,17 +1,15 @@
 /** The `dns` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { reachabilityContradiction, reachabilityEvents, reachabilityOptions, targetsMax, twice } from "./reachability.ts";
-import { type BeaconSpec, common, type Contradiction } from "./spec.ts";
+import { type BeaconSpec, common, type Contradiction, texts } from "./spec.ts";
 
 /** Answers that an event names, and characters of each. */
 export const answersToldMax = 100;
 export const answerCharactersMax = 500;
 
 const wanted = {
-  type: "array",
-  items: { type: "string", minLength: 1, maxLength: 4_096 },
+  ...texts(4_096),
   minItems: 1,
-  maxItems: 1_000,
 } as const;
 
 const options = {

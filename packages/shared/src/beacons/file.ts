@@ -1,6 +1,6 @@
 /** The `file` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { type BeaconSpec, common, type Contradiction, duration } from "./spec.ts";
+import { absolutePath, type BeaconSpec, common, type Contradiction, duration } from "./spec.ts";
 
 const options = {
   type: "object",
@@ -9,14 +9,14 @@ const options = {
     type: { const: "file" },
     paths: {
       type: "array",
-      items: { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path or glob" },
+      items: { ...absolutePath, description: "an absolute path or glob" },
       default: [],
       maxItems: 10_000,
       description: "files, directories (with all below them) and globs; they need not exist yet",
     },
     exclude: {
       type: "array",
-      items: { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path or glob" },
+      items: { ...absolutePath, description: "an absolute path or glob" },
       default: [],
       maxItems: 10_000,
     },

@@ -4,7 +4,6 @@ import { pattern, patternProblem } from "../pattern.ts";
 import {
   connectionReasons,
   family,
-  path,
   reachabilityContradiction,
   reachabilityEvents,
   reachabilityOptions,
@@ -13,7 +12,7 @@ import {
   tlsProperties,
   twice,
 } from "./reachability.ts";
-import { type BeaconSpec, common, type Contradiction } from "./spec.ts";
+import { absolutePath, type BeaconSpec, common, type Contradiction } from "./spec.ts";
 
 const options = {
   type: "object",
@@ -36,7 +35,7 @@ const options = {
           { type: "string", maxLength: 8_192, pattern: "^[\\t\\x20-\\x7e\\x80-\\xff]*$" },
           {
             type: "object",
-            properties: { file: { ...path, description: "a file on the agent's host whose first line is the value: for secrets" } },
+            properties: { file: { ...absolutePath, description: "a file on the agent's host whose first line is the value: for secrets" } },
             required: ["file"],
             additionalProperties: false,
           },
@@ -73,7 +72,7 @@ const options = {
     },
     redirects: { type: "integer", minimum: 0, maximum: 20, default: 5, description: "how many are followed" },
     tls: { type: "object", properties: tlsProperties, additionalProperties: false, default: {} },
-    socket: { ...path, description: "a unix socket to connect to instead of the host in the URL" },
+    socket: { ...absolutePath, description: "a unix socket to connect to instead of the host in the URL" },
     family,
     ...reachabilityOptions({ timeout: "10s" }),
   },

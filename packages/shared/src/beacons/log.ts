@@ -3,12 +3,12 @@ import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { customTypePattern, severities } from "../event.ts";
 import { namePattern } from "../ids.ts";
 import { pattern, patternProblem } from "../pattern.ts";
-import { type BeaconSpec, common, type Contradiction, duration, interval } from "./spec.ts";
+import { absolutePath, type BeaconSpec, common, type Contradiction, duration, interval, texts } from "./spec.ts";
 
 /** A line of which more is matched and told would be a burden to everything behind. */
 const lineBytesMax = 65_536;
 
-const path = { type: "string", pattern: "^/", maxLength: 4096, description: "an absolute path or glob" } as const;
+const path = { ...absolutePath, description: "an absolute path or glob" } as const;
 const eventType = {
   type: "string",
   pattern: customTypePattern,
@@ -46,8 +46,8 @@ const options = {
     journald: {
       type: "object",
       properties: {
-        units: { type: "array", items: { type: "string", minLength: 1, maxLength: 256 }, maxItems: 100, default: [] },
-        identifiers: { type: "array", items: { type: "string", minLength: 1, maxLength: 256 }, maxItems: 100, default: [] },
+        units: { ...texts(256), maxItems: 100, default: [] },
+        identifiers: { ...texts(256), maxItems: 100, default: [] },
         matches: {
           type: "array",
           items: { type: "string", pattern: "^[A-Z_][A-Z0-9_]{0,63}=", maxLength: 1_000 },

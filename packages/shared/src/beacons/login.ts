@@ -1,9 +1,8 @@
 /** The `login` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { type BeaconSpec, common, interval } from "./spec.ts";
+import { absolutePath, type BeaconSpec, common, interval, texts } from "./spec.ts";
 
-const path = { type: "string", pattern: "^/", maxLength: 4096 } as const;
-const globs = { type: "array", items: { type: "string", minLength: 1, maxLength: 256 }, maxItems: 1_000, default: [] } as const;
+const globs = { ...texts(256), default: [] } as const;
 
 const options = {
   type: "object",
@@ -25,11 +24,11 @@ const options = {
       default: ["cron", "crond", "atd", "systemd-user", "polkit-1", "runuser*"],
       description: "globs: not what these PAM services open for themselves",
     },
-    wtmp: { ...path, default: "/var/log/wtmp", description: "records of sessions" },
-    btmp: { ...path, default: "/var/log/btmp", description: "records of failed logins" },
+    wtmp: { ...absolutePath, default: "/var/log/wtmp", description: "records of sessions" },
+    btmp: { ...absolutePath, default: "/var/log/btmp", description: "records of failed logins" },
     logs: {
       type: "array",
-      items: path,
+      items: absolutePath,
       maxItems: 20,
       default: ["/var/log/auth.log", "/var/log/secure"],
       description: "what syslog writes of sshd, su, sudo, login and PAM",
@@ -39,7 +38,7 @@ const options = {
       default: "auto",
       description: "whether the journal is read for that; auto: where none of the logs is there",
     },
-    journal_directory: { ...path, description: "another journal than the host's own: the directory of its files" },
+    journal_directory: { ...absolutePath, description: "another journal than the host's own: the directory of its files" },
     interval: interval("5s"),
   },
   required: ["name", "type"],

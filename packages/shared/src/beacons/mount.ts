@@ -1,20 +1,24 @@
 /** The `mount` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { type BeaconSpec, common, type Contradiction, interval } from "./spec.ts";
-
-const path = { type: "string", pattern: "^/", maxLength: 4_096 } as const;
+import { absolutePath, type BeaconSpec, common, type Contradiction, interval } from "./spec.ts";
 
 const options = {
   type: "object",
   properties: {
     ...common,
     type: { const: "mount" },
-    expected: { type: "array", items: path, maxItems: 1_000, default: [], description: "mount points at which something must be mounted" },
+    expected: {
+      type: "array",
+      items: absolutePath,
+      maxItems: 1_000,
+      default: [],
+      description: "mount points at which something must be mounted",
+    },
     fstab: { type: "boolean", default: false, description: "also those of /etc/fstab that are mounted at the start (without noauto)" },
     changes: { type: "boolean", default: true, description: "tell what is mounted, unmounted and mounted with other options" },
     exclude: {
       type: "array",
-      items: path,
+      items: absolutePath,
       maxItems: 1_000,
       default: [
         "/proc/**",

@@ -1,9 +1,9 @@
 /** The `network` beacon: options and events. */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { type BeaconSpec, common, type Contradiction, duration, interval } from "./spec.ts";
+import { type BeaconSpec, common, type Contradiction, duration, interval, texts } from "./spec.ts";
 import { thresholdContradiction, thresholdData, thresholdKeys } from "./threshold.ts";
 
-const globs = { type: "array", items: { type: "string", minLength: 1, maxLength: 64 }, maxItems: 1_000 } as const;
+const globs = texts(64);
 
 const options = {
   type: "object",

@@ -4,9 +4,7 @@
  */
 import type { JSONSchema } from "json-schema-to-ts";
 import { durationMs } from "../duration.ts";
-import { type BeaconSpec, type Contradiction, duration, interval } from "./spec.ts";
-
-export const path = { type: "string", pattern: "^/", maxLength: 4_096 } as const;
+import { absolutePath, type BeaconSpec, type Contradiction, duration, interval } from "./spec.ts";
 
 /** How many a beacon may ask; each is a timer and a connection now and then. */
 export const targetsMax = 1_000;
@@ -45,10 +43,10 @@ export const family = {
 } as const;
 
 export const tlsProperties = {
-  ca: { ...path, description: "a PEM file on the agent's host: certificates to trust instead of those that the host trusts" },
+  ca: { ...absolutePath, description: "a PEM file on the agent's host: certificates to trust instead of those that the host trusts" },
   server_name: { type: "string", minLength: 1, maxLength: 253, description: "the name to ask for and to check; default: the host's" },
-  certificate: { ...path, description: "a PEM file on the agent's host: the client's certificate, with its chain" },
-  key: { ...path, description: "a PEM file on the agent's host: the key of `certificate`" },
+  certificate: { ...absolutePath, description: "a PEM file on the agent's host: the client's certificate, with its chain" },
+  key: { ...absolutePath, description: "a PEM file on the agent's host: the key of `certificate`" },
   insecure: { type: "boolean", default: false, description: "take any certificate" },
 } as const;
 

@@ -26,6 +26,13 @@ export interface BeaconSpec {
 
 export const duration = { type: "string", pattern: durationPattern } as const;
 
+export const absolutePath = { type: "string", pattern: "^/", maxLength: 4_096 } as const;
+
+/** A list of names or globs, each of so many characters at most. */
+export function texts<const C extends number>(charactersMax: C) {
+  return { type: "array", items: { type: "string", minLength: 1, maxLength: charactersMax }, maxItems: 1_000 } as const;
+}
+
 /** Options that every beacon has; a type spreads them into its schema. */
 export const common = {
   name: { type: "string", pattern: namePattern, description: "a name of lower-case letters, digits, - and _" },
