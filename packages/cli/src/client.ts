@@ -122,6 +122,8 @@ export class Client {
   task = (id: string) => this.#get<TaskView>(`/v1/tasks/${encodeURIComponent(id)}`);
   cancelTask = (id: string, wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/cancel`, wish);
+  answerTask = (id: string, answer: "approve" | "deny", wish: { why?: string | undefined; by?: string | undefined }) =>
+    this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/${answer}`, wish);
   reload = () => this.#post<ReloadView>("/v1/reload");
 
   /** Events as they happen, until `signal` says so. Throws when the master goes away. */

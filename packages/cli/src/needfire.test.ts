@@ -119,6 +119,8 @@ describe("--json", () => {
     [["events", "send", "deploy.wanted"], "id"],
     [["tasks", "show", "t-3f9a1c0b27d40000"], "executions"],
     [["tasks", "cancel", "t-3f9a1c0b27d40000", "--why", "wrong window"], "cancelled_by"],
+    [["tasks", "approve", "t-3f9a1c0b27d40000", "--why", "checked"], "approved"],
+    [["tasks", "deny", "t-3f9a1c0b27d40000"], "cancelled_by"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
     [["reactors", "show", "restore"], "text"],
@@ -167,6 +169,8 @@ describe("what people read", () => {
     ],
     [["status"], [/agents +1 connected of 2, 1 lost, 0 stopped/]],
     [["tasks", "cancel", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is cancelled\.$/m]],
+    [["tasks", "approve", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is approved, and begins\.$/m]],
+    [["tasks", "deny", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is denied: it is cancelled\.$/m]],
     [["agents", "show", "web1"], [/os:\n +name: Debian\n +release: 13/]],
     [
       ["keys", "list"],
@@ -398,6 +402,8 @@ describe("--help", () => {
     "tasks list",
     "tasks show",
     "tasks cancel",
+    "tasks approve",
+    "tasks deny",
     "reload",
   ];
   for (const command of commands) {

@@ -196,6 +196,7 @@ const wordStyles: Record<string, Style> = {
   resolved: "green",
   present: "green",
   pending: "yellow",
+  waiting: "yellow",
   running: "yellow",
   verifying: "yellow",
   retrying: "yellow",

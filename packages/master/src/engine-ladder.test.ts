@@ -10,6 +10,16 @@ import { SqliteStoreReader } from "./store/sqlite.ts";
 
 const reactors = [
   {
+    file: "careful.yaml",
+    text: `name: careful
+on: service.failed
+task: { key: event.subject }
+approve: { from: [ann], timeout: 20s, on_timeout: proceed }
+do: [{ command.run: { argv: [restart] } }]
+otherwise: [{ event.emit: { type: remedy.failed } }, { command.run: { argv: [page] } }]
+`,
+  },
+  {
     file: "revive.yaml",
     text: `name: revive
 on: service.failed
@@ -49,6 +59,7 @@ const move = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant({ kind: "crash" as const }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), pick: fc.nat() }) },
 );
 
 test("P2: wherever it crashes, each ladder comes to one end, each command runs once and is recorded, and otherwise is done once for each that escalates", async (t) => {
@@ -73,6 +84,11 @@ test("P2: wherever it crashes, each ladder comes to one end, each command runs o
           } else if (next.kind === "turns") {
             for (let turn = 0; turn < next.micro; turn++) await Promise.resolve();
             for (let turn = 0; turn < next.macro; turn++) await new Promise((done) => setImmediate(done));
+          } else if ("pick" in next) {
+            const waiting = tasksOf(world).filter(({ status }) => status.state === "waiting");
+            const task = waiting[next.pick % Math.max(1, waiting.length)];
+            // It may crash before it is answered: then whoever asked knows nothing, and the task must be whole all the same.
+            if (task !== undefined) world.engine.order({ task: task.id, order: { kind: next.kind, by: "ann" } }).catch(() => {});
           } else world.host.happens((sequence) => incoming(sequence, { type: next.kind, subject: next.subject }));
         }
         // Until time and answers have brought everything to its end.
@@ -91,7 +107,9 @@ test("P2: wherever it crashes, each ladder comes to one end, each command runs o
           all.filter((task) => !hasEnded(task)),
           [],
         );
-        const ended = journal.filter(({ type }) => type === "task.resolved" || type === "task.escalated").map(({ cause }) => cause!);
+        const ended = journal
+          .filter(({ type }) => ["task.resolved", "task.escalated", "task.cancelled"].includes(type))
+          .map(({ cause }) => cause!);
         assert.deepEqual(ended.toSorted(), all.map(({ id }) => id).toSorted(), "each ends once");
         const escalated = all.filter(({ status }) => status.state === "escalated").length;
         assert.equal(journal.filter(({ type }) => type === "remedy.failed").length, escalated);

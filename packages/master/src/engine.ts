@@ -19,7 +19,7 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { Quarantine } from "./quarantine.ts";
-import { type Cancel, type Expired, React } from "./react.ts";
+import { type Expired, type Ordered, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
 import { Checkpoints } from "./store/checkpoints.ts";
@@ -253,9 +253,9 @@ export class Engine {
     this.#inbox.expire(expired);
   }
 
-  /** Resolves with the task as it then is, durably: `cancelled`, unless it had ended before; undefined when there is none. */
-  cancel(cancel: Cancel): Promise<Task | undefined> {
-    return this.#inbox.cancel(cancel);
+  /** Resolves with the task as it then is, durably, which says whether the order came to anything; undefined when there is none. */
+  order(ordered: Ordered): Promise<Task | undefined> {
+    return this.#inbox.order(ordered);
   }
 
   /** Resolves when it is durable; from then on it holds back. Throws `BAD_REQUEST`, `CONFLICT`, `DISK_FULL`. */

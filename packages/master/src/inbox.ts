@@ -1,12 +1,12 @@
 /**
- * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up or cancelled, and marks.
+ * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up, orders, and marks.
  * Whoever waits for an answer hears it from the turn that took it.
  */
 
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { EventsFrame, Verdict } from "./admission.ts";
 import { OwnEvents } from "./own-events.ts";
-import type { Cancel, Expired } from "./react.ts";
+import type { Expired, Ordered } from "./react.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
 
 /** How long a mark waits for something to be recorded with. */
@@ -34,7 +34,7 @@ export class Inbox {
   #marking: NodeJS.Timeout | undefined;
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
-  #cancels: Waiting<Cancel, Task | undefined>[] = [];
+  #orders: Waiting<Ordered, Task | undefined>[] = [];
   #closed = false;
 
   /** `onWork`: there is something for a turn. */
@@ -65,8 +65,8 @@ export class Inbox {
     return this.#wait(this.#commits, writes);
   }
 
-  cancel(cancel: Cancel): Promise<Task | undefined> {
-    return this.#wait(this.#cancels, cancel);
+  order(ordered: Ordered): Promise<Task | undefined> {
+    return this.#wait(this.#orders, ordered);
   }
 
   expire(expired: readonly Expired[]): void {
@@ -130,8 +130,8 @@ export class Inbox {
     return expired;
   }
 
-  takeCancels(): Waiting<Cancel, Task | undefined>[] {
-    return this.#cancels.splice(0);
+  takeOrders(): Waiting<Ordered, Task | undefined>[] {
+    return this.#orders.splice(0);
   }
 
   takeTold(): MasterEventDraft[] {

@@ -340,7 +340,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     presence,
     history,
     database: join(config.state, "master.db"),
-    cancel: (cancel) => engine.cancel(cancel),
+    order: (ordered) => engine.order(ordered),
     emit: ({ subject, data, ...event }) =>
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
     mask: (text) => secrets.maskShown(text),

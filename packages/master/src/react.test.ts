@@ -43,7 +43,7 @@ function setting(stored: Task[] = [], reactors = index) {
   const judge = (events: Event[], asked: Partial<Asked> = {}) =>
     react.judge(
       events.map((each) => ({ received: each.received, events: [each] })),
-      { expired: [], cancels: [], ...asked },
+      { expired: [], orders: [], ...asked },
     );
   return { react, judge, clock };
 }
@@ -215,7 +215,7 @@ test("P5: what fires while a task of its key is open joins it, in the same turn 
     [{ reason: "joined", task: id }],
   );
   assert.equal(stored[0]!.joined, 2);
-  await turn([], { cancels: [{ task: id, reason: "no", by: "alice" }] });
+  await turn([], { orders: [{ task: id, order: { kind: "cancel", reason: "no", by: "alice" } }] });
   const { decisions } = await turn([event(5, "service.failed", nginx)]);
   assert.deepEqual(
     decisions.map(({ reason }) => reason),

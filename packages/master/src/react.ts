@@ -20,6 +20,7 @@ import {
   listens,
   type MasterEventDraft,
   type Moment,
+  type Order,
   startTask,
   stepTask,
   type Step,
@@ -36,11 +37,10 @@ export interface Expired {
   reason: string;
 }
 
-/** An operator cancels a task. */
-export interface Cancel {
+/** An operator's word to a task. */
+export interface Ordered {
   task: string;
-  reason: string;
-  by: string;
+  order: Order;
 }
 
 /** Events that were received at one time: of them, those that can have consequences. The time counts also where none can. */
@@ -54,7 +54,7 @@ export type Consequences = Required<Pick<Writes, "changes" | "rules" | "events" 
 
 export interface Asked {
   expired: readonly Expired[];
-  cancels: readonly Cancel[];
+  orders: readonly Ordered[];
   /** What is due by now happens, too. Not while there are events that were received before and are not judged yet. */
   now?: number;
 }
@@ -137,7 +137,7 @@ export class React {
   }
 
   /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
-  async judge(arrivals: readonly Arrival[], { expired, cancels, now }: Asked): Promise<Consequences> {
+  async judge(arrivals: readonly Arrival[], { expired, orders, now }: Asked): Promise<Consequences> {
     const made: Consequences = { changes: [], rules: [], events: [], decisions: [], counts: [] };
     this.#joins.clear();
     if (this.#listening === undefined) await this.#lookAtTasks();
@@ -150,9 +150,9 @@ export class React {
       const task = await this.#task(execution.task);
       if (task !== undefined) this.#step(task, { kind: "expired", execution: execution.id, reason }, execution.id, made);
     }
-    for (const { task: id, reason, by } of cancels) {
+    for (const { task: id, order } of orders) {
       const task = await this.#task(id);
-      if (task !== undefined) this.#step(task, { kind: "cancel", reason, by }, id, made);
+      if (task !== undefined) this.#step(task, order, id, made);
     }
     made.rules = this.#rules.takeDirty();
     made.counts = this.#tally.take();

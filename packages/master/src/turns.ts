@@ -198,7 +198,7 @@ export class Turns {
   ): Promise<void> {
     const { inbox, react, silences, clock } = this.#options;
     const expired = this.isLive ? inbox.takeExpired() : [];
-    const cancels = this.isLive ? inbox.takeCancels() : [];
+    const orders = this.isLive ? inbox.takeOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
     const marks = inbox.takeMarks();
     const told = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
@@ -206,7 +206,7 @@ export class Turns {
     try {
       const { changes, events, ...rest } = await react.judge(arrivals, {
         expired,
-        cancels: cancels.map(({ what }) => what),
+        orders: orders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
       const { silences: held, events: ended } = silences.takeChanges(now);
@@ -219,16 +219,16 @@ export class Turns {
       // P8: whatever the event came by, the router or a reactor has made its remedy critical.
       this.#isUrgent ||= begun.some(({ task }) => task.priority === "critical");
       if (begun.length > 0) this.#whenDurable(() => this.#perform(begun));
-      const cancelled: (() => void)[] = [];
-      for (const { what, resolve } of cancels) {
+      const answers: (() => void)[] = [];
+      for (const { what, resolve } of orders) {
         const task = await react.task(what.task);
-        cancelled.push(() => resolve(task));
+        answers.push(() => resolve(task));
       }
-      if (cancelled.length > 0) this.#whenDurable(() => cancelled.forEach((answer) => answer()));
+      if (answers.length > 0) this.#whenDurable(() => answers.forEach((answer) => answer()));
     } catch (error) {
       // P4: what follows from events and time is judged again from the store; this comes from nowhere else.
       if (committed === undefined) inbox.keep({ told, marks });
-      for (const { reject } of cancels) reject(error);
+      for (const { reject } of orders) reject(error);
       throw error;
     }
   }

@@ -5,7 +5,7 @@
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { actions } from "./action.ts";
 import { severities } from "./event.ts";
-import { modes, reasons } from "./rules/types.ts";
+import { modes, reasons, timeoutOutcomes } from "./rules/types.ts";
 import { purposes } from "./task/types.ts";
 
 const string = { type: "string" } as const;
@@ -354,7 +354,7 @@ export const executionView = object(
 export type ExecutionView = FromSchema<typeof executionView>;
 
 /** Of tasks that are still being tried. */
-export const openTaskStates = ["running", "verifying", "retrying", "undoing"] as const;
+export const openTaskStates = ["waiting", "running", "verifying", "retrying", "undoing"] as const;
 export const taskStates = [...openTaskStates, "resolved", "escalated", "cancelled", "planned"] as const;
 const taskAction = object({ action: string, args: anyObject }, ["action", "args"]);
 export const taskView = object(
@@ -387,6 +387,15 @@ export const taskView = object(
     joined: { type: "integer", description: "firings that joined it while it was open" },
     due: { ...time, description: "when time alone goes on with it" },
     waits_for: { type: "string", description: "for people: what it waits for" },
+    approval: {
+      ...object({ from: { type: "array", items: string }, until: time, on_timeout: { enum: timeoutOutcomes }, message: string }, [
+        "from",
+        "until",
+        "on_timeout",
+      ]),
+      description: "in state waiting: whose word it waits for, and what becomes of it without",
+    },
+    approved: { ...object({ by: string, at: time, why: string }, ["by", "at"]), description: "who let it begin" },
     rungs: {
       type: "array",
       items: object(
@@ -450,8 +459,11 @@ export const tasksQuery = object(
   [],
 );
 
-/** `by`: who cancels, as the caller says: the socket's rights decide who may. */
-export const cancelRequest = object(
+/**
+ * `by`: who cancels, approves or denies, as the caller says. The socket's rights decide who may speak here at all; whoever may can speak for
+ * anybody, so that `approve.from` of a reactor keeps from mistakes and not from malice.
+ */
+export const orderRequest = object(
   { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
   [],
 );

@@ -16,6 +16,7 @@ export const errorCodes = {
   EXPRESSION_INVALID: "a CEL expression cannot be compiled or evaluated",
   NOT_FOUND: "there is no such thing",
   CONFLICT: "the request does not fit the present state",
+  NOT_YOURS: "this is for somebody else to decide",
   BAD_REQUEST: "the request does not fit its schema",
   DISK_FULL: "there is no room on the disk",
   BLOB_MISMATCH: "content does not have the digest it was announced with",

@@ -83,9 +83,9 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
   draft.knowVars(variables);
   const when = draft.condition(source.when, ["when"]);
   const { entries, correlation, matched } = compileConditions(draft, source);
-  const { remedy, calls, listensFor } = compileRemedy(draft, source, matched);
+  const { remedy, reads: ofRemedy, listensFor } = compileRemedy(draft, source, matched);
   const onClear = compileSteps(draft, { sources: source.on_clear, path: ["on_clear"], matched });
-  const reads = [...calls, ...onClear].map((call) => call.reads);
+  const reads = [...ofRemedy, ...onClear.map((call) => call.reads)];
   const read = [...reads, ...entries.flatMap(({ when: own }) => own?.reads.variables ?? [])];
   const keepsEvents = read.some((variables) => variables.has("events") || variables.has("matched"));
   return {

@@ -28,7 +28,13 @@ const reactor = ((): Reactor => {
 })();
 
 const at = (now: number): Moment => ({ now, random: 0.5 });
-const ok = (steps: PlannedStep[]): Firing["plan"] => ({ ok: true, rungs: [plainRung(steps)], otherwise: [], joinKey: undefined });
+const ok = (steps: PlannedStep[]): Firing["plan"] => ({
+  ok: true,
+  rungs: [plainRung(steps)],
+  otherwise: [],
+  joinKey: undefined,
+  approval: undefined,
+});
 const restore: PlannedStep = { action: "file.restore", args: { path: "/etc/motd" } };
 const command: PlannedStep = { action: "command.run", args: { argv: ["id"] } };
 const emit: PlannedStep = { action: "event.emit", args: { type: "deploy.wanted", severity: "normal", data: { a: 1 } } };

@@ -1,11 +1,12 @@
 /**
- * The life of a task, as a pure state machine: running -> verifying -> resolved; what fails is retried, then the next rung of the reactor's
+ * The life of a task, as a pure state machine: (waiting ->) running -> verifying -> resolved; what fails is retried, then the next rung of the reactor's
  * ladder is tried, and after the last the task is escalated. An operator may cancel it; of a reactor that only shows what it would do it is
  * planned. A step gives the task as it is now and the effects that the master must make durable together with it (P2) before it performs them.
  * A task that has not ended has a command under way or something that comes due: none is stuck.
  */
 import { taskId } from "./ids.ts";
 import type { Firing } from "./rules/types.ts";
+import { answered, askFor, unanswered } from "./task/approval.ts";
 import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { unheard } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
@@ -15,7 +16,7 @@ import { lend, undoDue, undoEnded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
 export { isAwaited, listens } from "./task/listen.ts";
-export type { Effect, Execution, Input, MasterEventDraft, Moment, Purpose, Step, Task } from "./task/types.ts";
+export type { Effect, Execution, Input, MasterEventDraft, Moment, Order, Purpose, Step, Task } from "./task/types.ts";
 
 /** The task of a firing, and what to do first. */
 export function startTask(firing: Firing, moment: Moment): Step {
@@ -26,6 +27,7 @@ export function startTask(firing: Firing, moment: Moment): Step {
   const created = tell(task, "task.created", { event, count, branch, actions: acts });
   if (reactor.mode === "plan") return withEffects([created], showPlan(task, { acts, reason: plan.ok ? undefined : plan.reason }));
   if (!plan.ok) return withEffects([created], escalate(task, plan.reason, moment));
+  if (plan.approval !== undefined) return withEffects([created], askFor(task, plan.approval, moment));
   return withEffects([created], attempt(task, moment));
 }
 
@@ -81,6 +83,9 @@ export function stepTask(task: Task, input: Input, moment: Moment): Step {
     }
     case "cancel":
       return isOpen(task) ? cancel(task, input, moment.now) : { task, effects: [] };
+    case "approve":
+    case "deny":
+      return answered(task, input, moment);
     case "due":
       return due(task, moment);
     case "event":
@@ -92,7 +97,7 @@ export function stepTask(task: Task, input: Input, moment: Moment): Step {
 
 /** Whether what it was made for is still being tried: others may join it, and it can be cancelled. */
 export function isOpen({ status: { state } }: Task): boolean {
-  return state === "running" || state === "verifying" || state === "retrying" || state === "undoing";
+  return state === "waiting" || state === "running" || state === "verifying" || state === "retrying" || state === "undoing";
 }
 
 /** Whether nothing can happen to a task any more. */
@@ -136,6 +141,8 @@ function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step 
 }
 
 function due(task: Task, moment: Moment): Step {
+  const { status } = task;
+  if (status.state === "waiting") return status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
   const undone = undoDue(task, moment);
   return goOn(withEffects(undone.effects, stateDue(undone.task, moment)), moment);
 }

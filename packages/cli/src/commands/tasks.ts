@@ -4,11 +4,21 @@ import { type ExecutionView, openTaskStates, taskStates, type TaskView } from "@
 import { formatDuration } from "@needfire/shared/duration";
 import type { TasksFilter } from "../client.ts";
 import { wholeNumber } from "../options.ts";
-import { type Column, labelsText, msBetween, type Output, styled, styleOf } from "../output.ts";
+import { type Cell, type Column, labelsText, msBetween, type Output, styled, styleOf } from "../output.ts";
 import { valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 import { visible } from "../text.ts";
 import { userName } from "../user.ts";
+
+const waitingColumns: Column[] = [
+  { title: "CREATED" },
+  { title: "REACTOR", shrinkTo: 12 },
+  { title: "AGENT" },
+  { title: "SUBJECT", shrinkTo: 12 },
+  { title: "WAITS FOR", shrinkTo: 20 },
+  { title: "UNTIL" },
+  { title: "ID" },
+];
 
 const columns: Column[] = [
   { title: "CREATED" },
@@ -38,6 +48,7 @@ export function register(tasks: Command, session: Session): void {
       examples(
         ["needfire tasks list", "the newest 50"],
         ["needfire tasks list --state escalated", "what needs somebody"],
+        ["needfire tasks list --state waiting", "what waits for somebody's word, and until when"],
         ["needfire tasks list --reactor 'restore-*' --agent web1 --json", "some, for a program"],
       ),
     )
@@ -71,7 +82,39 @@ export function register(tasks: Command, session: Session): void {
       ),
     )
     .action(session.run((id: string, { why }: { why?: string }) => cancel(session, id, why)));
+  for (const { answer, summary, description, why, said } of answers)
+    tasks
+      .command(answer)
+      .summary(summary)
+      .description(`${description} Counts when the task's reactor names you under approve.from, and nobody answered before.`)
+      .argument("<id>", "the task's id, as `needfire tasks list --state waiting` prints it")
+      .option("--why <text>", "the reason, for the record")
+      .addHelpText("after", examples([`needfire tasks ${answer} t-3f9a1c0b27d40000 --why '${why}'`, "and say why"]))
+      .action(
+        session.run(async (id: string, wish: { why?: string }) => {
+          const task = await session.master.answerTask(id, answer, { why: wish.why, by: userName() });
+          if (session.out.json) session.out.record(task);
+          else session.out.line(`${visible(task.id)} ${said}.`);
+        }),
+      );
 }
+
+const answers = [
+  {
+    answer: "approve",
+    summary: "let a task begin that waits for your word",
+    description: "Approve a task: it begins at once.",
+    why: "checked with the shop",
+    said: "is approved, and begins",
+  },
+  {
+    answer: "deny",
+    summary: "end a task that waits for your word",
+    description: "Deny a task: it is cancelled, and nothing of it is sent.",
+    why: "not before the weekend",
+    said: "is denied: it is cancelled",
+  },
+] as const;
 
 async function cancel({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
   const task = await master.cancelTask(id, { why, by: userName() });
@@ -83,6 +126,8 @@ async function cancel({ out, master }: Session, id: string, why: string | undefi
 
 async function list({ out, master }: Session, filter: TasksFilter): Promise<void> {
   const { tasks } = await master.tasks(filter);
+  if (filter.state === "waiting")
+    return out.list(tasks, { columns: waitingColumns, row: (task) => waitingRow(out, task), empty: "Nothing waits for anybody." });
   out.list(tasks, {
     columns,
     row: (task) => [
@@ -98,6 +143,18 @@ async function list({ out, master }: Session, filter: TasksFilter): Promise<void
   });
 }
 
+function waitingRow(out: Output, task: TaskView): Cell[] {
+  return [
+    out.time(task.created),
+    task.reactor,
+    task.agent,
+    task.subject ?? "-",
+    task.waits_for ?? "-",
+    out.time(task.due),
+    { text: task.id, style: "dim" },
+  ];
+}
+
 async function show({ out, master }: Session, id: string): Promise<void> {
   const task = await master.task(id);
   if (out.json) return out.record(task);
@@ -111,6 +168,9 @@ async function show({ out, master }: Session, id: string): Promise<void> {
       "waits for",
       task.waits_for === undefined ? undefined : `${task.waits_for}${task.due === undefined ? "" : `, until ${out.timeInFull(task.due)}`}`,
     ],
+    ["asked", task.approval?.message],
+    ["without it", task.approval === undefined ? undefined : timeoutTexts[task.approval.on_timeout]],
+    ["approved", task.approved === undefined ? undefined : approvedText(out, task.approved)],
     ["undo", task.undo_due.length === 0 ? undefined : task.undo_due.map((each) => undoText(out, each)).join("; ")],
     ["joined", task.joined === 0 ? undefined : `${task.joined} firings`],
     ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
@@ -127,6 +187,16 @@ async function show({ out, master }: Session, id: string): Promise<void> {
   if (isLadder(task)) showLadder(out, task);
   for (const execution of task.executions) showExecution(out, execution, isLadder(task));
   for (const step of task.steps.slice(begun(task))) showStep(out, step, notBegun(task.state));
+}
+
+const timeoutTexts: Record<NonNullable<TaskView["approval"]>["on_timeout"], string> = {
+  escalate: "it escalates",
+  cancel: "it is cancelled",
+  proceed: "it begins all the same",
+};
+
+function approvedText(out: Output, { by, at, why }: NonNullable<TaskView["approved"]>): string {
+  return `by ${by} at ${out.timeInFull(at)}${why === undefined ? "" : `: ${why}`}`;
 }
 
 /** More than a list of actions. */
@@ -171,6 +241,7 @@ function begun(task: TaskView): number {
 
 function notBegun(state: TaskView["state"]): string {
   if (state === "planned") return "would be run";
+  if (state === "waiting") return "waits for somebody's word";
   if (state === "retrying") return "waits for the next attempt";
   return state === "running" ? "waits for the one before" : "was not begun";
 }

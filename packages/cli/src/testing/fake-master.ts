@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   agentsView,
-  cancelRequest,
+  orderRequest,
   agentView,
   chainView,
   countView,
@@ -280,8 +280,18 @@ const routes: Record<string, Route> = {
   "GET /v1/tasks/t-3f9a1c0b27d40000": { schema: taskView, value: task },
   "POST /v1/tasks/t-3f9a1c0b27d40000/cancel": {
     schema: taskView,
-    takes: cancelRequest,
+    takes: orderRequest,
     value: { ...task, state: "cancelled", reason: "wrong window", cancelled_by: "alice", verified: undefined },
+  },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/approve": {
+    schema: taskView,
+    takes: orderRequest,
+    value: { ...task, approved: { by: "alice", at, why: hostile } },
+  },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/deny": {
+    schema: taskView,
+    takes: orderRequest,
+    value: { ...task, state: "cancelled", reason: hostile, cancelled_by: "alice", verified: undefined },
   },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };

@@ -18,6 +18,7 @@ const bodyBytesMax = 1_048_576;
 const statusOf: Partial<Record<ErrorCode, number>> = {
   NOT_FOUND: 404,
   CONFLICT: 409,
+  NOT_YOURS: 403,
   BAD_REQUEST: 400,
   EXPRESSION_INVALID: 400,
   DISK_FULL: 507,

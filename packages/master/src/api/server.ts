@@ -14,7 +14,7 @@ import { NeedfireError } from "@needfire/shared/errors";
 import type { Event } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
-import type { MasterEventDraft, Task } from "@needfire/shared/task";
+import type { MasterEventDraft } from "@needfire/shared/task";
 import type { Problem } from "@needfire/shared/yaml-file";
 import type { Agents } from "../agents.ts";
 import { conditionOf } from "../journal/condition.ts";
@@ -35,9 +35,10 @@ import { idParams, newServer } from "./http.ts";
 import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
 import { replayRoute } from "./replay.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
+import { type TaskOrderRoutes, taskOrderRoutes } from "./task-orders.ts";
 import { agentApiView, eventView, keyView, missingView, taskView } from "./views.ts";
 
-export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes {
   socket: string;
   version: string;
   started: number;
@@ -52,8 +53,6 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes {
   history: Remote<History>;
   /** The file of the master's database, for who reads it in a thread of its own. */
   database: string;
-  /** Resolves with the task as it then is; undefined when there is none. */
-  cancel(cancel: { task: string; reason: string; by: string }): Promise<Task | undefined>;
   /** Resolves with the id when the journal has the event. */
   emit(event: MasterEventDraft): Promise<string>;
   /** A text without the values of secrets. */
@@ -257,15 +256,7 @@ function buildServer(options: ApiOptions) {
     return taskView(task, await history.executions(task.id));
   });
 
-  const cancelRoute = { params: idParams, body: schemas.cancelRequest, response: { 200: schemas.taskView } };
-  server.post("/v1/tasks/:id/cancel", { schema: cancelRoute }, async ({ params, body }) => {
-    const { by, why } = body;
-    const task = await options.cancel({ task: params.id, by, reason: why ?? `cancelled by ${by}` });
-    if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${params.id}" (needfire tasks list)`);
-    if (task.status.state !== "cancelled")
-      throw new NeedfireError("CONFLICT", `the task ${task.id} is ${task.status.state} already: there is nothing to cancel`);
-    return taskView(task, await history.executions(task.id));
-  });
+  taskOrderRoutes(server, options);
 
   server.post("/v1/reload", { schema: { response: { 200: schemas.reloadView } } }, async () => ({ problems: await options.reload() }));
 

@@ -95,6 +95,8 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     state: status.state,
     ...("reason" in status ? { reason: status.reason } : {}),
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
+    ...(status.state === "waiting" ? { approval: approvalView(status) } : {}),
+    ...(task.approved === undefined ? {} : { approved: { ...task.approved, at: isoTime(task.approved.at) } }),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
     branch: task.branch,
     ...(owner === undefined ? {} : { owner }),
@@ -144,9 +146,15 @@ function undoText({ steps, afterMs, onFailure }: NonNullable<PlannedRung["undo"]
   return `${steps.map(({ action }) => action).join(", ")} ${when.join(" or ")}`;
 }
 
+function approvalView({ until, approval }: Extract<Task["status"], { state: "waiting" }>): NonNullable<TaskView["approval"]> {
+  const { from, onTimeout, message } = approval;
+  return { from: [...from], until: isoTime(until), on_timeout: onTimeout, ...(message === undefined ? {} : { message }) };
+}
+
 /** What an open task waits for, and until when. */
 function waitsFor({ status, rungs, rung }: Task): Pick<TaskView, "due" | "waits_for"> {
   const dated = (until: number, text: string) => ({ due: isoTime(until), waits_for: text });
+  if (status.state === "waiting") return dated(status.until, `the word of ${status.approval.from.join(" or ")}`);
   if (status.state === "retrying") return dated(status.until, "the next attempt");
   if (status.state === "running" && status.until !== undefined)
     return dated(status.until, status.stopping === undefined ? "its steps" : "what becomes of the command that took too long");

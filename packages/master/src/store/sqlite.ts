@@ -82,10 +82,13 @@ export const migrations = [
    UPDATE task SET body = json_set(body, '$.status', json_object('state', 'verifying',
      'verifying', json_object('by', 'action', 'execution', json_extract(body, '$.status.execution')))) WHERE state = 'verifying';
    UPDATE task SET body = json_remove(body, '$.status.execution') WHERE state = 'cancelled';`,
+  // Tasks that wait for somebody's word are open.
+  `DROP INDEX IF EXISTS task_open;
+   CREATE INDEX task_open ON task (state) WHERE state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing');`,
 ] as const;
 
 /** As the index of them says. */
-const isOpenSql = "state IN ('running', 'verifying', 'retrying', 'undoing')";
+const isOpenSql = "state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing')";
 
 export class StoreWriter {
   readonly #database: Database;

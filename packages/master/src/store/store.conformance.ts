@@ -188,6 +188,15 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.equal(await s.store.task("t-0000000000000000"), undefined);
     });
 
+    test("a task that waits for somebody's word is open, and is found when its time is up", async (t) => {
+      const s = setting(t);
+      const approval = { from: ["ann"], timeoutMs: 1_000, onTimeout: "escalate" as const, message: "?" };
+      const task = someTask("web1:e1:1", { state: "waiting", until: 9_000, approval });
+      await s.commit([{ isNew: true, task, effects: [] }]);
+      assert.deepEqual((await s.reopened()).openTasks, [task]);
+      assert.deepEqual(await s.store.tasksDue(9_000, 10), { tasks: [task], next: undefined });
+    });
+
     test("the command of a cancelled task is loaded, and so is its task, until it is known what became of it", async (t) => {
       const s = setting(t);
       const task = someTask("web1:e1:1");

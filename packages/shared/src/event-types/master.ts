@@ -26,6 +26,8 @@ const aboutTask = {
   reactor_version: text,
   agent: { type: "string", description: "the agent that it is for" },
 } as const;
+const names = { type: "array", items: { type: "string" }, description: "names of those who may answer" } as const;
+const answer = object({ ...aboutTask, by: { type: "string", description: "who" }, why: reason }, [...Object.keys(aboutTask), "by"]);
 const onLadder = {
   rung: { type: "integer", description: "of the ladder, from 1" },
   rungs: { type: "integer", description: "how many there are" },
@@ -161,6 +163,28 @@ export const masterEventTypes = {
       actions: { type: "array", items: { type: "string" } },
     }),
     example: taskExample({ event: "web1:mi4k2x:42", count: 1, branch: "do", actions: ["file.restore"] }),
+  },
+  "task.waiting": {
+    description: "A task begins when somebody says so: needfire tasks approve, or deny.",
+    severity: "normal",
+    data: object({ ...aboutTask, from: names, until: milliseconds, message: { type: "string", description: "what they are asked" } }, [
+      ...Object.keys(aboutTask),
+      "from",
+      "until",
+    ]),
+    example: taskExample({ from: ["ann", "bob"], until: 1_767_227_400_000, message: "restart the database of web1?" }),
+  },
+  "task.approved": {
+    description: "A task that waited for somebody's word begins; by `master` when its reactor says to go on without one.",
+    severity: "low",
+    data: answer,
+    example: taskExample({ by: "ann", why: "checked with the shop" }),
+  },
+  "task.denied": {
+    description: "Somebody said no: the task is cancelled, nothing of it was sent.",
+    severity: "normal",
+    data: answer,
+    example: taskExample({ by: "ann", why: "not before the weekend" }),
   },
   "task.planned": {
     description: "A reactor in mode plan fired: what it would do can be seen, and nothing is sent.",

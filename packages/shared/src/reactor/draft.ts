@@ -6,13 +6,22 @@ import { compileCel, compileCondition, type Expression, type ScopeName } from ".
 import type { Access } from "../cel-reads.ts";
 import type { Warning, WarningCode } from "../lint/warning.ts";
 import { didYouMean, shown } from "../schema.ts";
-import { settle, type Template } from "../value.ts";
+import { type CompiledTemplate, compileTemplate, settle, type Template } from "../value.ts";
 import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
 import type { OneOrMore } from "./schema.ts";
 
 interface Found {
   path: Path;
   problem: Problem;
+}
+
+/** `sees`: by default what there is with `matched`, or without. */
+interface CelText {
+  source: string;
+  path: Path;
+  matched: readonly string[] | undefined;
+  what: string;
+  sees?: ScopeName | undefined;
 }
 
 interface VarNames {
@@ -78,9 +87,17 @@ export class Draft {
   }
 
   /** A condition; `matched`: the names of the steps before it. */
-  condition(source: string | undefined, path: Path, matched?: readonly string[]): Expression | undefined {
+  condition(source: string | undefined, path: Path, matched?: readonly string[], sees?: ScopeName): Expression | undefined {
     if (source === undefined) return undefined;
-    return this.#compile(compileCondition, { source, path, matched, what: "in the condition: " });
+    return this.#compile(compileCondition, { source, path, matched, what: "in the condition: ", sees });
+  }
+
+  /** A text for people with values of a firing in it: no secrets. */
+  text(source: string, path: Path, matched: readonly string[]): CompiledTemplate {
+    const compiled = compileTemplate(source, path);
+    for (const problem of compiled.problems) this.problem(problem.path, problem.message, { offset: problem.offset });
+    for (const { expression, offset } of compiled.expressions) this.checkNames(expression, { path, offset, matched, inValue: false });
+    return compiled;
   }
 
   /** One expression or several, whose values are a key. */
@@ -95,12 +112,8 @@ export class Draft {
     return compiled === undefined ? [] : [compiled];
   }
 
-  #compile(
-    compile: typeof compileCel,
-    { source, path, matched, what }: { source: string; path: Path; matched: readonly string[] | undefined; what: string },
-  ): Expression | undefined {
-    const sees: ScopeName = matched === undefined ? "event" : "step";
-    const compiled = compile(source, sees);
+  #compile(compile: typeof compileCel, { source, path, matched, what, sees }: CelText): Expression | undefined {
+    const compiled = compile(source, sees ?? (matched === undefined ? "event" : "step"));
     if (!compiled.ok) {
       this.problem(path, `${what}${compiled.message}`, { offset: compiled.offset });
       return undefined;

@@ -42,11 +42,39 @@ do:
   assert.deepEqual([listensFor, priority, remedy.joinBy?.length], [["a.b", "c.*"], "critical", 1]);
 });
 
+test("an approval has defaults, and its condition and message keep the events that they read", () => {
+  const { remedy, keepsEvents } = load(
+    'approve: { from: [ann], if: events.size() > 1, message: "${{ event.agent }}?" }\ndo: [{ event.emit: { type: x.y } }]\n',
+  );
+  const { when, message, ...rest } = remedy.approval!;
+  assert.deepEqual(
+    [rest, when?.source, keepsEvents],
+    [{ from: ["ann"], timeoutMs: 1_800_000, onTimeout: "escalate" }, "events.size() > 1", true],
+  );
+  assert.equal(message?.literal, false);
+});
+
 const bad: [title: string, lines: string, expected: RegExp][] = [
   [
     "an action beside rungs",
     `do:\n  - { ${steps} }\n  - command.run: { argv: [id] }\n`,
     /^r\.yaml:5:5: a rung has no key "command\.run": its actions stand under "steps"$/,
+  ],
+  ["an approval by nobody", `approve: { timeout: 1h }\ndo: [{ ${steps} }]\n`, /^r\.yaml:3:10: .*"from"/],
+  [
+    "an approval whose condition cannot be read",
+    `approve: { from: [ann], if: event.data.users > }\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:3:47: in the condition: /,
+  ],
+  [
+    "an approval whose message tells a secret",
+    `vars: { token: { env: TOKEN, secret: true } }\napprove: { from: [ann], message: "use \${{ vars.token }}?" }\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:4:.*the secret "token" may stand in values of do only/m,
+  ],
+  [
+    "an approval that waits for no time",
+    `approve: { from: [ann], timeout: 0s }\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:3:34: expected a time from 1ms/,
   ],
   ["a rung without steps", "do:\n  - timeout: 1m\n", /^r\.yaml:4:5: a rung needs "steps"/],
   [

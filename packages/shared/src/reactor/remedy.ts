@@ -1,10 +1,11 @@
 /**
- * What a reactor does about it: `do` as a list of actions or as a ladder of rungs, what is done `otherwise`, and the key by which firings join
- * an open task.
+ * What a reactor does about it: `do` as a list of actions or as a ladder of rungs, whose word that needs, what is done `otherwise`, and the key by
+ * which firings join an open task.
  */
 import type { By, ReactorCall, ReactorRung, Remedy, Retry } from "../rules/types.ts";
 import { didYouMean, shown } from "../schema.ts";
 import type { Path } from "../yaml-file.ts";
+import { compileApproval } from "./approval.ts";
 import type { Draft } from "./draft.ts";
 import { checkedDurationMs } from "./durations.ts";
 import { type AwaitedSource, type ReactorSource, rungKeys, type RungSource } from "./schema.ts";
@@ -13,8 +14,8 @@ import { checkEveryMs, checksMax } from "../task/types.ts";
 
 interface CompiledRemedy {
   remedy: Remedy;
-  /** Of all actions. */
-  calls: ReactorCall[];
+  /** The variables that each of its values needs. */
+  reads: ReadonlySet<string>[];
   listensFor: string[];
 }
 
@@ -37,8 +38,9 @@ export function compileRemedy(draft: Draft, source: ReactorSource, matched: read
   const listensFor = rungs.flatMap(({ verify }) => (verify !== undefined && verify.by !== "action" ? verify.on : []));
   for (const { verify } of rungs) if (verify?.by === "action") calls.push(verify.step as ReactorCall);
   checkCommands(draft, rungs);
-  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source) };
-  return { remedy, calls, listensFor: [...new Set(listensFor)] };
+  const { approval, reads } = compileApproval(draft, source.approve, matched);
+  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source), approval };
+  return { remedy, reads: [...calls.map((call) => call.reads), ...reads], listensFor: [...new Set(listensFor)] };
 }
 
 function joinBy(draft: Draft, { task }: ReactorSource): By | undefined {

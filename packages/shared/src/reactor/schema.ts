@@ -7,6 +7,7 @@ import { durationPattern } from "../duration.ts";
 import { severities } from "../event.ts";
 import { namePattern } from "../ids.ts";
 import { ratePattern } from "../rate.ts";
+import { timeoutOutcomes } from "../rules/types.ts";
 import { reactorTestSchema } from "../reactor-test/schema.ts";
 
 const name = { type: "string", pattern: namePattern, description: "a name of lower-case letters, digits, - and _" } as const;
@@ -275,6 +276,31 @@ const ladder = {
     "a list of actions; or a ladder, a list of rungs of which each is tried until it is verified: { steps, timeout, retry, verify, undo }",
 } as const;
 
+const approve = {
+  type: "object",
+  properties: {
+    if: { ...celCondition, description: "when it is needed: a CEL condition that knows what values of do know; default: always" },
+    from: {
+      type: "array",
+      items: { type: "string", minLength: 1, maxLength: 100, description: "the name of a user, as `needfire` sends it" },
+      minItems: 1,
+      maxItems: 100,
+      uniqueItems: true,
+      description: "those who may say yes or no; the word of one is enough",
+    },
+    timeout: { ...duration, default: "30m", description: "how long it waits for them" },
+    on_timeout: {
+      enum: timeoutOutcomes,
+      default: "escalate",
+      description: "when nobody answered by then: escalate, cancel, or proceed as if it had been approved",
+    },
+    message: { type: "string", minLength: 1, maxLength: 2_000, description: "what they are asked; may hold `${{ }}`" },
+  },
+  required: ["from"],
+  additionalProperties: false,
+  description: "nothing is sent before somebody has said yes",
+} as const;
+
 const taskSettings = {
   type: "object",
   properties: {
@@ -333,6 +359,7 @@ export const reactorSchema = {
       description: "what to do when the last rung has failed; its values know `task`: what was tried, and why it failed",
     },
     task: taskSettings,
+    approve,
     on_clear: { ...actionList, description: "with `raise`: what to do when the problem clears" },
     tests: {
       type: "array",
@@ -346,6 +373,7 @@ export const reactorSchema = {
 } as const satisfies JSONSchema;
 
 export type ReactorSource = FromSchema<typeof reactorSchema>;
+export type ApproveSource = NonNullable<ReactorSource["approve"]>;
 export type CorrelateSource = NonNullable<ReactorSource["correlate"]>;
 /** Of an item of `do`. */
 export interface RungSource {

@@ -9,7 +9,19 @@ import { marksIn } from "../secret.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
 import { type Hearing, type RuleScope, valuesOf } from "./hearing.ts";
-import type { Firing, Plan, PlannedCall, PlannedRung, PlannedStep, Reactor, ReactorCall, ReactorRung, ReactorStep } from "./types.ts";
+import type {
+  Approval,
+  Firing,
+  Plan,
+  PlannedApproval,
+  PlannedCall,
+  PlannedRung,
+  PlannedStep,
+  Reactor,
+  ReactorCall,
+  ReactorRung,
+  ReactorStep,
+} from "./types.ts";
 
 export function firingOf(
   reactor: Reactor,
@@ -44,7 +56,7 @@ type Known<T> = { ok: true; value: T } | { ok: false; reason: string };
 function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, scope: RuleScope): Plan {
   if (branch === "on_clear") {
     const steps = stepsOf(onClear, "on_clear", scope);
-    return steps.ok ? { ok: true, rungs: [plainRung(steps.value)], otherwise: [], joinKey: undefined } : steps;
+    return steps.ok ? { ok: true, rungs: [plainRung(steps.value)], otherwise: [], joinKey: undefined, approval: undefined } : steps;
   }
   const rungs: PlannedRung[] = [];
   for (const [index, rung] of remedy.rungs.entries()) {
@@ -58,7 +70,26 @@ function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, sc
   if (!otherwise.ok) return otherwise;
   const key = remedy.joinBy === undefined ? undefined : valuesOf(remedy.joinBy, scope);
   if (key?.ok === false) return { ok: false, reason: `task.key: ${key.detail}` };
-  return { ok: true, rungs, otherwise: otherwise.value, joinKey: key === undefined ? undefined : [...key.values] };
+  const approval = remedy.approval === undefined ? undefined : approvalOf(remedy.approval, scope);
+  if (approval?.ok === false) return approval;
+  return {
+    ok: true,
+    rungs,
+    otherwise: otherwise.value,
+    joinKey: key === undefined ? undefined : [...key.values],
+    approval: approval?.value,
+  };
+}
+
+/** Undefined: it is not needed. Where that cannot be told it is: a field that is not there must not let anything begin. */
+function approvalOf({ when, message, ...rest }: Approval, scope: RuleScope): Known<PlannedApproval | undefined> {
+  const isNeeded = when?.evaluate(scope);
+  if (isNeeded?.ok === true && isNeeded.value === false) return { ok: true, value: undefined };
+  if (message === undefined) return { ok: true, value: rest };
+  const rendered = render(message, scope);
+  if (!rendered.ok) return { ok: false, reason: `approve.message: ${rendered.message}` };
+  const { value } = rendered;
+  return { ok: true, value: { ...rest, message: typeof value === "string" ? value : JSON.stringify(value) } };
 }
 
 /** What a list of actions is: one rung, tried once. */

@@ -66,7 +66,7 @@ function reactorOf({ on = ["a.b"], when, vars = {}, mode = "live", entries = [{ 
     muteDuring: [],
     onlyDuring: [],
     vars,
-    remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined },
+    remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined, approval: undefined },
     listensFor: [],
     onClear: [],
     keepsEvents: false,

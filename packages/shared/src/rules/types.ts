@@ -48,12 +48,26 @@ export interface ReactorCall extends ReactorStep {
   reads: ReadonlySet<string>;
 }
 
+/** What becomes of a task when nobody answered in time. */
+export const timeoutOutcomes = ["escalate", "cancel", "proceed"] as const;
+
+/** Whose word a task waits for, and for how long. */
+interface ApprovalTerms {
+  from: readonly string[];
+  timeoutMs: number;
+  onTimeout: (typeof timeoutOutcomes)[number];
+}
+/** `when`: whether it is needed; undefined: always. */
+export type Approval = ApprovalTerms & { when: Expression | undefined; message: Template | undefined };
+export type PlannedApproval = ApprovalTerms & { message?: string };
+
 /** What is done, from the first attempt to calling somebody. `joinBy`: see `Task.joinKey`. `isLadder`: it is written as one. */
 export interface Remedy {
   isLadder: boolean;
   rungs: readonly ReactorRung[];
   otherwise: readonly ReactorCall[];
   joinBy: By | undefined;
+  approval: Approval | undefined;
 }
 
 /** What an event may be to a reactor: the one that it is about, a step of its correlation, that which must not come, a raise, a clear. */
@@ -203,7 +217,7 @@ export interface Firing {
 }
 
 export type Plan =
-  | { ok: true; rungs: PlannedRung[]; otherwise: PlannedCall[]; joinKey: unknown[] | undefined }
+  | { ok: true; rungs: PlannedRung[]; otherwise: PlannedCall[]; joinKey: unknown[] | undefined; approval: PlannedApproval | undefined }
   | { ok: false; reason: string };
 
 /** P5: why an event, or the time, made a reactor fire or not. */

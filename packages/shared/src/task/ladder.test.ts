@@ -287,6 +287,74 @@ test("a firing that joins is counted while the task is open", () => {
   assert.equal(life.task.joined, 1);
 });
 
+const asked = (more = "") => `approve: { from: [ann, bob], timeout: 10m, ${more} message: "revive \${{ event.subject }}?" }
+do:
+  - { steps: [${run("reload")}], undo: { after: 1h, steps: [${run("back")}] } }
+otherwise: [${run("page")}]
+`;
+
+test("nothing is sent before one of those who may has said yes; the first answer counts", () => {
+  const life = new Life(asked());
+  assert.deepEqual([life.task.status.state, life.begun.length, dueOf(life.task)], ["waiting", 0, 601_000]);
+  const [waiting] = life.effects.flatMap((effect) => (effect.kind === "emit" && effect.event.type === "task.waiting" ? effect.event : []));
+  assert.deepEqual([waiting!.data["from"], waiting!.data["message"]], [["ann", "bob"], "revive nginx?"]);
+  assert.ok(isOpen(life.task), "firings may join it");
+  life.step({ kind: "join", event: "web1:1:2" });
+  for (const by of ["eve", "", "ANN"]) life.step({ kind: "approve", by });
+  life.step({ kind: "deny", by: "eve" });
+  life.step({ kind: "due" });
+  assert.deepEqual([life.task.status.state, life.begun.length], ["waiting", 0]);
+  life.step({ kind: "approve", by: "bob", why: "fine" });
+  life.step({ kind: "approve", by: "ann" });
+  life.step({ kind: "deny", by: "ann" });
+  assert.deepEqual([life.doing, life.begun.length, life.task.joined], ["reload", 1, 1]);
+  assert.deepEqual(life.task.approved, { by: "bob", at: 1_000, why: "fine" });
+  assert.deepEqual(life.told, ["task.created", "task.waiting", "task.approved"]);
+  life.report("succeeded");
+  assert.equal(life.task.status.state, "resolved");
+});
+
+test("a task that was denied, or cancelled while it waited, is over with nothing sent, and nothing is taken back", () => {
+  const denied = new Life(asked());
+  denied.step({ kind: "deny", by: "ann", why: "not now" });
+  assert.deepEqual(denied.task.status, { state: "cancelled", by: "ann", reason: "not now" });
+  assert.deepEqual(denied.told.slice(-2), ["task.denied", "task.cancelled"]);
+  const cancelled = new Life(asked());
+  cancelled.step({ kind: "cancel", by: "eve", reason: "no" });
+  for (const { task, begun } of [denied, cancelled]) assert.deepEqual([hasEnded(task), begun.length, dueOf(task)], [true, 0, undefined]);
+  denied.step({ kind: "approve", by: "ann" });
+  assert.equal(denied.begun.length, 0);
+});
+
+test("when nobody answers in time the reactor says what becomes of it", () => {
+  const ends = { escalate: "page", cancel: undefined, proceed: "reload" };
+  for (const [how, doing] of Object.entries(ends)) {
+    const life = new Life(asked(`on_timeout: ${how},`));
+    life.now = 600_999;
+    life.step({ kind: "due" });
+    assert.equal(life.task.status.state, "waiting");
+    life.wait();
+    assert.equal(life.begun.map(programOf).at(-1), doing, how);
+    life.step({ kind: "approve", by: "ann" });
+    assert.equal(life.begun.length, doing === undefined ? 0 : 1);
+  }
+  const escalated = new Life(asked());
+  escalated.wait();
+  assert.match(JSON.stringify(escalated.task.status), /"escalated".*nobody approved it within 10 ?m.*; asked: ann, bob/);
+  const cancelled = new Life(asked("on_timeout: cancel,"));
+  cancelled.wait();
+  assert.equal(cancelled.task.status.state === "cancelled" && cancelled.task.status.by, "master");
+});
+
+test("an approval is needed when its condition holds, and when that cannot be told; mode plan waits for nobody", () => {
+  const state = (condition: string, more = "") =>
+    new Life(`${more}approve: { from: [ann], if: '${condition}' }\ndo: [${run("reload")}]\n`).task.status.state;
+  assert.equal(state('event.subject == "nginx" && count == 1'), "waiting");
+  assert.equal(state('event.subject == "sshd"'), "running");
+  assert.equal(state("event.data.users > 10"), "waiting");
+  assert.equal(state("true", "mode: plan\n"), "planned");
+});
+
 const anyVerify = fc.constantFrom(
   "",
   "verify: { command.run: { argv: [check] } }",
@@ -312,6 +380,16 @@ const anyRung = fc
     text: `{ ${[`steps: ${steps}`, `retry: { attempts: ${attempts} }`, timeout, verify, undo].filter((part) => part !== "").join(", ")} }`,
   }));
 
+const anyApproval = fc.oneof(
+  { weight: 2, arbitrary: fc.constant("") },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom("escalate", "cancel", "proceed")
+      .map((how) => `approve: { from: [ann, bob], timeout: 10m, on_timeout: ${how} }\n`),
+  },
+);
+
 const anyMove = fc.oneof(
   {
     weight: 8,
@@ -326,17 +404,22 @@ const anyMove = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ kind: "event" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "join" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "cancel" as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), by: fc.constantFrom("ann", "bob", "eve") }),
+  },
 );
 
-test("any order of results, duplicates, timeouts, crashes, events and cancellations: no task is stuck or ends twice, rungs come in order, no attempt too many, each undo once", () => {
+test("any order of results, duplicates, timeouts, crashes, events, answers and cancellations: no task is stuck or ends twice, rungs come in order, no attempt too many, each undo once", () => {
   fc.assert(
     fc.property(
       fc.array(anyRung, { minLength: 1, maxLength: 3 }),
       fc.constantFrom("", `otherwise: [${run("page")}, { event.emit: { type: x.called, data: { why: "\${{ task.reason }}" } } }]\n`),
       fc.array(anyMove, { maxLength: 60 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
-      (rungs, otherwise, moves, random) => {
-        const life = new Life(`do:\n${rungs.map(({ text }) => `  - ${text}\n`).join("")}${otherwise}`);
+      anyApproval,
+      (rungs, otherwise, moves, random, approval) => {
+        const life = new Life(`${approval}do:\n${rungs.map(({ text }) => `  - ${text}\n`).join("")}${otherwise}`);
         life.random = random;
         const check = new Watch(
           life,
@@ -364,6 +447,7 @@ test("any order of results, duplicates, timeouts, crashes, events and cancellati
 type Move =
   | { kind: "report"; pick: number; outcome: ExecutionReport["outcome"] }
   | { kind: "expired"; pick: number }
+  | { kind: "approve" | "deny"; by: string }
   | { kind: "time" | "event" | "join" | "cancel" };
 
 function play(life: Life, move: Move): void {
@@ -387,6 +471,9 @@ function play(life: Life, move: Move): void {
       return life.step({ kind: "join", event: "web1:1:9" });
     case "cancel":
       return life.step({ kind: "cancel", reason: "no", by: "alice" });
+    case "approve":
+    case "deny":
+      return life.step(move);
   }
 }
 
@@ -395,7 +482,9 @@ class Watch {
   readonly #life: Life;
   readonly #attempts: readonly number[];
   #rung = 0;
-  #state = "running";
+  #state = "";
+  /** It waited for somebody's word. */
+  #waited = false;
 
   constructor(life: Life, attempts: readonly number[]) {
     this.#life = life;
@@ -411,6 +500,10 @@ class Watch {
     const ended = ["resolved", "escalated", "cancelled"].includes(this.#state);
     if (ended) assert.equal(task.status.state, this.#state, "it ended another way later");
     this.#state = task.status.state;
+    this.#waited ||= this.#state === "waiting";
+    if (this.#state === "waiting") assert.equal(this.#life.begun.length, 0, "something was sent before anybody answered");
+    if (this.#waited && this.#life.begun.some(({ purpose }) => purpose !== "otherwise"))
+      assert.equal(this.#life.told.filter((type) => type === "task.approved").length, 1, "it began unasked, or was asked twice");
     assert.deepEqual(JSON.parse(JSON.stringify(task.status)), task.status);
     const due = dueOf(task);
     assert.ok(due === undefined || due > this.#life.now - 1 || this.#life.task.open.length > 0);

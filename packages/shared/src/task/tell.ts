@@ -5,6 +5,8 @@ import { hideMarks } from "../secret.ts";
 import type { Effect, Task } from "./types.ts";
 
 const severities: Readonly<Record<string, Severity>> = {
+  "task.waiting": "normal",
+  "task.denied": "normal",
   "task.escalated": "high",
   "task.undo_failed": "high",
   "task.otherwise_failed": "high",

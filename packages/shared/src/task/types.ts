@@ -3,13 +3,15 @@
  */
 import type { ActionName, ExecutionReport } from "../action.ts";
 import type { Severity } from "../event.ts";
-import type { Firing, PlannedCall, PlannedRung } from "../rules/types.ts";
+import type { Firing, PlannedApproval, PlannedCall, PlannedRung } from "../rules/types.ts";
 
 /**
  * `execution`: the command under way, on which the state depends. `until`: when time alone goes on, in ms since the epoch. The numbers of rung and
  * attempt stand in the task.
  */
 export type TaskState =
+  /** Nothing was sent yet: somebody's word is waited for. */
+  | { state: "waiting"; until: number; approval: PlannedApproval }
   /** `until`: the attempt's time is up. `stopping`: it is, and why: it is waited for what becomes of the command. */
   | { state: "running"; execution: string; until?: number; stopping?: string }
   | { state: "verifying"; verifying: Verifying }
@@ -70,6 +72,8 @@ export interface Task {
   joinKey?: unknown[];
   /** How many did. */
   joined: number;
+  /** Who let it begin, where that was asked for. */
+  approved?: { by: string; at: number; why?: string };
   rungs: PlannedRung[];
   otherwise: PlannedCall[];
   /** The rung that it is on, from 0; the attempt there, from 1; and how many of that attempt's steps, then of its checks, have been begun. */
@@ -144,10 +148,16 @@ export type Effect =
   | { kind: "stop"; execution: string }
   | { kind: "emit"; event: MasterEventDraft };
 
+/** What a person says to a task. */
+export type Order =
+  | { kind: "cancel"; reason: string; by: string }
+  /** An answer, where one is waited for. */
+  | { kind: "approve" | "deny"; by: string; why?: string | undefined };
+
 export type Input =
+  | Order
   | { kind: "report"; report: ExecutionReport }
   | { kind: "expired"; execution: string; reason: string }
-  | { kind: "cancel"; reason: string; by: string }
   /** Something of it may be due by now. */
   | { kind: "due" }
   /** The event came that its verification listens for. */

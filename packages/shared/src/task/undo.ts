@@ -9,10 +9,10 @@ import { type Effect, type Lease, type Moment, type Step, stopGraceMs, type Task
 
 type Running = Extract<Lease, { execution: string }>;
 
-/** The task leaves its rung: what that did is lent for a time. Not when it is taken back at once. */
+/** The task leaves its rung: what that did is lent for a time. Not when it is taken back at once, nor when it did nothing. */
 export function lend(task: Task, now: number): Task {
   const afterMs = task.rungs[task.rung]?.undo?.afterMs;
-  if (afterMs === undefined || task.leases.some(({ rung }) => rung === task.rung)) return task;
+  if (afterMs === undefined || task.attempt === 0 || task.leases.some(({ rung }) => rung === task.rung)) return task;
   return { ...task, leases: [...task.leases, { rung: task.rung, due: now + afterMs }] };
 }
 
