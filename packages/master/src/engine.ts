@@ -18,7 +18,7 @@ import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
-import { Quarantine } from "./quarantine.ts";
+import { Quarantine, type Suspect } from "./quarantine.ts";
 import { type Expired, type Ordered, React } from "./react.ts";
 import { retryMs, Room } from "./room.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
@@ -65,6 +65,7 @@ export class Engine {
   readonly #journal: JournalWriter;
   readonly #upkeep: Upkeep;
   readonly #store: StoreWriter;
+  readonly #quarantine: Quarantine;
   readonly #react: React;
   readonly #outbox: Outbox;
   readonly #durable: Durable;
@@ -123,10 +124,10 @@ export class Engine {
       isAwaited: (type) => this.#stop.signal.aborted || this.#react.hears(type),
       onDue: () => this.#wake(),
     });
-    const quarantine = new Quarantine((event) => this.#react.hearersOf(event));
+    this.#quarantine = new Quarantine((event) => this.#react.hearersOf(event));
     this.#react = new React(
       {
-        aside: quarantine.aside,
+        aside: this.#quarantine.aside,
         store: this.#store,
         world: {
           agentView: (id) => this.#inForce.agentView(id),
@@ -149,7 +150,7 @@ export class Engine {
       outbox: this.#outbox,
       react: this.#react,
       silences: this.#silences,
-      quarantine,
+      quarantine: this.#quarantine,
       room: this.#room,
       durable: this.#durable,
       clock,
@@ -273,6 +274,11 @@ export class Engine {
     await this.commit({ silences: { ended: [id] }, events: [silenceEvent("silence.removed", silence, by)] });
     this.#silences.remove(id);
     return silence;
+  }
+
+  /** Reactors that are judged no more, since judging them went on failing. */
+  setAside(): readonly Suspect[] {
+    return this.#quarantine.aside.whole;
   }
 
   silences(): SilenceRecord[] {

@@ -102,6 +102,10 @@ test("a reactor that goes on throwing is set aside as a whole, which is told onc
   await world.until("made.later", 8);
   const last = world.found("file.drifted").at(-1)!;
   assert.deepEqual(decisions(last.id), ["before fired", "faulty set-aside", "later fired"]);
+  assert.deepEqual(
+    world.engine.setAside().map(({ name }) => name),
+    ["faulty"],
+  );
   fault.error = undefined;
   world.define([
     ...definitions.filter(({ file }) => file !== "faulty.yaml"),

@@ -225,6 +225,7 @@ export const reactorView = object(
     on: { type: "array", items: string },
     when: string,
     mode: { enum: modes },
+    set_aside: { type: "boolean", description: "true: judging it went on failing, and it is judged no more until it is changed" },
     priority: { enum: severities },
     owner: string,
     runbook: string,

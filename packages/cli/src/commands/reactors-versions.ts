@@ -81,6 +81,11 @@ async function show({ out, master }: Session, name: string, wanted: string | und
 function facts(out: Output, reactor: ReactorView): Parameters<Output["fields"]>[0] {
   return [
     ["mode", reactor.mode],
+    [
+      "set aside",
+      reactor.set_aside === true ? "judging it went on failing: needfire events list --type reactor.set_aside" : undefined,
+      "red",
+    ],
     ["priority", reactor.priority, styleOf(reactor.priority)],
     ["owner", reactor.owner],
     ["runbook", reactor.runbook],

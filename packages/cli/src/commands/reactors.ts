@@ -59,9 +59,9 @@ async function list({ out, master }: Session): Promise<void> {
   const { reactors, problems } = await master.reactors();
   out.list(reactors, {
     columns,
-    row: ({ name, mode, version, firings, last_firing, throttled, decision_ms, on }) => [
+    row: ({ name, mode, set_aside: isSetAside, version, firings, last_firing, throttled, decision_ms, on }) => [
       name,
-      { text: mode, style: mode === "live" ? undefined : "yellow" },
+      isSetAside === true ? { text: "set aside", style: "red" } : { text: mode, style: mode === "live" ? undefined : "yellow" },
       version,
       String(firings),
       out.time(last_firing),

@@ -6,6 +6,7 @@ import type { ReactorVersionView } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
+import type { Engine } from "../engine.ts";
 import type { KnownReactor } from "../known-reactor.ts";
 import type { Remote } from "../thread.ts";
 import { type FileInForce, planRollback, type ReactorVersion, type Rollback, versionNamed, versionsOf, withPresent } from "../versions.ts";
@@ -15,6 +16,7 @@ import { reactorView } from "./views.ts";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 
 export interface ReactorRoutes {
+  engine: Pick<Remote<Engine>, "setAside">;
   history: Pick<Remote<History>, "reactorCounts" | "versionsOf">;
   reactors(): ReactorIndex<KnownReactor>;
   /** The files of reactors that are in force. */
@@ -25,7 +27,7 @@ export interface ReactorRoutes {
   rollBack(rollback: Rollback, by: string): Promise<void>;
 }
 
-export function reactorRoutes(server: Server, { history, reactors, sources, problems, clock, rollBack }: ReactorRoutes): void {
+export function reactorRoutes(server: Server, { engine, history, reactors, sources, problems, clock, rollBack }: ReactorRoutes): void {
   const named = (name: string) => reactors().reactors.find((reactor) => reactor.name === name);
   const versions = async (name: string) => {
     const files = sources();
@@ -34,13 +36,16 @@ export function reactorRoutes(server: Server, { history, reactors, sources, prob
   };
   const inForce = async (name: string) => {
     const reactor = named(name);
-    const counts = reactor && (await history.reactorCounts()).find((each) => each.reactor === name);
-    return reactor && reactorView(reactor, counts);
+    if (reactor === undefined) return undefined;
+    const [counts, setAside] = await Promise.all([history.reactorCounts(), engine.setAside()]);
+    return reactorView(reactor, { counts: counts.find((each) => each.reactor === name), setAside });
   };
 
   server.get("/v1/reactors", { schema: { response: { 200: schemas.reactorsView } } }, async () => {
-    const counts = new Map((await history.reactorCounts()).map((each) => [each.reactor, each]));
-    return { reactors: reactors().reactors.map((reactor) => reactorView(reactor, counts.get(reactor.name))), problems: problems() };
+    const [counted, setAside] = await Promise.all([history.reactorCounts(), engine.setAside()]);
+    const counts = new Map(counted.map((each) => [each.reactor, each]));
+    const views = reactors().reactors.map((reactor) => reactorView(reactor, { counts: counts.get(reactor.name), setAside }));
+    return { reactors: views, problems: problems() };
   });
 
   const show = { params: nameParams, querystring: schemas.reactorQuery, response: { 200: schemas.reactorShowView } };

@@ -39,6 +39,7 @@ import { type TaskOrderRoutes, taskOrderRoutes } from "./task-orders.ts";
 import { agentApiView, eventView, keyView, missingView, taskView } from "./views.ts";
 
 export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes {
+  engine: ReactorRoutes["engine"] & SilenceRoutes["engine"];
   socket: string;
   version: string;
   started: number;

@@ -59,7 +59,10 @@ function maintenanceView({ until, why, by }: MaintenanceRecord): NonNullable<Age
   return { until: isoTime(until), why, by };
 }
 
-export function reactorView(reactor: KnownReactor, counts: ReactorCounts | undefined): ReactorView {
+export function reactorView(
+  reactor: KnownReactor,
+  { counts, setAside }: { counts: ReactorCounts | undefined; setAside: readonly Pick<KnownReactor, "name" | "version">[] },
+): ReactorView {
   const { name, description, version, file, line, on, when, mode, priority, owner, runbook, steps } = reactor;
   return {
     name,
@@ -70,6 +73,7 @@ export function reactorView(reactor: KnownReactor, counts: ReactorCounts | undef
     on: [...on],
     ...(when === undefined ? {} : { when: when.source }),
     mode,
+    ...(setAside.some((one) => one.name === name && one.version === version) ? { set_aside: true } : {}),
     priority,
     ...(owner === undefined ? {} : { owner }),
     ...(runbook === undefined ? {} : { runbook }),

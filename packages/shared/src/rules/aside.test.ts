@@ -29,11 +29,13 @@ test("with the last thing that may be set aside the reactor is, and stays so unt
     aside.add(one, `e${thing}`, "why");
     assert.equal(aside.of(one, `e${thing}`)?.last, thing === setAsideMax);
   }
+  assert.deepEqual(aside.whole, [one]);
   aside.settle();
   assert.equal(aside.of(one, "other")?.isNews, false);
   const changed = { ...one, version: "2" };
   assert.equal(aside.of(changed, "other"), undefined);
   aside.add(changed, "e9", "why");
+  assert.deepEqual(aside.whole, []);
   assert.equal(aside.of(changed, "other"), undefined, "and it is counted anew");
 });
 

@@ -65,6 +65,12 @@ export class Aside {
     return of.things.get(what) ?? (of.failures >= setAsideMax ? { why: reactorWhy, last: false, isNews: false } : undefined);
   }
 
+  /** Reactors that are set aside as a whole; of each the version that was, which may not be in force any more. */
+  get whole(): readonly Named[] {
+    const all = [...this.#reactors].filter(([, { failures }]) => failures >= setAsideMax);
+    return all.map(([name, { version }]) => ({ name, version }));
+  }
+
   /** What was set aside up to now is behind us, and will not be asked for again; a reactor that is set aside stays so, until it is another. */
   settle(): void {
     for (const { things } of this.#reactors.values()) things.clear();
