@@ -103,6 +103,15 @@ test("an event is emitted within the step, and the next step follows at once", (
   assert.equal(start([emit]).task.status.state, "resolved");
 });
 
+test("a comment is told of the task within the step", () => {
+  const { effects, task } = start([{ action: "task.comment", args: { text: "look" } }]);
+  const comment = effects.find((effect) => effect.kind === "emit" && effect.event.type === "task.comment");
+  assert.ok(comment?.kind === "emit");
+  assert.equal(comment.event.cause, `${task.id}.1`);
+  assert.deepEqual([comment.event.data["task"], comment.event.data["text"], comment.event.data["agent"]], [task.id, "look", "web1"]);
+  assert.equal(task.status.state, "resolved");
+});
+
 test("a remedy that did not work escalates with the reason, and nothing follows", () => {
   for (const outcome of outcomes.filter((name) => name !== "succeeded")) {
     const first = start([restore, command]);

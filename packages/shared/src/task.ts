@@ -8,10 +8,10 @@ import { taskId } from "./ids.ts";
 import type { Firing } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
 import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
-import { unheard } from "./task/commands.ts";
+import { stopped, unheard, waited } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
 import { tell } from "./task/tell.ts";
-import { type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
+import { type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
@@ -106,8 +106,8 @@ export function hasEnded(task: Task): boolean {
 }
 
 /** When time alone has consequences for it; undefined: it waits for a command, or has ended. */
-export function dueOf({ status, leases }: Task): number | undefined {
-  const dues = leases.flatMap((lease) => ("due" in lease ? [lease.due] : []));
+export function dueOf({ status, leases, open }: Task): number | undefined {
+  const dues = [...leases.flatMap((lease) => ("due" in lease ? [lease.due] : [])), ...open.flatMap(({ wakes }) => wakes ?? [])];
   const until =
     status.state === "verifying"
       ? "until" in status.verifying
@@ -143,8 +143,18 @@ function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step 
 function due(task: Task, moment: Moment): Step {
   const { status } = task;
   if (status.state === "waiting") return status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
-  const undone = undoDue(task, moment);
-  return goOn(withEffects(undone.effects, stateDue(undone.task, moment)), moment);
+  const awake = wake(task, moment);
+  const undone = undoDue(awake.task, moment);
+  const effects = [...awake.effects, ...undone.effects];
+  return goOn(withEffects(effects, stateDue(undone.task, moment)), moment);
+}
+
+/** What waits of it are over. */
+function wake(task: Task, moment: Moment): Step {
+  const over = task.open.find(({ wakes = Number.POSITIVE_INFINITY }) => wakes <= moment.now);
+  if (over === undefined) return { task, effects: [] };
+  const { task: awake, effects } = ended(task, waited(over, moment.now), moment);
+  return withEffects(effects, wake(awake, moment));
 }
 
 /** What a rung did is taken back: the next one, then. That may be done within the step, and so more than once. */
@@ -162,8 +172,9 @@ function isStopping({ status }: Task, execution: string): boolean {
 /** Nothing more of the ladder is started; what is lent is still taken back in its time. What is under way is stopped. */
 function cancel(task: Task, { reason, by }: { reason: string; by: string }, now: number): Step {
   const undoing = new Set(task.leases.flatMap((lease) => ("execution" in lease ? [lease.execution] : [])));
-  const stops = task.open.filter(({ id }) => !undoing.has(id)).map(({ id }): Effect => ({ kind: "stop", execution: id }));
-  const cancelled: Task = { ...task, status: { state: "cancelled", reason, by }, updated: now };
+  const unwanted = task.open.filter(({ id }) => !undoing.has(id));
+  const { open, effects: stops } = stopped(task, unwanted, { reason: "it was cancelled", now });
+  const cancelled: Task = { ...task, open, status: { state: "cancelled", reason, by }, updated: now };
   return {
     task: lend(cancelled, now),
     effects: [...stops, tell(cancelled, "task.cancelled", { reason, by, took_ms: now - task.created })],

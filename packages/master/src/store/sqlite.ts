@@ -257,6 +257,7 @@ export class StoreWriter {
   #effect(effect: Effect, now: number, made: IncomingEvent[]): void {
     switch (effect.kind) {
       case "execute":
+      case "wait":
         return this.#insertExecution(effect.execution);
       case "performed":
         this.#insertExecution(effect.execution);

@@ -6,6 +6,7 @@ import { digestPattern } from "../ids.ts";
 /**
  * `runsOn`: which side performs it. `verify`: the action that confirms, with the same arguments, that it held. `judged`: which arguments the
  * agent's policy judges (policy.ts), and against which of its lists. `command`: what it starts, for one that starts what it is told to.
+ * `inStep`: the task does it itself, with nothing but the journal and the time.
  */
 export interface ActionSpec {
   readonly runsOn: "agent" | "master";
@@ -15,6 +16,7 @@ export interface ActionSpec {
   readonly verify?: string;
   /** Its `source` is content of the master's file root. */
   readonly sourced?: boolean;
+  readonly inStep?: true;
   readonly judged?: Readonly<Record<string, "paths" | "users" | "units" | "packages">>;
   readonly command?: (args: Readonly<Record<string, unknown>>) => { argv: readonly string[]; env: readonly string[] };
 }

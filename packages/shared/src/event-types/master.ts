@@ -246,6 +246,12 @@ export const masterEventTypes = {
     data: object({ ...aboutTask, reason, attempts: integer, took_ms }),
     example: taskExample({ reason: "file.restore failed: ENOSPC: no space left on device", attempts: 1, took_ms: 61 }),
   },
+  "task.comment": {
+    description: "Somebody, or a step of its own, wrote a comment into a task's history.",
+    severity: "low",
+    data: object({ ...aboutTask, text: { type: "string" } }),
+    example: taskExample({ text: "nginx is restarted, since a reload did not help" }),
+  },
   "task.cancelled": {
     description: "A task was cancelled: nothing more of it is started.",
     severity: "low",

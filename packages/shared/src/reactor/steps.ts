@@ -3,6 +3,7 @@
  * known when the file is read. What only the event will tell is checked again when it is known.
  */
 import { actions, type ActionName, argsCheckers, isActionName } from "../action.ts";
+import type { ActionSpec } from "../actions/spec.ts";
 import type { ScopeName } from "../cel.ts";
 import type { ReactorCall } from "../rules/types.ts";
 import { didYouMean, type SchemaProblem, shown } from "../schema.ts";
@@ -73,7 +74,7 @@ function compileArguments(draft: Draft, { action, args, path, matched, sees = "f
   for (const problem of problems) draft.problem(problem.path, problem.message, { offset: problem.offset });
   for (const each of expressions) {
     draft.checkNames(each.expression, { path: each.path, offset: each.offset, matched, inValue: true });
-    if (actions[action].runsOn === "master") checkNoSecret(draft, each);
+    if ((actions[action] as ActionSpec).inStep === true) checkNoSecret(draft, each);
   }
   if (action === "command.run") checkShell(draft, args, template, path);
   const known = draft.settled(template);

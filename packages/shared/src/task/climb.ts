@@ -5,7 +5,7 @@
 import { type ActionName, actions, type ExecutionReport } from "../action.ts";
 import { formatDuration } from "../duration.ts";
 import type { PlannedRung, PlannedStep } from "../rules/types.ts";
-import { command } from "./commands.ts";
+import { command, stopped } from "./commands.ts";
 import { escalate } from "./escalate.ts";
 import { failureReason, place, tell } from "./tell.ts";
 import {
@@ -163,8 +163,10 @@ function timeUp(task: Task, status: Running, moment: Moment): Step {
   const { execution, stopping } = status;
   if (stopping !== undefined) return giveUp(task, `${stopping}; what became of the command is not known`, moment);
   const why = `the steps took longer than ${formatDuration(rungOf(task).timeoutMs ?? 0)}`;
-  const stopped: Task = { ...task, status: { state: "running", execution, stopping: why, until: now + stopGraceMs }, updated: now };
-  return { task: stopped, effects: [{ kind: "stop", execution }] };
+  const unwanted = task.open.filter(({ id }) => id === execution);
+  const { open, effects } = stopped(task, unwanted, { reason: why, now });
+  if (open.length < task.open.length) return withEffects(effects, attemptFailed({ ...task, open }, { reason: why }, moment));
+  return { task: { ...task, status: { state: "running", execution, stopping: why, until: now + stopGraceMs }, updated: now }, effects };
 }
 
 interface Failure {

@@ -1,13 +1,15 @@
 /**
  * Commands of a task: each has a number of its own, and is in `open` until it is known what became of it. What needs nothing but the journal
- * is done within the step.
+ * is done within the step; a wait is a time in the task.
  */
 import { type ActionName, actions, type ExecutionReport } from "../action.ts";
+import type { ActionSpec } from "../actions/spec.ts";
+import { durationMs } from "../duration.ts";
 import type { Severity } from "../event.ts";
 import { executionId, masterAgent } from "../ids.ts";
 import type { PlannedStep } from "../rules/types.ts";
 import { hideMarks } from "../secret.ts";
-import { type Effect, type Execution, type Moment, type Purpose, type Step, type Task, withEffects } from "./types.ts";
+import { type Effect, type Execution, type MasterEventDraft, type Moment, type Open, type Purpose, type Step, type Task, withEffects } from "./types.ts";
 
 /** `under`: the task with the command under way. `done`: it needed nobody, and the task goes on. */
 interface Command {
@@ -24,11 +26,11 @@ export function command(
   { purpose, rung = task.rung, under, done }: Command,
   { now }: Moment,
 ): Step {
-  const onMaster = actions[action].runsOn === "master";
+  const { runsOn, inStep }: ActionSpec = actions[action];
   const execution: Execution = {
     id: executionId(task.id, task.started + 1),
     task: task.id,
-    agent: onMaster ? masterAgent : task.agent,
+    agent: runsOn === "master" ? masterAgent : task.agent,
     action,
     args,
     purpose,
@@ -38,33 +40,41 @@ export function command(
     created: now,
   };
   const started: Task = { ...task, started: task.started + 1, updated: now };
-  if (onMaster) return withEffects(emission(execution, now), done(started));
-  const open: Task = { ...started, open: [...task.open, { id: execution.id, action }] };
+  const told = inStep === true ? tellings[action]?.(execution, task) : undefined;
+  if (told !== undefined) return withEffects([performed(execution, now), { kind: "emit", event: told }], done(started));
+  const wakes = inStep === true ? { wakes: now + durationMs(String(args["for"])) } : {};
+  const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...wakes }] };
   const step = under(open, execution.id);
-  return { task: step.task, effects: [...step.effects, { kind: "execute", execution }] };
+  return { task: step.task, effects: [...step.effects, { kind: inStep === true ? "wait" : "execute", execution }] };
 }
 
-/** `event.emit` needs nothing but the journal, so it is done when it is decided. */
-function emission(execution: Execution, now: number): Effect[] {
-  const { type, subject, severity, data } = execution.args as {
-    type: string;
-    subject?: string;
-    severity: Severity;
-    data: Record<string, unknown>;
-  };
-  const report: ExecutionReport = {
-    execution: execution.id,
-    action: execution.action,
-    outcome: "succeeded",
-    changed: true,
-    result: { type },
-    started: now,
-    ended: now,
-  };
-  return [
-    { kind: "performed", execution, report },
-    { kind: "emit", event: { type, subject: hideMarks(subject), severity, data: hideMarks(data), cause: execution.id } },
-  ];
+/** The event with which an action is done that needs nothing but the journal. */
+const tellings: Partial<Record<ActionName, (execution: Execution, task: Task) => MasterEventDraft>> = {
+  "event.emit": ({ id, args }) => {
+    const { type, subject, severity, data } = args as {
+      type: string;
+      subject?: string;
+      severity: Severity;
+      data: Record<string, unknown>;
+    };
+    return { type, subject: hideMarks(subject), severity, data: hideMarks(data), cause: id };
+  },
+  "task.comment": ({ id: cause, args }, { id, subject, reactor, reactorVersion, agent }) => {
+    const data = { task: id, reactor, reactor_version: reactorVersion, agent, text: args["text"] };
+    return { type: "task.comment", subject, severity: "low", data: hideMarks(data), cause };
+  },
+};
+
+function performed(execution: Execution, now: number): Effect {
+  const { id, action, args } = execution;
+  const result = action === "event.emit" ? { type: args["type"] } : {};
+  const report: ExecutionReport = { execution: id, action, outcome: "succeeded", changed: true, result, started: now, ended: now };
+  return { kind: "performed", execution, report };
+}
+
+/** The record of a wait that is over. */
+export function waited({ id: execution, action }: Open, now: number): ExecutionReport {
+  return { execution, action, outcome: "succeeded", changed: false, result: {}, started: now, ended: now };
 }
 
 /** The record of a command whose host said nothing of it in time, or that was stopped before it was sent. */
@@ -73,4 +83,18 @@ export function unheard(
   { outcome, now }: { outcome: "expired" | "cancelled"; now: number },
 ): ExecutionReport {
   return { execution, action, outcome, changed: false, message: reason, started: now, ended: now };
+}
+
+/** Commands are not wanted any more: somebody is told of it, or it is a wait, which is over at once. */
+export function stopped(
+  { open }: Task,
+  unwanted: readonly Open[],
+  { reason, now }: { reason: string; now: number },
+): { open: Open[]; effects: Effect[] } {
+  const effects = unwanted.map((each): Effect => {
+    if (each.wakes === undefined) return { kind: "stop", execution: each.id };
+    const { id: execution, action } = each;
+    return { kind: "record", report: unheard({ execution, action, reason }, { outcome: "cancelled", now }) };
+  });
+  return { open: open.filter((each) => each.wakes === undefined || !unwanted.includes(each)), effects };
 }

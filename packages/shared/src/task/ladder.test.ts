@@ -86,7 +86,7 @@ class Life {
     this.effects.push(...effects);
     for (const effect of effects) {
       if (effect.kind === "emit") this.told.push(effect.event.type);
-      if (effect.kind === "execute") this.begun.push(effect.execution);
+      if (effect.kind === "execute" || effect.kind === "wait") this.begun.push(effect.execution);
     }
   }
 }
@@ -278,6 +278,37 @@ test("what a cancelled task has lent is taken back in its time", () => {
   assert.ok(hasEnded(life.task));
 });
 
+test("a wait is a time in the task: what follows begins then, and a second look finds nothing", () => {
+  const life = new Life(`do:\n  - wait: { for: 30s }\n  - command.run: { argv: [after] }\n`);
+  assert.deepEqual(
+    life.effects.map(({ kind }) => kind),
+    ["emit", "wait"],
+  );
+  life.now += 29_999;
+  life.step({ kind: "due" });
+  assert.equal(life.doing, "wait");
+  assert.equal(life.wait(), 1);
+  assert.equal(life.doing, "after");
+  life.step({ kind: "due" });
+  assert.equal(life.begun.length, 2);
+  life.report("succeeded");
+  assert.equal(life.task.status.state, "resolved");
+});
+
+test("a wait counts into the attempt's time, and ends with it; cancelled, it is over at once", () => {
+  const lines = `do:\n  - steps: [{ wait: { for: 1h } }]\n    timeout: 10s\n    retry: { attempts: 2, backoff: 5s, jitter: 0% }\n`;
+  const life = new Life(lines);
+  assert.equal(life.wait(), 10_000);
+  assert.equal(life.task.status.state, "retrying");
+  assert.deepEqual(life.task.open, []);
+  assert.equal(life.wait(), 5_000);
+  assert.equal(life.task.open.length, 1);
+  life.step({ kind: "cancel", reason: "no", by: "alice" });
+  assert.equal(life.task.status.state, "cancelled");
+  assert.ok(hasEnded(life.task));
+  assert.equal(life.effects.filter(({ kind }) => kind === "stop").length, 0);
+});
+
 test("a firing that joins is counted while the task is open", () => {
   const life = new Life(two);
   life.step({ kind: "join", event: "web1:1:2" });
@@ -362,7 +393,7 @@ const anyVerify = fc.constantFrom(
   "verify: { event: service.recovered, within: 30s }",
   "verify: { no_event: service.failed, after: 1s, within: 30s }",
 );
-const anyStep = fc.constantFrom(run("a"), run("b"), "{ file.restore: { path: /etc/motd } }", "{ event.emit: { type: x.y } }");
+const anyStep = fc.constantFrom(run("a"), run("b"), "{ file.restore: { path: /etc/motd } }", "{ event.emit: { type: x.y } }", "{ wait: { for: 3s } }");
 const anySteps = fc.array(anyStep, { minLength: 1, maxLength: 3 }).map((steps) => `[${steps.join(", ")}]`);
 const anyUndo = fc
   .record({ how: fc.constantFrom("after: 1m,", "on_failure: true,", "after: 1m, on_failure: true,"), steps: anySteps })
@@ -432,7 +463,7 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
         }
         // Whatever happened: with answers and time it comes to an end.
         for (let round = 0; round < 2_000 && !hasEnded(life.task); round++) {
-          if (life.task.open.length > 0) play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
+          if (life.task.open.some(({ wakes }) => wakes === undefined)) play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
           else life.wait();
           check.now();
         }
@@ -455,7 +486,7 @@ function play(life: Life, move: Move): void {
     case "report":
     case "expired": {
       // Mostly of a command under way; now and then once more of one that has ended.
-      const open = life.begun.filter(({ id }) => life.task.open.some((each) => each.id === id));
+      const open = life.begun.filter(({ id }) => life.task.open.some((each) => each.id === id && each.wakes === undefined));
       const among = move.pick < 0 || move.pick % 4 > 0 ? open : life.begun;
       const execution = among[Math.abs(move.pick) % Math.max(1, among.length)];
       if (execution === undefined) return;

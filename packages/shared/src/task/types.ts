@@ -45,6 +45,13 @@ export interface FailedAttempt {
   output?: string;
 }
 
+/** `wakes`: it is a wait, and over then. */
+export interface Open {
+  id: string;
+  action: ActionName;
+  wakes?: number;
+}
+
 /**
  * One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). `event`: the trigger; `events`:
  * all that went in, the newest last, as far as they are known by name; `count`: how many. `owner` and `labels`: from the router, where the
@@ -92,7 +99,7 @@ export interface Task {
   history: FailedAttempt[];
   leases: Lease[];
   /** Commands of which it is not known what became of them. */
-  open: { id: string; action: ActionName }[];
+  open: Open[];
   /** How many commands have been made, for their ids. */
   started: number;
   status: TaskState;
@@ -143,6 +150,8 @@ export type Effect =
   | { kind: "execute"; execution: Execution }
   /** Performed on the master within the step itself: recorded as a finished execution. */
   | { kind: "performed"; execution: Execution; report: ExecutionReport }
+  /** Nobody performs it: the task itself ends it when its time has come. */
+  | { kind: "wait"; execution: Execution }
   | { kind: "record"; report: ExecutionReport }
   /** A command is not wanted any more: what was not sent is not, what runs is ended. Its report, or its expiry, comes all the same. */
   | { kind: "stop"; execution: string }
