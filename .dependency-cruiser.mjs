@@ -58,10 +58,17 @@ export default {
     {
       name: "shared-does-no-io",
       comment:
-        "shared is pure: values in, values out. Of Node it may use what computes (node:crypto, node:buffer, node:util), and load its own files late (node:module).",
+        "shared is pure: values in, values out. Of Node it may use what computes (node:crypto, node:buffer, node:util), and load its own files late (node:module). But host/, which runs programs for agent and master.",
       severity: "error",
-      from: { path: "^packages/shared/src/", pathNot: tests },
+      from: { path: "^packages/shared/src/", pathNot: [...tests, "^packages/shared/src/host/"] },
       to: { dependencyTypes: ["core"], pathNot: "^(node:)?(crypto|buffer|util|module)$" },
+    },
+    {
+      name: "host-is-for-those-who-act",
+      comment: "shared/host does I/O: only the agent and the master use it, and nothing else of shared knows it.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: [...tests, "^packages/(agent|master)/src/", "^packages/shared/src/host/"] },
+      to: { path: "^packages/shared/src/host/" },
     },
     {
       name: "rooms-import-only-shared",
@@ -103,7 +110,7 @@ export default {
       "^packages/master/src/watch-definitions\\.ts$",
       "^packages/cli/src/watch\\.ts$",
     ]),
-    onlyFrom("execa", npm("execa"), ["^packages/agent/src/program\\.ts$"]),
+    onlyFrom("execa", npm("execa"), ["^packages/shared/src/host/program\\.ts$"]),
     onlyFrom("msgpackr", npm("msgpackr"), ["^packages/shared/src/pack\\.ts$", "^packages/master/src/(journal|store)/"]),
     onlyFrom("cel", npm("@marcbachmann/cel-js"), ["^packages/shared/src/cel\\.ts$"]),
     onlyFrom("ajv", npm("ajv"), ["^packages/shared/src/schema(|-compile)\\.ts$", "^packages/shared/src/schema-compiled\\.cjs$"]),

@@ -72,7 +72,7 @@ export class Dispatch {
   constructor(options: DispatchOptions, unfinished: OpenExecution[]) {
     this.#options = options;
     const now = options.clock.now();
-    for (const { cancelled = false, epoch, ...execution } of unfinished) {
+    for (const { cancelled = false, begun: _, epoch, ...execution } of unfinished) {
       // Over a restart only the wall clock has gone on; a command from the future has all its time and no more.
       const age = Math.max(0, now - execution.created);
       // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.

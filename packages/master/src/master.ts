@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { monotonicClock, systemClock } from "@needfire/shared/clock";
 import type { MasterConfig } from "@needfire/shared/config";
 import { durationMs } from "@needfire/shared/duration";
+import { masterAgent } from "@needfire/shared/ids";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { fingerprint, formatJoinString } from "@needfire/shared/identity";
 import type { MasterEventDraft } from "@needfire/shared/task";
@@ -26,6 +27,7 @@ import { Intake } from "./intake.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
 import { Maintenance } from "./maintenance.ts";
+import { OwnExecutor } from "./own-executor.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
 import { MemoryGuard } from "./memory-guard.ts";
@@ -149,7 +151,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       monotonic,
       expiresMs: durationMs(config.execution_expires),
     },
-    known.openExecutions,
+    known.openExecutions.filter(({ agent }) => agent !== masterAgent),
   );
   const maintenance = new Maintenance({
     records: () => agents.records(),
@@ -161,6 +163,24 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     clock,
     monotonic,
   });
+  const executor = new OwnExecutor({
+    commit,
+    reveal: (args) => secrets.reveal(args),
+    mask: (value) => secrets.mask(value),
+    context: {
+      allowed: {
+        commands: config.commands_local,
+        env: config.commands_local_env,
+        at: { file: "master.yaml", commands: "commands_local", env: "commands_local_env" },
+      },
+      maintain: (agent, wish) => maintenance.begin(agent, wish),
+    },
+    clock,
+    monotonic,
+    log,
+    expiresMs: durationMs(config.execution_expires),
+  });
+  teardown.push(() => executor.stop());
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
     take: (frames, urgent) => engine.take(frames, urgent),
@@ -229,8 +249,11 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     if (notice.kind === "committed") return feed.publish(notice.events, notice.missed);
     if (notice.kind === "full") return void (full = notice.error);
     for (const execution of notice.ended) dispatch.ended(execution);
-    for (const execution of notice.start) dispatch.start(execution);
-    for (const execution of notice.stop) background(engine.expire(dispatch.cancel(execution)));
+    for (const execution of notice.start) (execution.agent === masterAgent ? executor : dispatch).start(execution);
+    for (const execution of notice.stop) {
+      executor.cancel(execution);
+      background(engine.expire(dispatch.cancel(execution)));
+    }
   };
 
   const loadRules = async (): Promise<Problem[]> => {
@@ -270,6 +293,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   await reload();
 
   await engine.setAgents(agents.views());
+  // Before anything can be cancelled.
+  executor.resume(known.openExecutions.filter(({ agent }) => agent === masterAgent));
   await engine.start();
 
   const zap = await startZap((publicKey) => keys.mayConnect(publicKey), log);

@@ -254,3 +254,17 @@ test("what of a task is due happens when its time has come, and not before", asy
     [["running", 2]],
   );
 });
+
+test("no host can speak of what the master does for a task: a result of its own command is not its to give (P6)", async () => {
+  const { react, judge } = setting([], indexOf("name: tidy\non: file.drifted\ndo:\n  - command.local: { argv: [id] }\n"));
+  await judge([event(1, "file.drifted", { id: "web1:1:1", agent: "web1" })]);
+  const task = taskId("tidy", "web1:1:1");
+  const execution = executionId(task, 1);
+  assert.equal(await react.ownerOf(execution), "master");
+  const data = { execution, action: "command.local", outcome: "succeeded", changed: true, started: 1, ended: 2 };
+  const report = (position: number, agent: string) => event(position, "execution.finished", { id: `${agent}:1:${position}`, agent, data });
+  await judge([report(2, "web1")]);
+  assert.equal((await react.task(task))!.status.state, "running");
+  await judge([report(3, "master")]);
+  assert.equal((await react.task(task))!.status.state, "resolved");
+});

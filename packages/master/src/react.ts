@@ -3,9 +3,9 @@
  * together with the position reached (P2): tasks, the rules' state, what the master has to say, why nothing happened (P5). Performs nothing
  * itself.
  */
-import type { ExecutionReport } from "@needfire/shared/action";
+import { actions, type ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
-import { taskOfExecution } from "@needfire/shared/ids";
+import { masterAgent, taskOfExecution } from "@needfire/shared/ids";
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
@@ -178,7 +178,8 @@ export class React {
 
   /** The agent to which an execution was given; undefined when there is no such execution. */
   async ownerOf(execution: string): Promise<string | undefined> {
-    return (await this.#task(taskOfExecution(execution)))?.agent;
+    const task = await this.#task(taskOfExecution(execution));
+    return task && ownerIn(task, execution);
   }
 
   async #hear(event: Event, made: Consequences): Promise<void> {
@@ -275,7 +276,7 @@ export class React {
   async #takeReport(event: Event, made: Consequences): Promise<void> {
     const report = event.data as unknown as ExecutionReport; // it was checked at the door
     const task = await this.#task(taskOfExecution(report.execution));
-    if (task === undefined || task.agent !== event.agent) return;
+    if (task === undefined || ownerIn(task, report.execution) !== event.agent) return;
     this.#step(task, { kind: "report", report }, event.id, made);
   }
 
@@ -333,6 +334,12 @@ export class React {
       if (this.#tasks.size <= tasksRememberedMax / 2) break;
     }
   }
+}
+
+/** P6: what the master does for a task no host can speak of. */
+function ownerIn({ open, agent }: Task, execution: string): string {
+  const action = open.find(({ id }) => id === execution)?.action;
+  return action !== undefined && actions[action].runsOn === "master" ? masterAgent : agent;
 }
 
 function byHost(tasks: readonly Task[]): Map<string, Set<string>> {

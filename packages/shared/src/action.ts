@@ -9,6 +9,7 @@ import { eventActions } from "./actions/event.ts";
 import { fileActions } from "./actions/file.ts";
 import { firewallActions } from "./actions/firewall.ts";
 import { hostActions } from "./actions/host.ts";
+import { httpActions } from "./actions/http.ts";
 import { packageActions } from "./actions/package.ts";
 import { processActions } from "./actions/process.ts";
 import { serviceActions } from "./actions/service.ts";
@@ -27,6 +28,7 @@ export const actions = {
   ...firewallActions,
   ...userActions,
   ...hostActions,
+  ...httpActions,
   ...eventActions,
 } as const satisfies Record<string, ActionSpec>;
 

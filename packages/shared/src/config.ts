@@ -4,7 +4,7 @@
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
 import { agentIdPattern } from "./ids.ts";
-import { policySchema } from "./policy.ts";
+import { commandPatternsSchema, policySchema } from "./policy.ts";
 import { type Checked, checker, problemsText } from "./schema.ts";
 import { checkDocument, parseYaml, type Problem } from "./yaml-file.ts";
 
@@ -53,6 +53,17 @@ export const masterConfigSchema = {
       maximum: 1_000_000,
       default: 2_000,
       description: "events of one agent that may be on their way unacknowledged",
+    },
+    commands_local: {
+      ...commandPatternsSchema,
+      description: "what `command.local` may run on this host: any; or patterns of command lines, as in an agent's policy",
+    },
+    commands_local_env: {
+      type: "array",
+      items: { type: "string", minLength: 1, maxLength: 256 },
+      maxItems: 1_000,
+      default: [],
+      description: "variables that commands allowed by a pattern may be given",
     },
     execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
     memory_max: {

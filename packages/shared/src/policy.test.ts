@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { commandFits, wildcardFits } from "./policy-command.ts";
-import { type Policy, policySchema, refusal, refusesName, refusesPath, refusesSomeCommands } from "./policy.ts";
+import { type Policy, policySchema, refusal, refusesName, refusesPath, refusesSomeCommands, notAllowed } from "./policy.ts";
 import { checker, problemsText } from "./schema.ts";
 
 const check = checker(policySchema);
@@ -156,4 +156,16 @@ test("a service and a package are judged by what they are, not by how they are w
   assert.equal(refusesName(given, "units", "nginx.service"), undefined);
   assert.equal(refusesName(given, "users", "app1"), undefined);
   assert.equal(refusesName(given, "users", "root"), "policy: allow.users does not name root");
+});
+
+test("where nothing is allowed, the refusal says what to write and where", () => {
+  const at = { file: "master.yaml", commands: "commands_local", env: "commands_local_env" };
+  const asked = { action: "command.local", argv: ["scale", "out"], env: ["TZ"] };
+  assert.equal(
+    notAllowed(asked, { commands: [], env: [], at }),
+    "policy: command.local needs commands_local in master.yaml: a pattern that fits, or any",
+  );
+  assert.equal(notAllowed(asked, { commands: ["scale *"], env: [], at }), "policy: commands_local_env does not name TZ");
+  assert.equal(notAllowed(asked, { commands: ["scale *"], env: ["TZ"], at }), undefined);
+  assert.equal(notAllowed(asked, { commands: "any", env: [], at }), undefined);
 });

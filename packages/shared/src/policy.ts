@@ -13,6 +13,13 @@ const names = { type: "array", items: { type: "string", minLength: 1, maxLength:
 const paths = { ...names, items: { ...names.items, title: "a glob of an absolute path", pattern: "^(/|\\*\\*)" } } as const;
 const commands = { type: "array", items: commandPatternSchema, maxItems: 1_000 } as const;
 
+/** Which commands are allowed. */
+export const commandPatternsSchema = {
+  anyOf: [{ const: "any" }, commands],
+  title: "any, or a list of command lines",
+  default: [],
+} as const;
+
 export const policySchema = {
   type: "object",
   properties: {
@@ -22,9 +29,7 @@ export const policySchema = {
         actions: { ...names, default: ["*"], description: "globs of actions, such as file.*" },
         paths: { ...paths, default: ["/**"], description: "globs of paths that actions may change" },
         commands: {
-          anyOf: [{ const: "any" }, commands],
-          title: "any, or a list of command lines",
-          default: [],
+          ...commandPatternsSchema,
           description:
             'any; or patterns, word for word: * stands for what is in a word (and for no option), ** at the end for any further words; "sha256:DIGEST **" for a script',
         },
@@ -126,12 +131,31 @@ function refusesCommand(
 ): string | undefined {
   const denied = deny.commands.find((pattern) => commandFits(pattern, argv, "deny"));
   if (denied !== undefined) return `policy: deny.commands ${quoted(denied)} forbids ${commandText(argv)}`;
-  if (allow.commands === "any") return undefined;
-  if (allow.commands.length === 0) return `policy: ${action} needs allow.commands in this host's agent.yaml: a pattern that fits, or any`;
-  if (!allow.commands.some((pattern) => commandFits(pattern, argv, "allow")))
-    return `policy: no pattern of allow.commands fits ${commandText(argv)}`;
-  const given = env.find((name) => !allow.env.some((pattern) => wildcardFits(pattern, name)));
-  return given === undefined ? undefined : `policy: allow.env does not name ${given}`;
+  const { commands, env: variables } = allow;
+  return notAllowed(
+    { action, argv, env },
+    { commands, env: variables, at: { file: "this host's agent.yaml", commands: "allow.commands", env: "allow.env" } },
+  );
+}
+
+export interface AllowedCommands {
+  commands: "any" | readonly CommandPattern[];
+  env: readonly string[];
+  /** Where that is written. */
+  at: { file: string; commands: string; env: string };
+}
+
+/** Why a command line is not among those that are allowed. */
+export function notAllowed(
+  { action, argv, env }: { action: string; argv: readonly string[]; env: readonly string[] },
+  { commands: allowed, env: variables, at }: AllowedCommands,
+): string | undefined {
+  if (allowed === "any") return undefined;
+  if (allowed.length === 0) return `policy: ${action} needs ${at.commands} in ${at.file}: a pattern that fits, or any`;
+  if (!allowed.some((pattern) => commandFits(pattern, argv, "allow")))
+    return `policy: no pattern of ${at.commands} fits ${commandText(argv)}`;
+  const given = env.find((name) => !variables.some((pattern) => wildcardFits(pattern, name)));
+  return given === undefined ? undefined : `policy: ${at.env} does not name ${given}`;
 }
 
 function isPlain(path: string): boolean {

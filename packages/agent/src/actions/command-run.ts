@@ -4,7 +4,7 @@
  */
 import type { ActionArgs, ActionResult } from "@needfire/shared/action";
 import { type Action, type ActionContext, type Ending, would } from "./action.ts";
-import { runBounded } from "./run-bounded.ts";
+import { runBounded } from "@needfire/shared/host/run-bounded";
 
 export const action: Action<"command.run"> = { run, scope: () => "host" };
 

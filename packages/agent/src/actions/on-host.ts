@@ -1,5 +1,5 @@
 /** The host that an action works on, and its programs: run for their answer, in a plain language, with nobody to ask. */
-import { environment, runProgram } from "../program.ts";
+import { environment, runProgram } from "@needfire/shared/host/program";
 
 /** Always `thisHost`, but in tests. */
 export interface Host {

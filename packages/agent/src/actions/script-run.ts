@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { ActionArgs, ActionResult } from "@needfire/shared/action";
 import { type Action, type ActionContext, type Ending, refused, would } from "./action.ts";
 import { pathTrouble } from "./in-parent.ts";
-import { runBounded } from "./run-bounded.ts";
+import { runBounded } from "@needfire/shared/host/run-bounded";
 
 export const action: Action<"script.run"> = { run, scope: () => "host" };
 

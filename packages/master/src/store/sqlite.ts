@@ -119,11 +119,12 @@ export class StoreWriter {
   }
 
   #openExecutions(): OpenExecution[] {
-    return this.#prepare("SELECT body, epoch, stopped FROM execution WHERE report IS NULL ORDER BY rowid")
+    return this.#prepare("SELECT body, epoch, stopped, state FROM execution WHERE report IS NULL ORDER BY rowid")
       .all()
       .map((row) => ({
         ...bodyOf<Execution>(row),
         ...(row["stopped"] === 1 ? { cancelled: true } : {}),
+        ...(row["state"] === "accepted" ? { begun: true } : {}),
         ...(typeof row["epoch"] === "string" ? { epoch: row["epoch"] } : {}),
       }));
   }

@@ -162,6 +162,8 @@ export interface Committed {
 /** A command without a result. `cancelled`: it is not wanted any more. `epoch`: in which numbering of its host's it was first sent, if it is known to have been. */
 export interface OpenExecution extends Execution {
   cancelled?: true;
+  /** It is confirmed: for one of the master's own, it was begun. */
+  begun?: true;
   epoch?: string;
 }
 

@@ -57,6 +57,21 @@ const commandRunArgs = {
   required: ["argv"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
+const commandLocalArgs = {
+  type: "object",
+  properties: {
+    argv: {
+      type: "array",
+      items: { type: "string", maxLength: 131_072 },
+      minItems: 1,
+      maxItems: 1_000,
+      description: "the program and its arguments, each passed on as it is",
+    },
+    ...process,
+  },
+  required: ["argv"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
 const scriptRunArgs = {
   type: "object",
   properties: {
@@ -111,6 +126,12 @@ export const commandActions = {
       argv: shell === true ? ["/bin/sh", "-c", (argv as string[])[0] ?? "", "sh", ...(argv as string[]).slice(1)] : (argv as string[]),
       env: Object.keys(env as object),
     }),
+  },
+  "command.local": {
+    runsOn: "master",
+    summary: "Run a program on the master's host, as `commands_local` in master.yaml allows it.",
+    args: commandLocalArgs,
+    result: commandRunResult,
   },
   "script.run": {
     runsOn: "agent",

@@ -37,7 +37,12 @@ const taskCommentArgs = {
 const waitArgs = {
   type: "object",
   properties: {
-    for: { type: "string", title: "a duration such as 30s", pattern: durationPattern, description: "how long; a `timeout` of the rung counts it" },
+    for: {
+      type: "string",
+      title: "a duration such as 30s",
+      pattern: durationPattern,
+      description: "how long; a `timeout` of the rung counts it",
+    },
   },
   required: ["for"],
   additionalProperties: false,

@@ -1,5 +1,7 @@
 /** Actions on the host as a whole, and on the agent itself. */
 import type { JSONSchema } from "json-schema-to-ts";
+import { durationPattern } from "../duration.ts";
+import { agentIdPattern } from "../ids.ts";
 import type { ActionSpec } from "./spec.ts";
 
 const nothing = { type: "object", properties: {}, additionalProperties: false } as const satisfies JSONSchema;
@@ -47,6 +49,23 @@ const factsResult = {
   additionalProperties: false,
 } as const satisfies JSONSchema;
 
+const maintenanceArgs = {
+  type: "object",
+  properties: {
+    for: { type: "string", title: "a duration such as 2h", pattern: durationPattern, description: "it ends by itself after so long" },
+    why: { type: "string", minLength: 1, maxLength: 1_000, description: "for whoever finds the host so" },
+    agent: { type: "string", title: "an agent's id", pattern: agentIdPattern, description: "default: the host that the event is about" },
+  },
+  required: ["for", "why"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+const maintenanceResult = {
+  type: "object",
+  properties: { agent: { type: "string" }, until: { type: "number", description: "ms since the epoch" } },
+  required: ["agent", "until"],
+  additionalProperties: false,
+} as const satisfies JSONSchema;
+
 const rebootResult = {
   type: "object",
   properties: { boot: { type: "string", description: "the id of the boot that ends: another one follows" } },
@@ -66,6 +85,12 @@ export const hostActions = {
     summary: "Gather the host's facts anew, and report them to the master: targets and conditions see them from then on.",
     args: nothing,
     result: factsResult,
+  },
+  "agent.maintenance": {
+    runsOn: "master",
+    summary: "Put a host into maintenance: it is watched and everything is recorded, but no reactor acts on it.",
+    args: maintenanceArgs,
+    result: maintenanceResult,
   },
   "host.reboot": {
     runsOn: "agent",

@@ -9,7 +9,17 @@ import type { Severity } from "../event.ts";
 import { executionId, masterAgent } from "../ids.ts";
 import type { PlannedStep } from "../rules/types.ts";
 import { hideMarks } from "../secret.ts";
-import { type Effect, type Execution, type MasterEventDraft, type Moment, type Open, type Purpose, type Step, type Task, withEffects } from "./types.ts";
+import {
+  type Effect,
+  type Execution,
+  type MasterEventDraft,
+  type Moment,
+  type Open,
+  type Purpose,
+  type Step,
+  type Task,
+  withEffects,
+} from "./types.ts";
 
 /** `under`: the task with the command under way. `done`: it needed nobody, and the task goes on. */
 interface Command {
@@ -30,7 +40,7 @@ export function command(
   const execution: Execution = {
     id: executionId(task.id, task.started + 1),
     task: task.id,
-    agent: runsOn === "master" ? masterAgent : task.agent,
+    ...(runsOn === "master" ? { agent: masterAgent, host: task.agent } : { agent: task.agent }),
     action,
     args,
     purpose,

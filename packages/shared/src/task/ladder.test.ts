@@ -393,7 +393,13 @@ const anyVerify = fc.constantFrom(
   "verify: { event: service.recovered, within: 30s }",
   "verify: { no_event: service.failed, after: 1s, within: 30s }",
 );
-const anyStep = fc.constantFrom(run("a"), run("b"), "{ file.restore: { path: /etc/motd } }", "{ event.emit: { type: x.y } }", "{ wait: { for: 3s } }");
+const anyStep = fc.constantFrom(
+  run("a"),
+  run("b"),
+  "{ file.restore: { path: /etc/motd } }",
+  "{ event.emit: { type: x.y } }",
+  "{ wait: { for: 3s } }",
+);
 const anySteps = fc.array(anyStep, { minLength: 1, maxLength: 3 }).map((steps) => `[${steps.join(", ")}]`);
 const anyUndo = fc
   .record({ how: fc.constantFrom("after: 1m,", "on_failure: true,", "after: 1m, on_failure: true,"), steps: anySteps })
@@ -463,7 +469,8 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
         }
         // Whatever happened: with answers and time it comes to an end.
         for (let round = 0; round < 2_000 && !hasEnded(life.task); round++) {
-          if (life.task.open.some(({ wakes }) => wakes === undefined)) play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
+          if (life.task.open.some(({ wakes }) => wakes === undefined))
+            play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
           else life.wait();
           check.now();
         }

@@ -126,6 +126,8 @@ export interface Execution {
   id: string;
   task: string;
   agent: string;
+  /** Of one on the master: the host that its task is about. */
+  host?: string;
   action: ActionName;
   args: Record<string, unknown>;
   purpose: Purpose;

@@ -1,5 +1,5 @@
 /** JSON objects, one a line, as a program prints them. Pure. What is none is passed over and said. */
-import type { Output } from "../../program.ts";
+import type { Output } from "@needfire/shared/host/program";
 
 const linesMax = 10_000;
 /** What an event may carry of a line; with its envelope it must fit a frame. */

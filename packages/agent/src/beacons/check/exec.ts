@@ -4,7 +4,7 @@
  */
 import type { CheckData, CheckState } from "@needfire/shared/beacons/exec";
 import { durationMs } from "@needfire/shared/duration";
-import { environment, type Ran, runProgram } from "../../program.ts";
+import { environment, type Ran, runProgram } from "@needfire/shared/host/program";
 import type { BeaconContext, DefinitionOf, RunningBeacon } from "../beacon.ts";
 import { jsonLines } from "./exec-lines.ts";
 import { cut, parsePlugin, type PluginOutput, stateOf } from "./exec-plugin.ts";

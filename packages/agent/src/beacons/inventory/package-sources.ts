@@ -5,7 +5,7 @@
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { environment, runProgram } from "../../program.ts";
+import { environment, runProgram } from "@needfire/shared/host/program";
 
 const packagesMax = 50_000;
 const textCharactersMax = 200;

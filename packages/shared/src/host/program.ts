@@ -1,6 +1,7 @@
 /**
  * Runs a program with a stated environment, a time limit and capped output, in a process group that ends with it. It never reads what the
- * program says, and never makes shell text: what an ending means is its callers' to judge. The only importer of execa.
+ * program says, and never makes shell text: what an ending means is its callers' to judge. The only importer of execa. It stands in `shared`,
+ * which else does no I/O, since agent and master both run programs, and import nothing of each other (docs/decisions/0037).
  */
 import { userInfo } from "node:os";
 import type { Readable } from "node:stream";
@@ -25,7 +26,7 @@ export interface Program {
   outputBytesMax: number;
   /** Ends it, as the time limit does. */
   signal: AbortSignal;
-  /** Who runs it, without any other group of theirs; missing: who runs the agent. */
+  /** Who runs it, without any other group of theirs; missing: who runs this process. */
   as?: { uid: number; gid: number } | undefined;
 }
 
@@ -56,7 +57,7 @@ export async function runProgram({ argv, cwd, env, stdin, timeoutMs, outputBytes
     return { kind: "not_started", message: `cannot start ${file}: its arguments hold a NUL byte` };
   // Not at the top: it takes 4 MB and 75 ms, and most agents never run a program.
   const { execa } = await import("execa");
-  if (signal.aborted) return { kind: "not_started", message: "the agent is stopping" };
+  if (signal.aborted) return { kind: "not_started", message: String(signal.reason) };
   const started = performance.now();
   const program = execa(file, rest, {
     cwd,

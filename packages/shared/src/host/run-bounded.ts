@@ -1,13 +1,18 @@
-/** A program run for an author, within the bounds that command.run and script.run have in common, and what is said of how it ended. */
-import type { ActionArgs, ActionResult } from "@needfire/shared/action";
-import { durationMs } from "@needfire/shared/duration";
-import { environment, type Output, runProgram } from "../program.ts";
-import { type Ending, failed } from "./action.ts";
+/** A program run for an author, within the bounds that all actions of that kind have in common, and what is said of how it ended. */
+import type { ActionArgs, ActionResult } from "../action.ts";
+import { durationMs } from "../duration.ts";
+import { environment, type Output, runProgram } from "./program.ts";
 
 type Result = ActionResult<"command.run">;
+export interface ProgramEnding {
+  outcome: "succeeded" | "failed";
+  changed: boolean;
+  message?: string;
+  result?: Result;
+}
 export type Bounds = Omit<ActionArgs<"command.run">, "argv" | "shell">;
 
-export async function runBounded(argv: string[], bounds: Bounds, signal: AbortSignal): Promise<Ending<Result>> {
+export async function runBounded(argv: string[], bounds: Bounds, signal: AbortSignal): Promise<ProgramEnding> {
   const env = environment(bounds.env);
   const ran = await runProgram({
     argv,
@@ -20,7 +25,7 @@ export async function runBounded(argv: string[], bounds: Bounds, signal: AbortSi
       signal,
     },
   });
-  if (ran.kind === "not_started") return failed(ran.message);
+  if (ran.kind === "not_started") return { outcome: "failed", changed: false, message: ran.message };
   const note = [cutNote("stdout", ran.stdout), cutNote("stderr", ran.stderr)].filter((part) => part !== undefined).join("; ");
   const result: Result = {
     exit_code: ran.exitCode,
@@ -39,7 +44,7 @@ function cutNote(name: string, { bytes, keptBytes }: Output): string | undefined
   return bytes > keptBytes ? `${name}: the first ${keptBytes} of ${bytes} bytes are shown` : undefined;
 }
 
-function ending(result: Result, bounds: Bounds, stopped: string | undefined): Ending<Result> {
+function ending(result: Result, bounds: Bounds, stopped: string | undefined): ProgramEnding {
   const { exit_code: code, signal, timed_out } = result;
   if (!timed_out && stopped === undefined && code !== null && bounds.success_codes.includes(code))
     return { outcome: "succeeded", changed: true, result };

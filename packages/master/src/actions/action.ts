@@ -1,0 +1,30 @@
+/**
+ * What an action of the master's own is to its executor: checked arguments and a context in, an ending out. Expected failure is a value; what
+ * is thrown is a surprise.
+ */
+import type { ActionArgs, ActionName, ActionResult, actions as specs } from "@needfire/shared/action";
+import type { AllowedCommands } from "@needfire/shared/policy";
+import type { MaintenanceWish } from "../maintenance.ts";
+
+export interface OwnContext {
+  /** The host that the task is about; undefined: none. */
+  host: string | undefined;
+  task: string;
+  /** The master stops, or the command is cancelled: end soon. The reason is a text that says which. */
+  signal: AbortSignal;
+  allowed: AllowedCommands;
+  maintain(agent: string, wish: MaintenanceWish): Promise<{ until: number }>;
+}
+
+export interface OwnEnding<R> {
+  outcome: "succeeded" | "failed" | "refused";
+  changed: boolean;
+  message?: string;
+  result?: R;
+}
+
+type InStep = { [N in ActionName]: (typeof specs)[N] extends { inStep: true } ? N : never }[ActionName];
+/** What the executor performs: the others that run on the master are done by the task itself. */
+export type OwnActionName = Exclude<{ [N in ActionName]: (typeof specs)[N]["runsOn"] extends "master" ? N : never }[ActionName], InStep>;
+
+export type OwnAction<N extends OwnActionName> = (args: ActionArgs<N>, context: OwnContext) => Promise<OwnEnding<ActionResult<N>>>;

@@ -1,0 +1,203 @@
+/**
+ * The master as its own agent: runs the commands that are for the master itself, each at most once (P3: it is durable that one has begun before
+ * it begins), a few side by side, the critical first (P8), and every end a result in the journal. What was under way when the master died is
+ * `interrupted`. All of it is in the main thread's background: neither the engine nor a session ever waits for it.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
+import { errorText, NeedfireError } from "@needfire/shared/errors";
+import { resultType, severities, type Severity } from "@needfire/shared/event";
+import { maskGiven, Masking } from "@needfire/shared/masking";
+import { problemsText } from "@needfire/shared/schema";
+import type { Execution } from "@needfire/shared/task";
+import type { OwnContext } from "./actions/action.ts";
+import { isOwnAction, runOwnAction } from "./actions/registry.ts";
+import type { Commit } from "./commit.ts";
+import type { Revealed } from "./secrets.ts";
+import type { OpenExecution } from "./store/store.ts";
+
+export interface OwnExecutorOptions {
+  /** What is durable when it resolves. Throws `DISK_FULL`. */
+  commit: Commit;
+  /** Arguments with their secrets in place; what this gives is kept nowhere. */
+  reveal(args: Record<string, unknown>): Revealed;
+  /** Without any secret that the master knows. */
+  mask<T>(value: T): T;
+  context: Pick<OwnContext, "allowed" | "maintain">;
+  clock: { now(): number };
+  /** What a command's time runs by. */
+  monotonic: { now(): number };
+  log: Logger;
+  expiresMs: number;
+}
+
+interface Waiting {
+  execution: Execution;
+  /** When it may not be begun any more, by the monotonic clock. */
+  expires: number;
+}
+
+interface Ending {
+  outcome: Outcome;
+  changed: boolean;
+  message?: string;
+  result?: Record<string, unknown>;
+}
+
+const runningMax = 8;
+/** Commands that may wait; beyond it they are refused, so that a flood is seen (P4). */
+const waitingMax = 10_000;
+/** While the disk takes nothing. */
+const retryMs = 1_000;
+const nothing = { secrets: [], changed: false } as const;
+
+export class OwnExecutor {
+  readonly #options: OwnExecutorOptions;
+  readonly #waiting: Record<Severity, Waiting[]> = { critical: [], high: [], normal: [], low: [] };
+  readonly #running = new Map<string, { ended: Promise<void>; cancel: AbortController }>();
+  readonly #stop = new AbortController();
+
+  constructor(options: OwnExecutorOptions) {
+    this.#options = options;
+  }
+
+  /** What the last life left: what had begun is interrupted, and the rest begins. To be called before anything of it can be cancelled. */
+  resume(unfinished: readonly OpenExecution[]): void {
+    const now = this.#options.clock.now();
+    for (const { cancelled, begun, ...execution } of unfinished) {
+      // The task itself ends it.
+      if (!isOwnAction(execution.action)) continue;
+      if (begun === true)
+        this.#track(execution, () => this.#end(execution, now, { outcome: "interrupted", changed: true, message: interrupted }, []));
+      else if (cancelled === true) this.#cancelled(execution);
+      else this.#take(execution, Math.max(0, now - execution.created));
+    }
+  }
+
+  /** Takes a command that is in the store. */
+  start(execution: Execution): void {
+    this.#take(execution, 0);
+  }
+
+  /** A command is not wanted any more: what has not begun does not, and what runs is ended. */
+  cancel(id: string): void {
+    this.#running.get(id)?.cancel.abort("it was cancelled");
+    for (const lane of this.#lanes) {
+      const at = lane.findIndex(({ execution }) => execution.id === id);
+      if (at >= 0) this.#cancelled(lane.splice(at, 1)[0]!.execution);
+    }
+  }
+
+  /** Ends what runs, and waits for its results to be durable. What has not begun does so in the next life. */
+  async stop(): Promise<void> {
+    for (const lane of this.#lanes) lane.length = 0;
+    this.#stop.abort("the master is stopping");
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  get #lanes(): Waiting[][] {
+    return severities.map((severity) => this.#waiting[severity]);
+  }
+
+  #take(execution: Execution, age: number): void {
+    if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= waitingMax) {
+      const message = `more than ${waitingMax} commands wait on the master`;
+      return this.#track(execution, () =>
+        this.#end(execution, this.#options.clock.now(), { outcome: "refused", changed: false, message }, []),
+      );
+    }
+    this.#waiting[execution.priority].push({ execution, expires: this.#options.monotonic.now() + this.#options.expiresMs - age });
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#running.size < runningMax && !this.#stop.signal.aborted) {
+      const waiting = this.#lanes.find(({ length }) => length > 0)?.shift();
+      if (waiting === undefined) return;
+      this.#track(waiting.execution, (signal) => this.#run(waiting, signal));
+    }
+  }
+
+  #track(execution: Execution, work: (cancelled: AbortSignal) => Promise<void>): void {
+    const { log } = this.#options;
+    const cancel = new AbortController();
+    const ended = work(cancel.signal)
+      .catch((error: unknown) => log.error({ execution: execution.id, error: errorText(error) }, "the end of a command could not be kept"))
+      .finally(() => {
+        this.#running.delete(execution.id);
+        this.#next();
+      });
+    this.#running.set(execution.id, { ended, cancel });
+  }
+
+  #cancelled(execution: Execution): void {
+    const message = "it was cancelled before it began";
+    const now = this.#options.clock.now();
+    this.#track(execution, () => this.#end(execution, now, { outcome: "cancelled", changed: false, message }, []));
+  }
+
+  async #run({ execution, expires }: Waiting, cancelled: AbortSignal): Promise<void> {
+    const { clock, monotonic } = this.#options;
+    const started = clock.now();
+    if (monotonic.now() >= expires) {
+      const message = "its time was over before it could begin on the master";
+      return this.#end(execution, started, { outcome: "expired", changed: false, message }, []);
+    }
+    // P3: it is on the disk that it has begun. Without that it does not, in this life.
+    if (!(await this.#keep({ marks: [{ execution: execution.id, state: "accepted", at: started }] }))) return;
+    const { secrets, ...ending } = await this.#perform(execution, cancelled);
+    await this.#end(execution, started, ending, secrets);
+  }
+
+  async #perform({ action, args, host, task }: Execution, cancelled: AbortSignal): Promise<Ending & { secrets: readonly string[] }> {
+    const signal = AbortSignal.any([this.#stop.signal, cancelled]);
+    if (signal.aborted) return { ...nothing, outcome: outcomeOf(cancelled), message: `${String(signal.reason)} before it began` };
+    const revealed = this.#options.reveal(args);
+    if (!revealed.ok) return { ...nothing, outcome: "failed", message: `${action} cannot be run: ${revealed.reason}` };
+    const { secrets } = revealed;
+    const checked = argsCheckers[action](revealed.args);
+    if (!checked.ok || !isOwnAction(action))
+      return {
+        ...nothing,
+        outcome: "refused",
+        message: checked.ok ? `${action} does not run here` : `arguments: ${problemsText(checked.problems)}`,
+      };
+    try {
+      const context = { ...this.#options.context, host, task, signal };
+      const ending = await runOwnAction(action, checked.value as Record<string, unknown>, context);
+      const outcome = signal.aborted && ending.outcome === "failed" ? outcomeOf(cancelled) : ending.outcome;
+      return { ...ending, outcome, secrets };
+    } catch (error) {
+      return { outcome: "failed", changed: true, message: errorText(error), secrets };
+    }
+  }
+
+  async #end({ id, action }: Execution, started: number, given: Ending, secrets: readonly string[]): Promise<void> {
+    const { clock, log, mask } = this.#options;
+    const ending = mask(maskGiven(new Masking(secrets), given));
+    const report: ExecutionReport = { execution: id, action, ...ending, started, ended: clock.now() };
+    log.info({ execution: id, action, outcome: ending.outcome, message: ending.message }, "a command of the master's own ended");
+    await this.#keep({ events: [{ type: resultType, severity: "normal", cause: id, data: { ...report } }] });
+  }
+
+  /** Tries until the disk takes it, or the master stops: what is not told then is interrupted in the next life. */
+  async #keep(writes: Parameters<Commit>[0]): Promise<boolean> {
+    for (;;) {
+      try {
+        await this.#options.commit(writes);
+        return true;
+      } catch (error) {
+        if (!(error instanceof NeedfireError) || error.code !== "DISK_FULL") throw error;
+        if (this.#stop.signal.aborted) return false;
+        await delay(retryMs, undefined, { signal: this.#stop.signal }).catch(() => {});
+      }
+    }
+  }
+}
+
+const interrupted = "the master stopped while this ran; how far it came is not known";
+
+function outcomeOf(cancelled: AbortSignal): Outcome {
+  return cancelled.aborted ? "cancelled" : "interrupted";
+}
