@@ -30,6 +30,7 @@ import { ManagedFiles } from "./managed-files.ts";
 import { DefinitionParts } from "./definition-parts.ts";
 import { Pump } from "./pump.ts";
 import { Remedies } from "./remedies.ts";
+import { Restarts } from "./restarts.ts";
 import { Spool } from "./spool.ts";
 
 const agentVersion = "0.1.0";
@@ -60,9 +61,13 @@ export async function startAgent(config: AgentConfig, log: Logger): Promise<Runn
     onTrouble: (error) => log.error({ error: errorText(error) }, "the spool has trouble; what waits is kept and tried again"),
   });
   log.info({ agent: id, fingerprint: fingerprint(keys.publicKey), state: config.state }, "the agent starts");
+  const restarts = new Restarts(join(config.state, "restart.json"));
+  const restart = restarts.note;
+  const goesOn = restart !== undefined && spool.resume(restart.execution);
   const interrupted = spool.reportInterrupted();
   if (interrupted.length > 0) log.warn({ interrupted }, "commands were under way when the agent stopped");
-  return new Wiring({ config, id, keys, spool, clock, log }).start(interrupted.length > 0);
+  if (restart !== undefined && !goesOn) restarts.forget();
+  return new Wiring({ config, id, keys, spool, restarts, clock, log }).start(interrupted.length > 0);
 }
 
 interface Parts {
@@ -70,6 +75,7 @@ interface Parts {
   id: string;
   keys: KeyPair;
   spool: Spool;
+  restarts: Restarts;
   clock: Clock;
   log: Logger;
 }
@@ -97,7 +103,7 @@ class Wiring {
   #retry: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
-    const { config, id, keys, spool, clock, log } = parts;
+    const { config, id, keys, spool, restarts, clock, log } = parts;
     this.#parts = parts;
     this.#policy = config.policy;
     const remedies = new Remedies();
@@ -146,7 +152,7 @@ class Wiring {
       spool,
       managed: this.#managed,
       remedies,
-      self: { masterAddress: config.master.address, reportFacts: () => this.#reportFacts() },
+      self: { masterAddress: config.master.address, reportFacts: () => this.#reportFacts(), restarts, clock },
       policy: () => this.#policy,
       fetch: (digest, offset) => this.#blobs.fetch(digest, offset),
       scratch: join(config.state, "scratch"),
@@ -165,6 +171,8 @@ class Wiring {
     this.#definitions.load();
     this.#obey(this.#parts.config.policy);
     this.#pace.start();
+    const { note } = this.#parts.restarts;
+    if (note !== undefined) this.#executor.resume(note);
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.
     this.#background(this.#applyBeacons().then(() => (wasCutShort ? this.#beacons.restate() : undefined)));
     const running = this.#link.run(this.#stop.signal);

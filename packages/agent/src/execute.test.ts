@@ -9,6 +9,7 @@ import { BlobStore } from "./blobs.ts";
 import { Executor } from "./execute.ts";
 import { ManagedFiles } from "./managed-files.ts";
 import { Remedies } from "./remedies.ts";
+import { Restarts } from "./restarts.ts";
 import { all, openSpool, start, temporaryDirectory } from "./spool-fixture.ts";
 
 const id = (number: number) => `t-0123456789abcdef.${number}`;
@@ -26,11 +27,13 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   const clock = { now: () => start };
   const policy = { inForce: policyOf({ allow: { commands: "any" } }) };
   const monotonic = { time: 0, now: () => monotonic.time };
+  const boot = { id: "first" };
+  const restarts = new Restarts(path("restart.json"), () => boot.id);
   const executor = new Executor({
     spool: opened,
     managed,
     remedies,
-    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({ hostname: "here" }) },
+    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({ hostname: "here" }), restarts, clock },
     policy: () => policy.inForce,
     fetch: () => Promise.reject(new Error("there is no master")),
     scratch: path("scratch"),
@@ -64,7 +67,24 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
   };
   const cancel = (number: number, action = "command.run") => executor.cancel({ execution: id(number), action });
   const logged = () => lines.join("");
-  return { policy, path, logged, reopened, remedies, accepted, executor, monotonic, results, ended, take, shell, cancel };
+  return {
+    boot,
+    restarts,
+    spool: opened,
+    policy,
+    path,
+    logged,
+    reopened,
+    remedies,
+    accepted,
+    executor,
+    monotonic,
+    results,
+    ended,
+    take,
+    shell,
+    cancel,
+  };
 }
 
 async function until(holds: () => boolean): Promise<void> {
@@ -295,4 +315,55 @@ test("what a command was given in secret is in its result no more when that is s
   assert.deepEqual([by.get(id(3))!.subject, by.get(id(3))!.data["outcome"]], ["/***", "refused"]);
   const files = readdirSync(path(""), { withFileTypes: true }).filter((entry) => entry.isFile());
   for (const text of [logged(), ...files.map(({ name }) => readFileSync(path(name), "latin1"))]) assert.ok(!text.includes("hush"), text);
+});
+
+/** As `host.reboot` leaves it when the host goes down. */
+async function askedToRestart({ spool, restarts }: Pick<ReturnType<typeof setting>, "spool" | "restarts">, until: number): Promise<void> {
+  assert.ok(spool.begin({ execution: id(1), action: "host.reboot", priority: "high" }));
+  await restarts.keep({ execution: id(1), priority: "high", boot: restarts.boot, asked: start - 5_000, until });
+}
+
+test("a restart of the host has succeeded when the agent is back in another boot, once, and not when it ended", async (t) => {
+  const s = setting(t);
+  await askedToRestart(s, start + 60_000);
+  s.executor.resume(s.restarts.note!);
+  await s.executor.stop();
+  assert.deepEqual(s.results(), [], "the agent alone was restarted: nothing is known yet");
+  s.boot.id = "second";
+  const later = s.reopened();
+  assert.equal(later.resume(id(1)), true);
+  assert.deepEqual(later.reportInterrupted(), []);
+});
+
+test("the next life gives the result of a restart", async (t) => {
+  const s = setting(t);
+  await askedToRestart(s, start + 60_000);
+  s.boot.id = "second";
+  s.executor.resume(s.restarts.note!);
+  const [result] = await s.ended(1);
+  assert.equal(outcome(result!), "1 succeeded");
+  assert.deepEqual(result!.data["result"], { boot: "first", booted: "second", took_ms: 5_000 });
+  await until(() => s.restarts.note === undefined);
+  assert.equal(s.spool.resume(id(1)), false);
+});
+
+test("a host that does not restart in its time has not, and a command that is delivered again restarts nothing", async (t) => {
+  const s = setting(t);
+  await askedToRestart(s, start);
+  s.executor.resume(s.restarts.note!);
+  s.take(1, "host.reboot", {});
+  const [result] = await s.ended(1);
+  assert.equal(outcome(result!), "1 failed");
+  assert.equal(message(result!), "the host was asked to restart, and did not within 5.0 s");
+  assert.deepEqual(s.accepted, [id(1)]);
+});
+
+test("who cancels a restart that is under way hears that the host was asked", async (t) => {
+  const s = setting(t);
+  await askedToRestart(s, start + 60_000);
+  s.executor.resume(s.restarts.note!);
+  s.cancel(1, "host.reboot");
+  const [result] = await s.ended(1);
+  assert.deepEqual([outcome(result!), message(result!)], ["1 cancelled", "it was cancelled; the host was asked to restart"]);
+  await until(() => s.restarts.note === undefined);
 });

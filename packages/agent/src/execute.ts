@@ -17,6 +17,7 @@ import { loadAction, type LoadedAction, runsHere } from "./actions/registry.ts";
 import { type Announced, fetchContent } from "./command-content.ts";
 import type { FetchPiece, ManagedFiles } from "./managed-files.ts";
 import { lastNotifications, type Remedies } from "./remedies.ts";
+import type { RestartNote } from "./restarts.ts";
 import type { Spool } from "./spool.ts";
 
 export interface ExecutorOptions {
@@ -64,7 +65,7 @@ interface Ending {
 }
 
 /** What an action may want to be done after its end is on disk. */
-type Ended = Ending & { afterwards?: () => Promise<void> };
+type Ended = Ending & { afterwards?: () => Promise<void>; goesOn?: true };
 
 export class Executor {
   readonly #options: ExecutorOptions;
@@ -107,6 +108,24 @@ export class Executor {
     setImmediate(() => {
       if (this.#lanes.some(({ length }) => length > 0) || this.#running.has(command.execution)) accepted(command.execution);
     });
+  }
+
+  /** A restart of the host that the last life asked for: it may be over by now. */
+  resume(note: RestartNote): void {
+    const { execution, priority, asked } = note;
+    const cancel = new AbortController();
+    const command = { execution, action: "host.reboot", args: {}, priority } as const;
+    const work = async () => {
+      // Not before it is asked for: most agents never restart their host.
+      const { untilRestarted } = await import("./actions/host-reboot.ts");
+      const signal = AbortSignal.any([this.#stop.signal, cancel.signal]);
+      await this.#settle(command, asked, {
+        ended: await untilRestarted(note, { self: this.#options.self, signal }),
+        cancelled: cancel.signal,
+      });
+    };
+    const ended = work().finally(() => this.#running.delete(execution));
+    this.#running.set(execution, { ended, cancel });
   }
 
   /** A command is not wanted any more. One that is done keeps its result; one that has not come yet will not run when it does (P3). */
@@ -176,21 +195,31 @@ export class Executor {
     try {
       const signal = AbortSignal.any([this.#stop.signal, cancelled]);
       const context = {
-        ...{ managed, remedies, self, signal, log, dryRun, scratch },
+        ...{ execution: command.execution, priority: command.priority, managed, remedies, self, signal, log, dryRun, scratch },
         content: (announced: Announced) => fetchContent(announced, this.#options.fetch, signal),
         refusesPath: (path: string) => refusesPath(policy(), command.action, path),
       };
       ended = signal.aborted ? failed(String(signal.reason)) : await action.run(context);
-      if (signal.aborted && ended.outcome === "failed") ended = { ...ended, outcome: cancelled.aborted ? "cancelled" : "interrupted" };
     } catch (error) {
       ended = failed(errorText(error));
     }
-    const { afterwards, ...ending } = ended;
     // What is changed once its result is known is not its doing, so the window closes with the result (P7).
     if (scope === "host") await lastNotifications();
-    this.#finish(command, started, ending);
+    await this.#settle(command, started, { ended, cancelled });
+  }
+
+  /** What ended since it was told to has its name; what goes on has no result yet. */
+  async #settle(
+    command: MasterBody<"execute">,
+    started: number,
+    { ended, cancelled }: { ended: Ended; cancelled: AbortSignal },
+  ): Promise<void> {
+    const { goesOn, afterwards, ...ending } = ended;
+    if (goesOn === true && !cancelled.aborted) return;
+    const wasTold = (cancelled.aborted || this.#stop.signal.aborted) && ending.outcome === "failed";
+    this.#finish(command, started, wasTold ? { ...ending, outcome: cancelled.aborted ? "cancelled" : "interrupted" } : ending);
+    this.#options.remedies.end(command.execution);
     await afterwards?.();
-    if (scope !== undefined) remedies.end(command.execution);
   }
 
   /** The action with its arguments, or why it is not begun. */

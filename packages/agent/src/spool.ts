@@ -271,6 +271,13 @@ export class Spool {
     this.flush();
   }
 
+  /** A command that the last life began goes on in this one. False: there is none without a result. */
+  resume(execution: string): boolean {
+    const isOpen = this.#whole(() => this.#open().unfinished()).some((row) => row.execution === execution);
+    if (isOpen) this.#running.add(execution);
+    return isOpen;
+  }
+
   /** Reports every command that was under way when the agent died, or whose end was lost with a damaged file. */
   reportInterrupted(): string[] {
     const ended = this.#options.clock.now();

@@ -4,11 +4,16 @@
  */
 import type { Logger } from "pino";
 import type { ActionArgs, ActionName, ActionResult, actions as specs } from "@needfire/shared/action";
+import type { Clock } from "@needfire/shared/clock";
+import type { Severity } from "@needfire/shared/event";
 import type { Announced } from "../command-content.ts";
 import type { ManagedFiles } from "../managed-files.ts";
 import type { Remedies, RemedyScope } from "../remedies.ts";
+import type { Restarts } from "../restarts.ts";
 
 export interface ActionContext {
+  execution: string;
+  priority: Severity;
   managed: ManagedFiles;
   /** Begun for this execution already, by the executor. */
   remedies: Remedies;
@@ -33,6 +38,9 @@ export interface Self {
   masterAddress: string;
   /** Gathers the facts anew; the master is told now, or when it is back. */
   reportFacts(): Record<string, unknown>;
+  /** The restart of the host that is under way, over the agent's own. */
+  restarts: Restarts;
+  clock: Clock;
 }
 
 /** `refused`: it may not be done here at all. `changed`: something on the host is different now, or would be (`dryRun`). */
@@ -41,6 +49,8 @@ export interface Ending<R> {
   changed: boolean;
   message?: string;
   result?: R;
+  /** The agent stops, and the command goes on: its result is the next life's to give. */
+  goesOn?: true;
   /** Once the result is on disk: what may end this very process. Does not throw. */
   afterwards?: () => Promise<void>;
 }

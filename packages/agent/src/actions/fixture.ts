@@ -3,6 +3,7 @@ import { argsCheckers } from "@needfire/shared/action";
 import { type Policy, policySchema } from "@needfire/shared/policy";
 import { checker, problemsText } from "@needfire/shared/schema";
 import type { Fixture } from "../beacons/fixture.ts";
+import { Restarts } from "../restarts.ts";
 import type { ActionContext, AgentActionName, Ending } from "./action.ts";
 
 export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): ActionContext {
@@ -15,7 +16,14 @@ export function contextOf(f: Fixture, given: Partial<ActionContext> = {}): Actio
     refusesPath: () => undefined,
     content: () => Promise.reject(new Error("no content was given")),
     scratch: f.path("scratch"),
-    self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({}) },
+    execution: "t-0123456789abcdef.1",
+    priority: "normal",
+    self: {
+      masterAddress: "192.0.2.1:4510",
+      reportFacts: () => ({}),
+      restarts: new Restarts(f.path("restart.json")),
+      clock: { now: () => Date.now() },
+    },
     ...given,
   };
 }

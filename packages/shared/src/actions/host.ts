@@ -2,7 +2,7 @@
 import type { JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "../duration.ts";
 import { agentIdPattern } from "../ids.ts";
-import type { ActionSpec } from "./spec.ts";
+import { type ActionSpec, timeout } from "./spec.ts";
 
 const nothing = { type: "object", properties: {}, additionalProperties: false } as const satisfies JSONSchema;
 
@@ -66,10 +66,19 @@ const maintenanceResult = {
   additionalProperties: false,
 } as const satisfies JSONSchema;
 
+const rebootArgs = {
+  type: "object",
+  properties: { timeout: timeout("10m", "how long the host may take until it goes down; then it has failed") },
+  additionalProperties: false,
+} as const satisfies JSONSchema;
 const rebootResult = {
   type: "object",
-  properties: { boot: { type: "string", description: "the id of the boot that ends: another one follows" } },
-  required: ["boot"],
+  properties: {
+    boot: { type: "string", description: "the id of the boot that ended" },
+    booted: { type: "string", description: "the id of the one that followed" },
+    took_ms: { type: "number", description: "from the asking until the agent was back" },
+  },
+  required: ["boot", "booted", "took_ms"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
 
@@ -94,8 +103,8 @@ export const hostActions = {
   },
   "host.reboot": {
     runsOn: "agent",
-    summary: "Ask the init to restart the host. The result is on the agent's disk before that; it does not wait for the return.",
-    args: nothing,
+    summary: "Restart the host. It has succeeded when the agent is back, in another boot.",
+    args: rebootArgs,
     result: rebootResult,
   },
 } as const satisfies Record<string, ActionSpec>;
