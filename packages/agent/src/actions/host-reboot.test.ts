@@ -26,6 +26,7 @@ test(
     const host = { root: machine.root, enter: [] };
     const mark = join(machine.root, "run/rebooted");
     const stop = new AbortController();
+  t.after(() => stop.abort("the test is over"));
     const context = contextOf(f, { signal: stop.signal });
     const dry = await reboot(args, contextOf(f, { dryRun: true }), host);
     assert.deepEqual(dry, { outcome: "succeeded", changed: true, message: "would restart the host" });
@@ -48,6 +49,7 @@ test("without systemd, `shutdown -r now` is what is run", async (t) => {
   const shim = f.path("shim");
   writeFileSync(shim, `#!/bin/sh\necho "$@" >${said}\n`, { mode: 0o755 });
   const stop = new AbortController();
+  t.after(() => stop.abort("the test is over"));
   const going = reboot(args, contextOf(f, { signal: stop.signal }), { root, enter: [shim] });
   await f.until(() => existsSync(said), "the program");
   stop.abort("the agent is stopping");
