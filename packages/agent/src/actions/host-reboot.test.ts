@@ -26,7 +26,7 @@ test(
     const host = { root: machine.root, enter: [] };
     const mark = join(machine.root, "run/rebooted");
     const stop = new AbortController();
-  t.after(() => stop.abort("the test is over"));
+    t.after(() => stop.abort("the test is over"));
     const context = contextOf(f, { signal: stop.signal });
     const dry = await reboot(args, contextOf(f, { dryRun: true }), host);
     assert.deepEqual(dry, { outcome: "succeeded", changed: true, message: "would restart the host" });
