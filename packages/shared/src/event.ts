@@ -20,6 +20,7 @@ export const reservedPrefixes = [
   "router.",
   "event.",
   "silence.",
+  "rollout.",
 ] as const;
 
 /** The one type under a reserved prefix that comes from an agent: an execution's result. Intake checks it against the store. */

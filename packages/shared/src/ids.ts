@@ -3,6 +3,7 @@
  *
  * - event      `web1:mi4k2x:42`   agent, the spool's epoch, the number in it: made by the master from the session, so nobody can claim another's
  * - task       `t-3f9a1c0b27d40000`   from the reactor and the event that fired it: the same firing has the same id after a crash (P2)
+ * - rollout    `r-9b1c44d07e2a51f3`   the same for one that goes to several hosts, of which each has a task: from reactor, event and host
  * - execution  `t-3f9a1c0b27d40000.1` the task's first, second, ... command to a host
  */
 import { createHash } from "node:crypto";
@@ -32,9 +33,18 @@ export function epochAt(now: number): string {
   return Math.floor(now).toString(36);
 }
 
-/** The id of the task that `reactor` makes of `event`. Deterministic. */
-export function taskId(reactor: string, event: string): string {
-  return `t-${createHash("sha256").update(`${reactor}\0${event}`).digest("hex").slice(0, 16)}`;
+/** The id of the task that `reactor` makes of `event`; `host`: of a rollout, the one that it is for. Deterministic. */
+export function taskId(reactor: string, event: string, host?: string): string {
+  return `t-${digestOf(host === undefined ? [reactor, event] : [reactor, event, host])}`;
+}
+
+/** The id of the rollout that `reactor` makes of `event`. Deterministic. */
+export function rolloutId(reactor: string, event: string): string {
+  return `r-${digestOf([reactor, event])}`;
+}
+
+function digestOf(parts: readonly string[]): string {
+  return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 16);
 }
 
 export function executionId(task: string, number: number): string {
@@ -42,8 +52,9 @@ export function executionId(task: string, number: number): string {
 }
 
 /** What an id in `cause` refers to. */
-export function idKind(id: string): "event" | "execution" | "task" | undefined {
+export function idKind(id: string): "event" | "execution" | "task" | "rollout" | undefined {
   if (/^t-[0-9a-f]{16}$/.test(id)) return "task";
+  if (/^r-[0-9a-f]{16}$/.test(id)) return "rollout";
   if (new RegExp(executionIdPattern).test(id)) return "execution";
   return parseEventId(id) ? "event" : undefined;
 }

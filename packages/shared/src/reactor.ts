@@ -11,6 +11,7 @@ import { salvage } from "./reactor/salvage.ts";
 import { compileRemedy } from "./reactor/remedy.ts";
 import { reactorSchema, type ReactorSource } from "./reactor/schema.ts";
 import { compileSteps } from "./reactor/steps.ts";
+import { compileFleet } from "./reactor/targets.ts";
 import { compileVars, type Sources, type Variables } from "./reactor/vars.ts";
 import type { Reactor } from "./rules/types.ts";
 import { checker } from "./schema.ts";
@@ -110,6 +111,7 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
     onlyDuring: compileCalendars(draft, "only_during", source.only_during),
     vars: variables.values,
     remedy,
+    fleet: compileFleet(draft, source),
     onClear,
     listensFor,
     keepsEvents,

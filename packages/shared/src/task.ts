@@ -5,11 +5,14 @@
  * A task that has not ended has a command under way or something that comes due: none is stuck.
  */
 import { taskId } from "./ids.ts";
-import type { Firing } from "./rules/types.ts";
+import { helpReason } from "./rollout.ts";
+import type { Rollout } from "./rollout/types.ts";
+import type { Firing, Plan } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
 import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { stopped, unheard, waited } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
+import { recordIn, recordOf, taskOf } from "./task/made.ts";
 import { tell } from "./task/tell.ts";
 import { type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
@@ -20,54 +23,43 @@ export type { Effect, Execution, Input, MasterEventDraft, Moment, Order, Purpose
 
 /** The task of a firing, and what to do first. */
 export function startTask(firing: Firing, moment: Moment): Step {
-  const { plan, reactor } = firing;
-  const task = taskOf(firing, moment.now);
-  const { event, count, branch } = task;
-  const acts = task.rungs.flatMap(({ steps }) => steps.map(({ action }) => action));
-  const created = tell(task, "task.created", { event, count, branch, actions: acts });
-  if (reactor.mode === "plan") return withEffects([created], showPlan(task, { acts, reason: plan.ok ? undefined : plan.reason }));
-  if (!plan.ok) return withEffects([created], escalate(task, plan.reason, moment));
-  if (plan.approval !== undefined) return withEffects([created], askFor(task, plan.approval, moment));
-  return withEffects([created], attempt(task, moment));
+  const { plan, reactor, trigger } = firing;
+  const id = taskId(reactor.name, trigger.event.id);
+  const task = taskOf(recordOf(firing), { id, agent: trigger.agent, plan, now: moment.now });
+  if (reactor.mode !== "plan") return begin(task, plan, moment);
+  const acts = actionsOf(task);
+  return withEffects([created(task)], showPlan(task, { acts, reason: plan.ok ? undefined : plan.reason }));
 }
 
-function taskOf({ reactor, trigger, route, plan, ...firing }: Firing, now: number): Task {
-  const { event, agent } = trigger;
-  return {
-    id: taskId(reactor.name, event.id),
-    reactor: reactor.name,
-    reactorVersion: reactor.version,
-    branch: firing.branch,
-    owner: reactor.owner ?? route.owner,
-    labels: { ...route.labels },
-    runbook: reactor.runbook,
-    key: [...firing.key],
-    event: event.id,
-    events: [...firing.events],
-    count: firing.count,
-    agent,
-    subject: event.subject,
-    priority: firing.priority,
-    ancestry: [...firing.ancestry, reactor.name],
-    root: trigger.root,
-    ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
-    joined: 0,
-    rungs: plan.ok ? plan.rungs : [],
-    otherwise: plan.ok ? plan.otherwise : [],
-    rung: 0,
-    attempt: 0,
-    begun: 0,
-    heard: false,
-    called: 0,
-    attempts: 0,
-    history: [],
-    leases: [],
-    open: [],
-    started: 0,
-    status: { state: "running", execution: "" },
-    created: now,
-    updated: now,
-  };
+/** The task of one host of a rollout: tried, verified and undone as any other. People are called for the rollout as a whole. */
+export function startOnHost(rollout: Rollout, { agent, task: id, plan }: { agent: string; task: string; plan: Plan }, moment: Moment): Step {
+  const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined } : plan;
+  const task = { ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }), rollout: rollout.id };
+  return begin(task, own, moment);
+}
+
+/** What `otherwise` says, once for a rollout: its history are the hosts on which it failed. */
+export function callForHelp(rollout: Rollout, moment: Moment): Step {
+  const { reactor, event, agent, otherwise, failures } = rollout;
+  const id = taskId(reactor, event, "");
+  const plan: Plan = { ok: true, rungs: [], otherwise, joinKey: undefined, approval: undefined };
+  const history = failures.map(({ agent: host, reason, ...failure }) => ({ ...failure, rung: 0, reason: `${host}: ${reason}` }));
+  const task = { ...taskOf(recordIn(rollout), { id, agent, plan, now: moment.now }), rollout: rollout.id, history };
+  return withEffects([created(task)], escalate(task, helpReason(rollout), moment));
+}
+
+function begin(task: Task, plan: Plan, moment: Moment): Step {
+  if (!plan.ok) return withEffects([created(task)], escalate(task, plan.reason, moment));
+  return withEffects([created(task)], plan.approval === undefined ? attempt(task, moment) : askFor(task, plan.approval, moment));
+}
+
+function created(task: Task): Effect {
+  const { event, count, branch, rollout } = task;
+  return tell(task, "task.created", { event, count, branch, actions: actionsOf(task), ...(rollout === undefined ? {} : { rollout }) });
+}
+
+function actionsOf({ rungs }: Task): string[] {
+  return rungs.flatMap(({ steps }) => steps.map(({ action }) => action));
 }
 
 /** What one input does to a task. A report of a command of which it is known what became of it changes nothing: it counts once. */

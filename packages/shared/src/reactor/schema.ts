@@ -9,6 +9,7 @@ import { namePattern } from "../ids.ts";
 import { ratePattern } from "../rate.ts";
 import { timeoutOutcomes } from "../rules/types.ts";
 import { reactorTestSchema } from "../reactor-test/schema.ts";
+import { targetsSchema } from "../target.ts";
 
 const name = { type: "string", pattern: namePattern, description: "a name of lower-case letters, digits, - and _" } as const;
 
@@ -311,6 +312,31 @@ const taskSettings = {
   description: "of the tasks that it makes",
 } as const;
 
+const hostCount = {
+  title: "a number of hosts such as 10, or a part such as 10%",
+  type: ["integer", "string"],
+  minimum: 1,
+  maximum: 10_000,
+  pattern: "^(100|[1-9][0-9]?)%$",
+} as const;
+
+const limits = {
+  type: "object",
+  properties: {
+    concurrent: { ...hostCount, description: "so many hosts at once at most; default: all" },
+    ramp: {
+      type: "array",
+      minItems: 1,
+      maxItems: 20,
+      items: { ...hostCount, description: "a number of hosts, or a part of them" },
+      description: "waves: first up to so many hosts, then up to so many, then the rest; each begins when the one before has ended",
+    },
+    stop_after_failures: { ...hostCount, description: "when it failed on so many hosts, nothing more begins" },
+  },
+  additionalProperties: false,
+  description: "with `targets`: how fast it goes to its hosts, and when it stops",
+} as const;
+
 export const reactorSchema = {
   type: "object",
   properties: {
@@ -353,6 +379,13 @@ export const reactorSchema = {
       default: 10_000,
       description: "for so many keys state is kept; then the one that was not touched for longest is forgotten, and that is told",
     },
+    targets: {
+      ...targetsSchema,
+      default: "agent",
+      description:
+        "the hosts that it is for: agent (where the event comes from), a glob on the agent's id, a list of globs, or a CEL expression over agent.labels and agent.facts",
+    },
+    limits,
     do: ladder,
     otherwise: {
       ...actionList,

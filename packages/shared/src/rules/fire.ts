@@ -6,6 +6,7 @@ import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
 import { problemsText } from "../schema.ts";
 import { marksIn } from "../secret.ts";
+import type { AgentView } from "../target.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
 import { type Hearing, type RuleScope, valuesOf } from "./hearing.ts";
@@ -30,6 +31,9 @@ export function firingOf(
 ): Firing {
   const { trigger, events, count, key, ancestry } = candidate;
   const { route } = hearing;
+  const { fleet } = reactor;
+  const scope = scopeOf(reactor, candidate, hearing);
+  const planOn = (agent: AgentView) => planOf(branch, reactor, { ...scope, agent });
   return {
     reactor,
     branch,
@@ -40,7 +44,8 @@ export function firingOf(
     ancestry,
     route,
     priority: higher(reactor.priority, route.priority),
-    plan: planOf(branch, reactor, scopeOf(reactor, candidate, hearing)),
+    plan: fleet === undefined ? planOf(branch, reactor, scope) : commonPlan(branch, reactor, scope),
+    ...(fleet === undefined ? {} : { fleet: { ...fleet, planOn } }),
   };
 }
 
@@ -66,6 +71,13 @@ function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, sc
       rung.verify?.by === "action" || rung.verify?.when === undefined ? {} : { seen: { vars, matched: { trigger: scope.event } } };
     rungs.push({ ...planned.value, ...seen });
   }
+  const common = commonPlan(branch, { remedy }, scope);
+  return common.ok ? { ...common, rungs } : common;
+}
+
+/** What a firing has once, however many hosts it is for. */
+function commonPlan(branch: Firing["branch"], { remedy }: Pick<Reactor, "remedy">, scope: RuleScope): Plan {
+  if (branch === "on_clear") return { ok: true, rungs: [], otherwise: [], joinKey: undefined, approval: undefined };
   const otherwise = callsOf(remedy.otherwise, scope);
   if (!otherwise.ok) return otherwise;
   const key = remedy.joinBy === undefined ? undefined : valuesOf(remedy.joinBy, scope);
@@ -74,7 +86,7 @@ function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, sc
   if (approval?.ok === false) return approval;
   return {
     ok: true,
-    rungs,
+    rungs: [],
     otherwise: otherwise.value,
     joinKey: key === undefined ? undefined : [...key.values],
     approval: approval?.value,

@@ -67,6 +67,7 @@ function reactorOf({ on = ["a.b"], when, vars = {}, mode = "live", entries = [{ 
     onlyDuring: [],
     vars,
     remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined, approval: undefined },
+    fleet: undefined,
     listensFor: [],
     onClear: [],
     keepsEvents: false,

@@ -5,7 +5,8 @@
 import type { ActionName } from "../action.ts";
 import type { Condition, Expression } from "../cel.ts";
 import type { Event, Severity } from "../event.ts";
-import type { AgentView } from "../target.ts";
+import type { RolloutLimits } from "../rollout/waves.ts";
+import type { AgentView, TargetTest } from "../target.ts";
 import type { Template } from "../value.ts";
 
 /** `live`; `plan`: tasks are made and shown, nothing is sent; `shadow`: decisions are recorded only; `off`. */
@@ -118,6 +119,13 @@ export interface Calendar {
   text: string;
 }
 
+/** `targets`: as they are written. */
+export interface FleetTarget {
+  targets: string;
+  fits: TargetTest;
+  limits: RolloutLimits;
+}
+
 /** What finding reactors by an event asks of each. */
 export interface HeardReactor {
   mode: Mode;
@@ -156,6 +164,8 @@ export interface Reactor {
   /** Values for `vars` in CEL; those of secrets are marks that the master replaces when a command is sent. */
   vars: Readonly<Record<string, unknown>>;
   remedy: Remedy;
+  /** The hosts that it is for; undefined: the one that the event is about. */
+  fleet: FleetTarget | undefined;
   onClear: readonly ReactorStep[];
   /** Event types for which verifications wait. */
   listensFor: readonly string[];
@@ -214,6 +224,13 @@ export interface Firing {
   /** The higher of the reactor's and the route's. */
   priority: Severity;
   plan: Plan;
+  /** It is for other hosts: then `plan` has what is done for all of them together, `otherwise` and the key, and no rungs. */
+  fleet?: FleetFiring;
+}
+
+/** `planOn`: what to do on one of them; values know it as `agent`. Not worked out before it is wanted: there may be thousands. */
+export interface FleetFiring extends FleetTarget {
+  planOn(agent: AgentView): Plan;
 }
 
 export type Plan =

@@ -75,6 +75,8 @@ export interface Task {
   ancestry: string[];
   /** The event with which the causal chain began. */
   root: string;
+  /** It is for one of several hosts, or calls people for all of them. */
+  rollout?: string;
   /** While it is open, further firings of its reactor with this key join it. */
   joinKey?: unknown[];
   /** How many did. */
@@ -106,6 +108,25 @@ export interface Task {
   created: number;
   updated: number;
 }
+
+/** What is kept of a firing: all that its tasks have in common, whichever host each is for. */
+export type FiringRecord = Pick<
+  Task,
+  | "reactor"
+  | "reactorVersion"
+  | "branch"
+  | "owner"
+  | "labels"
+  | "runbook"
+  | "key"
+  | "event"
+  | "events"
+  | "count"
+  | "subject"
+  | "priority"
+  | "ancestry"
+  | "root"
+>;
 
 /** Failed attempts that are remembered in full. */
 export const historyAttemptsMax = 20;

@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { Event } from "./event.ts";
+import { loadReactors } from "./reactor.ts";
+import { Rules } from "./rules/rules.ts";
+import { ReactorIndex } from "./rules/reactor-index.ts";
+import { plainRoute } from "./router.ts";
+import type { Firing, FleetFiring } from "./rules/types.ts";
+import { hasRolledOut, isRolling, startRollout, stepRollout, type HostEnd, type Rollout, type RolloutInput, workOf } from "./rollout.ts";
+import type { AgentView } from "./target.ts";
+import { callForHelp, startOnHost } from "./task.ts";
+
+const event: Event = {
+  position: 1,
+  id: "web1:1:1",
+  type: "package.vulnerable",
+  source: "/agents/web1/beacons/packages",
+  agent: "web1",
+  subject: "openssl",
+  time: 1,
+  received: 2,
+  severity: "normal",
+  data: { package: "openssl" },
+};
+
+/** What a reactor with these further lines does on one event. */
+function firingOf(lines: string, given: Partial<Event> = {}): Firing & { fleet: FleetFiring } {
+  const what = /^do:/m.test(lines) ? "" : "do: [{ command.run: { argv: [apt-get, upgrade, openssl] } }]";
+  const loaded = loadReactors("r.yaml", `name: patch\non: package.vulnerable\n${lines}\n${what}`);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  const index = new ReactorIndex(loaded.reactors);
+  const world = { agentView: (id: string) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined };
+  const heard = { ...event, ...given };
+  const { decisions } = new Rules(index, world).hear({ event: heard, agent: heard.agent, ancestry: [], root: heard.id });
+  const firing = decisions[0]?.firing;
+  assert.ok(firing?.fleet !== undefined, JSON.stringify(decisions));
+  return { ...firing, fleet: firing.fleet };
+}
+
+const hostNames = (count: number): AgentView[] =>
+  Array.from({ length: count }, (_value, index) => ({ id: `web${index + 1}`, labels: { rack: `r${index % 3}` }, facts: {} }));
+
+const fleetOf = (hosts: AgentView[], leftOut: string[] = []) => ({ hosts, leftOut });
+
+function start(lines: string, count: number) {
+  return startRollout(firingOf(`targets: 'web*'\n${lines}`), fleetOf(hostNames(count)), 100);
+}
+
+/** Takes up all work there is; gives the numbers of the hosts that began, and the types of the events. */
+function work(rollout: Rollout): { rollout: Rollout; begun: number[]; told: string[]; calls: number } {
+  const begun: number[] = [];
+  const told: string[] = [];
+  let calls = 0;
+  for (let now = rollout; ; ) {
+    const step = stepRollout(now, { kind: "due" }, 200);
+    if (step.work === undefined || step.work.kind === "cancel") return { rollout: now, begun, told, calls };
+    const { work: done } = step;
+    if (done.kind === "begin") for (let index = 0; index < done.count; index++) begun.push(done.from + index);
+    if (done.kind === "call") calls++;
+    told.push(...step.events.map(({ type }) => type));
+    now = step.rollout;
+  }
+}
+
+const end = (how: HostEnd["how"], agent = "web1"): RolloutInput =>
+  how === "failed" ? { kind: "ended", how, agent, attempt: 1, at: 300, reason: "no room" } : { kind: "ended", how, agent };
+
+function ends(rollout: Rollout, how: HostEnd["how"], count: number): { rollout: Rollout; told: string[] } {
+  const told: string[] = [];
+  for (let index = 0; index < count; index++) {
+    const step = stepRollout(rollout, end(how), 300);
+    told.push(...step.events.map(({ type }) => type));
+    rollout = step.rollout;
+  }
+  return { rollout, told };
+}
+
+test("without limits all hosts begin at once, and it is done when each has ended", () => {
+  const { rollout, hosts, plans, events } = start("", 5);
+  assert.deepEqual(hosts.map(({ agent }) => agent).toSorted(), ["web1", "web2", "web3", "web4", "web5"]);
+  assert.equal(plans.length, 1, "what is the same on all hosts is kept once");
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ["rollout.started", "rollout.wave"],
+  );
+  const begun = work(rollout);
+  assert.deepEqual(begun.begun, [0, 1, 2, 3, 4]);
+  const before = ends(begun.rollout, "resolved", 4);
+  assert.deepEqual(before.told, []);
+  const after = ends(before.rollout, "failed", 1);
+  assert.deepEqual([after.rollout.status.state, after.told], ["done", ["rollout.done"]]);
+});
+
+test("waves go up to a number or a part of the hosts, each when the one before has ended, never more than the limit at once", () => {
+  const { rollout } = start("limits: { concurrent: 10%, ramp: [1, 10%, 50%] }", 50);
+  assert.deepEqual([rollout.ends, rollout.concurrent], [[1, 5, 25, 50], 5]);
+  let now = work(rollout);
+  assert.deepEqual(now.begun, [0]);
+  now = work(ends(now.rollout, "resolved", 1).rollout);
+  assert.deepEqual([now.begun, now.told], [[1, 2, 3, 4], ["rollout.wave"]]);
+  now = work(ends(now.rollout, "resolved", 3).rollout);
+  assert.deepEqual(now.begun, [], "one of the wave is still under way");
+  now = work(ends(now.rollout, "resolved", 1).rollout);
+  assert.deepEqual(now.begun, [5, 6, 7, 8, 9]);
+  now = work(ends(now.rollout, "resolved", 2).rollout);
+  assert.deepEqual(now.begun, [10, 11]);
+});
+
+test("a part is rounded down and is one host at least; waves that add nothing are none", () => {
+  const of = (count: number, lines: string) => start(lines, count).rollout;
+  assert.deepEqual(of(5, "limits: { concurrent: 10%, ramp: [1, 10%, 50%], stop_after_failures: 5% }").ends, [1, 2, 5]);
+  const few = of(5, "limits: { concurrent: 10%, stop_after_failures: 5% }");
+  assert.deepEqual([few.concurrent, few.stopAfter], [1, 1]);
+  assert.deepEqual(of(3, "limits: { concurrent: 100, ramp: [10, 20] }").ends, [3]);
+  assert.equal(of(3, "limits: { concurrent: 100 }").concurrent, 3);
+});
+
+test("after so many failures nothing more begins; what is under way goes on, and people are called once", () => {
+  const { rollout } = start("limits: { concurrent: 4, stop_after_failures: 2 }\notherwise: [{ event.emit: { type: ticket.wanted } }]", 20);
+  const first = work(rollout);
+  assert.deepEqual(first.begun, [0, 1, 2, 3]);
+  const one = ends(first.rollout, "failed", 1);
+  assert.deepEqual(one.told, []);
+  const two = ends(work(one.rollout).rollout, "failed", 1);
+  assert.deepEqual(two.told, ["rollout.stopped"]);
+  const stopped = work(two.rollout);
+  assert.deepEqual([stopped.begun, stopped.calls, stopped.rollout.open], [[], 1, 3]);
+  assert.equal(hasRolledOut(stopped.rollout), false, "three are under way");
+  const last = work(ends(stopped.rollout, "failed", 3).rollout);
+  assert.deepEqual([last.calls, last.rollout.failed, hasRolledOut(last.rollout)], [0, 5, true]);
+});
+
+test("a rollout that is paused begins nothing until it is resumed; one that is cancelled never", () => {
+  const { rollout } = start("limits: { concurrent: 1 }", 3);
+  const first = work(rollout).rollout;
+  const order = (kind: "pause" | "resume" | "cancel", of: Rollout) => stepRollout(of, { kind, reason: "lunch", by: "alice" }, 400);
+  const paused = order("pause", first);
+  assert.deepEqual(
+    [paused.rollout.status, paused.events.map(({ type }) => type)],
+    [{ state: "paused", reason: "lunch", by: "alice" }, ["rollout.paused"]],
+  );
+  assert.deepEqual(order("pause", paused.rollout).events, [], "twice is once");
+  const quiet = work(ends(paused.rollout, "resolved", 1).rollout);
+  assert.deepEqual([quiet.begun, quiet.rollout.status.state], [[], "paused"]);
+  const resumed = order("resume", quiet.rollout);
+  assert.deepEqual(work(resumed.rollout).begun, [1]);
+  const cancelled = order("cancel", work(resumed.rollout).rollout).rollout;
+  assert.deepEqual(workOf(cancelled), { kind: "cancel" });
+  const gone = ends(cancelled, "cancelled", 1).rollout;
+  assert.deepEqual([gone.status.state, gone.cancelled, hasRolledOut(gone)], ["cancelled", 1, true]);
+  assert.deepEqual(order("resume", gone).rollout, gone);
+});
+
+test("what is paused while its last hosts are under way is done with them", () => {
+  const first = work(start("", 2).rollout).rollout;
+  const paused = stepRollout(first, { kind: "pause", reason: "x", by: "alice" }, 400).rollout;
+  assert.equal(ends(paused, "resolved", 2).rollout.status.state, "done");
+});
+
+test("hosts of which none fits, or too many, or whose key cannot be worked out make a rollout that is stopped, with the reason", () => {
+  const reasonOf = (lines: string, count: number) => {
+    const { rollout, hosts, events } = start(lines, count);
+    assert.deepEqual([hosts, events.at(-1)?.type], [[], "rollout.stopped"]);
+    return rollout.status.state === "stopped" ? rollout.status.reason : "";
+  };
+  assert.match(reasonOf("", 0), /no host fits its targets: web\*/);
+  assert.match(reasonOf("", 10_001), /10001 hosts fit its targets, and 10000 are the most/);
+  assert.match(reasonOf("task: { key: event.data.nothing }", 3), /task\.key: /);
+});
+
+test("what is to be done on all hosts has a limit", () => {
+  const text = "x".repeat(40_000);
+  const { rollout } = start(`do: [{ command.run: { argv: [echo, "\${{ agent.id }}", "${text}"] } }]`, 1_000);
+  assert.match(rollout.status.state === "stopped" ? rollout.status.reason : "", /takes more than 33554432 bytes/);
+});
+
+test("values know the host as `agent` and the trigger as `event`; a host whose values cannot be worked out fails when it is its turn", () => {
+  const views: AgentView[] = [
+    { id: "a", labels: { unit: "nginx" }, facts: {} },
+    { id: "b", labels: {}, facts: {} },
+  ];
+  const firing = firingOf(
+    'targets: [a, b]\ndo: [{ command.run: { argv: [restart, "${{ agent.labels.unit }}", "${{ event.data.package }}", "${{ agent.id }}"] } }]',
+  );
+  const { rollout, hosts, plans } = startRollout(firing, fleetOf(views), 100);
+  const stepOn = (agent: string) => {
+    const host = hosts.find((each) => each.agent === agent)!;
+    return startOnHost(rollout, { ...host, plan: plans[host.plan]! }, { now: 100, random: 0.5 });
+  };
+  const good = stepOn("a");
+  const [execution] = good.effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+  assert.deepEqual([execution?.agent, execution?.args["argv"]], ["a", ["restart", "nginx", "openssl", "a"]]);
+  assert.deepEqual([good.task.agent, good.task.rollout, good.task.event], ["a", rollout.id, event.id]);
+  const bad = stepOn("b").task.status;
+  assert.match(bad.state === "escalated" ? bad.reason : "", /unit/);
+});
+
+test("`otherwise` is for the rollout as a whole, with the hosts on which it failed", () => {
+  const { rollout } = start(
+    'otherwise: [{ event.emit: { type: ticket.wanted, data: { why: "${{ task.reason }}", first: "${{ task.history[0].reason }}" } } }]',
+    2,
+  );
+  const failed = work(ends(work(rollout).rollout, "failed", 2).rollout);
+  assert.equal(failed.calls, 1);
+  const { task, effects } = callForHelp(failed.rollout, { now: 500, random: 0.5 });
+  assert.deepEqual([task.status.state, task.rollout, task.agent], ["escalated", rollout.id, "web1"]);
+  const wanted = effects.flatMap((effect) => (effect.kind === "emit" && effect.event.type === "ticket.wanted" ? [effect.event.data] : []));
+  assert.deepEqual(wanted, [{ why: "it failed on 2 of 2 hosts", first: "web1: no room" }]);
+});
+
+test("the order is the same each time, another one for another firing, and not that of the names", () => {
+  const order = (id: string) =>
+    startRollout(firingOf("targets: 'web*'", { id }), fleetOf(hostNames(30)), 1)
+      .hosts.map(({ agent }) => agent)
+      .join();
+  const names = hostNames(30)
+    .map(({ id }) => id)
+    .join();
+  assert.equal(order("web1:1:1"), order("web1:1:1"));
+  assert.notEqual(order("web1:1:1"), order("web1:1:2"));
+  assert.notEqual(order("web1:1:1"), names);
+});
+
+test("a reactor in mode plan shows the hosts and begins on none", () => {
+  const { rollout, hosts, events } = start("mode: plan", 3);
+  assert.deepEqual([rollout.status.state, hosts.length, events.map(({ type }) => type)], ["planned", 3, ["rollout.planned"]]);
+  assert.equal(hasRolledOut(rollout), true);
+  assert.deepEqual(events[0]!.data["agents"], hosts.map(({ agent }) => agent));
+});
+
+const move = fc.oneof(
+  { weight: 60, arbitrary: fc.record({ kind: fc.constant("end" as const), how: fc.constantFrom("resolved", "resolved", "failed", "cancelled") }) },
+  { weight: 60, arbitrary: fc.record({ kind: fc.constant("work" as const) }) },
+  { weight: 10, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("cancel" as const, "join" as const) }) },
+);
+const amount = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 100 }).map((part) => `${part}%`));
+const limits = fc.record(
+  { concurrent: amount, ramp: fc.array(amount, { minLength: 1, maxLength: 4 }), stop_after_failures: amount },
+  { requiredKeys: [] },
+);
+
+test("any endings, pauses and crashes: never more at once than the limit, waves in order, each host once, stopped where it must, never stuck", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 260 }), limits, fc.array(move, { maxLength: 400 }), (count, given, moves) => {
+      let { rollout } = start(`limits: ${JSON.stringify(given)}`, count);
+      const begun: number[] = [];
+      const told: string[] = [];
+      let failedWhenStopped: number | undefined;
+      const step = (input: RolloutInput) => {
+        // A crash: nothing but its row is left.
+        const made = stepRollout(JSON.parse(JSON.stringify(rollout)) as Rollout, input, 1);
+        const { work: done } = made;
+        if (done?.kind === "begin") {
+          for (let index = 0; index < done.count; index++) begun.push(done.from + index);
+          assert.ok(failedWhenStopped === undefined, "something began after it was stopped");
+        }
+        if (done?.kind === "wave") assert.equal(rollout.open, 0, "a wave began before the one before had ended");
+        rollout = made.rollout;
+        told.push(...made.events.map(({ type }) => type));
+        assert.ok(rollout.open <= rollout.concurrent, "too many at once");
+        assert.ok(rollout.begun <= (rollout.ends[rollout.wave] ?? 0), "it began beyond its wave");
+        assert.equal(rollout.begun, rollout.open + rollout.resolved + rollout.failed + rollout.cancelled);
+        if (rollout.stopAfter !== undefined && rollout.failed >= rollout.stopAfter) assert.notEqual(rollout.status.state, "running");
+        if (rollout.status.state === "stopped") failedWhenStopped ??= rollout.failed;
+        const waitsFor = rollout.open > 0 || workOf(rollout) !== undefined || rollout.status.state === "paused";
+        assert.ok(waitsFor || hasRolledOut(rollout), "it is stuck");
+      };
+      const play = (made: (typeof moves)[number]) => {
+        if (made.kind === "end") return rollout.open > 0 ? step(end(made.how)) : undefined;
+        if (made.kind === "work") return step({ kind: "due" });
+        if (made.kind === "join") return step({ kind: "join" });
+        step({ kind: made.kind, reason: "why", by: "alice" });
+      };
+      moves.forEach(play);
+      // To the end: nobody holds it, and every host answers.
+      if (rollout.status.state === "paused") play({ kind: "resume" });
+      for (let round = 0; !hasRolledOut(rollout); round++) {
+        assert.ok(round < 10_000, "it does not end");
+        if (workOf(rollout) !== undefined) play({ kind: "work" });
+        if (rollout.open > 0) play({ kind: "end", how: "resolved" });
+      }
+      assert.deepEqual(begun, [...begun.keys()], "each host once, in order");
+      assert.equal(begun.length, rollout.begun);
+      assert.equal(isRolling(rollout), false);
+      const last = told.filter((type) => ["rollout.done", "rollout.stopped", "rollout.cancelled"].includes(type));
+      assert.equal(last.length, 1, "it ended once");
+      if (rollout.status.state === "done") assert.equal(rollout.begun, count);
+      if (failedWhenStopped !== undefined) assert.equal(failedWhenStopped, rollout.stopAfter);
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,115 @@
+/**
+ * The words of a rollout: the hosts that one firing is for, one ordinary task for each, and who begins when. Types and limits only.
+ */
+import type { PlannedCall, Plan } from "../rules/types.ts";
+import type { FiringRecord, MasterEventDraft } from "../task/types.ts";
+
+export type RolloutState =
+  | { state: "running" }
+  /** Nothing more begins until it is resumed; what is under way goes on. */
+  | { state: "paused"; reason: string; by: string }
+  /** Each of its hosts has had its turn. */
+  | { state: "done" }
+  /** Nothing more begins: too many have failed, or it could not begin at all. */
+  | { state: "stopped"; reason: string }
+  | { state: "cancelled"; reason: string; by: string }
+  /** Its hosts are there to be seen, or why they are not known; nothing is begun. */
+  | { state: "planned"; reason?: string };
+
+export const rolloutStates = ["running", "paused", "done", "stopped", "cancelled", "planned"] as const satisfies RolloutState["state"][];
+
+/** A host on which it failed. */
+export interface HostFailure {
+  agent: string;
+  attempt: number;
+  at: number;
+  reason: string;
+  /** What the program printed last, where it was one. */
+  output?: string;
+}
+
+/**
+ * Hosts have numbers from 0, in the order in which they begin; those below `begun` have begun. Who they are stands beside it, and how each is
+ * doing in its task: so this stays small, however many they are. Times in ms since the epoch.
+ */
+export interface Rollout extends FiringRecord {
+  id: string;
+  /** The host that the firing is about: what calls people is done there. */
+  agent: string;
+  /** As they are written. */
+  targets: string;
+  hosts: number;
+  /** Where each wave ends: up to which number, the last up to `hosts`. Empty: there are no hosts. */
+  ends: number[];
+  /** The wave that it is in, from 0. */
+  wave: number;
+  /** So many hosts at most are under way at once. */
+  concurrent: number;
+  /** After so many failures nothing more begins. */
+  stopAfter?: number;
+  begun: number;
+  /** Under way; of the others that have begun it is known how they ended. */
+  open: number;
+  resolved: number;
+  failed: number;
+  cancelled: number;
+  /** The first `failuresKeptMax`. */
+  failures: HostFailure[];
+  otherwise: PlannedCall[];
+  /** What `otherwise` says has been begun. */
+  called: boolean;
+  joinKey?: unknown[];
+  joined: number;
+  status: RolloutState;
+  created: number;
+  updated: number;
+}
+
+/** `plan`: the number of what is done there, among those of its rollout. Many hosts have the same. */
+export interface RolloutHost {
+  agent: string;
+  task: string;
+  plan: number;
+}
+
+/** How a host's task ended. */
+export type HostEnd = { how: "resolved" | "cancelled"; agent: string } | ({ how: "failed" } & HostFailure);
+
+export type RolloutInput =
+  | ({ kind: "ended" } & HostEnd)
+  /** What `workOf` says is taken up. */
+  | { kind: "due" }
+  | { kind: "pause" | "resume" | "cancel"; reason: string; by: string }
+  /** Its reactor fired again with its key. */
+  | { kind: "join" }
+  /** No task of it is open, whatever it says: of a damaged store some may be gone. */
+  | { kind: "lost" };
+
+/** What is to be done for it next. `begin`: the hosts of these numbers. `cancel`: what is under way. */
+export type RolloutWork = { kind: "begin"; from: number; count: number } | { kind: "wave" } | { kind: "call" } | { kind: "cancel" };
+
+/** A rollout as it is now, what it has to say, and what must be begun together with it (P2). */
+export interface RolloutStep {
+  rollout: Rollout;
+  events: MasterEventDraft[];
+  work?: RolloutWork;
+}
+
+/** A new one, with its hosts in their order, and what is to be done on them. */
+export interface StartedRollout {
+  rollout: Rollout;
+  events: MasterEventDraft[];
+  hosts: RolloutHost[];
+  plans: Plan[];
+}
+
+/** Hosts of one rollout. */
+export const rolloutHostsMax = 10_000;
+/** What is to be done on all of them, as JSON. */
+export const rolloutPlansBytesMax = 33_554_432;
+/** Hosts that begin, or are cancelled, at a time: what is urgent may come between (P8). */
+export const rolloutStepHostsMax = 100;
+/** Failures that are remembered of one rollout. */
+export const failuresKeptMax = 20;
+/** Hosts that an event names. */
+export const hostsNamedMax = 100;
