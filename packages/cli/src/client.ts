@@ -24,6 +24,7 @@ import type {
 } from "@needfire/shared/api";
 import type { BeaconsView } from "@needfire/shared/api-beacons";
 import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
+import type { RolloutView } from "@needfire/shared/api-rollouts";
 import { type ErrorCode, errorCodes, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { connectablePath, type FoundSocket } from "./socket.ts";
@@ -50,6 +51,13 @@ export interface CountFilter extends Omit<EventsFilter, "where"> {
 
 export interface TasksFilter {
   agent?: string | undefined;
+  reactor?: string | undefined;
+  state?: string | undefined;
+  rollout?: string | undefined;
+  limit?: number | undefined;
+}
+
+export interface RolloutsFilter {
   reactor?: string | undefined;
   state?: string | undefined;
   limit?: number | undefined;
@@ -124,6 +132,10 @@ export class Client {
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/cancel`, wish);
   answerTask = (id: string, answer: "approve" | "deny", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/${answer}`, wish);
+  rollouts = (filter: RolloutsFilter) => this.#get<{ rollouts: RolloutView[] }>("/v1/rollouts", { ...filter });
+  rollout = (id: string) => this.#get<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}`);
+  orderRollout = (id: string, kind: "pause" | "resume" | "cancel", wish: { why?: string | undefined; by?: string | undefined }) =>
+    this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/${kind}`, wish);
   reload = () => this.#post<ReloadView>("/v1/reload");
 
   /** Events as they happen, until `signal` says so. Throws when the master goes away. */

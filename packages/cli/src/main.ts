@@ -25,6 +25,7 @@ const groups: Record<string, Group> = {
   actions: { summary: "what can be done about it: list, show", load: () => import("./commands/actions.ts") },
   silence: { summary: "hold firings back for a while: add, list, remove", load: () => import("./commands/silence.ts") },
   tasks: { summary: "what was done about it: list, show", load: () => import("./commands/tasks.ts") },
+  rollouts: { summary: "what goes to many hosts: list, show, pause, resume, cancel", load: () => import("./commands/rollouts.ts") },
   reload: { summary: "make the master read its reactors, beacons and files again", load: () => import("./commands/reload.ts") },
 };
 

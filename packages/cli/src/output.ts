@@ -214,6 +214,9 @@ const wordStyles: Record<string, Style> = {
   lost: "red",
   cancelled: "dim",
   planned: "dim",
+  done: "green",
+  paused: "yellow",
+  "not-begun": "dim",
 };
 
 export function styled(word: string): Cell {

@@ -78,7 +78,12 @@ export function chainLines(out: Output, chain: readonly ChainLink[], indent: num
   return [table.header(), ...rows.map((row) => table.row(row))];
 }
 
-const kindStyles: Record<ChainLink["kind"], Style | undefined> = { event: undefined, task: "yellow", execution: "cyan" };
+const kindStyles: Record<ChainLink["kind"], Style | undefined> = {
+  event: undefined,
+  rollout: "yellow",
+  task: "yellow",
+  execution: "cyan",
+};
 
 const decisionWords: Record<DecisionView["decision"], string> = {
   "when-false": "does not fire, its condition is false:",

@@ -30,6 +30,7 @@ const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epo
 
 /** A host as the engine sees it: runs each command once, and tells of everything again until it was taken (P1, P3). */
 class Host {
+  readonly #agent: string;
   readonly runs = new Map<string, number>();
   readonly spool: IncomingEvent[] = [];
   /** When the master is said to have received a frame. */
@@ -37,6 +38,10 @@ class Host {
   /** How a command ends there. */
   outcomeOf: (execution: Execution) => Outcome = () => "succeeded";
   #sequence = 0;
+
+  constructor(agent: string) {
+    this.#agent = agent;
+  }
 
   happens(make: (sequence: number) => IncomingEvent): void {
     this.spool.push(make(++this.#sequence));
@@ -47,7 +52,7 @@ class Host {
     if (this.runs.has(id)) return;
     this.runs.set(id, 1);
     const data = { execution: id, action, outcome: this.outcomeOf(given), changed: true, started: 1, ended: 2 };
-    this.happens((sequence) => incoming(sequence, { type: "execution.finished", cause: id, data }));
+    this.happens((sequence) => incoming(sequence, { agent: this.#agent, type: "execution.finished", cause: id, data }));
   }
 
   /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
@@ -55,7 +60,7 @@ class Host {
     const events = this.spool.slice(0, batch);
     if (events.length === 0) return;
     const after = events[0]!.sequence - 1;
-    const [verdict] = await engine.take([{ ...eventsFrame(events.map(wireOf), { after }), received: this.received() }]);
+    const [verdict] = await engine.take([{ ...eventsFrame(events.map(wireOf), { agent: this.#agent, after }), received: this.received() }]);
     if (!heard() || verdict?.kind !== "taken") return;
     for (const event of events) if (this.spool.includes(event)) this.spool.splice(this.spool.indexOf(event), 1);
   }
@@ -63,7 +68,7 @@ class Host {
 
 /** Engines, one after the other, on directories of which each is what the one before left. */
 export class World {
-  readonly host = new Host();
+  readonly hosts = new Map([["web1", new Host("web1")]]);
   readonly problems: string[] = [];
   engine!: Engine;
   directory!: string;
@@ -80,6 +85,27 @@ export class World {
     this.#clock = clock;
     this.write(reactors);
     this.#begin(start);
+  }
+
+  get host(): Host {
+    return this.hosts.get("web1")!;
+  }
+
+  /** Further hosts, all with an accepted key. */
+  addHosts(names: readonly string[]): void {
+    for (const name of names) this.hosts.set(name, this.hosts.get(name) ?? new Host(name));
+    this.#introduce();
+  }
+
+  #introduce(): void {
+    const names = [...this.hosts.keys()];
+    this.engine.setAgents(names.map((id) => ({ id, labels: {}, facts: {} })));
+    this.engine.setHosts(names, true);
+  }
+
+  /** A command goes to its host. */
+  #give(execution: Execution): void {
+    this.hosts.get(execution.agent)?.take(execution);
   }
 
   /** Other reactors than those that there are. */
@@ -124,8 +150,8 @@ export class World {
     };
     this.engine = new Engine(options, hear, this.#clock);
     this.#enforce();
-    this.engine.setAgents([{ id: "web1", labels: {}, facts: {} }]);
-    for (const execution of this.engine.state().openExecutions) this.host.take(execution);
+    this.#introduce();
+    for (const execution of this.engine.state().openExecutions) this.#give(execution);
     if (start) void this.engine.start();
   }
 
@@ -138,12 +164,12 @@ export class World {
 
   #hear(notice: EngineNotice): void {
     if (notice.kind === "log") this.problems.push(notice.message);
-    if (notice.kind === "perform") for (const execution of notice.start) this.host.take(execution);
+    if (notice.kind === "perform") for (const execution of notice.start) this.#give(execution);
   }
 
   async send(batch: number): Promise<void> {
     const life = this.#lives;
-    await this.host.send(this.engine, { batch, heard: () => life === this.#lives });
+    for (const host of this.hosts.values()) await host.send(this.engine, { batch, heard: () => life === this.#lives });
   }
 
   /** The next engine takes over; whether it also starts to judge. */
@@ -154,7 +180,8 @@ export class World {
 
   /** Until the host has nothing to tell and the engine nothing to do. */
   async quiet(): Promise<void> {
-    for (let idle = 0; idle < 3; idle = this.host.spool.length === 0 ? idle + 1 : 0) {
+    const isQuiet = () => [...this.hosts.values()].every(({ spool }) => spool.length === 0);
+    for (let idle = 0; idle < 3; idle = isQuiet() ? idle + 1 : 0) {
       await this.send(100);
       await settled();
     }

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promi
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import type { Severity } from "@needfire/shared/event";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { AgentView } from "@needfire/shared/target";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
@@ -20,6 +21,7 @@ import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { Quarantine, type Suspect } from "./quarantine.ts";
 import { type Expired, type Ordered, React } from "./react.ts";
+import type { RolloutOrder } from "./rollouts.ts";
 import { retryMs, Room } from "./room.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
 import { Checkpoints } from "./store/checkpoints.ts";
@@ -134,6 +136,7 @@ export class Engine {
           route: (event, agent) => this.#inForce.route(event, agent),
           silence: (reactor, agent, now) => this.#silences.holdBack(reactor, agent, now),
         },
+        hosts: () => this.#inForce.hosts(),
         clock: this.#clock,
       },
       this.#snapshot.openTasks,
@@ -245,6 +248,11 @@ export class Engine {
     this.#inForce.setAgents(views);
   }
 
+  /** Hosts whose key was accepted, or is not any more. */
+  setHosts(ids: string[], accepted: boolean): void {
+    this.#inForce.setHosts(ids, accepted);
+  }
+
   /** When commands were sent and confirmed: recorded with the next thing that happens, or by themselves soon. */
   mark(marks: Mark[]): void {
     this.#inbox.mark(marks);
@@ -257,6 +265,11 @@ export class Engine {
   /** Resolves with the task as it then is, durably, which says whether the order came to anything; undefined when there is none. */
   order(ordered: Ordered): Promise<Task | undefined> {
     return this.#inbox.order(ordered);
+  }
+
+  /** Resolves with the rollout as it then is, durably; undefined when there is none. */
+  orderRollout(order: RolloutOrder): Promise<Rollout | undefined> {
+    return this.#inbox.orderRollout(order);
   }
 
   /** Resolves when it is durable; from then on it holds back. Throws `BAD_REQUEST`, `CONFLICT`, `DISK_FULL`. */
@@ -372,6 +385,7 @@ export class Engine {
   /** Tasks that ended before a time, decisions of before, which are more, and files that were gone by then. Gives `limit` when there may be more of either. */
   #forgetRecord(before: number, limit: number): number {
     this.#store.forgetVersions(before);
+    this.#store.forgetRollouts(before, limit);
     const decisions = this.#store.forgetDecisions(before, limit * decisionsPerTask);
     return decisions === limit * decisionsPerTask ? limit : this.#store.forgetTasks(before, limit);
   }

@@ -5,7 +5,7 @@
 import type { Event } from "@needfire/shared/event";
 import type { Reactor, Seen } from "@needfire/shared/rules/types";
 import type { SqliteJournalReader } from "./journal/sqlite-reader.ts";
-import { causingTask, originBy } from "./origin.ts";
+import { causeOf, originBy } from "./origin.ts";
 import type { SqliteStoreReader } from "./store/sqlite.ts";
 
 /** `spanMs`: how far back they go. `isCut`: there were more, and these are the newest. */
@@ -30,7 +30,7 @@ export function hangsOnBefore({ correlation, flow }: Reactor): boolean {
 /** Where they are looked for. */
 interface Past {
   journal: Pick<SqliteJournalReader, "query">;
-  store: Pick<SqliteStoreReader, "readTask">;
+  store: Pick<SqliteStoreReader, "readCause">;
 }
 
 /** In their order. */
@@ -55,8 +55,8 @@ export function eventsBefore(reactor: Reactor, { position, time, received }: Eve
 }
 
 function seenOf(event: Event, store: Past["store"]): Seen {
-  const task = causingTask(event);
-  return { event, ...originBy(event, task === undefined ? undefined : store.readTask(task)) };
+  const cause = causeOf(event);
+  return { event, ...originBy(event, cause === undefined ? undefined : store.readCause(cause)) };
 }
 
 /** A problem has no window: what raised it is looked for in the last day. */

@@ -24,7 +24,7 @@ function setting(yaml: string, journal: [type: string, minute: number][]) {
   const store: Explaining["store"] = {
     decisionsOn: () => [],
     tasksOfEvent: () => [],
-    readTask: () => undefined,
+    readCause: () => undefined,
     versionsAt: () => [{ number: 1, file: "r.yaml", digest: "?", since: 0, reactors: { any: "1" } }],
     versionText: () => yaml,
     taskWith: () => undefined,

@@ -24,7 +24,7 @@ import type { SqliteStoreReader } from "./store/sqlite.ts";
 import type { DecisionRecord } from "./store/store.ts";
 
 export interface Explaining {
-  store: Pick<SqliteStoreReader, "decisionsOn" | "tasksOfEvent" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey" | "readTask">;
+  store: Pick<SqliteStoreReader, "decisionsOn" | "tasksOfEvent" | "versionsAt" | "versionText" | "taskWith" | "taskOfKey" | "readCause">;
   journal: Pick<SqliteJournalReader, "query">;
   compiled: Pick<Compiled, "index" | "files" | "route" | "earlier">;
 }

@@ -51,6 +51,8 @@ interface Judging {
 
 export class InForce {
   readonly #agents = new Map<string, AgentView>();
+  /** With an accepted key. */
+  readonly #hosts = new Set<string>();
   readonly #nonce: string;
   readonly #router: string | undefined;
   readonly #reactors: Definitions<Reactor>;
@@ -126,6 +128,16 @@ export class InForce {
 
   setAgents(views: readonly AgentView[]): void {
     for (const view of views) this.#agents.set(view.id, view);
+  }
+
+  setHosts(ids: readonly string[], accepted: boolean): void {
+    for (const id of ids)
+      if (accepted) this.#hosts.add(id);
+      else this.#hosts.delete(id);
+  }
+
+  hosts(): AgentView[] {
+    return [...this.#hosts].map((id) => this.agentView(id));
   }
 
   agentView(id: string): AgentView {

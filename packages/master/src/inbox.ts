@@ -4,9 +4,11 @@
  */
 
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { EventsFrame, Verdict } from "./admission.ts";
 import { OwnEvents } from "./own-events.ts";
 import type { Expired, Ordered } from "./react.ts";
+import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
 
 /** How long a mark waits for something to be recorded with. */
@@ -35,6 +37,7 @@ export class Inbox {
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
   #orders: Waiting<Ordered, Task | undefined>[] = [];
+  #rolloutOrders: Waiting<RolloutOrder, Rollout | undefined>[] = [];
   #closed = false;
 
   /** `onWork`: there is something for a turn. */
@@ -67,6 +70,10 @@ export class Inbox {
 
   order(ordered: Ordered): Promise<Task | undefined> {
     return this.#wait(this.#orders, ordered);
+  }
+
+  orderRollout(order: RolloutOrder): Promise<Rollout | undefined> {
+    return this.#wait(this.#rolloutOrders, order);
   }
 
   expire(expired: readonly Expired[]): void {
@@ -114,6 +121,11 @@ export class Inbox {
     return this.#expired.size > 0;
   }
 
+  /** What people want of tasks and rollouts. */
+  get hasOrders(): boolean {
+    return this.#orders.length + this.#rolloutOrders.length > 0;
+  }
+
   /** For one turn: all that are urgent, or else one. P8: what overtakes is never held back. */
   nextFrames(holdsBack: boolean): { frames: Frames[]; areUrgent: boolean } {
     const areUrgent = this.#urgent.length > 0;
@@ -132,6 +144,10 @@ export class Inbox {
 
   takeOrders(): Waiting<Ordered, Task | undefined>[] {
     return this.#orders.splice(0);
+  }
+
+  takeRolloutOrders(): Waiting<RolloutOrder, Rollout | undefined>[] {
+    return this.#rolloutOrders.splice(0);
   }
 
   takeTold(): MasterEventDraft[] {

@@ -107,7 +107,16 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const secrets = new Secrets({ nonce, past, log });
   const definitions = masterDefinitions(config, log, secrets);
   const keys = new Keys(
-    { enrolment: config.enrolment, pendingMax: config.pending_max, commit, clock, onChange: (key) => sessions.keyChanged(key) },
+    {
+      enrolment: config.enrolment,
+      pendingMax: config.pending_max,
+      commit,
+      clock,
+      onChange: (key) => {
+        tellHosts([key.id]);
+        sessions.keyChanged(key);
+      },
+    },
     known,
   );
   const agents: Agents = new Agents(
@@ -119,7 +128,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       beacons: () => definitions.beacons.all(),
       files: () => definitions.files.all(),
       send: (session, message) => sessions.send(session, message),
-      onView: (views) => background(engine.setAgents(views)),
+      onView: (views) => tellHosts(views.map(({ id }) => id)),
       onUnsendable: ({ agent }, reason) => {
         log.error({ agent }, reason);
         tell({ type: "agent.overfull", severity: "high", subject: agent, data: { agent, reason } });
@@ -127,6 +136,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     },
     known.agents,
   );
+  /** What conditions see of them, and whether rollouts may be for them. */
+  const tellHosts = (ids: string[]) => {
+    const { accepted = [], others = [] } = Object.groupBy(ids, (id) => (keys.acceptedFor(id) === undefined ? "others" : "accepted"));
+    if (accepted.length > 0) {
+      background(engine.setAgents(accepted.map((id) => agents.view(id))));
+      background(engine.setHosts(accepted, true));
+    }
+    if (others.length > 0) background(engine.setHosts(others, false));
+  };
   const presence = new Presence(
     {
       clock,
@@ -293,6 +311,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   await reload();
 
   await engine.setAgents(agents.views());
+  tellHosts(keys.list().map(({ id }) => id));
   // Before anything can be cancelled.
   executor.resume(known.openExecutions.filter(({ agent }) => agent === masterAgent));
   await engine.start();
@@ -366,6 +385,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     history,
     database: join(config.state, "master.db"),
     order: (ordered) => engine.order(ordered),
+    orderRollout: (order) => engine.orderRollout(order),
     emit: ({ subject, data, ...event }) =>
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
     mask: (text) => secrets.maskShown(text),

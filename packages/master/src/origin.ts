@@ -3,7 +3,7 @@
  */
 import type { Event } from "@needfire/shared/event";
 import { idKind, masterAgent, taskOfExecution } from "@needfire/shared/ids";
-import type { Task } from "@needfire/shared/task";
+import type { Causing } from "./store/store.ts";
 
 /** `agent`: what the master says of a task, or in it, is about the task's host. `root`: the event's own id when nothing caused it. */
 export interface Origin {
@@ -19,21 +19,21 @@ export function fromNowhere({ id, agent }: Event): Origin {
   return { agent, ancestry: nobody, root: id };
 }
 
-export async function originOf(event: Event, readTask: (id: string) => Promise<Task | undefined>): Promise<Origin> {
-  const id = causingTask(event);
-  return originBy(event, id === undefined ? undefined : await readTask(id));
+export async function originOf(event: Event, readCause: (id: string) => Promise<Causing | undefined>): Promise<Origin> {
+  const id = causeOf(event);
+  return originBy(event, id === undefined ? undefined : await readCause(id));
 }
 
-/** The task whose effect an event is. */
-export function causingTask({ cause }: Event): string | undefined {
+/** The task or rollout whose effect an event is. */
+export function causeOf({ cause }: Event): string | undefined {
   const kind = cause === undefined ? undefined : idKind(cause);
   if (cause === undefined || kind === undefined || kind === "event") return undefined;
-  return kind === "task" ? cause : taskOfExecution(cause);
+  return kind === "execution" ? taskOfExecution(cause) : cause;
 }
 
-/** `task`: the one whose effect the event is, if it is known. */
-export function originBy(event: Event, task: Task | undefined): Origin {
+/** `by`: the task or rollout whose effect the event is, if it is known. */
+export function originBy(event: Event, by: Causing | undefined): Origin {
   const { agent, cause } = event;
-  if (task !== undefined) return { agent: agent === masterAgent ? task.agent : agent, ancestry: task.ancestry, root: task.root };
+  if (by !== undefined) return { agent: agent === masterAgent ? by.agent : agent, ancestry: by.ancestry, root: by.root };
   return cause !== undefined && idKind(cause) === "event" ? { agent, ancestry: nobody, root: cause } : fromNowhere(event);
 }

@@ -5,12 +5,24 @@
  */
 import { actions, type ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
-import { masterAgent, taskOfExecution } from "@needfire/shared/ids";
+import { idKind, masterAgent, rolloutId, taskOfExecution } from "@needfire/shared/ids";
+import { type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
-import { type Decision, type Firing, type Judgement, type Notice, type Reactor, reasons, type World } from "@needfire/shared/rules/types";
 import {
+  type Decision,
+  type Firing,
+  type FleetFiring,
+  type Judgement,
+  type Notice,
+  type Reactor,
+  reasons,
+  type World,
+} from "@needfire/shared/rules/types";
+import type { AgentView } from "@needfire/shared/target";
+import {
+  callForHelp,
   dueOf,
   type Execution,
   hasEnded,
@@ -21,6 +33,7 @@ import {
   type MasterEventDraft,
   type Moment,
   type Order,
+  startOnHost,
   startTask,
   stepTask,
   type Step,
@@ -28,7 +41,8 @@ import {
 } from "@needfire/shared/task";
 import { fromNowhere, originOf } from "./origin.ts";
 import { everybody, type Suspect } from "./quarantine.ts";
-import type { Change, Store, Writes } from "./store/store.ts";
+import { type RolloutOrder, Rollouts } from "./rollouts.ts";
+import type { Causing, Change, Store, Writes } from "./store/store.ts";
 import { Tally } from "./tally.ts";
 
 /** A command that will have no result, and why. */
@@ -50,11 +64,12 @@ export interface Arrival {
 }
 
 /** What follows, to be committed as a whole. */
-export type Consequences = Required<Pick<Writes, "changes" | "rules" | "events" | "decisions" | "counts">>;
+export type Consequences = Required<Pick<Writes, "changes" | "rollouts" | "rules" | "events" | "decisions" | "counts">>;
 
 export interface Asked {
   expired: readonly Expired[];
   orders: readonly Ordered[];
+  rolloutOrders?: readonly RolloutOrder[];
   /** What is due by now happens, too. Not while there are events that were received before and are not judged yet. */
   now?: number;
 }
@@ -62,8 +77,13 @@ export interface Asked {
 export interface ReactOptions {
   /** What is not judged. */
   aside?: Aside;
-  store: Pick<Store, "task" | "ruleState" | "openTaskOf" | "tasksDue" | "listeningTasks">;
+  store: Pick<
+    Store,
+    "task" | "ruleState" | "openTaskOf" | "tasksDue" | "listeningTasks" | "openTasksIn" | "openRollouts" | "rollout" | "hostsOnTurn"
+  >;
   world: World;
+  /** All hosts with an accepted key: of these a rollout's are chosen. */
+  hosts(): readonly AgentView[];
   clock: { now(): number };
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -83,6 +103,7 @@ export class React {
   readonly #options: ReactOptions;
   readonly #tasks = new Map<string, Task>();
   readonly #rules: Rules;
+  readonly #rollouts: Rollouts;
   readonly #tally = new Tally();
   /** By host, tasks whose verification listens for its events. Undefined: the store is to be asked. */
   #listening: Map<string, Set<string>> | undefined;
@@ -98,6 +119,9 @@ export class React {
       records: recorded,
       ...(options.aside === undefined ? {} : { aside: options.aside }),
     });
+    const { store, world, clock, hosts } = options;
+    const isSilenced = (reactor: string, agent: string) => world.silence(reactor, agent, clock.now()) !== undefined;
+    this.#rollouts = new Rollouts({ store, hosts, isSilenced, clock });
     for (const task of openTasks) this.#tasks.set(task.id, task);
   }
 
@@ -127,7 +151,9 @@ export class React {
 
   /** When time alone has consequences next, by the clock by which events are received. */
   nextDue(): number | undefined {
-    const dues = [this.#rules.nextDue(), this.#taskDue].filter((due) => due !== undefined);
+    // Whose turn it is, it is at once.
+    const rolloutDue = this.#rollouts.due().length > 0 ? 0 : undefined;
+    const dues = [this.#rules.nextDue(), this.#taskDue, rolloutDue].filter((due) => due !== undefined);
     return dues.length === 0 ? undefined : Math.min(...dues);
   }
 
@@ -137,8 +163,8 @@ export class React {
   }
 
   /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
-  async judge(arrivals: readonly Arrival[], { expired, orders, now }: Asked): Promise<Consequences> {
-    const made: Consequences = { changes: [], rules: [], events: [], decisions: [], counts: [] };
+  async judge(arrivals: readonly Arrival[], { expired, orders, rolloutOrders = [], now }: Asked): Promise<Consequences> {
+    const made: Consequences = { changes: [], rollouts: [], rules: [], events: [], decisions: [], counts: [] };
     this.#joins.clear();
     if (this.#listening === undefined) await this.#lookAtTasks();
     for (const { received, events } of arrivals) {
@@ -154,6 +180,10 @@ export class React {
       const task = await this.#task(id);
       if (task !== undefined) this.#step(task, order, id, made);
     }
+    for (const { rollout: id, ...order } of rolloutOrders) {
+      const rollout = await this.#rollouts.get(id);
+      if (rollout !== undefined) this.#rollouts.step(rollout, order, made.rollouts);
+    }
     made.rules = this.#rules.takeDirty();
     made.counts = this.#tally.take();
     return made;
@@ -162,6 +192,7 @@ export class React {
   async #lookAtTasks(): Promise<void> {
     const { store } = this.#options;
     this.#listening = byHost(await store.listeningTasks());
+    await this.#rollouts.load();
     this.#taskDue = (await store.tasksDue(0, 0)).next;
   }
 
@@ -176,6 +207,11 @@ export class React {
     return this.#task(id);
   }
 
+  /** A rollout as it is now. */
+  rollout(id: string): Promise<Rollout | undefined> {
+    return this.#rollouts.get(id);
+  }
+
   /** The agent to which an execution was given; undefined when there is no such execution. */
   async ownerOf(execution: string): Promise<string | undefined> {
     const task = await this.#task(taskOfExecution(execution));
@@ -186,7 +222,7 @@ export class React {
     if (this.#isAside(everybody, event.id, made)) return;
     if (event.type === resultType) await this.#takeReport(event, made);
     // Hardly any event has a cause: the others are judged without a wait.
-    const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#task(id));
+    const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#cause(id));
     await this.#tellListeners(event, origin.agent, made);
     await this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
   }
@@ -215,6 +251,50 @@ export class React {
       await this.#take(this.#rules.tick(due), made);
     }
     if ((this.#taskDue ?? Number.POSITIVE_INFINITY) <= now) await this.#stepDue(now, made);
+    // Of those that this turn has made the store does not know the hosts yet: they begin with the next one.
+    const fresh = new Set(made.rollouts.flatMap(({ rollout, begins }) => (begins === undefined ? [] : [rollout.id])));
+    for (const rollout of this.#rollouts.due()) if (!fresh.has(rollout.id)) await this.#rollOn(rollout, made);
+  }
+
+  /** Whose turn it is begins; what a person cancelled ends; people are called. As much as goes into one turn: the next one goes on. */
+  async #rollOn(rollout: Rollout, made: Consequences): Promise<void> {
+    const work = this.#rollouts.step(rollout, { kind: "due" }, made.rollouts);
+    if (work?.kind === "begin") await this.#beginOn(rollout, work, made);
+    if (work?.kind === "cancel") await this.#cancelIn(rollout, made);
+    if (work?.kind === "call") {
+      const { reactor: name, reactorVersion: version, id } = rollout;
+      const step = this.#attempt({ name, version }, id, { made, work: () => callForHelp(rollout, this.#now()) });
+      if (step !== undefined) this.#change(step, true, made.changes);
+    }
+  }
+
+  async #beginOn(rollout: Rollout, { from, count }: { from: number; count: number }, made: Consequences): Promise<void> {
+    const { reactor: name, reactorVersion: version, id } = rollout;
+    const hosts = await this.#options.store.hostsOnTurn(id, from, count);
+    for (const host of hosts) {
+      const step = this.#attempt({ name, version }, host.task, { made, work: () => startOnHost(rollout, host, this.#now()) });
+      if (step !== undefined) this.#change(step, true, made.changes);
+      if (step !== undefined) this.#rollouts.ended(step.task, made.rollouts);
+      else await this.#failOn(id, { agent: host.agent, reason: "what was to be done there was set aside" }, made);
+    }
+    for (let lost = hosts.length; lost < count; lost++)
+      await this.#failOn(id, { agent: "?", reason: "the store, which was damaged, does not know the host any more" }, made);
+  }
+
+  async #failOn(id: string, { agent, reason }: { agent: string; reason: string }, made: Consequences): Promise<void> {
+    const rollout = await this.#rollouts.get(id);
+    const { now } = this.#now();
+    if (rollout !== undefined)
+      this.#rollouts.step(rollout, { kind: "ended", how: "failed", agent, reason, attempt: 0, at: now }, made.rollouts);
+  }
+
+  async #cancelIn({ id, status }: Rollout, made: Consequences): Promise<void> {
+    if (status.state !== "cancelled") return;
+    const { reason, by } = status;
+    const stored = await this.#options.store.openTasksIn(id, rolloutStepHostsMax);
+    for (const task of stored) this.#step(this.#tasks.get(task.id) ?? task, { kind: "cancel", reason, by }, task.id, made);
+    const rollout = await this.#rollouts.get(id);
+    if (stored.length === 0 && rollout !== undefined) this.#rollouts.step(rollout, { kind: "lost" }, made.rollouts);
   }
 
   /** Durable timers are rows: what of tasks is due by now. */
@@ -234,6 +314,10 @@ export class React {
   async #take({ decisions, notices }: Judgement, made: Consequences): Promise<void> {
     for (const decision of decisions) {
       const { firing, reactor } = decision;
+      if (firing?.fleet !== undefined) {
+        await this.#rollOut(decision, { ...firing, fleet: firing.fleet }, made);
+        continue;
+      }
       const open = firing && (await this.#openTaskOf(firing));
       if (firing !== undefined && open !== undefined) {
         this.#join(decision, open, made);
@@ -244,6 +328,21 @@ export class React {
       this.#record(made, firing !== undefined && step === undefined ? { ...decision, reason: "set-aside" } : decision, step?.task.id);
     }
     for (const notice of notices) made.events.push(noticeEvent(notice));
+  }
+
+  /** P2: one rollout for each reactor and event. Nothing begins before it is durable. */
+  async #rollOut(decision: Decision, firing: Firing & { fleet: FleetFiring }, made: Consequences): Promise<void> {
+    const { reactor, event, at } = decision;
+    const open = this.#rollouts.joinedBy(firing);
+    if (open !== undefined) {
+      this.#rollouts.step(open, { kind: "join" }, made.rollouts);
+      return this.#record(made, { reactor, event, at, reason: "joined", detail: `its rollout ${open.id} is open` }, open.id);
+    }
+    const id = rolloutId(reactor.name, firing.trigger.event.id);
+    if ((await this.#rollouts.get(id)) !== undefined) return;
+    const change = this.#attempt(reactor, firing.trigger.event.id, { made, work: () => this.#rollouts.start(firing) });
+    if (change !== undefined) made.rollouts.push(change);
+    this.#record(made, change === undefined ? { ...decision, reason: "set-aside" } : decision, change?.rollout.id);
   }
 
   /** The task that a firing joins. */
@@ -284,7 +383,9 @@ export class React {
   #step(task: Task, input: Input, what: string, made: Consequences): void {
     const reactor = { name: task.reactor, version: task.reactorVersion };
     const step = this.#attempt(reactor, what, { made, work: () => stepTask(task, input, this.#now()) });
-    if (step !== undefined && step.task !== task) this.#change(step, false, made.changes);
+    if (step === undefined || step.task === task) return;
+    this.#change(step, false, made.changes);
+    if (isOpen(task)) this.#rollouts.ended(step.task, made.rollouts);
   }
 
   /** Undefined: this very thing is set aside, which is told. What a reactor has begun goes on when it is set aside as a whole. */
@@ -310,6 +411,10 @@ export class React {
 
   async #task(id: string): Promise<Task | undefined> {
     return this.#tasks.get(id) ?? (await this.#options.store.task(id));
+  }
+
+  async #cause(id: string): Promise<Causing | undefined> {
+    return idKind(id) === "rollout" ? this.#rollouts.get(id) : this.#task(id);
   }
 
   #change({ task, effects }: Step, isNew: boolean, changes: Change[]): void {

@@ -103,7 +103,7 @@ export class Turns {
 
   /** There is something to judge, whatever comes in. */
   get hasWork(): boolean {
-    return this.#started && (this.#behind || this.#options.inbox.hasExpired);
+    return this.#started && (this.#behind || this.#options.inbox.hasExpired || this.#options.inbox.hasOrders);
   }
 
   /** A turn threw. What it was about is judged again from the store; whether there is no use in waiting before. */
@@ -199,6 +199,7 @@ export class Turns {
     const { inbox, react, silences, clock } = this.#options;
     const expired = this.isLive ? inbox.takeExpired() : [];
     const orders = this.isLive ? inbox.takeOrders() : [];
+    const rolloutOrders = this.isLive ? inbox.takeRolloutOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
     const marks = inbox.takeMarks();
     const told = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
@@ -207,6 +208,7 @@ export class Turns {
       const { changes, events, ...rest } = await react.judge(arrivals, {
         expired,
         orders: orders.map(({ what }) => what),
+        rolloutOrders: rolloutOrders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
       const { silences: held, events: ended } = silences.takeChanges(now);
@@ -224,11 +226,15 @@ export class Turns {
         const task = await react.task(what.task);
         answers.push(() => resolve(task));
       }
+      for (const { what, resolve } of rolloutOrders) {
+        const rollout = await react.rollout(what.rollout);
+        answers.push(() => resolve(rollout));
+      }
       if (answers.length > 0) this.#whenDurable(() => answers.forEach((answer) => answer()));
     } catch (error) {
       // P4: what follows from events and time is judged again from the store; this comes from nowhere else.
       if (committed === undefined) inbox.keep({ told, marks });
-      for (const { reject } of orders) reject(error);
+      for (const { reject } of [...orders, ...rolloutOrders]) reject(error);
       throw error;
     }
   }

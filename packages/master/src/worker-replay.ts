@@ -12,7 +12,7 @@ import { loadRouter, plainRoute } from "@needfire/shared/router";
 import { Rules } from "@needfire/shared/rules/rules";
 import type { Reactor, Seen, World } from "@needfire/shared/rules/types";
 import { problemText } from "@needfire/shared/yaml-file";
-import { causingTask, originBy } from "./origin.ts";
+import { causeOf, originBy } from "./origin.ts";
 import { Recorded } from "./journal/recorded.ts";
 import { Replay, type ReplayLine, told } from "./replay.ts";
 import { Past } from "./store/past.ts";
@@ -129,7 +129,6 @@ function routerOf(router: ReplayThreadOptions["router"]): World["route"] {
 }
 
 function seenOf(event: Event, past: Past): Seen {
-  const id = causingTask(event);
-  const task = id === undefined ? undefined : past.task(id);
-  return { event, ...originBy(event, task) };
+  const id = causeOf(event);
+  return { event, ...originBy(event, id === undefined ? undefined : past.cause(id)) };
 }

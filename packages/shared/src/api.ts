@@ -365,6 +365,7 @@ export const taskView = object(
     reactor_version: string,
     event: string,
     agent: string,
+    rollout: { type: "string", description: "it is for one of several hosts, or calls people for all of them" },
     subject: string,
     priority: { enum: severities },
     state: { enum: taskStates },
@@ -455,6 +456,7 @@ export const tasksQuery = object(
     agent: { type: "string", maxLength: 200, description: "a glob" },
     reactor: { type: "string", maxLength: 200, description: "a glob" },
     state: { enum: taskStates },
+    rollout: { type: "string", maxLength: 100, description: "the id of a rollout" },
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
   },
   [],
@@ -476,7 +478,7 @@ export const orderRequest = object(
 export const chainLink = object(
   {
     depth: integer,
-    kind: { enum: ["event", "task", "execution"] },
+    kind: { enum: ["event", "rollout", "task", "execution"] },
     id: string,
     time,
     title: string,
@@ -498,7 +500,7 @@ export const decisionView = object(
     version: { type: "string", description: "of the reactor that decided" },
     at: time,
     until: { ...time, description: "when the reason ends" },
-    task: { type: "string", description: "that the event made, or went into" },
+    task: { type: "string", description: "that the event made, or went into; or its rollout" },
     source: {
       enum: decisionSources,
       description:

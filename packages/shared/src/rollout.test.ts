@@ -52,7 +52,7 @@ function work(rollout: Rollout): { rollout: Rollout; begun: number[]; told: stri
   const begun: number[] = [];
   const told: string[] = [];
   let calls = 0;
-  for (let now = rollout; ; ) {
+  for (let now = rollout; ;) {
     const step = stepRollout(now, { kind: "due" }, 200);
     if (step.work === undefined || step.work.kind === "cancel") return { rollout: now, begun, told, calls };
     const { work: done } = step;
@@ -226,16 +226,25 @@ test("a reactor in mode plan shows the hosts and begins on none", () => {
   const { rollout, hosts, events } = start("mode: plan", 3);
   assert.deepEqual([rollout.status.state, hosts.length, events.map(({ type }) => type)], ["planned", 3, ["rollout.planned"]]);
   assert.equal(hasRolledOut(rollout), true);
-  assert.deepEqual(events[0]!.data["agents"], hosts.map(({ agent }) => agent));
+  assert.deepEqual(
+    events[0]!.data["agents"],
+    hosts.map(({ agent }) => agent),
+  );
 });
 
 const move = fc.oneof(
-  { weight: 60, arbitrary: fc.record({ kind: fc.constant("end" as const), how: fc.constantFrom("resolved", "resolved", "failed", "cancelled") }) },
+  {
+    weight: 60,
+    arbitrary: fc.record({ kind: fc.constant("end" as const), how: fc.constantFrom("resolved", "resolved", "failed", "cancelled") }),
+  },
   { weight: 60, arbitrary: fc.record({ kind: fc.constant("work" as const) }) },
   { weight: 10, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("cancel" as const, "join" as const) }) },
 );
-const amount = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 100 }).map((part) => `${part}%`));
+const amount = fc.oneof(
+  fc.integer({ min: 1, max: 40 }),
+  fc.integer({ min: 1, max: 100 }).map((part) => `${part}%`),
+);
 const limits = fc.record(
   { concurrent: amount, ramp: fc.array(amount, { minLength: 1, maxLength: 4 }), stop_after_failures: amount },
   { requiredKeys: [] },

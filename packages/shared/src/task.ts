@@ -32,7 +32,11 @@ export function startTask(firing: Firing, moment: Moment): Step {
 }
 
 /** The task of one host of a rollout: tried, verified and undone as any other. People are called for the rollout as a whole. */
-export function startOnHost(rollout: Rollout, { agent, task: id, plan }: { agent: string; task: string; plan: Plan }, moment: Moment): Step {
+export function startOnHost(
+  rollout: Rollout,
+  { agent, task: id, plan }: { agent: string; task: string; plan: Plan },
+  moment: Moment,
+): Step {
   const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined } : plan;
   const task = { ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }), rollout: rollout.id };
   return begin(task, own, moment);

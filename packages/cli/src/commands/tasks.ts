@@ -42,6 +42,7 @@ export function register(tasks: Command, session: Session): void {
     .option("--agent <glob>", "only on these agents, such as 'web*'")
     .option("--reactor <glob>", "only of these reactors")
     .addOption(new Option("--state <state>", "only in this state").choices(taskStates))
+    .option("--rollout <id>", "only of this rollout, as `needfire rollouts list` prints it")
     .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
     .addHelpText(
       "after",
@@ -176,6 +177,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
     ["key", task.key.length === 0 ? undefined : JSON.stringify(task.key)],
     ["agent", task.agent],
+    ["rollout", task.rollout],
     ["priority", task.priority, styleOf(task.priority)],
     ["owner", task.owner],
     ["labels", Object.keys(task.labels).length === 0 ? undefined : labelsText(task.labels)],

@@ -6,6 +6,7 @@ import type { ChainLink } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
 import type { Event } from "@needfire/shared/event";
 import { idKind, taskOfExecution } from "@needfire/shared/ids";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { Purpose, Task } from "@needfire/shared/task";
 import type { Remote } from "../thread.ts";
 import type { ExecutionRecord } from "../store/store.ts";
@@ -28,15 +29,19 @@ async function firstCause(history: Remote<History>, from: Event): Promise<Event>
   let event = from;
   for (let step = 0; step < causesMax && event.cause !== undefined; step++) {
     const kind = idKind(event.cause);
-    const task =
-      kind === "event" || kind === undefined
-        ? undefined
-        : await history.readTask(kind === "task" ? event.cause : taskOfExecution(event.cause));
-    const cause = await history.get(kind === "event" ? event.cause : (task?.event ?? ""));
+    const cause = await history.get(kind === "event" ? event.cause : ((await triggerOf(history, event.cause)) ?? ""));
     if (cause === undefined) break;
     event = cause;
   }
   return event;
+}
+
+/** The event that a task or a rollout, or the task of an execution, was made of. */
+async function triggerOf(history: Remote<History>, id: string): Promise<string | undefined> {
+  const kind = idKind(id);
+  if (kind === "rollout") return (await history.readRollout(id))?.event;
+  if (kind === "task" || kind === "execution") return (await history.readTask(kind === "task" ? id : taskOfExecution(id)))?.event;
+  return undefined;
 }
 
 class Walk {
@@ -54,7 +59,20 @@ class Walk {
     const title = event.subject === undefined ? event.type : `${event.type} ${event.subject}`;
     if (!this.#add({ depth, kind: "event", id: event.id, time: event.time, title, detail: eventDetail(event) })) return;
     for (const task of await this.#history.tasksOfEvent(event.id)) await this.#task(task, depth + 1);
+    for (const rollout of await this.#history.rolloutsOfEvent(event.id)) await this.#rollout(rollout, depth + 1);
     for (const effect of await this.#causedBy(event.id, event.received)) await this.event(effect, depth + 1);
+  }
+
+  /** With the tasks of its hosts, in the order in which they began. */
+  async #rollout(rollout: Rollout, depth: number): Promise<void> {
+    const { id, created, reactor, hosts } = rollout;
+    const title = `rollout of ${reactor} on ${hosts} ${hosts === 1 ? "host" : "hosts"}`;
+    if (!this.#add({ depth, kind: "rollout", id, time: created, title, detail: rolloutDetail(rollout) })) return;
+    const parts: { time: number; show(): Promise<void> }[] = [];
+    for (const event of await this.#causedBy(id, created)) parts.push({ time: event.time, show: () => this.event(event, depth + 1) });
+    for (const task of await this.#history.tasks({ rollout: id, limit: linksMax }))
+      parts.push({ time: task.created, show: () => this.#task(task, depth + 1) });
+    for (const part of parts.toSorted((a, b) => a.time - b.time)) await part.show();
   }
 
   async #task(task: Task, depth: number): Promise<void> {
@@ -115,6 +133,11 @@ function taskDetail({ status }: Task): string {
     default:
       return status.state;
   }
+}
+
+function rolloutDetail({ status, begun, resolved, failed }: Rollout): string {
+  const far = `begun on ${begun}, resolved on ${resolved}, failed on ${failed}`;
+  return `${status.state}${"reason" in status && status.reason !== undefined ? `: ${status.reason}` : ""}; ${far}`;
 }
 
 function executionDetail({ state, report }: ExecutionRecord): string {

@@ -34,11 +34,12 @@ import type { Feed } from "./feed.ts";
 import { idParams, newServer } from "./http.ts";
 import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
 import { replayRoute } from "./replay.ts";
+import { type RolloutRoutes, rolloutRoutes } from "./rollouts.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
 import { type TaskOrderRoutes, taskOrderRoutes } from "./task-orders.ts";
 import { agentApiView, eventView, keyView, missingView, taskView } from "./views.ts";
 
-export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes {
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes, RolloutRoutes {
   engine: ReactorRoutes["engine"] & SilenceRoutes["engine"];
   socket: string;
   version: string;
@@ -222,7 +223,7 @@ function buildServer(options: ApiOptions) {
     throw new NeedfireError("NOT_FOUND", `there is no event "${id}" in what can be read of the journal: ${missingText(parts)}`);
   };
   const decisionsOn = async (event: Event, only?: string) => {
-    const origin = await originOf(event, (id) => history.readTask(id));
+    const origin = await originOf(event, (id) => history.readCause(id));
     return history.explain({ event, origin, agent: agents.view(origin.agent), only });
   };
   server.get("/v1/events/:id", { schema: { params: idParams, response: { 200: schemas.chainView } } }, async ({ params }) => {
@@ -244,6 +245,7 @@ function buildServer(options: ApiOptions) {
   reactorRoutes(server, options);
   silenceRoutes(server, options);
   beaconRoutes(server, options);
+  rolloutRoutes(server, options);
 
   replayRoute(server, { database: options.database, clock, router: options.router, mask: options.mask });
 

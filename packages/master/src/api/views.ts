@@ -94,6 +94,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     reactor_version: reactorVersion,
     event,
     agent,
+    ...(task.rollout === undefined ? {} : { rollout: task.rollout }),
     ...(subject === undefined ? {} : { subject }),
     priority,
     state: status.state,

@@ -7,23 +7,29 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import { type ExecutionState, executionStates } from "@needfire/shared/api";
 import { eventSource, type IncomingEvent } from "@needfire/shared/event";
 import { globMatcher } from "@needfire/shared/glob";
-import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
+import { epochAt, eventId, idKind, masterAgent } from "@needfire/shared/ids";
 import { pack, unpack } from "@needfire/shared/pack";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, type Task } from "@needfire/shared/task";
 import type { Database } from "./database.ts";
+import { RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
 import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
 import type {
   AgentRecord,
+  Causing,
   Change,
   Committed,
   DecisionRecord,
   ExecutionRecord,
   FileVersion,
+  HostOnTurn,
+  HostRecord,
   KeyRecord,
   Mark,
   OpenExecution,
   ReactorCounts,
+  RolloutQuery,
   SilenceRecord,
   Snapshot,
   TaskQuery,
@@ -85,6 +91,7 @@ export const migrations = [
   // Tasks that wait for somebody's word are open.
   `DROP INDEX IF EXISTS task_open;
    CREATE INDEX task_open ON task (state) WHERE state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing');`,
+  rolloutMigration,
 ] as const;
 
 /** As the index of them says. */
@@ -96,12 +103,14 @@ export class StoreWriter {
   readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
   readonly #record: RecordWriter;
   readonly #recorded: RecordReader;
+  readonly #rollouts: RolloutWriter;
 
   constructor(database: Database, { now, decisionRowsMax }: { now: number; decisionRowsMax?: number }) {
     this.#database = database;
     database.migrate("store", migrations);
     this.#record = new RecordWriter(database.connection, decisionRowsMax === undefined ? {} : { rowsMax: decisionRowsMax });
     this.#recorded = new RecordReader(database.connection);
+    this.#rollouts = new RolloutWriter(database.connection);
     this.#run("INSERT OR IGNORE INTO setting (name, value) VALUES ('epoch', ?), ('cursor', '0')", epochAt(now));
     this.#epoch = this.#setting("epoch");
   }
@@ -190,6 +199,27 @@ export class StoreWriter {
     return this.#bodies<Task>(`SELECT body FROM task WHERE ${isOpenSql} AND ${verifyBy} IN ('event', 'no_event')`);
   }
 
+  openTasksIn(rollout: string, limit: number): Task[] {
+    return this.#bodies<Task>(`SELECT body FROM task WHERE rollout = ? AND ${isOpenSql} LIMIT ?`, rollout, limit);
+  }
+
+  openRollouts(): Rollout[] {
+    return this.#rollouts.open();
+  }
+
+  rollout(id: string): Rollout | undefined {
+    return this.#rollouts.rollout(id);
+  }
+
+  hostsOnTurn(rollout: string, from: number, count: number): HostOnTurn[] {
+    return this.#rollouts.hosts(rollout, from, count);
+  }
+
+  /** Removes rollouts that ended before a time. Returns how many. */
+  forgetRollouts(before: number, limit: number): number {
+    return this.#database.transaction(() => this.#rollouts.forget(before, limit));
+  }
+
   /** Removes tasks that ended before a time, oldest first, and their executions. Returns how many tasks. */
   forgetTasks(before: number, limit: number): number {
     const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND NOT ${isOpenSql} AND due IS NULL
@@ -214,6 +244,7 @@ export class StoreWriter {
     now,
     cursor,
     changes = [],
+    rollouts = [],
     rules = [],
     marks = [],
     events = [],
@@ -228,6 +259,10 @@ export class StoreWriter {
     if (outboxDone !== undefined) this.#run("DELETE FROM outbox WHERE sequence <= ?", outboxDone);
     const made: IncomingEvent[] = events.map((event) => this.#emit(event, now));
     const taken = changes.map((change) => this.#change(change, now, made));
+    for (const change of rollouts) {
+      this.#rollouts.write(change);
+      for (const event of change.events) made.push(this.#emit(event, now));
+    }
     for (const row of rules) this.#rule(row);
     for (const mark of marks) this.#mark(mark);
     for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
@@ -237,16 +272,17 @@ export class StoreWriter {
     return { taken, events: made, decisionsDropped: this.#record.write(recorded, now) };
   }
 
-  /** P2: unique on (reactor, triggering event); a second firing of the same is none. */
+  /** P2: the id is one for each reactor, triggering event and host; a second firing of the same is none. */
   #change({ isNew, task, effects }: Change, now: number, made: IncomingEvent[]): boolean {
     const { id, reactor, event, agent, status, created, updated } = task;
     const body = JSON.stringify(task);
     const due = dueOf(task) ?? null;
     const joinKey = task.joinKey !== undefined && isOpen(task) ? JSON.stringify(task.joinKey) : null;
     if (isNew) {
-      const sql = `INSERT INTO task (id, reactor, event, agent, state, created, updated, due, join_key, body)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
-      if (this.#run(sql, id, reactor, event, agent, status.state, created, updated, due, joinKey, body) === 0) return false;
+      const sql = `INSERT INTO task (id, reactor, event, agent, state, created, updated, due, join_key, rollout, body)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`;
+      const rollout = task.rollout ?? null;
+      if (this.#run(sql, id, reactor, event, agent, status.state, created, updated, due, joinKey, rollout, body) === 0) return false;
     } else {
       const sql = "UPDATE task SET state = ?, updated = ?, due = ?, join_key = ?, body = ? WHERE id = ?";
       this.#run(sql, status.state, updated, due, joinKey, body, id);
@@ -351,19 +387,23 @@ export class StoreWriter {
 export class SqliteStoreReader {
   readonly #database: DatabaseSync;
   readonly #record: RecordReader;
+  readonly #rollouts: RolloutReader;
 
   constructor({ file }: { file: string }) {
     this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
     this.#record = new RecordReader(this.#database);
+    this.#rollouts = new RolloutReader(this.#database);
   }
 
   /** Newest first. */
-  tasks({ agent, reactor, state, limit }: TaskQuery): Task[] {
+  tasks({ agent, reactor, state, rollout, limit }: TaskQuery): Task[] {
     const agentMatches = agent === undefined ? () => true : globMatcher(agent);
     const reactorMatches = reactor === undefined ? () => true : globMatcher(reactor);
-    const sql = `SELECT agent, reactor, body FROM task ${state === undefined ? "" : "WHERE state = ?"} ORDER BY created DESC, id`;
+    const exact = Object.entries({ state, rollout }).flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
+    const where = exact.length === 0 ? "" : `WHERE ${exact.map(({ column }) => `${column} = ?`).join(" AND ")}`;
+    const sql = `SELECT agent, reactor, body FROM task ${where} ORDER BY created DESC, id`;
     const found: Task[] = [];
-    for (const row of this.#database.prepare(sql).iterate(...(state === undefined ? [] : [state]))) {
+    for (const row of this.#database.prepare(sql).iterate(...exact.map(({ value }) => value))) {
       if (!agentMatches(String(row["agent"])) || !reactorMatches(String(row["reactor"]))) continue;
       found.push(bodyOf<Task>(row));
       if (found.length === limit) break;
@@ -376,9 +416,31 @@ export class SqliteStoreReader {
     return row === undefined ? undefined : bodyOf<Task>(row);
   }
 
+  /** A task or a rollout, whose effect an event is. */
+  readCause(id: string): Causing | undefined {
+    return idKind(id) === "rollout" ? this.readRollout(id) : this.readTask(id);
+  }
+
+  rollouts(query: RolloutQuery): Rollout[] {
+    return this.#rollouts.rollouts(query);
+  }
+
+  readRollout(id: string): Rollout | undefined {
+    return this.#rollouts.rollout(id);
+  }
+
+  rolloutsOfEvent(event: string): Rollout[] {
+    return this.#rollouts.ofEvent(event);
+  }
+
+  rolloutHosts(rollout: string): HostRecord[] {
+    return this.#rollouts.hosts(rollout);
+  }
+
+  /** Not those of its rollouts. */
   tasksOfEvent(event: string): Task[] {
     return this.#database
-      .prepare("SELECT body FROM task WHERE event = ? ORDER BY created, id")
+      .prepare("SELECT body FROM task WHERE event = ? AND rollout IS NULL ORDER BY created, id")
       .all(event)
       .map((row) => bodyOf<Task>(row));
   }

@@ -4,7 +4,8 @@
  */
 import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
-import type { Reason, StateRow } from "@needfire/shared/rules/types";
+import type { Rollout, RolloutHost } from "@needfire/shared/rollout";
+import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { ExecutionReport } from "@needfire/shared/action";
 
@@ -62,6 +63,33 @@ export interface Change {
   task: Task;
   effects: Effect[];
 }
+
+/** One step of a rollout. `begins`: it is new; of its hosts the numbers are their places. What it tells comes after what its tasks tell. */
+export interface RolloutChange {
+  rollout: Rollout;
+  events: MasterEventDraft[];
+  begins?: { hosts: RolloutHost[]; plans: Plan[] };
+}
+
+/** A host whose turn it is. */
+export interface HostOnTurn {
+  number: number;
+  agent: string;
+  task: string;
+  plan: Plan;
+}
+
+/** A host of a rollout. `state`: of its task, when it has begun. */
+export interface HostRecord {
+  number: number;
+  agent: string;
+  task: string;
+  state?: Task["status"]["state"];
+  reason?: string;
+}
+
+/** What caused an event, for P7 and for whom it is about. */
+export type Causing = Pick<Task, "agent" | "ancestry" | "root">;
 
 /** When a command was sent, or confirmed by its host. `epoch`: in which numbering of its host's it was sent; the first one is kept. */
 export interface Mark {
@@ -130,6 +158,7 @@ export interface Writes {
   now: number;
   cursor?: number;
   changes?: Change[];
+  rollouts?: RolloutChange[];
   /** The state of rules that has changed. */
   rules?: StateRow[];
   decisions?: DecisionRecord[];
@@ -197,6 +226,13 @@ export interface Store {
   tasksDue(now: number, limit: number): Promise<TasksDue> | TasksDue;
   /** Open tasks whose verification listens for events. */
   listeningTasks(): Promise<Task[]> | Task[];
+  /** Those of a rollout that are open, the first of them. */
+  openTasksIn(rollout: string, limit: number): Promise<Task[]> | Task[];
+  /** Rollouts to which something can still happen, the oldest first. */
+  openRollouts(): Promise<Rollout[]> | Rollout[];
+  rollout(id: string): Promise<Rollout | undefined> | Rollout | undefined;
+  /** Hosts of a rollout, by their numbers from one on. */
+  hostsOnTurn(rollout: string, from: number, count: number): Promise<HostOnTurn[]> | HostOnTurn[];
   /** What rules remember. */
   ruleState(): Promise<StateRow[]> | StateRow[];
   silences(): Promise<SilenceRecord[]> | SilenceRecord[];
@@ -212,5 +248,12 @@ export interface TaskQuery {
   agent?: string | undefined;
   reactor?: string | undefined;
   state?: Task["status"]["state"] | undefined;
+  rollout?: string | undefined;
+  limit: number;
+}
+
+export interface RolloutQuery {
+  reactor?: string | undefined;
+  state?: Rollout["status"]["state"] | undefined;
   limit: number;
 }

@@ -1,5 +1,6 @@
 /** The master's own events. Nobody else can claim their types: their prefixes are reserved (event.ts). */
 import { severities } from "../event.ts";
+import { rolloutEventTypes } from "./rollouts.ts";
 import { type EventTypeSpec, object } from "./spec.ts";
 
 const text = { type: "string" } as const;
@@ -155,13 +156,17 @@ export const masterEventTypes = {
   "task.created": {
     description: "A reactor fired.",
     severity: "low",
-    data: object({
-      ...aboutTask,
-      event: { type: "string", description: "the id of the event that it fired on" },
-      count: { type: "integer", description: "how many events went in" },
-      branch: { enum: ["do", "on_clear"], description: "on_clear: a problem is over" },
-      actions: { type: "array", items: { type: "string" } },
-    }),
+    data: object(
+      {
+        ...aboutTask,
+        event: { type: "string", description: "the id of the event that it fired on" },
+        count: { type: "integer", description: "how many events went in" },
+        branch: { enum: ["do", "on_clear"], description: "on_clear: a problem is over" },
+        actions: { type: "array", items: { type: "string" } },
+        rollout: { type: "string", description: "that it is part of" },
+      },
+      [...Object.keys(aboutTask), "event", "count", "branch", "actions"],
+    ),
     example: taskExample({ event: "web1:mi4k2x:42", count: 1, branch: "do", actions: ["file.restore"] }),
   },
   "task.waiting": {
@@ -467,4 +472,5 @@ export const masterEventTypes = {
     }),
     example: { data: { resident: 4_400_000_000, limit: 4_294_967_296, freed: 3_100_000_000 } },
   },
+  ...rolloutEventTypes,
 } as const satisfies Record<string, EventTypeSpec>;

@@ -1,0 +1,203 @@
+/** `needfire rollouts`: what goes to many hosts, how far it is, and how to hold it. */
+import { type Command, Option } from "commander";
+import type { RolloutView } from "@needfire/shared/api-rollouts";
+import { formatDuration } from "@needfire/shared/duration";
+import { rolloutStates } from "@needfire/shared/rollout";
+import type { RolloutsFilter } from "../client.ts";
+import { wholeNumber } from "../options.ts";
+import { type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
+import { examples, type Session } from "../session.ts";
+import { visible } from "../text.ts";
+import { userName } from "../user.ts";
+
+const columns: Column[] = [
+  { title: "CREATED" },
+  { title: "STATE" },
+  { title: "REACTOR", shrinkTo: 12 },
+  { title: "TARGETS", shrinkTo: 12 },
+  { title: "BEGUN", align: "right" },
+  { title: "FAILED", align: "right" },
+  { title: "TOOK", align: "right" },
+  { title: "ID" },
+];
+const hostColumns: Column[] = [
+  { title: "#", align: "right" },
+  { title: "WAVE", align: "right" },
+  { title: "AGENT" },
+  { title: "STATE" },
+  { title: "TASK" },
+  { title: "REASON", shrinkTo: 20 },
+];
+
+const exampleId = "r-9b1c44d07e2a51f3";
+
+export function register(rollouts: Command, session: Session): void {
+  rollouts.addHelpText(
+    "after",
+    examples(
+      ["needfire rollouts list --state running", "what is under way"],
+      [`needfire rollouts pause ${exampleId}`, "nothing more begins"],
+    ),
+  );
+  rollouts
+    .command("list")
+    .summary("list rollouts, newest first")
+    .description("List rollouts, newest first: each is one firing of a reactor with `targets`, which goes to many hosts.")
+    .option("--reactor <glob>", "only of these reactors")
+    .addOption(new Option("--state <state>", "only in this state").choices(rolloutStates))
+    .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire rollouts list", "the newest 50"],
+        ["needfire rollouts list --state stopped --json | jq -r .id", "what failed on too many hosts, for a program"],
+      ),
+    )
+    .action(session.run((filter: RolloutsFilter) => list(session, filter)));
+  rollouts
+    .command("show")
+    .summary("show one rollout with its hosts")
+    .description(
+      "Show one rollout: how far it is, why it stopped, and each of its hosts with the state of its task, in the order in which they begin.",
+    )
+    .argument("<id>", "the rollout's id, as `needfire rollouts list` prints it")
+    .addHelpText(
+      "after",
+      examples(
+        [`needfire rollouts show ${exampleId}`, "everything about one rollout"],
+        [
+          `needfire rollouts show ${exampleId} --json | jq -r '.members[] | select(.state == "escalated").agent'`,
+          "the hosts on which it failed",
+        ],
+      ),
+    )
+    .action(session.run((id: string) => show(session, id)));
+  for (const kind of ["pause", "resume", "cancel"] as const) {
+    const { summary, description, why } = orders[kind];
+    rollouts
+      .command(kind)
+      .summary(summary)
+      .description(description)
+      .argument("<id>", "the rollout's id, as `needfire rollouts list` prints it")
+      .option("--why <text>", "the reason, for the record")
+      .addHelpText(
+        "after",
+        examples(
+          [`needfire rollouts ${kind} ${exampleId}`, summary],
+          [`needfire rollouts ${kind} ${exampleId} --why '${why}'`, "and say why"],
+        ),
+      )
+      .action(session.run((id: string, wish: { why?: string }) => order(session, kind, { id, ...wish })));
+  }
+}
+
+type OrderKind = "pause" | "resume" | "cancel";
+
+const orders: Record<OrderKind, { summary: string; description: string; why: string; said: string }> = {
+  pause: {
+    summary: "let nothing more of a rollout begin for now",
+    description: "Pause a rollout. Nothing more begins until it is resumed; the hosts that have begun go on.",
+    why: "the load is high",
+    said: "is paused",
+  },
+  resume: {
+    summary: "let a rollout that is paused go on",
+    description: "Resume a rollout that is paused: the next hosts begin.",
+    why: "all is quiet",
+    said: "goes on",
+  },
+  cancel: {
+    summary: "end a rollout: nothing more begins, what is under way is cancelled",
+    description:
+      "Cancel a rollout. Nothing more begins, and the tasks that are under way are cancelled as `needfire tasks cancel` does it. What is done is done: nothing is undone.",
+    why: "wrong version",
+    said: "is cancelled",
+  },
+};
+
+async function order({ out, master }: Session, kind: OrderKind, { id, why }: { id: string; why?: string }): Promise<void> {
+  const rollout = await master.orderRollout(id, kind, { why, by: userName() });
+  if (out.json) return out.record(rollout);
+  out.line(`${visible(rollout.id)} ${orders[kind].said}: ${farText(rollout)}.`);
+}
+
+async function list({ out, master }: Session, filter: RolloutsFilter): Promise<void> {
+  const { rollouts } = await master.rollouts(filter);
+  out.list(rollouts, {
+    columns,
+    row: (rollout) => [
+      out.time(rollout.created),
+      { text: rollout.state, style: styleOfRollout(rollout.state) },
+      rollout.reactor,
+      rollout.targets,
+      `${rollout.begun}/${rollout.hosts}`,
+      String(rollout.failed),
+      took(rollout),
+      { text: rollout.id, style: "dim" },
+    ],
+    empty: "No such rollout.",
+  });
+}
+
+async function show({ out, master }: Session, id: string): Promise<void> {
+  const rollout = await master.rollout(id);
+  if (out.json) return out.record(rollout);
+  out.title(`${rollout.reactor}  ${rollout.subject ?? ""}`.trimEnd());
+  out.fields([
+    ["id", rollout.id],
+    ["state", rollout.state, styleOfRollout(rollout.state)],
+    ["reason", rollout.reason],
+    ["by", rollout.by],
+    ["hosts", farText(rollout)],
+    [
+      "wave",
+      rollout.waves.length > 1 ? `${rollout.wave} of ${rollout.waves.length}, which go up to ${rollout.waves.join(", ")} hosts` : undefined,
+    ],
+    ["at once", rollout.concurrent < rollout.hosts ? `${rollout.concurrent} hosts at most` : undefined],
+    ["stops", rollout.stop_after === undefined ? undefined : `when it failed on ${rollout.stop_after}`],
+    ["targets", rollout.targets],
+    ["joined", rollout.joined === 0 ? undefined : `${rollout.joined} firings`],
+    ["event", rollout.event],
+    ["agent", rollout.agent],
+    ["priority", rollout.priority, styleOf(rollout.priority)],
+    ["reactor", `${rollout.reactor} (version ${rollout.reactor_version})${rollout.branch === "on_clear" ? ", on_clear" : ""}`],
+    ["created", out.timeInFull(rollout.created)],
+    ["took", took(rollout)],
+  ]);
+  out.line();
+  showHosts(out, rollout.members ?? []);
+}
+
+function showHosts(out: Output, hosts: NonNullable<RolloutView["members"]>): void {
+  out.list(hosts, {
+    columns: hostColumns,
+    row: ({ number, wave, agent, state, task, reason }) => [
+      String(number),
+      String(wave),
+      agent,
+      styled(state),
+      task === undefined ? "-" : { text: task, style: "dim" },
+      reason ?? "",
+    ],
+    empty: "It has no hosts.",
+  });
+}
+
+/** An agent that is stopped is nothing bad; a rollout that is has failed. */
+function styleOfRollout(state: RolloutView["state"]) {
+  return state === "stopped" ? "red" : styleOf(state);
+}
+
+function farText({ hosts, begun, open, resolved, failed, cancelled }: RolloutView): string {
+  const of = [
+    `${resolved} resolved`,
+    `${failed} failed`,
+    ...(cancelled > 0 ? [`${cancelled} cancelled`] : []),
+    ...(open > 0 ? [`${open} under way`] : []),
+  ];
+  return `begun on ${begun} of ${hosts}: ${of.join(", ")}`;
+}
+
+function took({ state, created, updated }: RolloutView): string {
+  return state === "running" || state === "paused" ? "..." : formatDuration(Math.max(0, msBetween(created, updated)));
+}

@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import fc from "fast-check";
+import type { Event } from "@needfire/shared/event";
+import { rolloutId } from "@needfire/shared/ids";
+import type { Rollout } from "@needfire/shared/rollout";
+import { World } from "./engine-fixture.ts";
+import { incoming } from "./fixture.ts";
+import { SqliteStoreReader } from "./store/sqlite.ts";
+
+const trigger = "web1:e1:1";
+const id = rolloutId("patch", trigger);
+
+function patch(lines: string): { file: string; text: string } {
+  const text = `name: patch\non: test.happened\ntargets: 'web*'\n${lines}\ndo: [{ command.run: { argv: [upgrade, "\${{ agent.id }}"] } }]\n`;
+  return { file: "patch.yaml", text };
+}
+
+const names = (count: number) => Array.from({ length: count }, (_value, index) => `web${index + 1}`);
+
+function setting(t: TestContext, lines: string, count: number, fails: (agent: string) => boolean = () => false): World {
+  const world = new World(t, [patch(lines)]);
+  world.addHosts([...names(count), "db1"]);
+  for (const [agent, host] of world.hosts) host.outcomeOf = () => (fails(agent) ? "failed" : "succeeded");
+  world.host.happens((sequence) => incoming(sequence));
+  return world;
+}
+
+function read<T>(world: World, ask: (reader: SqliteStoreReader) => T): T {
+  const reader = new SqliteStoreReader({ file: `${world.directory}/master.db` });
+  try {
+    return ask(reader);
+  } finally {
+    reader.close();
+  }
+}
+
+const rolloutIn = (world: World): Rollout => read(world, (reader) => reader.readRollout(id))!;
+
+/** Lets hosts answer until it is in this state. */
+async function rolled(world: World, state: Rollout["status"]["state"]): Promise<Rollout> {
+  for (let round = 0; round < 400; round++) {
+    await world.quiet();
+    const rollout = read(world, (reader) => reader.readRollout(id));
+    if (rollout?.status.state === state && rollout.open === 0) return rollout;
+    await delay(5);
+  }
+  throw new Error(`it is ${JSON.stringify(read(world, (reader) => reader.readRollout(id)))}; ${world.problems.join("; ")}`);
+}
+
+const commands = (world: World) => [...world.hosts].flatMap(([agent, { runs }]) => [...runs.values()].map(() => agent));
+const types = (journal: readonly Event[]) => journal.map(({ type }) => type).filter((type) => type.startsWith("rollout."));
+
+test("one firing goes to every host that fits, wave by wave, each with a task of its own", async (t) => {
+  const world = setting(t, "limits: { concurrent: 3, ramp: [1, 50%] }", 9);
+  const rollout = await rolled(world, "done");
+  assert.deepEqual([rollout.resolved, rollout.failed, rollout.ends], [9, 0, [1, 4, 9]]);
+  assert.deepEqual(commands(world).toSorted(), names(9).toSorted());
+  const tasks = read(world, (reader) => reader.tasks({ rollout: id, limit: 100 }));
+  assert.deepEqual(
+    new Set(tasks.map(({ agent, status }) => `${agent} ${status.state}`)),
+    new Set(names(9).map((name) => `${name} resolved`)),
+  );
+  const hosts = read(world, (reader) => reader.rolloutHosts(id));
+  assert.ok(hosts.every(({ state }) => state === "resolved"));
+  assert.deepEqual(
+    read(world, (reader) => reader.decisionsOn(trigger)).map(({ reason, task }) => [reason, task]),
+    [["fired", id]],
+  );
+  const journal = await world.end();
+  assert.deepEqual(types(journal), ["rollout.started", ...Array.from({ length: 3 }, () => "rollout.wave"), "rollout.done"]);
+  // The wave's event stands between the tasks of the one and the other.
+  const order = journal.map(({ type }) => type).filter((type) => type === "rollout.wave" || type === "task.created");
+  assert.deepEqual(order.slice(0, 3), ["rollout.wave", "task.created", "rollout.wave"]);
+});
+
+test("it stops after so many failures, and people are called once, with the hosts and why", async (t) => {
+  const lines =
+    'limits: { concurrent: 2, stop_after_failures: 2 }\notherwise: [{ event.emit: { type: ticket.wanted, data: { tried: "${{ task.history }}" } } }]';
+  const world = setting(t, lines, 20, () => true);
+  const rollout = await rolled(world, "stopped");
+  assert.ok(rollout.failed >= 2 && rollout.begun <= 3, JSON.stringify(rollout));
+  const [wanted, ...more] = await world.until("ticket.wanted", 1);
+  assert.deepEqual(more, []);
+  const tried = wanted!.data["tried"] as { reason: string }[];
+  assert.match(tried[0]!.reason, /^web\d+: command\.run failed/);
+  const hosts = read(world, (reader) => reader.rolloutHosts(id));
+  assert.equal(hosts.filter(({ state }) => state === undefined).length, 20 - rollout.begun);
+  assert.deepEqual(types(await world.end()).slice(-1), ["rollout.stopped"]);
+});
+
+test("P7: what a rollout says does not make its own reactor fire again", async (t) => {
+  const text = patch("").text.replace("on: test.happened", "on: [test.happened, 'rollout.*']");
+  const world = new World(t, [{ file: "patch.yaml", text }]);
+  world.host.happens((sequence) => incoming(sequence));
+  await rolled(world, "done");
+  assert.equal(read(world, (reader) => reader.rollouts({ limit: 10 })).length, 1);
+  await world.end();
+});
+
+test("a firing joins the rollout of its key while that is open", async (t) => {
+  const world = setting(t, "task: { key: event.type }\nlimits: { concurrent: 1 }", 3);
+  world.host.happens((sequence) => incoming(sequence));
+  const rollout = await rolled(world, "done");
+  assert.equal(rollout.joined, 1);
+  assert.deepEqual(
+    read(world, (reader) => reader.decisionsOn("web1:e1:2")).map(({ reason, task }) => [reason, task]),
+    [["joined", id]],
+  );
+  await world.end();
+});
+
+test("pause, resume and cancel: nothing begins meanwhile, what is under way is cancelled in the end", async (t) => {
+  const world = setting(t, "limits: { concurrent: 2 }", 6);
+  const order = (kind: "pause" | "resume" | "cancel") => world.engine.orderRollout({ rollout: id, kind, reason: "lunch", by: "alice" });
+  await world.send(1);
+  await world.until("task.created", 2);
+  assert.equal((await order("pause"))?.status.state, "paused");
+  await world.quiet();
+  const paused = rolloutIn(world);
+  assert.deepEqual([paused.begun, paused.resolved], [2, 2]);
+  assert.equal((await order("resume"))?.status.state, "running");
+  await world.until("task.created", 4);
+  assert.equal((await order("cancel"))?.status.state, "cancelled");
+  const cancelled = await rolled(world, "cancelled");
+  assert.deepEqual([cancelled.begun, cancelled.open], [4, 0]);
+  assert.equal((await order("resume"))?.status.state, "cancelled");
+  assert.equal(await world.engine.orderRollout({ rollout: "r-0000000000000000", kind: "pause", reason: "", by: "" }), undefined);
+  await world.end();
+});
+
+test("a host that a silence covers is left out, and told", async (t) => {
+  const world = setting(t, "", 3);
+  await world.engine.silence({ reactor: undefined, agent: "web2", forMs: 60_000, why: "new disk", by: "alice" });
+  await rolled(world, "done");
+  assert.deepEqual(commands(world).toSorted(), ["web1", "web3"]);
+  assert.deepEqual((await world.until("rollout.started", 1))[0]!.data["left_out_agents"], ["web2"]);
+  await world.end();
+});
+
+test("P2: whenever it crashes, each host begins once, none is forgotten, and it stops where it must", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 12 }), fc.boolean(), async (batches, failing) => {
+      const fails = (agent: string) => failing && /[27]$/.test(agent);
+      const world = setting(t, "limits: { concurrent: 3, ramp: [2], stop_after_failures: 2 }", 12, fails);
+      for (const batch of batches) {
+        await world.send(batch);
+        world.crash();
+      }
+      const rollout = await rolled(world, failing ? "stopped" : "done");
+      const ran = commands(world);
+      assert.equal(new Set(ran).size, ran.length, "a host began twice");
+      assert.equal(ran.length, rollout.begun);
+      if (failing) assert.equal(rollout.failed, 2);
+      else assert.equal(ran.length, 12);
+      const journal = await world.end();
+      for (const type of ["rollout.started", failing ? "rollout.stopped" : "rollout.done"])
+        assert.equal(journal.filter((event) => event.type === type).length, 1, type);
+    }),
+    { numRuns: 15 },
+  );
+});

@@ -1,0 +1,115 @@
+/**
+ * The rollouts to which something can still happen, as this turn has left them: before it, and of those that have ended, the store knows. Gives
+ * what must become durable (P2); who begins is for `react` to begin, in the same transaction.
+ */
+import {
+  hasRolledOut,
+  type HostEnd,
+  isRolling,
+  type Rollout,
+  type RolloutInput,
+  type RolloutWork,
+  startRollout,
+  stepRollout,
+  workOf,
+} from "@needfire/shared/rollout";
+import type { Firing, FleetFiring } from "@needfire/shared/rules/types";
+import type { AgentView } from "@needfire/shared/target";
+import { isOpen, type Task } from "@needfire/shared/task";
+import type { RolloutChange, Store } from "./store/store.ts";
+
+/** A person pauses, resumes or cancels a rollout. */
+export interface RolloutOrder {
+  rollout: string;
+  kind: "pause" | "resume" | "cancel";
+  reason: string;
+  by: string;
+}
+
+export interface RolloutsOptions {
+  store: Pick<Store, "rollout" | "openRollouts">;
+  /** All hosts with an accepted key. */
+  hosts(): readonly AgentView[];
+  /** Whether a silence covers what a reactor would do on a host. */
+  isSilenced(reactor: string, agent: string): boolean;
+  clock: { now(): number };
+}
+
+/** Rollouts that have not ended. A further one is stopped before it begins, which is told (P4). */
+const openRolloutsMax = 1_000;
+
+export class Rollouts {
+  readonly #options: RolloutsOptions;
+  readonly #open = new Map<string, Rollout>();
+
+  constructor(options: RolloutsOptions) {
+    this.#options = options;
+  }
+
+  async load(): Promise<void> {
+    this.#open.clear();
+    for (const rollout of await this.#options.store.openRollouts()) this.#open.set(rollout.id, rollout);
+  }
+
+  /** As it is now. */
+  async get(id: string): Promise<Rollout | undefined> {
+    return this.#open.get(id) ?? (await this.#options.store.rollout(id));
+  }
+
+  /** Those for which there is something to do. */
+  due(): Rollout[] {
+    return [...this.#open.values()].filter((rollout) => workOf(rollout) !== undefined);
+  }
+
+  /** The one that a firing joins. */
+  joinedBy({ reactor, plan }: Firing): Rollout | undefined {
+    if (reactor.mode !== "live" || !plan.ok || plan.joinKey === undefined) return undefined;
+    const key = JSON.stringify(plan.joinKey);
+    for (const rollout of this.#open.values())
+      if (rollout.reactor === reactor.name && isRolling(rollout) && JSON.stringify(rollout.joinKey) === key) return rollout;
+    return undefined;
+  }
+
+  start(firing: Firing & { fleet: FleetFiring }): RolloutChange {
+    const { hosts, isSilenced, clock } = this.#options;
+    const fitting = hosts().filter(firing.fleet.fits);
+    const { silenced = [], free = [] } = Object.groupBy(fitting, ({ id }) => (isSilenced(firing.reactor.name, id) ? "silenced" : "free"));
+    const fleet = { hosts: free, leftOut: silenced.map(({ id }) => id) };
+    const { rollout, events, ...begins } = startRollout(this.#open.size < openRolloutsMax ? firing : tooMany(firing), fleet, clock.now());
+    this.#keep(rollout);
+    return { rollout, events, begins };
+  }
+
+  /** What is to be done with it now; undefined: nothing. */
+  step(before: Rollout, input: RolloutInput, changes: RolloutChange[]): RolloutWork | undefined {
+    const { rollout, events, work } = stepRollout(before, input, this.#options.clock.now());
+    if (rollout !== before) {
+      this.#keep(rollout);
+      changes.push({ rollout, events });
+    }
+    return work;
+  }
+
+  /** One of its tasks is not tried any more. */
+  ended(task: Task, changes: RolloutChange[]): void {
+    const rollout = this.#open.get(task.rollout ?? "");
+    if (rollout !== undefined && !isOpen(task)) this.step(rollout, { kind: "ended", ...endOf(task) }, changes);
+  }
+
+  /** Of those that have ended nothing is kept here. */
+  #keep(rollout: Rollout): void {
+    if (hasRolledOut(rollout)) this.#open.delete(rollout.id);
+    else this.#open.set(rollout.id, rollout);
+  }
+}
+
+function tooMany<F extends Firing>(firing: F): F {
+  return { ...firing, plan: { ok: false, reason: `${openRolloutsMax} rollouts are under way already` } };
+}
+
+function endOf({ status, agent, attempt, history, updated: at }: Task): HostEnd {
+  if (status.state === "resolved" || status.state === "cancelled") return { how: status.state, agent };
+  const reason = "reason" in status && status.reason !== undefined ? status.reason : `it is ${status.state}`;
+  const output = history.at(-1)?.output;
+  return { how: "failed", agent, attempt, at, reason, ...(output === undefined ? {} : { output }) };
+}

@@ -1,0 +1,124 @@
+/** What the API takes and gives about rollouts. */
+import type { FromSchema } from "json-schema-to-ts";
+import { taskStates } from "./api.ts";
+import { severities } from "./event.ts";
+import { rolloutStates } from "./rollout.ts";
+
+const string = { type: "string" } as const;
+const integer = (description: string) => ({ type: "integer", description }) as const;
+const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
+
+/** Of hosts that have not begun: they wait for their turn, or will have none. */
+export const waitingStates = ["waiting", "not-begun"] as const;
+
+const hostView = {
+  type: "object",
+  properties: {
+    number: integer("its place, from 1"),
+    wave: integer("from 1"),
+    agent: string,
+    state: { enum: [...waitingStates, ...taskStates], description: "of its task; waiting, or not-begun: it has none" },
+    reason: { type: "string", description: "why it ended as it did" },
+    task: string,
+  },
+  required: ["number", "wave", "agent", "state"],
+  additionalProperties: false,
+} as const;
+
+const failureView = {
+  type: "object",
+  properties: { agent: string, at: time, reason: string, output: { type: "string", description: "what the program printed last" } },
+  required: ["agent", "at", "reason"],
+  additionalProperties: false,
+} as const;
+
+const counts = {
+  hosts: integer("how many it is for"),
+  begun: integer("on how many it has begun"),
+  open: integer("on how many it is under way"),
+  resolved: integer("on how many it held"),
+  failed: integer("on how many it did not"),
+  cancelled: integer("on how many it was cancelled"),
+} as const;
+
+export const rolloutView = {
+  type: "object",
+  properties: {
+    id: string,
+    reactor: string,
+    reactor_version: string,
+    branch: { enum: ["do", "on_clear"] },
+    event: string,
+    agent: { type: "string", description: "the host that the event is about" },
+    subject: string,
+    priority: { enum: severities },
+    state: { enum: rolloutStates },
+    reason: string,
+    by: { type: "string", description: "who paused or cancelled it" },
+    targets: { type: "string", description: "as they are written" },
+    ...counts,
+    wave: integer("that it is in, from 1"),
+    waves: { type: "array", items: { type: "integer" }, description: "up to how many hosts each goes" },
+    concurrent: integer("so many hosts at once at most"),
+    stop_after: integer("when it failed on so many hosts, nothing more begins"),
+    joined: integer("firings that joined it while it was open"),
+    failures: { type: "array", items: failureView, description: "the first 20 hosts on which it failed" },
+    created: time,
+    updated: time,
+    members: {
+      type: "array",
+      items: hostView,
+      description: "its hosts, in the order in which they begin; only where one rollout is asked for",
+    },
+  },
+  required: [
+    "id",
+    "reactor",
+    "reactor_version",
+    "branch",
+    "event",
+    "agent",
+    "priority",
+    "state",
+    "targets",
+    "hosts",
+    "begun",
+    "open",
+    "resolved",
+    "failed",
+    "cancelled",
+    "wave",
+    "waves",
+    "concurrent",
+    "joined",
+    "failures",
+    "created",
+    "updated",
+  ],
+  additionalProperties: false,
+} as const;
+export type RolloutView = FromSchema<typeof rolloutView>;
+
+export const rolloutsView = {
+  type: "object",
+  properties: { rollouts: { type: "array", items: rolloutView } },
+  required: ["rollouts"],
+  additionalProperties: false,
+} as const;
+
+export const rolloutsQuery = {
+  type: "object",
+  properties: {
+    reactor: { type: "string", maxLength: 200, description: "a glob" },
+    state: { enum: rolloutStates },
+    limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
+  },
+  additionalProperties: false,
+} as const;
+
+/** `by`: who, as the caller says: the socket's rights decide who may. */
+export const rolloutOrder = {
+  type: "object",
+  properties: { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
+  additionalProperties: false,
+} as const;
