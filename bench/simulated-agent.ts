@@ -1,10 +1,10 @@
 /**
  * An agent without a host: a real DEALER with its own CURVE keys and an agent's manners on the bus (handshake, heartbeat, jittered
  * reconnects, events resent until they are acknowledged, inside the credit), thousands to a process. Watches nothing and runs nothing: an
- * `execute` succeeds at once. Keeps its events in memory, so it is no proof of what survives a crash of the agent.
+ * `execute` succeeds at once, unless `run` says otherwise. Keeps its events in memory, so it is no proof of what survives a crash of the agent.
  */
 import { randomBytes } from "node:crypto";
-import type { ExecutionReport } from "@needfire/shared/action";
+import type { ExecutionReport, Outcome } from "@needfire/shared/action";
 import { type EventDraft, resultType } from "@needfire/shared/event";
 import { helloProof, type KeyPair, routingIdBytes, sharedSecret } from "@needfire/shared/identity";
 import { type AgentMessage, batchEventsMax, decodeFromMaster, encode, type MasterBody, type MasterMessage } from "@needfire/shared/wire";
@@ -23,6 +23,8 @@ export interface SimulatedAgentOptions {
   files: OpenFiles;
   /** Something that is counted changed: joined, left, answered a command, had events committed. */
   onCount(what: keyof Counts, by: number): void;
+  /** How a command ends, and when. One that comes again is run again. */
+  run?(command: MasterBody<"execute">): Promise<Outcome>;
 }
 
 /**
@@ -193,11 +195,17 @@ export class SimulatedAgent {
     this.#move();
   }
 
-  #execute({ execution, action }: MasterBody<"execute">): void {
-    const now = Date.now();
+  #execute(command: MasterBody<"execute">): void {
     this.#options.onCount("executed", 1);
-    this.#connection?.send(messages.accepted(execution));
-    const data: ExecutionReport = { execution, action, outcome: "succeeded", changed: true, started: now, ended: now };
+    this.#connection?.send(messages.accepted(command.execution));
+    const { run } = this.#options;
+    if (run === undefined) this.#answer(command, "succeeded");
+    else void run(command).then((outcome) => this.#answer(command, outcome));
+  }
+
+  #answer({ execution, action }: MasterBody<"execute">, outcome: Outcome): void {
+    const now = Date.now();
+    const data: ExecutionReport = { execution, action, outcome, changed: true, started: now, ended: now };
     this.emit({ type: resultType, time: now, severity: "normal", cause: execution, data: { ...data } });
   }
 

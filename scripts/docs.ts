@@ -13,6 +13,7 @@ import { actions, outcomes } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
 import * as api from "@needfire/shared/api";
 import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
+import { rolloutsQuery, rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
 import type { BeaconSpec } from "@needfire/shared/beacons/spec";
 import { beaconTypes } from "@needfire/shared/beacons/types";
@@ -98,6 +99,15 @@ const routes: Record<string, Route> = {
     does: "The beacons that the master gives out, or those of one agent and how each is; and the problems in the master's files of them.",
     query: beaconsQuery,
     gives: beaconsView,
+  },
+  "GET /v1/rollouts": { does: "Rollouts, newest first.", query: rolloutsQuery, gives: rolloutsView },
+  "GET /v1/rollouts/:id": { does: "One rollout with its hosts.", gives: rolloutView },
+  "POST /v1/rollouts/:id/pause": { does: "Let nothing more of a rollout begin for now.", body: api.orderRequest, gives: rolloutView },
+  "POST /v1/rollouts/:id/resume": { does: "Let a rollout that is paused go on.", body: api.orderRequest, gives: rolloutView },
+  "POST /v1/rollouts/:id/cancel": {
+    does: "End a rollout: nothing more begins, and what is under way is cancelled.",
+    body: api.orderRequest,
+    gives: rolloutView,
   },
   "GET /v1/silences": { does: "The silences in force.", gives: api.silencesView },
   "POST /v1/silences": {

@@ -121,6 +121,11 @@ describe("--json", () => {
     [["tasks", "cancel", "t-3f9a1c0b27d40000", "--why", "wrong window"], "cancelled_by"],
     [["tasks", "approve", "t-3f9a1c0b27d40000", "--why", "checked"], "approved"],
     [["tasks", "deny", "t-3f9a1c0b27d40000"], "cancelled_by"],
+    [["rollouts", "list"], "targets"],
+    [["rollouts", "show", "r-9b1c44d07e2a51f3"], "members"],
+    [["rollouts", "pause", "r-9b1c44d07e2a51f3", "--why", "lunch"], "by"],
+    [["rollouts", "resume", "r-9b1c44d07e2a51f3"], "state"],
+    [["rollouts", "cancel", "r-9b1c44d07e2a51f3"], "state"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
     [["reactors", "show", "restore"], "text"],
@@ -168,6 +173,14 @@ describe("what people read", () => {
       [/web1 +present /, /web2 +lost /],
     ],
     [["status"], [/agents +1 connected of 2, 1 lost, 0 stopped/]],
+    [["rollouts", "list"], [/stopped +patch-openssl +web\* +2\/3 +1 .*r-9b1c44d07e2a51f3$/m]],
+    [
+      ["rollouts", "show", "r-9b1c44d07e2a51f3"],
+      [/begun on 2 of 3: 1 resolved, 1 failed/, /^ *1 +1 +web1 +resolved +t-3f9a1c0b27d40000/m, /^ *3 +2 +web3 +not-begun +-/m],
+    ],
+    [["rollouts", "pause", "r-9b1c44d07e2a51f3"], [/^r-9b1c44d07e2a51f3 is paused: begun on 2 of 3/m]],
+    [["rollouts", "resume", "r-9b1c44d07e2a51f3"], [/^r-9b1c44d07e2a51f3 goes on/m]],
+    [["rollouts", "cancel", "r-9b1c44d07e2a51f3"], [/^r-9b1c44d07e2a51f3 is cancelled/m]],
     [["tasks", "cancel", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is cancelled\.$/m]],
     [["tasks", "approve", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is approved, and begins\.$/m]],
     [["tasks", "deny", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is denied: it is cancelled\.$/m]],
@@ -224,6 +237,7 @@ describe("what people read", () => {
     ["reactors", "explain", "web1:mi4k2x:42"],
     ["reactors", "show", "restore"],
     ["silence", "list"],
+    ["rollouts", "show", "r-9b1c44d07e2a51f3"],
   ]) {
     test(`control characters from hosts are escaped: needfire ${words.join(" ")}`, async () => {
       const ran = await ask(...words);
@@ -404,6 +418,12 @@ describe("--help", () => {
     "tasks cancel",
     "tasks approve",
     "tasks deny",
+    "rollouts",
+    "rollouts list",
+    "rollouts show",
+    "rollouts pause",
+    "rollouts resume",
+    "rollouts cancel",
     "reload",
   ];
   for (const command of commands) {

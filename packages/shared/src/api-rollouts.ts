@@ -8,16 +8,13 @@ const string = { type: "string" } as const;
 const integer = (description: string) => ({ type: "integer", description }) as const;
 const time = { type: "string", description: "RFC 3339, UTC, microseconds" } as const;
 
-/** Of hosts that have not begun: they wait for their turn, or will have none. */
-export const waitingStates = ["waiting", "not-begun"] as const;
-
 const hostView = {
   type: "object",
   properties: {
     number: integer("its place, from 1"),
     wave: integer("from 1"),
     agent: string,
-    state: { enum: [...waitingStates, ...taskStates], description: "of its task; waiting, or not-begun: it has none" },
+    state: { enum: ["not-begun", ...taskStates], description: "of its task, when it has one" },
     reason: { type: "string", description: "why it ended as it did" },
     task: string,
   },
@@ -113,12 +110,5 @@ export const rolloutsQuery = {
     state: { enum: rolloutStates },
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
   },
-  additionalProperties: false,
-} as const;
-
-/** `by`: who, as the caller says: the socket's rights decide who may. */
-export const rolloutOrder = {
-  type: "object",
-  properties: { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
   additionalProperties: false,
 } as const;

@@ -34,6 +34,7 @@ import {
   tokenRequest,
   tokenView,
 } from "@needfire/shared/api";
+import { rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
 import { problemsText, untypedChecker } from "@needfire/shared/schema";
 
 const at = "2026-01-02T03:04:05.678901Z";
@@ -157,6 +158,38 @@ const rollback = {
   text_before: "name: restore\non: file.drifted\n",
   text_after: "name: restore\non: file.changed\n",
   done: true,
+};
+const rollout = {
+  id: "r-9b1c44d07e2a51f3",
+  reactor: "patch-openssl",
+  reactor_version: "5d1e0a9c44b7",
+  branch: "do",
+  event: "web1:mi4k2x:42",
+  agent: "web1",
+  subject: hostile,
+  priority: "normal",
+  state: "stopped",
+  reason: hostile,
+  targets: "web*",
+  hosts: 3,
+  begun: 2,
+  open: 0,
+  resolved: 1,
+  failed: 1,
+  cancelled: 0,
+  wave: 2,
+  waves: [1, 3],
+  concurrent: 1,
+  stop_after: 1,
+  joined: 0,
+  failures: [{ agent: "web2", at, reason: hostile }],
+  created: at,
+  updated: at,
+  members: [
+    { number: 1, wave: 1, agent: "web1", state: "resolved", task: "t-3f9a1c0b27d40000" },
+    { number: 2, wave: 2, agent: "web2", state: "escalated", task: "t-3f9a1c0b27d40001", reason: hostile },
+    { number: 3, wave: 2, agent: "web3", state: "not-begun" },
+  ],
 };
 const silence = { id: "s-3f9a1c0b", reactor: "disk-*", since: at, until: at, why: hostile, by: "alice", held: 4 };
 const decisions = [
@@ -293,6 +326,14 @@ const routes: Record<string, Route> = {
     takes: orderRequest,
     value: { ...task, state: "cancelled", reason: hostile, cancelled_by: "alice", verified: undefined },
   },
+  "GET /v1/rollouts": { schema: rolloutsView, value: { rollouts: [rollout] } },
+  "GET /v1/rollouts/r-9b1c44d07e2a51f3": { schema: rolloutView, value: rollout },
+  ...Object.fromEntries(
+    Object.entries({ pause: "paused", resume: "running", cancel: "cancelled" }).map(([verb, state]) => [
+      `POST /v1/rollouts/r-9b1c44d07e2a51f3/${verb}`,
+      { schema: rolloutView, takes: orderRequest, value: { ...rollout, state, by: "alice" } },
+    ]),
+  ),
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };
 

@@ -1,9 +1,10 @@
 /** The API's routes about rollouts. */
+import { orderRequest } from "@needfire/shared/api";
 import * as schemas from "@needfire/shared/api-rollouts";
 import type { RolloutView } from "@needfire/shared/api-rollouts";
 import { isoTime } from "@needfire/shared/clock";
 import { NeedfireError } from "@needfire/shared/errors";
-import { isRolling, type Rollout } from "@needfire/shared/rollout";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { RolloutOrder } from "../rollouts.ts";
 import type { HostRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
@@ -37,7 +38,7 @@ export function rolloutRoutes(server: Server, { history, orderRollout }: Rollout
   });
   for (const kind of ["pause", "resume", "cancel"] as const) {
     const { becomes, done } = orders[kind];
-    const schema = { params: idParams, body: schemas.rolloutOrder, response: { 200: schemas.rolloutView } };
+    const schema = { params: idParams, body: orderRequest, response: { 200: schemas.rolloutView } };
     server.post(`/v1/rollouts/:id/${kind}`, { schema }, async ({ params, body: { by, why } }) => {
       const rollout = known(await orderRollout({ rollout: params.id, kind, by, reason: why ?? `${done} by ${by}` }), params.id);
       if (rollout.status.state !== becomes)
@@ -93,6 +94,6 @@ function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): RolloutVi
 function hostView(rollout: Rollout, { number, agent, task, state, reason }: HostRecord): NonNullable<RolloutView["members"]>[number] {
   const wave = rollout.ends.findIndex((end) => number < end) + 1;
   const place = { number: number + 1, wave, agent };
-  if (state === undefined) return { ...place, state: isRolling(rollout) ? "waiting" : "not-begun" };
+  if (state === undefined) return { ...place, state: "not-begun" };
   return { ...place, state, task, ...(reason === undefined ? {} : { reason }) };
 }
