@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Database } from "./database.ts";
 import { temporaryDirectory } from "../fixture.ts";
 import { migrations, SqliteStoreReader, StoreWriter } from "./sqlite.ts";
-import { someExecution, someTask, storeConformance } from "./store.conformance.ts";
+import { someExecution, someRollout, someTask, storeConformance } from "./store.conformance.ts";
 
 const file = (directory: string) => join(directory, "store.db");
 const open = (directory: string) =>
@@ -89,6 +89,32 @@ test("tasks that ended before a time go with their executions, oldest first; wha
   assert.deepEqual(left(), [11, 5, 3, 2]);
   assert.deepEqual(reader.executions(changes[0]!.task.id), []);
   assert.equal(reader.executions(changes[1]!.task.id).length, 1);
+});
+
+test("rollouts that ended before a time are forgotten with their hosts, those that go on are not", (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = open(directory);
+  const reader = new SqliteStoreReader({ file: file(directory) });
+  t.after(() => {
+    reader.close();
+    writer.close();
+  });
+  const made = (number: number, state: "done" | "running") => {
+    const rollout = { ...someRollout(`web1:e1:${number}`, 1), status: { state }, created: number, updated: number };
+    const hosts = [{ agent: "web1", task: "t-0", plan: 0 }];
+    return { rollout, events: [], begins: { hosts, plans: [{ ok: false as const, reason: "no" }] } };
+  };
+  const rollouts = [made(1, "done"), made(2, "running"), made(11, "done")];
+  writer.commitAll([{ now: 1, rollouts }]);
+  assert.equal(writer.forgetRollouts(10, 5), 1);
+  assert.deepEqual(
+    reader.rollouts({ limit: 10 }).map(({ created }) => created),
+    [11, 2],
+  );
+  assert.deepEqual(
+    rollouts.map(({ rollout }) => reader.rolloutHosts(rollout.id).length),
+    [0, 1, 1],
+  );
 });
 
 test("a store from before ladders goes on: its open tasks are of one rung, and end with what is reported of their commands", (t) => {

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
-import { executionId, taskId } from "@needfire/shared/ids";
+import { executionId, rolloutId, taskId } from "@needfire/shared/ids";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, Task } from "@needfire/shared/task";
 import { somePublicKey, temporaryDirectory } from "../fixture.ts";
@@ -53,6 +54,33 @@ export function someTask(event: string, status: Task["status"] = { state: "runni
     open: [],
     started: 1,
     status,
+    created: now,
+    updated: now,
+  };
+}
+
+export function someRollout(event: string, hosts: number): Rollout {
+  const { reactor, reactorVersion, branch, owner, labels, runbook, key, events, count, subject, priority, ancestry, root } =
+    someTask(event);
+  return {
+    ...{ reactor, reactorVersion, branch, owner, labels, runbook, key, event, events, count, subject, priority, ancestry, root },
+    id: rolloutId("tidy", event),
+    agent: "web1",
+    targets: "web*",
+    hosts,
+    ends: [hosts],
+    wave: 0,
+    concurrent: hosts,
+    begun: 0,
+    open: 0,
+    resolved: 0,
+    failed: 0,
+    cancelled: 0,
+    failures: [],
+    otherwise: [],
+    called: false,
+    joined: 0,
+    status: { state: "running" },
     created: now,
     updated: now,
   };
@@ -136,6 +164,34 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       const { cursor, openTasks, openExecutions, outbox } = await s.reopened();
       assert.deepEqual({ cursor, openTasks, openExecutions, outbox }, { cursor: 0, openTasks: [], openExecutions: [], outbox: [] });
       assert.deepEqual((await s.commit([change], 17)).taken, [true]);
+    });
+
+    test("P2: a rollout, its hosts and the tasks that begin are there together; its tasks are one for each host", async (t) => {
+      const s = setting(t);
+      const rollout = someRollout("web1:e1:1", 3);
+      const hosts = ["web1", "web2", "web3"].map((agent) => ({ agent, task: taskId("tidy", "web1:e1:1", agent), plan: 0 }));
+      const plan = { ok: false as const, reason: "no" };
+      await s.write({ now, rollouts: [{ rollout, events: [], begins: { hosts, plans: [plan] } }] });
+      const begun = { ...rollout, begun: 2, open: 2 };
+      const changes = hosts.slice(0, 2).map(({ agent, task: id }) => ({
+        isNew: true,
+        task: { ...someTask("web1:e1:1"), id, agent, rollout: rollout.id },
+        effects: [],
+      }));
+      const { taken } = await s.write({ now, changes, rollouts: [{ rollout: begun, events: [] }] });
+      assert.deepEqual(taken, [true, true]);
+      await s.reopened();
+      const { store } = s;
+      assert.deepEqual([await store.openRollouts(), await store.rollout(rollout.id)], [[begun], begun]);
+      assert.deepEqual(
+        await store.hostsOnTurn(rollout.id, 1, 5),
+        hosts.slice(1).map(({ agent, task }, index) => ({ number: index + 1, agent, task, plan })),
+      );
+      assert.equal((await store.openTasksIn(rollout.id, 10)).length, 2);
+      assert.equal((await store.openTasksIn(rollout.id, 1)).length, 1);
+      const done = { ...begun, begun: 3, open: 0, resolved: 3, status: { state: "done" as const } };
+      await s.write({ now, rollouts: [{ rollout: done, events: [{ type: "rollout.done", severity: "low", data: {} }] }] });
+      assert.deepEqual([await store.openRollouts(), await store.rollout(rollout.id)], [[], done]);
     });
 
     test("P2: a second firing of a reactor on an event is not taken, nor what would follow from it; the rest of the page is", async (t) => {

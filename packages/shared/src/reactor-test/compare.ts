@@ -3,6 +3,7 @@
  * over on either side is the difference. Pure.
  */
 import type { Decision, Firing, Plan, PlannedCall, PlannedRung, PlannedStep } from "../rules/types.ts";
+import type { AgentView } from "../target.ts";
 import type { Expectation } from "./schema.ts";
 
 /** A firing in the words of `expect`. */
@@ -17,6 +18,7 @@ export interface Got {
   key: readonly unknown[];
   branch: string;
   planned: boolean;
+  hosts?: readonly string[];
   fails?: string;
   /** Actions, or rungs. */
   do: Record<string, unknown>[];
@@ -37,9 +39,13 @@ export interface Difference {
   unexpected: Got[];
 }
 
-/** Undefined: there is none. */
-export function differenceOf(expected: readonly Expectation[], decisions: readonly Decision[]): Difference | undefined {
-  const got = decisions.flatMap(({ firing, reason }) => (firing === undefined ? [] : [gotOf(firing, reason === "planned")]));
+/** Undefined: there is none. `agents`: all hosts, by name. */
+export function differenceOf(
+  expected: readonly Expectation[],
+  decisions: readonly Decision[],
+  agents: readonly AgentView[] = [],
+): Difference | undefined {
+  const got = decisions.flatMap(({ firing, reason }) => (firing === undefined ? [] : [gotOf(firing, reason === "planned", agents)]));
   const taken = paired(expected, got);
   const unmet = expected.filter((_, index) => !taken.includes(index));
   const left = got.filter((_, index) => taken[index] === undefined);
@@ -80,7 +86,12 @@ function paired(expected: readonly Expectation[], got: readonly Got[]): (number 
   return taken;
 }
 
-function gotOf({ reactor, trigger, route, priority, count, key, branch, plan }: Firing, planned: boolean): Got {
+function gotOf(firing: Firing, planned: boolean, agents: readonly AgentView[]): Got {
+  const { reactor, trigger, route, priority, count, key, branch, fleet } = firing;
+  const hosts = fleet && agents.filter(fleet.fits);
+  const first = hosts?.[0];
+  // What is done is shown as the first host does it.
+  const plan = fleet !== undefined && first !== undefined && firing.plan.ok ? fleet.planOn(first) : firing.plan;
   const { subject } = trigger.event;
   const { owner = route.owner } = reactor;
   const { labels } = route;
@@ -95,6 +106,7 @@ function gotOf({ reactor, trigger, route, priority, count, key, branch, plan }: 
     key,
     branch,
     planned,
+    ...(hosts === undefined ? {} : { hosts: hosts.map(({ id }) => id) }),
     ...(plan.ok ? {} : { fails: plan.reason }),
     do: plan.ok ? doneBy(plan, reactor.remedy.isLadder && branch === "do") : [],
     ...(plan.ok && plan.otherwise.length > 0 ? { otherwise: plan.otherwise.map(callText) } : {}),

@@ -310,3 +310,28 @@ tests:
     ["do[0].retry.attempts", "do[1].steps[0].command.run.argv[0]"],
   );
 });
+
+test("a reactor with targets fires for those of the test's hosts that fit, and does on each what its values come to", () => {
+  const [result] = results(`
+name: patch
+on: patch.wanted
+targets: 'agent.labels.role == "web"'
+do:
+  - event.emit: { type: patch.done, subject: "\${{ agent.id }}", data: { by: "\${{ event.subject }}" } }
+tests:
+  - name: all web servers
+    agents: { web2: { labels: { role: web } }, web1: { labels: { role: web } }, db1: {} }
+    timeline:
+      - { at: 0s, event: { type: patch.wanted, agent: db1, subject: openssl } }
+      - at: 0s
+        expect: [{ agent: db1, hosts: [web1, web2], do: [{ event.emit: { type: patch.done, subject: web1, data: { by: openssl } } }] }]
+      - { at: 1s, event: { type: patch.wanted } }
+      - { at: 1s, expect: [{ hosts: [web1] }] }
+`);
+  assert.deepEqual(
+    result!.unmet.map(({ difference }) => difference.different[0]!.paths),
+    [[{ path: "hosts", expected: ["web1"], got: ["web1", "web2"] }]],
+  );
+  const emitted = result!.events.filter(({ type }) => type === "patch.done").map(({ subject }) => subject);
+  assert.deepEqual(emitted.slice(0, 2), ["web1", "web2"]);
+});

@@ -117,7 +117,7 @@ class Run {
         const decisions = this.#since;
         this.#fired = [];
         this.#since = [];
-        const difference = differenceOf(moment.expected, got);
+        const difference = differenceOf(moment.expected, got, this.#agents());
         if (difference === undefined) return undefined;
         return { at: moment.at, line: moment.line, difference, decisions: decisions.map((decision) => this.#explained(decision)) };
       }
@@ -155,15 +155,34 @@ class Run {
     }
   }
 
-  /** What the firing's `event.emit` steps make, as far as those before them need no host to succeed. */
-  #emit({ reactor, plan, trigger, ancestry }: Firing, now: number): void {
+  /** On each of its hosts, in the order of their names. */
+  #emit(firing: Firing, now: number): void {
+    const { plan, trigger, fleet } = firing;
+    if (fleet === undefined) return this.#emitOn(firing, { agent: trigger.agent, plan }, now);
+    for (const view of this.#agents().filter(fleet.fits))
+      this.#emitOn(firing, { agent: view.id, plan: fleet.planOn(view), host: view.id }, now);
+  }
+
+  /** All that the test tells of. */
+  #agents(): AgentView[] {
+    return Object.keys(this.#test.agents)
+      .toSorted()
+      .map((id) => this.#world.agentView(id));
+  }
+
+  /** What the firing's `event.emit` steps make, as far as those before them need no host to succeed. `host`: one of several. */
+  #emitOn(
+    { reactor, trigger, ancestry }: Firing,
+    { agent, plan, host }: { agent: string; plan: Firing["plan"]; host?: string },
+    now: number,
+  ): void {
     if (!plan.ok) return;
     for (const [index, { action, args }] of (plan.rungs[0]?.steps ?? []).entries()) {
       if (action !== "event.emit" || this.#events.length >= emittedMax) continue;
       const { type, subject, severity, data } = args as Pick<Event, "type" | "subject" | "data"> & { severity: Severity };
-      const cause = executionId(taskId(reactor.name, trigger.event.id), index + 1);
+      const cause = executionId(taskId(reactor.name, trigger.event.id, host), index + 1);
       const event = this.#number({ type, agent: masterAgent, severity, data, cause, ...(subject === undefined ? {} : { subject }) }, now);
-      this.#hear({ event, agent: trigger.agent, ancestry: [...ancestry, reactor.name], root: trigger.root });
+      this.#hear({ event, agent, ancestry: [...ancestry, reactor.name], root: trigger.root });
     }
   }
 

@@ -58,6 +58,12 @@ const expectation = {
     key: { type: "array", description: "the values of `by`" },
     branch: { enum: ["do", "on_clear"], description: "which list of actions" },
     planned: { type: "boolean", description: "true: shown only, since the reactor is in mode plan" },
+    hosts: {
+      type: "array",
+      items: agent,
+      maxItems: 1_000,
+      description: "of a reactor with `targets`: those of the test's `agents` that fit, by name; `do` is what the first of them does",
+    },
     fails: { type: "string", description: "a part of the reason why its values could not be worked out" },
     do: {
       type: "array",
