@@ -14,7 +14,7 @@ import { stopped, unheard, waited } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
 import { recordIn, recordOf, taskOf } from "./task/made.ts";
 import { tell } from "./task/tell.ts";
-import { type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
+import { type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
