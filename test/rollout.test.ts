@@ -76,7 +76,7 @@ do:
     assert.match((await cli("rollouts", "cancel", id)).stderr, /is done: it cannot be cancelled/);
     const { tasks } = await bed.client.tasks({ rollout: id });
     assert.deepEqual(
-      tasks.map(({ agent, verified, rollout }) => [agent, verified, rollout]).toSorted(),
+      tasks.toSorted((a, b) => a.agent.localeCompare(b.agent)).map(({ agent, verified, rollout }) => [agent, verified, rollout]),
       ["web1", "web2", "web3"].map((agent) => [agent, true, id]),
     );
     assert.match((await cli("rollouts", "show", id)).stdout, /resolved +t-[0-9a-f]{16}/);
