@@ -152,7 +152,7 @@ export class React {
   /** When time alone has consequences next, by the clock by which events are received. */
   nextDue(): number | undefined {
     // Whose turn it is, it is at once.
-    const rolloutDue = this.#rollouts.due().length > 0 ? 0 : undefined;
+    const rolloutDue = this.#rollouts.isDue ? 0 : undefined;
     const dues = [this.#rules.nextDue(), this.#taskDue, rolloutDue].filter((due) => due !== undefined);
     return dues.length === 0 ? undefined : Math.min(...dues);
   }
@@ -251,12 +251,21 @@ export class React {
       await this.#take(this.#rules.tick(due), made);
     }
     if ((this.#taskDue ?? Number.POSITIVE_INFINITY) <= now) await this.#stepDue(now, made);
-    // Of those that this turn has made the store does not know the hosts yet: they begin with the next one.
-    const fresh = new Set(made.rollouts.flatMap(({ rollout, begins }) => (begins === undefined ? [] : [rollout.id])));
-    for (const rollout of this.#rollouts.due()) if (!fresh.has(rollout.id)) await this.#rollOn(rollout, made);
+    await this.#goOnWithRollouts(made);
   }
 
-  /** Whose turn it is begins; what a person cancelled ends; people are called. As much as goes into one turn: the next one goes on. */
+  /** As much as goes into one turn: the next one goes on, with those that had to wait (P8). */
+  async #goOnWithRollouts(made: Consequences): Promise<void> {
+    // Of those that this turn has made the store does not know the hosts yet.
+    const fresh = new Set(made.rollouts.flatMap(({ rollout, begins }) => (begins === undefined ? [] : [rollout.id])));
+    const before = made.changes.length;
+    for (const rollout of this.#rollouts.due()) {
+      if (made.changes.length - before >= rolloutStepHostsMax) break;
+      if (!fresh.has(rollout.id)) await this.#rollOn(rollout, made);
+    }
+  }
+
+  /** Whose turn it is begins; what a person cancelled ends; people are called. */
   async #rollOn(rollout: Rollout, made: Consequences): Promise<void> {
     const work = this.#rollouts.step(rollout, { kind: "due" }, made.rollouts);
     if (work?.kind === "begin") await this.#beginOn(rollout, work, made);

@@ -2,6 +2,7 @@
  * The rollouts to which something can still happen, as this turn has left them: before it, and of those that have ended, the store knows. Gives
  * what must become durable (P2); who begins is for `react` to begin, in the same transaction.
  */
+import { severities } from "@needfire/shared/event";
 import {
   hasRolledOut,
   type HostEnd,
@@ -56,9 +57,14 @@ export class Rollouts {
     return this.#open.get(id) ?? (await this.#options.store.rollout(id));
   }
 
-  /** Those for which there is something to do. */
+  get isDue(): boolean {
+    return this.#open.values().some((rollout) => workOf(rollout) !== undefined);
+  }
+
+  /** Those for which there is something to do, the most urgent first (P8), of equal ones those that were not touched for longest. */
   due(): Rollout[] {
-    return [...this.#open.values()].filter((rollout) => workOf(rollout) !== undefined);
+    const due = [...this.#open.values()].filter((rollout) => workOf(rollout) !== undefined);
+    return due.toSorted((a, b) => severities.indexOf(a.priority) - severities.indexOf(b.priority));
   }
 
   /** The one that a firing joins. */
@@ -98,8 +104,9 @@ export class Rollouts {
 
   /** Of those that have ended nothing is kept here. */
   #keep(rollout: Rollout): void {
-    if (hasRolledOut(rollout)) this.#open.delete(rollout.id);
-    else this.#open.set(rollout.id, rollout);
+    // So that it stands at the end.
+    this.#open.delete(rollout.id);
+    if (!hasRolledOut(rollout)) this.#open.set(rollout.id, rollout);
   }
 }
 
