@@ -13,6 +13,7 @@ import { actions, outcomes } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
 import * as api from "@needfire/shared/api";
 import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
+import * as byHand from "@needfire/shared/api-by-hand";
 import { rolloutsQuery, rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
 import type { BeaconSpec } from "@needfire/shared/beacons/spec";
@@ -45,9 +46,9 @@ const routes: Record<string, Route> = {
     gives: api.statusView,
   },
   "GET /v1/keys": { does: "Every key that has knocked, and its state.", gives: api.keysView },
-  "POST /v1/keys/:key/accept": { does: "Let a key in. `:key` is an agent id or a fingerprint.", gives: api.keyView },
-  "POST /v1/keys/:key/reject": { does: "Turn a waiting key away.", gives: api.keyView },
-  "POST /v1/keys/:key/revoke": { does: "Shut an accepted key out, at once.", gives: api.keyView },
+  "POST /v1/keys/:key/accept": { does: "Let a key in. `:key` is an agent id or a fingerprint.", body: api.byRequest, gives: api.keyView },
+  "POST /v1/keys/:key/reject": { does: "Turn a waiting key away.", body: api.byRequest, gives: api.keyView },
+  "POST /v1/keys/:key/revoke": { does: "Shut an accepted key out, at once.", body: api.byRequest, gives: api.keyView },
   "POST /v1/tokens": { does: "Make a token, and the join string that carries it.", body: api.tokenRequest, gives: api.tokenView },
   "GET /v1/agents": { does: "Every agent.", gives: api.agentsView },
   "GET /v1/agents/:id": { does: "One agent.", gives: api.agentView },
@@ -123,8 +124,24 @@ const routes: Record<string, Route> = {
     lines: true,
   },
   "GET /v1/tasks": { does: "Tasks, newest first.", query: api.tasksQuery, gives: api.tasksView },
-  "GET /v1/tasks/:id": { does: "One task with its executions.", gives: api.taskView },
-  "POST /v1/reload": { does: "Read reactors, beacons and managed files again, as SIGHUP does.", gives: api.reloadView },
+  "GET /v1/tasks/:id": { does: "One task with its executions.", gives: api.taskShowView },
+  "POST /v1/tasks/:id/retry": {
+    does: "Try a task once more that has ended and is not resolved: a new task, which is the answer.",
+    body: byHand.retryRequest,
+    gives: api.taskView,
+  },
+  "POST /v1/tasks/:id/comments": { does: "Say something of a task.", body: byHand.commentRequest, gives: byHand.commentView },
+  "POST /v1/targets": { does: "The agents that a target means.", body: byHand.targetsRequest, gives: byHand.targetsView },
+  "POST /v1/orders": {
+    does: "Have an action done by hand on the agents that a target means: a task for each of them, which are durable when this answers.",
+    body: byHand.orderRequest,
+    gives: byHand.orderView,
+  },
+  "POST /v1/reload": {
+    does: "Read reactors, beacons and managed files again, as SIGHUP does.",
+    body: api.byRequest,
+    gives: api.reloadView,
+  },
 };
 
 const folder = join(dirname(import.meta.dirname), "docs", "reference");

@@ -42,7 +42,7 @@ describe("with manual enrolment", () => {
     const { fingerprint } = (await bed.client.keys()).keys[0]!;
     assert.match(joined.output, new RegExp(fingerprint), "the fingerprint is shown on the agent's side too");
 
-    await bed.client.decideKey("web1", "accept");
+    await bed.client.decideKey("web1", "accept", "ann");
     await bed.connected("web1");
     await bed.watching("web1", "managed");
   });
@@ -61,7 +61,7 @@ describe("with manual enrolment", () => {
   test("a rejected key gets nowhere: not even past the handshake", async () => {
     const peer = new BusPeer(await doorOf(bed));
     assert.equal(await peer.join("bad1"), "pending");
-    await bed.client.decideKey("bad1", "reject");
+    await bed.client.decideKey("bad1", "reject", "ann");
     assert.equal((await peer.expect("refused"))?.body.reason, "this key was rejected");
     peer.close();
     const again = new BusPeer({ ...(await doorOf(bed)), keys: peer.keys });
@@ -72,11 +72,11 @@ describe("with manual enrolment", () => {
   test("a revoked key is cut off at once and turned away when it comes again", async () => {
     const peer = new BusPeer(await doorOf(bed));
     await peer.join("gone1");
-    await bed.client.decideKey("gone1", "accept");
+    await bed.client.decideKey("gone1", "accept", "ann");
     peer.session = (await peer.expect("welcome"))!.body.session;
     await peer.send(eventsMessage([plainEvent(1)]));
     assert.equal((await peer.expect("ack"))?.body.sequence, 1);
-    await bed.client.decideKey("gone1", "revoke");
+    await bed.client.decideKey("gone1", "revoke", "ann");
     await peer.expect("refused");
     await peer.send(eventsMessage([plainEvent(2)], { after: 1 }));
     assert.equal(await peer.expect("ack", silenceMs), undefined);
@@ -91,8 +91,8 @@ describe("with manual enrolment", () => {
     const peer = new BusPeer(await doorOf(bed));
     assert.equal(await peer.join("web1"), "pending");
     const waiting = (await bed.client.keys()).keys.find(({ id, state }) => id === "web1" && state === "pending")!;
-    await assert.rejects(bed.client.decideKey(waiting.fingerprint, "accept"), /another key .* is accepted as "web1"/);
-    await bed.client.decideKey(waiting.fingerprint, "reject");
+    await assert.rejects(bed.client.decideKey(waiting.fingerprint, "accept", "ann"), /another key .* is accepted as "web1"/);
+    await bed.client.decideKey(waiting.fingerprint, "reject", "ann");
     peer.close();
   });
 

@@ -19,9 +19,11 @@ import type {
   RollbackView,
   SilenceView,
   StatusView,
+  TaskShowView,
   TaskView,
   TokenView,
 } from "@needfire/shared/api";
+import type { OrderRequest, OrderView, TargetsView } from "@needfire/shared/api-by-hand";
 import type { BeaconsView } from "@needfire/shared/api-beacons";
 import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
 import type { RolloutView } from "@needfire/shared/api-rollouts";
@@ -53,6 +55,7 @@ export interface TasksFilter {
   agent?: string | undefined;
   reactor?: string | undefined;
   state?: string | undefined;
+  event?: string | undefined;
   rollout?: string | undefined;
   limit?: number | undefined;
 }
@@ -74,6 +77,7 @@ export interface TokenWish {
   uses?: number | undefined;
   ttl_ms?: number | undefined;
   labels?: Record<string, string> | undefined;
+  by?: string;
 }
 
 export interface SilenceWish {
@@ -106,7 +110,8 @@ export class Client {
 
   status = () => this.#get<StatusView>("/v1/status");
   keys = () => this.#get<KeysView>("/v1/keys");
-  decideKey = (key: string, verb: "accept" | "reject" | "revoke") => this.#post<KeyView>(`/v1/keys/${encodeURIComponent(key)}/${verb}`);
+  decideKey = (key: string, verb: "accept" | "reject" | "revoke", by?: string) =>
+    this.#post<KeyView>(`/v1/keys/${encodeURIComponent(key)}/${verb}`, by === undefined ? {} : { by });
   createToken = (wish: TokenWish) => this.#post<TokenView>("/v1/tokens", wish);
   agents = () => this.#get<{ agents: AgentApiView[] }>("/v1/agents");
   agent = (id: string) => this.#get<AgentApiView>(`/v1/agents/${encodeURIComponent(id)}`);
@@ -127,7 +132,13 @@ export class Client {
   addSilence = (wish: SilenceWish) => this.#post<SilenceView>("/v1/silences", wish);
   removeSilence = (id: string, by: string) => this.#post<SilenceView>(`/v1/silences/${encodeURIComponent(id)}/remove`, { by });
   tasks = (filter: TasksFilter) => this.#get<{ tasks: TaskView[] }>("/v1/tasks", { ...filter });
-  task = (id: string) => this.#get<TaskView>(`/v1/tasks/${encodeURIComponent(id)}`);
+  targets = (targets: OrderRequest["targets"]) => this.#post<TargetsView>("/v1/targets", { targets });
+  order = (order: OrderRequest) => this.#post<OrderView>("/v1/orders", order);
+  retryTask = (id: string, wish: { request: string; why?: string | undefined; by: string }) =>
+    this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/retry`, wish);
+  comment = (id: string, wish: { text: string; by: string }) =>
+    this.#post<{ id: string }>(`/v1/tasks/${encodeURIComponent(id)}/comments`, wish);
+  task = (id: string) => this.#get<TaskShowView>(`/v1/tasks/${encodeURIComponent(id)}`);
   cancelTask = (id: string, wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/cancel`, wish);
   answerTask = (id: string, answer: "approve" | "deny", wish: { why?: string | undefined; by?: string | undefined }) =>
@@ -136,11 +147,11 @@ export class Client {
   rollout = (id: string) => this.#get<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}`);
   orderRollout = (id: string, kind: "pause" | "resume" | "cancel", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/${kind}`, wish);
-  reload = () => this.#post<ReloadView>("/v1/reload");
+  reload = (by?: string) => this.#post<ReloadView>("/v1/reload", by === undefined ? {} : { by });
 
-  /** Events as they happen, until `signal` says so. Throws when the master goes away. */
-  async *watch(filter: EventsFilter, signal: AbortSignal): AsyncGenerator<StreamItem> {
-    yield* this.#stream<StreamItem>("GET", withQuery("/v1/events/stream", { ...filter }), { signal });
+  /** `onServed`: from then on nothing that happens is missed. Events as they happen, until `signal` says so. Throws when the master goes away. */
+  async *watch(filter: EventsFilter, signal: AbortSignal, onServed?: () => void): AsyncGenerator<StreamItem> {
+    yield* this.#stream<StreamItem>("GET", withQuery("/v1/events/stream", { ...filter }), { signal, onServed });
     if (!signal.aborted) throw this.#ended();
   }
 
@@ -155,10 +166,15 @@ export class Client {
   }
 
   /** The lines of an answer, until it ends or `signal` says so. */
-  async *#stream<T>(method: Method, path: string, options: { body?: object; signal: AbortSignal }): AsyncGenerator<T, void> {
-    const { signal } = options;
-    const answer = await this.#open(method, path, options);
+  async *#stream<T>(
+    method: Method,
+    path: string,
+    options: { body?: object; signal: AbortSignal; onServed?: (() => void) | undefined },
+  ): AsyncGenerator<T, void> {
+    const { signal, onServed, ...rest } = options;
+    const answer = await this.#open(method, path, { ...rest, signal });
     if (answer === undefined) return;
+    onServed?.();
     try {
       for await (const line of linesOf(answer)) {
         if (signal.aborted) return;

@@ -126,6 +126,8 @@ describe("--json", () => {
     [["rollouts", "pause", "r-9b1c44d07e2a51f3", "--why", "lunch"], "by"],
     [["rollouts", "resume", "r-9b1c44d07e2a51f3"], "state"],
     [["rollouts", "cancel", "r-9b1c44d07e2a51f3"], "state"],
+    [["tasks", "retry", "t-3f9a1c0b27d40000"], "retry_of"],
+    [["tasks", "comment", "t-3f9a1c0b27d40000", "the disk is full"], "id"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
     [["reactors", "show", "restore"], "text"],
@@ -184,6 +186,11 @@ describe("what people read", () => {
     [["tasks", "cancel", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is cancelled\.$/m]],
     [["tasks", "approve", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is approved, and begins\.$/m]],
     [["tasks", "deny", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is denied: it is cancelled\.$/m]],
+    [["tasks", "retry", "t-3f9a1c0b27d40000"], [/^t-00000000000000aa tries it once more on web1/m]],
+    [
+      ["run", "web1", "--", "true"],
+      [/^web1 {2}ok {2}t-3f9a1c0b27d40000$/m, /^ {2}one\n {2}two\\x1b\[2J$/m, /^1 ok {2}\(/m],
+    ],
     [["agents", "show", "web1"], [/os:\n +name: Debian\n +release: 13/]],
     [
       ["keys", "list"],
@@ -300,7 +307,17 @@ test("what is sent fits the contract", async () => {
   assert.equal(sent.stdout, "master:mi4k2x:1\n");
   assert.deepEqual(master.bodies.at(-1), { type: "deploy.wanted", subject: "shop", severity: "high", data: { version: 3 } });
   await ask("keys", "token", "create", "--uses", "5", "--ttl", "1h30m", "--label", "role=web", "--label", "env=a=b");
-  assert.deepEqual(master.bodies.at(-1), { uses: 5, ttl_ms: 5_400_000, labels: { role: "web", env: "a=b" } });
+  const { by: asker, ...token } = master.bodies.at(-1) as { by: string };
+  assert.ok(asker !== "");
+  assert.deepEqual(token, { uses: 5, ttl_ms: 5_400_000, labels: { role: "web", env: "a=b" } });
+  await ask("run", "web1", "--timeout", "90s", "--why", "to see", "--dry-run", "--", "ls", "-l", "--json");
+  const { request, by, ...order } = master.bodies.at(-1) as { request: string; by: string };
+  assert.match(request, /^[0-9a-f]{32}$/);
+  assert.ok(by !== "");
+  assert.deepEqual(order, {
+    ...{ targets: "web1", agents: ["web1"], action: "command.run", args: { argv: ["ls", "-l", "--json"], timeout: "90s" } },
+    ...{ dry_run: true, priority: "normal", timeout_ms: 90_000, why: "to see" },
+  });
 });
 
 test("a rollback that nobody agrees to shows the change and does nothing; one that is agreed to is the one that was shown", async () => {
@@ -415,6 +432,7 @@ describe("--help", () => {
     "tasks",
     "tasks list",
     "tasks show",
+    "tasks watch",
     "tasks cancel",
     "tasks approve",
     "tasks deny",
@@ -424,6 +442,10 @@ describe("--help", () => {
     "rollouts pause",
     "rollouts resume",
     "rollouts cancel",
+    "tasks retry",
+    "tasks comment",
+    "run",
+    "do",
     "reload",
   ];
   for (const command of commands) {

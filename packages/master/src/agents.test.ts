@@ -23,7 +23,7 @@ async function setting() {
   const monotonic = new TestClock(0);
   const store = new FakeCommit();
   const keys = new Keys({ enrolment: "token", pendingMax: 0, commit: store.commit, clock, onChange: () => {} }, { keys: [], tokens: [] });
-  const { token } = await keys.createToken({ uses: 10, ttlMs: 1_000, labels: { role: "web", from: "token" } });
+  const { token } = await keys.createToken({ uses: 10, ttlMs: 1_000, labels: { role: "web", from: "token" }, by: "ann" });
   for (const agent of ["web1", "web2"]) await keys.admit({ agent, publicKey: somePublicKey(), token });
   const sent: MasterMessage[] = [];
   const seen: AgentView[] = [];

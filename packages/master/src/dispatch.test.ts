@@ -24,6 +24,7 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
   const sent: string[] = [];
   const left: (number | undefined)[] = [];
   const secrets: (string[] | undefined)[] = [];
+  const dry: (boolean | undefined)[] = [];
   const marks: Mark[][] = [];
   const link = { full: false, tooLarge: false };
   /** Of the agents. */
@@ -42,6 +43,7 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
         sent.push(`${how}${session.agent} ${body.execution}`);
         if (kind === "execute") left.push(body.expiresInMs);
         if (kind === "execute") secrets.push(body.secrets);
+        if (kind === "execute") dry.push(body.dryRun);
         return true;
       },
       mark: (some) => void marks.push(some),
@@ -52,7 +54,7 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
     unfinished,
   );
   const reasons = () => dispatch.tick().map(({ execution, reason }) => [execution.id, reason]);
-  return { dispatch, clock, monotonic, present, sent, left, secrets, marks, link, numbering, reasons };
+  return { dispatch, clock, monotonic, present, sent, left, secrets, dry, marks, link, numbering, reasons };
 }
 
 const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
@@ -291,4 +293,31 @@ test("an agent may ask for the content of its own commands, until they have ende
   assert.deepEqual(brings(), [true, false, false]);
   dispatch.ended(execution.id);
   assert.deepEqual(brings(), [false, false, false]);
+});
+
+test("a command with a time of its own is not begun after it, and its result may come a little later", () => {
+  const { dispatch, monotonic, present, left, reasons } = setting();
+  present.add("web1");
+  const own = { expiresMs: 3_000 };
+  dispatch.start({ ...command(1), ...own });
+  dispatch.start({ ...command(2, "db1"), ...own });
+  dispatch.start(command(3, "db1"));
+  assert.deepEqual(left, [3_000]);
+  monotonic.time = 3_000;
+  assert.deepEqual(reasons(), [[`${task}.2`, "db1 was not there within the time of file.remove"]]);
+  dispatch.ended(`${task}.2`);
+  monotonic.time = 17_999;
+  assert.deepEqual(reasons(), []);
+  monotonic.time = 18_000;
+  assert.deepEqual(reasons(), [[`${task}.1`, "file.remove on web1 had no result within its time"]]);
+});
+
+test("a host is told that a command is a dry run, also when it is sent again", () => {
+  const { dispatch, monotonic, present, dry } = setting();
+  present.add("web1");
+  dispatch.start({ ...command(1), dryRun: true });
+  dispatch.start(command(2));
+  monotonic.time = 10_000;
+  dispatch.tick();
+  assert.deepEqual(dry, [true, undefined, true, undefined]);
 });

@@ -60,6 +60,8 @@ interface Queue {
 const windowCommandsMax = 256;
 /** What was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
+/** How much later than its time a command's result may come: a program that is ended has a while to see to it. */
+const lateResultMs = 15_000;
 /** The same after libzmq could not take a frame for the agent. */
 const resendSlowMs = 500;
 
@@ -150,7 +152,7 @@ export class Dispatch {
     const expired: Expired[] = [];
     for (const [agent, queue] of this.#queues) {
       for (const open of queue.open) {
-        const reason = open.unsendable ?? (now >= open.expires ? expiryReason(open) : undefined);
+        const reason = open.unsendable ?? (now >= givenUpAt(open) ? expiryReason(open) : undefined);
         if (reason === undefined) this.#sendAgain(open, queue, now);
         else {
           this.#withdraw(open);
@@ -163,7 +165,7 @@ export class Dispatch {
   }
 
   #add(execution: Execution, { age, ...known }: Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number }): void {
-    const expires = this.#options.monotonic.now() + this.#options.expiresMs - age;
+    const expires = this.#options.monotonic.now() + (execution.expiresMs ?? this.#options.expiresMs) - age;
     const open: Open = { execution, expires, resend: Infinity, ...known };
     this.#open.set(execution.id, open);
     const queue = this.#queues.get(execution.agent) ?? emptyQueue();
@@ -210,7 +212,7 @@ export class Dispatch {
   }
 
   #sendCommand(session: Session, open: Open, now: number): boolean {
-    const { id, action, args, priority } = open.execution;
+    const { id, action, args, priority, dryRun } = open.execution;
     const expiresInMs = Math.max(0, Math.floor(open.expires - now));
     open.resend = now + resendMs;
     const revealed = this.#options.reveal(args, action);
@@ -222,7 +224,17 @@ export class Dispatch {
     try {
       const again = (open.epoch ?? session.epoch) === session.epoch ? {} : { again: true };
       const secrets = revealed.secrets.length === 0 ? {} : { secrets: revealed.secrets };
-      const body = { execution: id, action: action satisfies ActionName, args: revealed.args, ...secrets, priority, expiresInMs, ...again };
+      const dry = dryRun === true ? { dryRun } : {};
+      const body = {
+        execution: id,
+        action: action satisfies ActionName,
+        args: revealed.args,
+        ...secrets,
+        priority,
+        expiresInMs,
+        ...again,
+        ...dry,
+      };
       const isSent = this.#options.send(session, { kind: "execute", body }, priority === "critical");
       if (isSent) open.epoch ??= session.epoch;
       return isSent;
@@ -239,6 +251,11 @@ export class Dispatch {
     const session = this.#options.sessionOf(agent);
     if (session !== undefined) this.#options.send(session, { kind: "cancel", body: { execution: id, action } }, true);
   }
+}
+
+/** A host that has a command with a time of its own may be about to say that the time was up. */
+function givenUpAt({ expires, sent, execution }: Open): number {
+  return sent && execution.expiresMs !== undefined ? expires + lateResultMs : expires;
 }
 
 function expiryReason({ execution: { action, agent }, cancelled, sent }: Open): string {

@@ -36,6 +36,8 @@ import { sealInThread } from "./worker-seal.ts";
 
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
+/** How long it may take until the tasks of an order are there, before it is answered all the same. */
+const orderWaitMs = 10_000;
 /** At most so long until the wall clock is looked at again, which may have been set: what is due goes by it. */
 const dueLookMs = 1_000;
 /** Decisions that go at a time for each task that may. */
@@ -221,6 +223,19 @@ export class Engine {
     return made!.id;
   }
 
+  /** What a person wants done, as an event: resolves with its id when the tasks that follow from it are durable. Throws `DISK_FULL`. */
+  async enact(event: MasterEventDraft): Promise<string> {
+    const { made, forget } = this.#inbox.tasksOf(String(event.data["request"]));
+    try {
+      const { events } = await this.commit({ events: [event] });
+      // Durable already: where the engine is behind, the tasks come later.
+      await Promise.race([made, delay(orderWaitMs, undefined, { ref: false })]);
+      return events[0]!.id;
+    } finally {
+      forget();
+    }
+  }
+
   /** A sealed partition of the journal cannot be read. */
   partitionDamaged(partition: number, reason: string): void {
     this.#upkeep.damaged(partition, reason);
@@ -270,6 +285,11 @@ export class Engine {
   /** Resolves with the rollout as it then is, durably; undefined when there is none. */
   orderRollout(order: RolloutOrder): Promise<Rollout | undefined> {
     return this.#inbox.orderRollout(order);
+  }
+
+  /** The id of the open task of a reactor with this key. */
+  openTaskOf(reactor: string, joinKey: readonly unknown[]): string | undefined {
+    return this.#store.openTaskOf(reactor, joinKey)?.id;
   }
 
   /** Resolves when it is durable; from then on it holds back. Throws `BAD_REQUEST`, `CONFLICT`, `DISK_FULL`. */

@@ -38,6 +38,7 @@ export class Inbox {
   readonly #expired = new Map<string, Expired>();
   #orders: Waiting<Ordered, Task | undefined>[] = [];
   #rolloutOrders: Waiting<RolloutOrder, Rollout | undefined>[] = [];
+  readonly #ordering = new Map<string, PromiseWithResolvers<void>>();
   #closed = false;
 
   /** `onWork`: there is something for a turn. */
@@ -74,6 +75,17 @@ export class Inbox {
 
   orderRollout(order: RolloutOrder): Promise<Rollout | undefined> {
     return this.#wait(this.#rolloutOrders, order);
+  }
+
+  /** Resolves when the tasks of an order are durable. To be asked before its event is given here, and forgotten in the end. */
+  tasksOf(request: string): { made: Promise<void>; forget(): void } {
+    const waiting = this.#ordering.get(request) ?? Promise.withResolvers<void>();
+    this.#ordering.set(request, waiting);
+    return { made: waiting.promise, forget: () => void this.#ordering.delete(request) };
+  }
+
+  tasksMade(requests: readonly unknown[]): void {
+    for (const request of requests) this.#ordering.get(String(request))?.resolve();
   }
 
   expire(expired: readonly Expired[]): void {

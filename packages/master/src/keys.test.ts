@@ -22,7 +22,7 @@ function setting(options: Partial<Pick<KeysOptions, "enrolment" | "pendingMax">>
   );
   const greet = (agent: string, publicKey = somePublicKey(), token?: string) => keys.admit({ agent, publicKey, token });
   const tokenFor = async (uses: number, labels: Record<string, string> = {}) =>
-    (await keys.createToken({ uses, ttlMs: 1_000, labels })).token;
+    (await keys.createToken({ uses, ttlMs: 1_000, labels, by: "ann" })).token;
   return { keys, clock, store, changed, greet, tokenFor };
 }
 
@@ -34,7 +34,7 @@ test("manual: an unknown key waits, durably and with an event, until it is accep
   assert.deepEqual(await greet("web1", key), { kind: "pending" });
   assert.deepEqual(store.eventTypes(), ["keys.pending"]);
   assert.equal(keys.acceptedFor("web1"), undefined);
-  await keys.change("web1", "accepted");
+  await keys.change("web1", "accepted", "ann");
   assert.deepEqual(await greet("web1", key), { kind: "accepted" });
   assert.deepEqual(changed, ["web1 accepted"]);
   assert.equal(keys.acceptedFor("web1")?.publicKey, key);
@@ -84,7 +84,7 @@ test("admissions wait for the disk side by side, and an operator's change waits 
   // The third is answered while the first two still wait: their uses are taken.
   assert.equal((await admitted[2]!).kind, "refused");
   assert.equal(store.held, 2);
-  const revoked = keys.change("a", "revoked");
+  const revoked = keys.change("a", "revoked", "ann");
   disk.resolve();
   assert.deepEqual(
     (await Promise.all(admitted)).map(({ kind }) => kind),
@@ -113,7 +113,7 @@ test("only so many unknown keys may wait; one that is decided makes room for ano
     ["pending", "pending", "refused"],
   );
   assert.ok(!keys.mayConnect(somePublicKey()));
-  await keys.change("a", "rejected");
+  await keys.change("a", "rejected", "ann");
   assert.ok(keys.mayConnect(somePublicKey()));
   assert.equal((await greet("c")).kind, "pending");
 });
@@ -122,14 +122,14 @@ test("a rejected key is turned away and may be accepted later; a revoked one is 
   const { keys, greet } = setting();
   const key = somePublicKey();
   await greet("web1", key);
-  await keys.change("web1", "rejected");
+  await keys.change("web1", "rejected", "ann");
   assert.ok(!keys.mayConnect(key));
   assert.equal((await greet("web1", key)).kind, "refused");
-  await keys.change("web1", "accepted");
-  await keys.change("web1", "revoked");
+  await keys.change("web1", "accepted", "ann");
+  await keys.change("web1", "revoked", "ann");
   assert.ok(!keys.mayConnect(key));
   for (const state of ["accepted", "rejected"] satisfies KeyState[]) {
-    await assert.rejects(keys.change("web1", state), { code: "CONFLICT", message: /for good/ });
+    await assert.rejects(keys.change("web1", state, "ann"), { code: "CONFLICT", message: /for good/ });
   }
   assert.equal(keys.get(key)?.state, "revoked");
   assert.equal(keys.acceptedFor("web1"), undefined);
@@ -140,14 +140,14 @@ test("P6: one id has one accepted key at a time, and a key has one id", async ()
   const [first, second] = [somePublicKey(), somePublicKey()];
   await greet("web1", first);
   await greet("web1", second);
-  await keys.change(fingerprint(first).slice(0, 9), "accepted");
-  await assert.rejects(keys.change(fingerprint(second), "accepted"), { code: "CONFLICT", message: /another key/ });
+  await keys.change(fingerprint(first).slice(0, 9), "accepted", "ann");
+  await assert.rejects(keys.change(fingerprint(second), "accepted", "ann"), { code: "CONFLICT", message: /another key/ });
   assert.match(JSON.stringify(await greet("web1", somePublicKey(), await tokenFor(1))), /another key is accepted/);
   assert.match(JSON.stringify(await greet("web2", first)), /a key has one id/);
   assert.equal((await greet("master")).kind, "refused");
   // By its id the one that can be revoked is meant, although another waits under the same.
-  assert.equal((await keys.change("web1", "revoked")).publicKey, first);
-  assert.equal((await keys.change("web1", "accepted")).publicKey, second);
+  assert.equal((await keys.change("web1", "revoked", "ann")).publicKey, first);
+  assert.equal((await keys.change("web1", "accepted", "ann")).publicKey, second);
 });
 
 test("a key is named by its id or the beginning of its fingerprint; what fits none, several or too little is refused", async () => {
@@ -155,19 +155,19 @@ test("a key is named by its id or the beginning of its fingerprint; what fits no
   const [first, second] = [somePublicKey(), somePublicKey()];
   await greet("web1", first);
   await greet("web1", second);
-  await assert.rejects(keys.change("web1", "accepted"), { code: "CONFLICT", message: new RegExp(fingerprint(second)) });
-  await assert.rejects(keys.change("web9", "accepted"), { code: "NOT_FOUND" });
-  await assert.rejects(keys.change(fingerprint(first).slice(0, 3), "accepted"), { code: "NOT_FOUND" });
-  assert.equal((await keys.change(fingerprint(second).slice(0, 14), "accepted")).publicKey, second);
+  await assert.rejects(keys.change("web1", "accepted", "ann"), { code: "CONFLICT", message: new RegExp(fingerprint(second)) });
+  await assert.rejects(keys.change("web9", "accepted", "ann"), { code: "NOT_FOUND" });
+  await assert.rejects(keys.change(fingerprint(first).slice(0, 3), "accepted", "ann"), { code: "NOT_FOUND" });
+  assert.equal((await keys.change(fingerprint(second).slice(0, 14), "accepted", "ann")).publicKey, second);
 });
 
 test("what is known at the start is in force: accepted keys, waiting ones against the limit, live tokens", async () => {
   const before = setting();
   const key = somePublicKey();
   await before.greet("web1", key);
-  await before.keys.change("web1", "accepted");
+  await before.keys.change("web1", "accepted", "ann");
   await before.greet("web2");
-  const { record } = await before.keys.createToken({ uses: 1, ttlMs: 1_000, labels: {} });
+  const { record } = await before.keys.createToken({ uses: 1, ttlMs: 1_000, labels: {}, by: "ann" });
   const options: KeysOptions = { enrolment: "manual", pendingMax: 1, commit: before.store.commit, clock: before.clock, onChange: () => {} };
   const after = new Keys(options, { keys: before.keys.list(), tokens: [record] });
   assert.equal(after.acceptedFor("web1")?.publicKey, key);

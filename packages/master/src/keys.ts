@@ -82,8 +82,8 @@ export class Keys {
   }
 
   /** Throws `NOT_FOUND`, `CONFLICT`. */
-  change(reference: string, state: Exclude<KeyState, "pending">): Promise<KeyRecord> {
-    return this.#alone(() => this.#change(reference, state));
+  change(reference: string, state: Exclude<KeyState, "pending">, by: string): Promise<KeyRecord> {
+    return this.#alone(() => this.#change(reference, state, by));
   }
 
   /** A new token, given out once; only its hash is kept. */
@@ -91,10 +91,12 @@ export class Keys {
     uses,
     ttlMs,
     labels,
+    by,
   }: {
     uses: number;
     ttlMs: number;
     labels: Record<string, string>;
+    by: string;
   }): Promise<{ token: string; record: TokenRecord }> {
     return this.#alone(async () => {
       if (this.#options.enrolment === "closed")
@@ -103,7 +105,11 @@ export class Keys {
       if (this.#tokens.size - dead.length >= tokensMax) throw new NeedfireError("CONFLICT", `there are ${tokensMax} tokens already`);
       const token = randomBytes(18).toString("base64url");
       const record = { hash: hashOf(token), usesLeft: uses, expires: this.#options.clock.now() + ttlMs, labels };
-      const event: MasterEventDraft = { type: "keys.token_created", severity: "normal", data: { uses, expires: record.expires, labels } };
+      const event: MasterEventDraft = {
+        type: "keys.token_created",
+        severity: "normal",
+        data: { uses, expires: record.expires, labels, by },
+      };
       await this.#options.commit({ tokens: [...dead.map((token) => ({ ...token, usesLeft: 0 })), record], events: [event] });
       for (const { hash } of dead) this.#tokens.delete(hash);
       this.#tokens.set(record.hash, record);
@@ -171,7 +177,7 @@ export class Keys {
     if (record !== undefined) this.#tokens.set(hash, { ...record, usesLeft: record.usesLeft + 1 });
   }
 
-  async #change(reference: string, state: Exclude<KeyState, "pending">): Promise<KeyRecord> {
+  async #change(reference: string, state: Exclude<KeyState, "pending">, by: string): Promise<KeyRecord> {
     const before = this.#find(reference, state);
     if (before.state === state) return before;
     if (before.state === "revoked")
@@ -185,7 +191,7 @@ export class Keys {
         );
       }
     }
-    const key: KeyRecord = { ...before, state, changed: this.#options.clock.now(), by: "cli" };
+    const key: KeyRecord = { ...before, state, changed: this.#options.clock.now(), by };
     await this.#options.commit({ keys: [key], events: [keyEvent(key)] });
     this.#remember(key);
     this.#options.onChange(key);

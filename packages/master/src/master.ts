@@ -18,6 +18,7 @@ import { AfterStorm } from "./after-storm.ts";
 import { Agents } from "./agents.ts";
 import { Feed } from "./api/feed.ts";
 import { startApi } from "./api/server.ts";
+import { ByHand } from "./by-hand.ts";
 import { Clones } from "./clones.ts";
 import type { Commit } from "./commit.ts";
 import { withContent } from "./command-content.ts";
@@ -370,6 +371,16 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   await watcher.ready;
   watching.watcher = watcher;
 
+  const byHand = new ByHand({
+    agents: {
+      ids: () => keys.list().flatMap(({ id, state }) => (state === "accepted" ? [id] : [])),
+      view: (id) => agents.view(id),
+      isConnected: (id) => sessions.of(id) !== undefined,
+    },
+    engine,
+    history,
+    secrets,
+  });
   const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
   const api = await startApi({
     socket: config.socket,
@@ -389,6 +400,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     emit: ({ subject, data, ...event }) =>
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
     mask: (text) => secrets.maskShown(text),
+    byHand,
     engine,
     rollBack,
     sources: () => definitions.ruleFiles().reactors,

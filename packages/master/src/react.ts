@@ -23,6 +23,7 @@ import {
 import type { AgentView } from "@needfire/shared/target";
 import {
   callForHelp,
+  type Beginning,
   dueOf,
   type Execution,
   hasEnded,
@@ -39,6 +40,7 @@ import {
   type Step,
   type Task,
 } from "@needfire/shared/task";
+import { beginningsOf, isOrder, retryOf } from "@needfire/shared/task/order";
 import { fromNowhere, originOf } from "./origin.ts";
 import { everybody, type Suspect } from "./quarantine.ts";
 import { type RolloutOrder, Rollouts } from "./rollouts.ts";
@@ -141,7 +143,7 @@ export class React {
 
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
   hears(type: string): boolean {
-    return type === resultType || this.#index.hearsType(type) || this.#index.isAwaited(type);
+    return type === resultType || isOrder(type) || this.#index.hearsType(type) || this.#index.isAwaited(type);
   }
 
   /** The reactors that an event may concern. */
@@ -221,10 +223,27 @@ export class React {
   async #hear(event: Event, made: Consequences): Promise<void> {
     if (this.#isAside(everybody, event.id, made)) return;
     if (event.type === resultType) await this.#takeReport(event, made);
+    if (isOrder(event.type)) await this.#obey(event, made);
     // Hardly any event has a cause: the others are judged without a wait.
     const origin = event.cause === undefined ? fromNowhere(event) : await originOf(event, (id) => this.#cause(id));
     await this.#tellListeners(event, origin.agent, made);
     await this.#take(this.#rules.hear({ event, ...origin }, this.#tally.timer()), made);
+  }
+
+  /** Tasks that a person makes. Those of an order that came twice are there. */
+  async #obey(event: Event, made: Consequences): Promise<void> {
+    for (const beginning of await this.#beginnings(event)) {
+      if (beginning.order === undefined || (await this.#task(beginning.order.task)) !== undefined) continue;
+      const step = this.#attempt(beginning.reactor, event.id, { made, work: () => startTask(beginning, this.#now()) });
+      if (step !== undefined) this.#change(step, true, made.changes);
+    }
+  }
+
+  async #beginnings(event: Event): Promise<Beginning[]> {
+    const of = event.data["task"];
+    if (typeof of !== "string") return beginningsOf(event);
+    const task = await this.#task(of);
+    return task === undefined ? [] : [retryOf(event, task)];
   }
 
   /** The verifications that the event is about go on. */

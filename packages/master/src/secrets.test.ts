@@ -7,6 +7,7 @@ import { loadReactors } from "@needfire/shared/reactor";
 import { plainRoute } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
+import { hideMarks } from "@needfire/shared/secret";
 import { incoming, silent, temporaryDirectory } from "./fixture.ts";
 import { PastSecrets } from "./past-secrets.ts";
 import { loadNonce, Secrets } from "./secrets.ts";
@@ -131,4 +132,20 @@ test("a file that takes nothing holds no command up, and the value is kept with 
   rmSync(join(directory, "state"));
   assert.ok(first.reveal({ a: first.mark("r/token") }).ok);
   assert.equal(life(file).mask("sent-before"), "***");
+});
+
+test("a secret that somebody typed is kept by its mark, and is in the command again, although one is a part of another and of a mark", () => {
+  const secrets = withNonce("nonce-of-this-master");
+  secrets.know("hush-hush", "correct-horse");
+  secrets.know("long", "correct-horse-battery");
+  secrets.know("odd", "hush-hush");
+  secrets.know("short", "a");
+  const typed = { argv: ["login", "-pcorrect-horse-battery", "correct-horse", "hush-hush", "a"], env: { A: "x correct-horse y" } };
+  const kept = secrets.conceal(typed);
+  assert.ok(!JSON.stringify(kept).includes("correct-horse"));
+  assert.deepEqual(hideMarks(kept), { argv: ["login", "-p***", "***", "***", "a"], env: { A: "x *** y" } });
+  const revealed = secrets.reveal(kept);
+  assert.ok(revealed.ok);
+  assert.deepEqual(revealed.args, typed);
+  assert.deepEqual(revealed.secrets.toSorted(), ["correct-horse", "correct-horse-battery", "hush-hush"]);
 });

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { patternBytesMin } from "@needfire/shared/byte-search";
 import { Masking } from "@needfire/shared/masking";
-import { marksIn, secretMark, unmark } from "@needfire/shared/secret";
+import { mapTexts, marksIn, secretMark, unmark } from "@needfire/shared/secret";
 import { loadSecretText } from "./key-file.ts";
 import { maskFrame } from "./mask-frame.ts";
 import type { PastSecrets } from "./past-secrets.ts";
@@ -78,6 +78,22 @@ export class Secrets {
     const secrets = marks.map((mark) => this.#byMark.get(mark)!);
     this.#options.past.sent(secrets);
     return { ok: true, args: unmark(args, this.#byMark), secrets };
+  }
+
+  /** A JSON value with marks in place of the secrets in force that somebody wrote into it: `reveal` puts back what was there. */
+  conceal<T>(value: T): T {
+    const marks = new Map([...this.#byMark].map(([mark, secret]) => [secret, mark]));
+    const long = [...marks.keys()].filter((secret) => Buffer.byteLength(secret.trim()) >= patternBytesMin);
+    if (long.length === 0) return value;
+    // In one go, the longest first: one may be a part of another, or of a mark.
+    const pattern = new RegExp(
+      long
+        .toSorted((a, b) => b.length - a.length)
+        .map((secret) => secret.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"))
+        .join("|"),
+      "g",
+    );
+    return mapTexts(value, (text) => text.replace(pattern, (secret) => marks.get(secret) ?? secret)) as T;
   }
 
   /** A batch of events as an agent sent it, without secrets. */

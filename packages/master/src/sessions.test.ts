@@ -117,7 +117,7 @@ class Peer {
   /** Greets and is accepted by the operator. */
   async join(agent: string): Promise<this> {
     await this.greet(agent);
-    if (this.#s.keys.get(this.keys.publicKey)?.state === "pending") await this.#s.keys.change(agent, "accepted");
+    if (this.#s.keys.get(this.keys.publicKey)?.state === "pending") await this.#s.keys.change(agent, "accepted", "ann");
     this.#learn();
     assert.equal(this.heard().at(-1)?.kind, "welcome");
     return this;
@@ -228,7 +228,7 @@ test("one connection of a key waits: the newest; it is let in when the key is ac
   const [older, newer] = [new Peer(s, keys), new Peer(s, keys)];
   await older.greet("web1");
   await newer.greet("web1");
-  await s.keys.change("web1", "accepted");
+  await s.keys.change("web1", "accepted", "ann");
   assert.deepEqual(newer.kinds(), ["challenge", "pending", "welcome"]);
   assert.deepEqual(older.kinds(), ["challenge", "pending"]);
   assert.equal(s.sessions.all().length, 1);
@@ -238,11 +238,11 @@ test("a rejected key is told and waits no more; a revoked one is cut off at once
   const s = setting();
   const waiting = new Peer(s);
   await waiting.greet("web1");
-  await s.keys.change("web1", "rejected");
+  await s.keys.change("web1", "rejected", "ann");
   assert.equal(waiting.kinds().at(-1), "refused");
 
   const bound = await new Peer(s).join("web2");
-  await s.keys.change("web2", "revoked");
+  await s.keys.change("web2", "revoked", "ann");
   assert.equal(bound.kinds().at(-1), "refused");
   assert.deepEqual(s.closed, ["web2: its key was revoked"]);
   bound.say(verbs[0]!);
@@ -256,7 +256,7 @@ test("a key that is revoked while it is admitted does not get in", async () => {
   const s = setting();
   const peer = await new Peer(s).join("web1");
   const again = new Peer(s, peer.keys);
-  const revoked = s.keys.change("web1", "revoked");
+  const revoked = s.keys.change("web1", "revoked", "ann");
   again.say(again.hello("web1", again.knock()));
   await revoked;
   await settled();

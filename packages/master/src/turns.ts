@@ -7,6 +7,7 @@
 import type { Clock } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
 import type { Execution, MasterEventDraft } from "@needfire/shared/task";
+import { isOrder } from "@needfire/shared/task/order";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import type { Admission, AdmittedBatch } from "./admission.ts";
 import type { Durable } from "./durable.ts";
@@ -221,6 +222,8 @@ export class Turns {
       // P8: whatever the event came by, the router or a reactor has made its remedy critical.
       this.#isUrgent ||= begun.some(({ task }) => task.priority === "critical");
       if (begun.length > 0) this.#whenDurable(() => this.#perform(begun));
+      const given = arrivals.flatMap(({ events: heard }) => heard.flatMap(({ type, data }) => (isOrder(type) ? [data["request"]] : [])));
+      if (given.length > 0) this.#whenDurable(() => inbox.tasksMade(given));
       const answers: (() => void)[] = [];
       for (const { what, resolve } of orders) {
         const task = await react.task(what.task);

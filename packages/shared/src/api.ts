@@ -74,7 +74,7 @@ export const keyView = object(
     labels: stringMap,
     first_seen: time,
     changed: time,
-    /** How it came to its state: `token`, `cli`, `hello`. */
+    /** How it came to its state: `token`, `hello`, or who decided, and from where. */
     by: string,
   },
   ["id", "fingerprint", "state", "labels", "first_seen", "changed", "by"],
@@ -88,8 +88,12 @@ export const keysView = object({ fingerprint: string, join_string: string, enrol
 ]);
 export type KeysView = FromSchema<typeof keysView>;
 
+/** `by`: who, and from where, as the caller says: the socket's rights decide who may. */
+export const byRequest = object({ by: { type: "string", minLength: 1, maxLength: 100, default: "api" } }, []);
+
 export const tokenRequest = object(
   {
+    ...byRequest.properties,
     uses: { type: "integer", minimum: 1, maximum: 100_000, default: 1 },
     /** How long it can be used. */
     ttl_ms: { type: "integer", minimum: 1_000, default: 86_400_000 },
@@ -371,6 +375,10 @@ export const taskView = object(
     state: { enum: taskStates },
     reason: string,
     cancelled_by: string,
+    ordered_by: { type: "string", description: "who wanted it by hand, and from where" },
+    why: { type: "string", description: "what they said" },
+    dry_run: { type: "boolean", description: "its host says what it would do, and changes nothing" },
+    retry_of: { type: "string", description: "the task that is tried once more" },
     verified: { type: "boolean" },
     branch: { enum: ["do", "on_clear"] },
     owner: string,
@@ -450,6 +458,12 @@ export const taskView = object(
   ],
 );
 export type TaskView = FromSchema<typeof taskView>;
+/** What people said of a task, the oldest first. */
+export const taskShowView = object(
+  { ...taskView.properties, comments: { type: "array", items: object({ at: time, by: string, text: string }, ["at", "by", "text"]) } },
+  [...taskView.required, "comments"],
+);
+export type TaskShowView = FromSchema<typeof taskShowView>;
 export const tasksView = object({ tasks: { type: "array", items: taskView } }, ["tasks"]);
 export const tasksQuery = object(
   {
@@ -457,6 +471,7 @@ export const tasksQuery = object(
     reactor: { type: "string", maxLength: 200, description: "a glob" },
     state: { enum: taskStates },
     rollout: { type: "string", maxLength: 100, description: "the id of a rollout" },
+    event: { type: "string", maxLength: 200, description: "only those of this event: of an order of a person's one a host" },
     limit: { type: "integer", minimum: 1, maximum: 10_000, default: 50 },
   },
   [],

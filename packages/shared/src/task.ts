@@ -7,25 +7,26 @@
 import { taskId } from "./ids.ts";
 import { helpReason } from "./rollout.ts";
 import type { Rollout } from "./rollout/types.ts";
-import type { Firing, Plan } from "./rules/types.ts";
+import type { Plan } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
 import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { stopped, unheard, waited } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
 import { recordIn, recordOf, taskOf } from "./task/made.ts";
 import { tell } from "./task/tell.ts";
-import { type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
+import { type Beginning, type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
 export { isAwaited, listens } from "./task/listen.ts";
-export type { Effect, Execution, Input, MasterEventDraft, Moment, Order, Purpose, Step, Task } from "./task/types.ts";
+export type { Beginning, Effect, Execution, Input, MasterEventDraft, Moment, Order, Purpose, Step, Task } from "./task/types.ts";
 
 /** The task of a firing, and what to do first. */
-export function startTask(firing: Firing, moment: Moment): Step {
+export function startTask(firing: Beginning, moment: Moment): Step {
   const { plan, reactor, trigger } = firing;
-  const id = taskId(reactor.name, trigger.event.id);
-  const task = taskOf(recordOf(firing), { id, agent: trigger.agent, plan, now: moment.now });
+  const { task: id, ...order } = firing.order ?? { task: taskId(reactor.name, trigger.event.id) };
+  const made = taskOf(recordOf(firing), { id, agent: trigger.agent, plan, now: moment.now });
+  const task: Task = "by" in order ? { ...made, order } : made;
   if (reactor.mode !== "plan") return begin(task, plan, moment);
   const acts = actionsOf(task);
   return withEffects([created(task)], showPlan(task, { acts, reason: plan.ok ? undefined : plan.reason }));

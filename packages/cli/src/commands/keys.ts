@@ -6,6 +6,7 @@ import { duration, label, wholeNumber } from "../options.ts";
 import { type Column, labelsText, styled } from "../output.ts";
 import { examples, type Session } from "../session.ts";
 import { visible } from "../text.ts";
+import { userName } from "../user.ts";
 
 const columns: Column[] = [
   { title: "AGENT" },
@@ -85,7 +86,7 @@ function decision(
     )
     .action(
       session.run(async (names: string[]) => {
-        for (const name of names) tell(session, await session.master.decideKey(name, verb));
+        for (const name of names) tell(session, await session.master.decideKey(name, verb, userName()));
       }),
     );
 }
@@ -115,7 +116,7 @@ function tokens(token: Command, session: Session): void {
     )
     .action(
       session.run(async ({ uses, ttl, label: labels }: { uses?: number; ttl?: number; label?: Record<string, string> }) => {
-        const view = await session.master.createToken({ uses, ttl_ms: ttl, labels });
+        const view = await session.master.createToken({ uses, ttl_ms: ttl, labels, by: userName() });
         tellToken(session, view);
       }),
     );

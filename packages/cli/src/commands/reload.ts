@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { problemLines } from "../problems.ts";
 import { examples, exit, type Session } from "../session.ts";
+import { userName } from "../user.ts";
 
 export function register(reload: Command, session: Session): void {
   reload
@@ -18,7 +19,7 @@ export function register(reload: Command, session: Session): void {
     .action(
       session.run(async () => {
         const { out, master } = session;
-        const { problems } = await master.reload();
+        const { problems } = await master.reload(userName());
         if (out.json) for (const problem of problems) out.record(problem);
         else if (problems.length === 0) out.line("Reloaded; nothing is wrong.");
         else for (const line of problemLines(out, problems)) out.line(line);

@@ -1,12 +1,16 @@
-/** `needfire tasks`: what was done about what happened, and how it ended. */
+/** `needfire tasks`: what was done about what happened, and how it ended; and what people say and do about that. */
+import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
 import { type ExecutionView, openTaskStates, taskStates, type TaskView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
+import { idKind } from "@needfire/shared/ids";
+import { NeedfireError } from "@needfire/shared/errors";
 import type { TasksFilter } from "../client.ts";
-import { wholeNumber } from "../options.ts";
+import { watchTasks, type WatchFilter } from "../hand/tasks-watch.ts";
+import { pointInTime, wholeNumber } from "../options.ts";
 import { type Cell, type Column, labelsText, msBetween, type Output, styled, styleOf } from "../output.ts";
 import { valueLines } from "../render.ts";
-import { examples, type Session } from "../session.ts";
+import { examples, exit, type Session } from "../session.ts";
 import { visible } from "../text.ts";
 import { userName } from "../user.ts";
 
@@ -30,6 +34,9 @@ const columns: Column[] = [
   { title: "ID" },
 ];
 
+/** Of one event: more than any order makes. */
+const tasksMax = 10_000;
+
 export function register(tasks: Command, session: Session): void {
   tasks.addHelpText(
     "after",
@@ -43,6 +50,7 @@ export function register(tasks: Command, session: Session): void {
     .option("--reactor <glob>", "only of these reactors")
     .addOption(new Option("--state <state>", "only in this state").choices(taskStates))
     .option("--rollout <id>", "only of this rollout, as `needfire rollouts list` prints it")
+    .option("--event <id>", "only those of this event, or of this order of a person's")
     .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
     .addHelpText(
       "after",
@@ -68,12 +76,28 @@ export function register(tasks: Command, session: Session): void {
     )
     .action(session.run((id: string) => show(session, id)));
   tasks
+    .command("watch")
+    .summary("follow what becomes of tasks")
+    .description("Follow each step of tasks' lives until Ctrl-C (exit code 0). With --since, what has happened since then comes first.")
+    .option("--agent <glob>", "only on these agents, such as 'web*'")
+    .option("--reactor <glob>", "only of these reactors; those of people stand under 'by hand'")
+    .option("--since <when>", "not before: 15m (ago), or a time", pointInTime)
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire tasks watch", "all of them"],
+        ["needfire tasks watch --reactor 'by hand' --since 10m", "what people ordered, since ten minutes ago"],
+        ["needfire tasks watch --json | jq 'select(.type == \"task.escalated\")'", "in a script"],
+      ),
+    )
+    .action(session.run((filter: WatchFilter) => watchTasks(session, filter)));
+  tasks
     .command("cancel")
     .summary("end a task: nothing more of it is begun, what runs is ended")
     .description(
       "Cancel a task. What has not gone out never will; a host that has a command of it drops it, or ends it with all that it started. A command that is done is done: nothing is undone.",
     )
-    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .argument("<id...>", "tasks' ids, as `needfire tasks list` prints them; the id of an event or an order stands for all its open tasks")
     .option("--why <text>", "the reason, for the record")
     .addHelpText(
       "after",
@@ -82,7 +106,31 @@ export function register(tasks: Command, session: Session): void {
         ["needfire tasks cancel t-3f9a1c0b27d40000 --why 'wrong window'", "and say why"],
       ),
     )
-    .action(session.run((id: string, { why }: { why?: string }) => cancel(session, id, why)));
+    .action(session.run((ids: string[], { why }: { why?: string }) => cancelAll(session, ids, why)));
+  tasks
+    .command("retry")
+    .summary("try a task once more that did not do what it was for")
+    .description(
+      "Try a task once more that has ended and is not resolved: a new task for the same host, with the same steps, from the first rung on. Prints its id.",
+    )
+    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .option("--why <text>", "the reason, for the record")
+    .addHelpText(
+      "after",
+      examples(
+        ["needfire tasks retry t-3f9a1c0b27d40000", "once more"],
+        ["needfire tasks retry t-3f9a1c0b27d40000 --why 'the disk has room again'", "and say why"],
+      ),
+    )
+    .action(session.run((id: string, { why }: { why?: string }) => retry(session, id, why)));
+  tasks
+    .command("comment")
+    .summary("say something of a task")
+    .description("Say something of a task, for whoever looks at it next: `needfire tasks show` has it, with who and when.")
+    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .argument("<text...>", "what there is to say")
+    .addHelpText("after", examples(["needfire tasks comment t-3f9a1c0b27d40000 'the disk is full, see #12'", "for the next one"]))
+    .action(session.run((id: string, words: string[]) => comment(session, id, words.join(" "))));
   for (const { answer, summary, description, why, said } of answers)
     tasks
       .command(answer)
@@ -98,6 +146,48 @@ export function register(tasks: Command, session: Session): void {
           else session.out.line(`${visible(task.id)} ${said}.`);
         }),
       );
+}
+
+async function retry({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
+  const task = await master.retryTask(id, { request: randomBytes(16).toString("hex"), why, by: userName() });
+  if (out.json) return out.record(task);
+  out.line(`${visible(task.id)} tries it once more on ${visible(task.agent)} (needfire tasks show ${visible(task.id)}).`);
+}
+
+async function comment({ out, master }: Session, id: string, text: string): Promise<void> {
+  const said = await master.comment(id, { text, by: userName() });
+  if (out.json) return out.record(said);
+  out.line(`Noted (needfire tasks show ${visible(id)}).`);
+}
+
+/** What cannot be cancelled does not keep the others from it. */
+async function cancelAll(session: Session, ids: readonly string[], why: string | undefined): Promise<number> {
+  let problem: unknown;
+  for (const id of await tasksOf(session, ids)) {
+    try {
+      await cancel(session, id, why);
+    } catch (error) {
+      if (ids.length === 1 || !(error instanceof NeedfireError) || error.code === "MASTER_UNREACHABLE") throw error;
+      session.out.notice(visible(error.message));
+      problem = error;
+    }
+  }
+  return problem === undefined ? exit.done : exit.failed;
+}
+
+async function tasksOf({ master, out }: Session, ids: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const id of ids) {
+    if (idKind(id) !== "event") {
+      found.push(id);
+      continue;
+    }
+    const { tasks } = await master.tasks({ event: id, limit: tasksMax });
+    const open = tasks.filter(({ state }) => openTaskStates.some((each) => each === state));
+    if (open.length === 0) out.notice(`No task of ${visible(id)} is open.`);
+    found.push(...open.map((task) => task.id));
+  }
+  return found;
 }
 
 const answers = [
@@ -164,6 +254,11 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["id", task.id],
     ["state", `${task.state}${task.verified === true ? ", verified" : ""}`, styleOf(task.state)],
     ["reason", task.reason],
+    ["cancelled by", task.cancelled_by],
+    ["ordered by", task.ordered_by],
+    ["why", task.why],
+    ["dry run", task.dry_run === true ? "hosts say what they would do, and change nothing" : undefined],
+    ["retry of", task.retry_of],
     ["rung", isLadder(task) ? placeText(task) : undefined],
     [
       "waits for",
@@ -182,13 +277,21 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["owner", task.owner],
     ["labels", Object.keys(task.labels).length === 0 ? undefined : labelsText(task.labels)],
     ["runbook", task.runbook],
-    ["reactor", `${task.reactor} (version ${task.reactor_version})${task.branch === "on_clear" ? ", on_clear" : ""}`],
+    [
+      "reactor",
+      task.reactor === "by hand"
+        ? undefined
+        : `${task.reactor} (version ${task.reactor_version})${task.branch === "on_clear" ? ", on_clear" : ""}`,
+    ],
     ["created", out.timeInFull(task.created)],
     ["took", took(task)],
   ]);
   if (isLadder(task)) showLadder(out, task);
   for (const execution of task.executions) showExecution(out, execution, isLadder(task));
   for (const step of task.steps.slice(begun(task))) showStep(out, step, notBegun(task.state));
+  if (task.comments.length > 0) out.line();
+  for (const { at, by, text } of task.comments)
+    out.line(`${out.paint("bold", visible(by))}  ${out.paint("dim", out.time(at))}  ${visible(text)}`);
 }
 
 const timeoutTexts: Record<NonNullable<TaskView["approval"]>["on_timeout"], string> = {

@@ -30,10 +30,12 @@ import {
   silenceView,
   statusView,
   tasksView,
+  taskShowView,
   taskView,
   tokenRequest,
   tokenView,
 } from "@needfire/shared/api";
+import * as byHand from "@needfire/shared/api-by-hand";
 import { rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
 import { problemsText, untypedChecker } from "@needfire/shared/schema";
 
@@ -310,7 +312,26 @@ const routes: Record<string, Route> = {
   "POST /v1/silences/s-3f9a1c0b/remove": { schema: silenceView, takes: silenceEndRequest, value: silence },
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
   "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
-  "GET /v1/tasks/t-3f9a1c0b27d40000": { schema: taskView, value: task },
+  "GET /v1/tasks/t-3f9a1c0b27d40000": {
+    schema: taskShowView,
+    value: { ...task, comments: [{ at, by: "alice on pts/0", text: hostile }] },
+  },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/retry": {
+    schema: taskView,
+    takes: byHand.retryRequest,
+    value: { ...task, id: "t-00000000000000aa", retry_of: task.id },
+  },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/comments": {
+    schema: byHand.commentView,
+    takes: byHand.commentRequest,
+    value: { id: "master:mi4k2x:2" },
+  },
+  "POST /v1/targets": { schema: byHand.targetsView, takes: byHand.targetsRequest, value: { agents: [{ id: "web1", connected: true }] } },
+  "POST /v1/orders": {
+    schema: byHand.orderView,
+    takes: byHand.orderRequest,
+    value: { order: "master:mi4k2x:3", tasks: [{ id: task.id, agent: "web1", connected: true }] },
+  },
   "POST /v1/tasks/t-3f9a1c0b27d40000/cancel": {
     schema: taskView,
     takes: orderRequest,

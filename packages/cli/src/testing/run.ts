@@ -17,20 +17,27 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** The Node to start it with. */
   node?: string;
+  /** Then it is ended. */
+  timeoutMs?: number;
 }
 
 export interface Running {
   child: ChildProcess;
   /** Resolves when stdout holds `text`. */
   said(text: string): Promise<void>;
+  /** Resolves with what stderr holds by then when `text` is in it. */
+  complained(text: string): Promise<string>;
   ended: Promise<Ran>;
 }
 
-export function start(words: readonly string[], { cwd = "/", env = {}, node = process.execPath }: RunOptions = {}): Running {
+export function start(
+  words: readonly string[],
+  { cwd = "/", env = {}, node = process.execPath, timeoutMs = runTimeoutMs }: RunOptions = {},
+): Running {
   const child = spawn(node, [program, ...words], {
     cwd,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], TZ: "UTC", ...env },
-    timeout: runTimeoutMs,
+    timeout: timeoutMs,
   });
   const ran: Ran = { code: null, signal: null, stdout: "", stderr: "" };
   const waiting = new Set<() => void>();
@@ -40,19 +47,22 @@ export function start(words: readonly string[], { cwd = "/", env = {}, node = pr
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     ran.stderr += text;
+    for (const look of waiting) look();
   });
   const ended = new Promise<Ran>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve({ ...ran, code, signal }));
   });
-  const said = (text: string) =>
-    new Promise<void>((resolve, reject) => {
-      const look = () => void (ran.stdout.includes(text) && resolve());
+  const holds = (of: "stdout" | "stderr", text: string) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => void (ran[of].includes(text) && resolve(ran[of]));
       waiting.add(look);
       look();
       void ended.then(() => reject(new Error(`ended without saying ${text}: ${ran.stdout}${ran.stderr}`)), reject);
     });
-  return { child, said, ended };
+  const said = async (text: string) => void (await holds("stdout", text));
+  const complained = (text: string) => holds("stderr", text);
+  return { child, said, complained, ended };
 }
 
 export function run(words: readonly string[], options: RunOptions = {}): Promise<Ran> {

@@ -8,6 +8,7 @@ import type { Event } from "@needfire/shared/event";
 import { idKind, taskOfExecution } from "@needfire/shared/ids";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { Purpose, Task } from "@needfire/shared/task";
+import { byHand } from "@needfire/shared/task/order";
 import type { Remote } from "../thread.ts";
 import type { ExecutionRecord } from "../store/store.ts";
 import type { History } from "../worker-history.ts";
@@ -76,7 +77,16 @@ class Walk {
   }
 
   async #task(task: Task, depth: number): Promise<void> {
-    if (!this.#add({ depth, kind: "task", id: task.id, time: task.created, title: `task of ${task.reactor}`, detail: taskDetail(task) }))
+    if (
+      !this.#add({
+        depth,
+        kind: "task",
+        id: task.id,
+        time: task.created,
+        title: task.reactor === byHand ? "task by hand" : `task of ${task.reactor}`,
+        detail: taskDetail(task),
+      })
+    )
       return;
     // What a task says of itself and its executions, in the order of time.
     const parts: { time: number; show(): Promise<void> }[] = [];
@@ -115,8 +125,8 @@ class Walk {
 const purposeTexts: Record<Purpose, string> = { do: "", verify: " (verification)", undo: " (undo)", otherwise: " (otherwise)" };
 
 function eventDetail({ data }: Event): string {
-  const { outcome, changes, reason, message } = data as Record<string, unknown>;
-  const facts = [outcome, Array.isArray(changes) ? changes.join(", ") : undefined, reason, message];
+  const { by, outcome, changes, reason, message, why, text } = data as Record<string, unknown>;
+  const facts = [by, outcome, Array.isArray(changes) ? changes.join(", ") : undefined, reason, message, why, text];
   return facts.filter((fact) => typeof fact === "string").join(": ");
 }
 

@@ -29,6 +29,7 @@ import type { KeyRecord } from "../store/store.ts";
 import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import { type BeaconRoutes, beaconRoutes } from "./beacons.ts";
+import { type ByHandRoutes, byHandRoutes } from "./by-hand.ts";
 import { causalChain } from "./chain.ts";
 import type { Feed } from "./feed.ts";
 import { idParams, newServer } from "./http.ts";
@@ -37,9 +38,9 @@ import { replayRoute } from "./replay.ts";
 import { type RolloutRoutes, rolloutRoutes } from "./rollouts.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
 import { type TaskOrderRoutes, taskOrderRoutes } from "./task-orders.ts";
-import { agentApiView, eventView, keyView, missingView, taskView } from "./views.ts";
+import { agentApiView, commentView, eventView, keyView, missingView, taskView } from "./views.ts";
 
-export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes, RolloutRoutes {
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes, RolloutRoutes, ByHandRoutes {
   engine: ReactorRoutes["engine"] & SilenceRoutes["engine"];
   socket: string;
   version: string;
@@ -69,6 +70,8 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, 
 /** Events of the past that a watcher gets at most, before those that come. */
 const pastEventsMax = 10_000;
 
+/** Events that are looked through for what people said of a task. */
+const saidOfTaskMax = 1_000;
 /** Longer socket paths do not fit the kernel's address. */
 const socketPathBytesMax = 107;
 
@@ -134,12 +137,14 @@ function buildServer(options: ApiOptions) {
   const keyParams = { type: "object", properties: { key: { type: "string", maxLength: 200 } }, required: ["key"] } as const;
   const keyVerbs: Record<string, Exclude<KeyState, "pending">> = { accept: "accepted", reject: "rejected", revoke: "revoked" };
   for (const [verb, state] of Object.entries(keyVerbs)) {
-    server.post(`/v1/keys/:key/${verb}`, { schema: { params: keyParams, response: { 200: schemas.keyView } } }, async (request) =>
-      keyView(await keys.change(request.params.key, state)),
+    server.post(
+      `/v1/keys/:key/${verb}`,
+      { schema: { params: keyParams, body: schemas.byRequest, response: { 200: schemas.keyView } } },
+      async ({ params, body }) => keyView(await keys.change(params.key, state, body.by)),
     );
   }
   server.post("/v1/tokens", { schema: { body: schemas.tokenRequest, response: { 200: schemas.tokenView } } }, async ({ body }) => {
-    const { token, record } = await keys.createToken({ uses: body.uses, ttlMs: body.ttl_ms, labels: body.labels });
+    const { token, record } = await keys.createToken({ uses: body.uses, ttlMs: body.ttl_ms, labels: body.labels, by: body.by });
     return {
       join_string: joinString(token),
       fingerprint: fingerprint(options.masterKey),
@@ -246,6 +251,7 @@ function buildServer(options: ApiOptions) {
   silenceRoutes(server, options);
   beaconRoutes(server, options);
   rolloutRoutes(server, options);
+  byHandRoutes(server, options);
 
   replayRoute(server, { database: options.database, clock, router: options.router, mask: options.mask });
 
@@ -253,15 +259,20 @@ function buildServer(options: ApiOptions) {
     const tasks = await history.tasks(query);
     return { tasks: await Promise.all(tasks.map(async (task) => taskView(task, await history.executions(task.id)))) };
   });
-  server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskView } } }, async (request) => {
+  server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskShowView } } }, async (request) => {
     const task = await history.readTask(request.params.id);
     if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${request.params.id}" (needfire tasks list)`);
-    return taskView(task, await history.executions(task.id));
+    const said = await history.causedBy(task.id, saidOfTaskMax, task.created);
+    return { ...taskView(task, await history.executions(task.id)), comments: said.flatMap(commentView) };
   });
 
   taskOrderRoutes(server, options);
 
-  server.post("/v1/reload", { schema: { response: { 200: schemas.reloadView } } }, async () => ({ problems: await options.reload() }));
+  server.post("/v1/reload", { schema: { body: schemas.byRequest, response: { 200: schemas.reloadView } } }, async ({ body: { by } }) => {
+    const problems = await options.reload();
+    await options.emit({ type: "master.reloaded", severity: "normal", data: { by, problems: problems.length } });
+    return { problems };
+  });
 
   return server;
 }

@@ -8,6 +8,7 @@ import type {
   KeyView,
   MissingPart as MissingView,
   ReactorView,
+  TaskShowView,
   TaskView,
 } from "@needfire/shared/api";
 import { isoTime } from "@needfire/shared/clock";
@@ -102,6 +103,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
     ...(status.state === "waiting" ? { approval: approvalView(status) } : {}),
     ...(task.approved === undefined ? {} : { approved: { ...task.approved, at: isoTime(task.approved.at) } }),
+    ...orderView(task),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
     branch: task.branch,
     ...(owner === undefined ? {} : { owner }),
@@ -123,6 +125,22 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     updated: isoTime(updated),
     executions: executions.map(executionView),
   };
+}
+
+/** What a person said of it. */
+function orderView({ order }: Task): Pick<TaskView, "ordered_by" | "why" | "dry_run" | "retry_of"> {
+  if (order === undefined) return {};
+  const { by, why, dryRun, retryOf } = order;
+  return {
+    ordered_by: by,
+    ...(why === undefined ? {} : { why }),
+    ...(dryRun === undefined ? {} : { dry_run: dryRun }),
+    ...(retryOf === undefined ? {} : { retry_of: retryOf }),
+  };
+}
+
+export function commentView({ type, time, data }: Event): TaskShowView["comments"] {
+  return type === "task.comment" ? [{ at: isoTime(time), by: String(data["by"]), text: String(data["text"]) }] : [];
 }
 
 function actionView({ action, args }: PlannedStep) {

@@ -396,10 +396,10 @@ export class SqliteStoreReader {
   }
 
   /** Newest first. */
-  tasks({ agent, reactor, state, rollout, limit }: TaskQuery): Task[] {
+  tasks({ agent, reactor, state, rollout, event, limit }: TaskQuery): Task[] {
     const agentMatches = agent === undefined ? () => true : globMatcher(agent);
     const reactorMatches = reactor === undefined ? () => true : globMatcher(reactor);
-    const exact = Object.entries({ state, rollout }).flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
+    const exact = Object.entries({ state, rollout, event }).flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
     const where = exact.length === 0 ? "" : `WHERE ${exact.map(({ column }) => `${column} = ?`).join(" AND ")}`;
     const sql = `SELECT agent, reactor, body FROM task ${where} ORDER BY created DESC, id`;
     const found: Task[] = [];

@@ -248,6 +248,7 @@ export interface TaskQuery {
   agent?: string | undefined;
   reactor?: string | undefined;
   state?: Task["status"]["state"] | undefined;
+  event?: string | undefined;
   rollout?: string | undefined;
   limit: number;
 }

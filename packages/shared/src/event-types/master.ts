@@ -7,6 +7,7 @@ const text = { type: "string" } as const;
 const integer = { type: "integer" } as const;
 const agent = { type: "string", description: "the agent's id" } as const;
 const reason = { type: "string", description: "for people" } as const;
+const who = { type: "string", description: "who, and from where" } as const;
 const milliseconds = { type: "number", description: "ms since the epoch" } as const;
 const labels = { type: "object", additionalProperties: { type: "string" } } as const;
 const isoTime = { type: "string", description: "RFC 3339" } as const;
@@ -16,7 +17,7 @@ const agentExample = (data: object = {}) => ({ subject: "web1", data: { agent: "
 const keyData = object({
   agent,
   fingerprint: { type: "string", description: "of the public key" },
-  by: { type: "string", description: "what decided: cli, token, hello" },
+  by: { type: "string", description: "what decided: token, hello; or who did, and from where" },
   labels,
 });
 const keyExample = (by: string) => agentExample({ fingerprint: "9f1c-22ab-07d4-5e10", by, labels: { role: "web" } });
@@ -150,8 +151,8 @@ export const masterEventTypes = {
   "keys.token_created": {
     description: "An operator made a join token.",
     severity: "normal",
-    data: object({ uses: integer, expires: milliseconds, labels }),
-    example: { data: { uses: 10, expires: 1_767_229_200_000, labels: { role: "web" } } },
+    data: object({ uses: integer, expires: milliseconds, labels, by: who }),
+    example: { data: { uses: 10, expires: 1_767_229_200_000, labels: { role: "web" }, by: "ann on pts/0" } },
   },
   "task.created": {
     description: "A reactor fired.",
@@ -190,6 +191,44 @@ export const masterEventTypes = {
     severity: "normal",
     data: answer,
     example: taskExample({ by: "ann", why: "not before the weekend" }),
+  },
+  "task.ordered": {
+    description:
+      "A person wants something done by hand: a task is made for each of the agents, by the name `by hand` where a reactor's would stand.",
+    severity: "normal",
+    data: object(
+      {
+        request: { type: "string", description: "the caller's own name for it: what has the same one is done once" },
+        by: who,
+        why: reason,
+        targets: { description: "as it was written: a glob, a list of globs, or CEL" },
+        agents: { type: "array", items: text, description: "whom that meant" },
+        action: text,
+        args: { type: "object" },
+        dry_run: { type: "boolean", description: "hosts say what they would do, and change nothing" },
+        priority: { enum: severities },
+        timeout_ms: { type: "integer", description: "how long each host has, the wait for it included" },
+      },
+      ["request", "by", "targets", "agents", "action", "args", "dry_run", "priority", "timeout_ms"],
+    ),
+    example: {
+      subject: "uptime",
+      data: {
+        ...{ request: "b1c9e7d2a4f60358", by: "ann from 10.1.2.3", why: "it feels slow", targets: "web*", agents: ["web1", "web2"] },
+        ...{ action: "command.run", args: { argv: ["uptime"] }, dry_run: false, priority: "normal", timeout_ms: 60_000 },
+      },
+    },
+  },
+  "task.retried": {
+    description: "A person wants a task that has ended tried once more: a new task is made like it. The event's cause is the old one.",
+    severity: "normal",
+    data: object({ task: aboutTask.task, reactor: aboutTask.reactor, agent: aboutTask.agent, request: text, by: who, why: reason }, [
+      ...["task", "reactor", "agent", "request", "by"],
+    ]),
+    example: {
+      subject: "/etc/ssh/sshd_config",
+      data: { task: "t-3f9a1c0b27d40000", reactor: "restore-managed-file", agent: "web1", request: "b1c9e7d2a4f60358", by: "ann on pts/0" },
+    },
   },
   "task.planned": {
     description: "A reactor in mode plan fired: what it would do can be seen, and nothing is sent.",
@@ -254,7 +293,10 @@ export const masterEventTypes = {
   "task.comment": {
     description: "Somebody, or a step of its own, wrote a comment into a task's history.",
     severity: "low",
-    data: object({ ...aboutTask, text: { type: "string" } }),
+    data: object({ ...aboutTask, by: { ...who, description: "a person, and from where" }, text: { type: "string" } }, [
+      ...Object.keys(aboutTask),
+      "text",
+    ]),
     example: taskExample({ text: "nginx is restarted, since a reload did not help" }),
   },
   "task.cancelled": {
@@ -262,6 +304,12 @@ export const masterEventTypes = {
     severity: "low",
     data: object({ ...aboutTask, reason, by: text, took_ms }),
     example: taskExample({ reason: "not needed any more", by: "cli", took_ms: 1_200 }),
+  },
+  "master.reloaded": {
+    description: "A person had the master read its reactors, beacons and files again.",
+    severity: "normal",
+    data: object({ by: who, problems: { type: "integer", description: "what is wrong in them" } }),
+    example: { data: { by: "ann from 10.1.2.3", problems: 0 } },
   },
   "reactor.loaded": {
     description: "A file of reactors is in force.",

@@ -15,7 +15,7 @@ type Answer = Extract<Input, { kind: "approve" | "deny" }>;
 
 export function askFor(task: Task, approval: PlannedApproval, { now }: Moment): Step {
   const until = now + approval.timeoutMs;
-  const waiting: Task = { ...task, status: { state: "waiting", until, approval } };
+  const waiting: Task = { ...task, asks: approval, status: { state: "waiting", until, approval } };
   const { from, message } = approval;
   return {
     task: waiting,
@@ -23,9 +23,9 @@ export function askFor(task: Task, approval: PlannedApproval, { now }: Moment): 
   };
 }
 
-/** Whether this person's word is waited for. */
+/** Whether this person's word is waited for. `by` may say from where, too: `ann from 10.1.2.3`. */
 function mayAnswer({ status }: Task, by: string): boolean {
-  return status.state === "waiting" && status.approval.from.includes(by);
+  return status.state === "waiting" && [by, by.split(" ", 1)[0]!].some((name) => status.approval.from.includes(name));
 }
 
 export function answered(task: Task, { kind, by, why }: Answer, moment: Moment): Step {

@@ -48,6 +48,7 @@ export function command(
     rung,
     attempt: task.attempt,
     created: now,
+    ...orderedSo(task),
   };
   const started: Task = { ...task, started: task.started + 1, updated: now };
   const told = inStep === true ? tellings[action]?.(execution, task) : undefined;
@@ -56,6 +57,11 @@ export function command(
   const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...wakes }] };
   const step = under(open, execution.id);
   return { task: step.task, effects: [...step.effects, { kind: inStep === true ? "wait" : "execute", execution }] };
+}
+
+function orderedSo({ order }: Task): Pick<Execution, "dryRun" | "expiresMs"> {
+  const { dryRun, expiresMs } = order ?? {};
+  return { ...(dryRun === undefined ? {} : { dryRun }), ...(expiresMs === undefined ? {} : { expiresMs }) };
 }
 
 /** The event with which an action is done that needs nothing but the journal. */

@@ -1,8 +1,8 @@
 /** How a task begins: what is kept of its firing, and what is to be done. */
-import type { Firing, Plan } from "../rules/types.ts";
-import type { FiringRecord, Task } from "./types.ts";
+import type { Plan } from "../rules/types.ts";
+import type { Beginning, FiringRecord, Task } from "./types.ts";
 
-export function recordOf({ reactor, trigger, route, ...firing }: Firing): FiringRecord {
+export function recordOf({ reactor, trigger, route, ...firing }: Beginning): FiringRecord {
   const { event } = trigger;
   return {
     reactor: reactor.name,

@@ -52,6 +52,22 @@ export interface Open {
   wakes?: number;
 }
 
+/** What a person said of a task. `dryRun`: hosts say what they would do. `expiresMs`: how long each of its commands has, the wait for its host included. */
+export interface TaskOrder {
+  by: string;
+  why?: string;
+  dryRun?: boolean;
+  expiresMs?: number;
+  /** The task that is tried once more. */
+  retryOf?: string;
+}
+
+/** What a task is made of: a reactor's firing, or what a person wants, who names the task, too. */
+export interface Beginning extends Omit<Firing, "reactor"> {
+  reactor: Pick<Firing["reactor"], "name" | "version" | "owner" | "runbook" | "mode">;
+  order?: TaskOrder & { task: string };
+}
+
 /**
  * One firing of a reactor. Times in ms since the epoch. `ancestry` ends with this task's own reactor (P7). `event`: the trigger; `events`:
  * all that went in, the newest last, as far as they are known by name; `count`: how many. `owner` and `labels`: from the router, where the
@@ -81,6 +97,8 @@ export interface Task {
   joinKey?: unknown[];
   /** How many did. */
   joined: number;
+  /** Somebody's word that it needs, or needed: a retry asks again. */
+  asks?: PlannedApproval;
   /** Who let it begin, where that was asked for. */
   approved?: { by: string; at: number; why?: string };
   rungs: PlannedRung[];
@@ -102,6 +120,8 @@ export interface Task {
   leases: Lease[];
   /** Commands of which it is not known what became of them. */
   open: Open[];
+  /** A person made it. */
+  order?: TaskOrder;
   /** How many commands have been made, for their ids. */
   started: number;
   status: TaskState;
@@ -158,6 +178,10 @@ export interface Execution {
   rung: number;
   attempt: number;
   created: number;
+  /** Its host says what it would do, and changes nothing. */
+  dryRun?: boolean;
+  /** How long it has, the wait for its host included; undefined: what the master gives to all. */
+  expiresMs?: number;
 }
 
 /** An event that the master itself makes. */

@@ -1,0 +1,33 @@
+/** The API's routes about what people do by hand. */
+import * as schemas from "@needfire/shared/api-by-hand";
+import { taskView as taskSchema } from "@needfire/shared/api";
+import { NeedfireError } from "@needfire/shared/errors";
+import type { ByHand } from "../by-hand.ts";
+import type { Remote } from "../thread.ts";
+import type { History } from "../worker-history.ts";
+import { idParams, type Server } from "./http.ts";
+import { taskView } from "./views.ts";
+
+export interface ByHandRoutes {
+  byHand: Pick<ByHand, "targets" | "order" | "retry" | "comment">;
+  history: Pick<Remote<History>, "readTask" | "executions">;
+}
+
+export function byHandRoutes(server: Server, { byHand, history }: ByHandRoutes): void {
+  const targets = { body: schemas.targetsRequest, response: { 200: schemas.targetsView } };
+  server.post("/v1/targets", { schema: targets }, async ({ body }) => byHand.targets(body.targets));
+  server.post("/v1/orders", { schema: { body: schemas.orderRequest, response: { 200: schemas.orderView } } }, ({ body }) =>
+    byHand.order(body),
+  );
+  const retry = { params: idParams, body: schemas.retryRequest, response: { 200: taskSchema } };
+  server.post("/v1/tasks/:id/retry", { schema: retry }, async ({ params, body: { request, by, why } }) => {
+    const made = await byHand.retry(params.id, { request, by, why });
+    const task = await history.readTask(made);
+    if (task === undefined) throw new NeedfireError("CONFLICT", `the task ${made} will be made when the master has caught up`);
+    return taskView(task, await history.executions(made));
+  });
+  const comment = { params: idParams, body: schemas.commentRequest, response: { 200: schemas.commentView } };
+  server.post("/v1/tasks/:id/comments", { schema: comment }, async ({ params, body: { text, by } }) => ({
+    id: await byHand.comment(params.id, { text, by }),
+  }));
+}

@@ -1,0 +1,155 @@
+/**
+ * What people have done by hand: checks an order, finds the hosts that it is for, and hands it to the engine as an event, from which the tasks
+ * follow. Keeps no state: an order that is given again under the same name is answered with what it has made.
+ */
+import { type ActionName, actions, argsCheckers, isActionName } from "@needfire/shared/action";
+import { orderAgentsMax, type OrderRequest, type OrderView, type TargetsView } from "@needfire/shared/api-by-hand";
+import { NeedfireError } from "@needfire/shared/errors";
+import { commandLine } from "@needfire/shared/command-line";
+import { didYouMean, problemsText } from "@needfire/shared/schema";
+import { hideMarks, marksIn } from "@needfire/shared/secret";
+import { compileTarget } from "@needfire/shared/target";
+import type { Task } from "@needfire/shared/task";
+import { byHand, type HandOrder, orderedTaskId, orderEvent, retryEvent, retryProblem } from "@needfire/shared/task/order";
+import type { Agents } from "./agents.ts";
+import type { Engine } from "./engine.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Remote } from "./thread.ts";
+import type { History } from "./worker-history.ts";
+
+export interface ByHandOptions {
+  /** Of those that may connect. */
+  agents: { ids(): string[]; view: Agents["view"]; isConnected(id: string): boolean };
+  engine: Pick<Remote<Engine>, "enact" | "emit" | "openTaskOf">;
+  history: Pick<Remote<History>, "readTask" | "tasksOfEvent">;
+  secrets: Pick<Secrets, "conceal" | "mask">;
+}
+
+/** Of what an order is about, as its tasks are listed. */
+const subjectCharactersMax = 200;
+
+export class ByHand {
+  readonly #options: ByHandOptions;
+
+  constructor(options: ByHandOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `EXPRESSION_INVALID`. */
+  targets(targets: OrderRequest["targets"]): TargetsView {
+    const { agents } = this.#options;
+    const compiled = compileTarget(targets);
+    if (!compiled.ok) throw new NeedfireError("EXPRESSION_INVALID", `the target is no glob, and no CEL condition: ${compiled.message}`);
+    const meant = agents.ids().filter((id) => compiled.test(agents.view(id)));
+    return { agents: meant.map((id) => ({ id, connected: agents.isConnected(id) })) };
+  }
+
+  /** Resolves when the tasks are durable. Throws `BAD_REQUEST`, `EXPRESSION_INVALID`, `NOT_FOUND`, `DISK_FULL`. */
+  async order(wish: OrderRequest): Promise<OrderView> {
+    const { agents, engine, secrets } = this.#options;
+    const { request, by, why, targets, dry_run: dryRun, priority, timeout_ms: timeoutMs } = wish;
+    const meant = this.#meant(wish);
+    const before = await this.#before(request, meant);
+    if (before !== undefined) return before;
+    const { action, args } = checkedCall(wish);
+    // A secret that somebody typed is kept as one of a reactor is: by its mark.
+    const order: HandOrder = {
+      ...{ request, by: secrets.mask(by), why: secrets.mask(why), targets, agents: meant, action },
+      ...{ args: secrets.conceal(args), dryRun, priority, timeoutMs },
+    };
+    const id = await engine.enact(orderEvent(order, subjectOf(order)));
+    const tasks = meant.map((agent) => ({
+      id: orderedTaskId(request, { reactor: byHand, agent }),
+      agent,
+      connected: agents.isConnected(agent),
+    }));
+    return { order: id, tasks };
+  }
+
+  /** The new task's id. Throws `NOT_FOUND`, `CONFLICT`, `DISK_FULL`. */
+  async retry(id: string, wish: Pick<HandOrder, "request" | "by" | "why">): Promise<string> {
+    const { engine, history, secrets } = this.#options;
+    const task = await this.#task(id);
+    const made = orderedTaskId(wish.request, task);
+    if ((await history.readTask(made)) !== undefined) return made;
+    const problem = retryProblem(task);
+    if (problem !== undefined) throw new NeedfireError("CONFLICT", `the task ${id} cannot be tried again: ${problem}`);
+    const open = task.joinKey === undefined ? undefined : await engine.openTaskOf(task.reactor, task.joinKey);
+    if (open !== undefined)
+      throw new NeedfireError(
+        "CONFLICT",
+        `the task ${id} cannot be tried again: ${open} is open for the same (needfire tasks show ${open})`,
+      );
+    await engine.enact(retryEvent(task, { ...wish, by: secrets.mask(wish.by), why: secrets.mask(wish.why) }));
+    return made;
+  }
+
+  /** The id of the event. Throws `NOT_FOUND`, `DISK_FULL`. */
+  async comment(id: string, { text, by }: { text: string; by: string }): Promise<string> {
+    const { reactor, reactorVersion, agent, subject } = await this.#task(id);
+    const data = this.#options.secrets.mask({ task: id, reactor, reactor_version: reactorVersion, agent, by, text });
+    return this.#options.engine.emit({ type: "task.comment", severity: "low", subject, cause: id, data });
+  }
+
+  async #task(id: string): Promise<Task> {
+    const task = await this.#options.history.readTask(id);
+    if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${id}" (needfire tasks list)`);
+    return task;
+  }
+
+  #meant({ targets, agents: only }: OrderRequest): string[] {
+    const meant = this.targets(targets).agents.map(({ id }) => id);
+    const stranger = only?.find((id) => !meant.includes(id));
+    if (stranger !== undefined)
+      throw new NeedfireError("NOT_FOUND", `there is no agent "${stranger}" among those that the target means (needfire agents list)`);
+    const found = only ?? meant;
+    if (found.length === 0) throw new NeedfireError("NOT_FOUND", `no agent fits the target ${shown(targets)} (needfire agents list)`);
+    if (found.length > orderAgentsMax)
+      throw new NeedfireError(
+        "BAD_REQUEST",
+        `the target means ${found.length} agents, and one order is for ${orderAgentsMax} at most: name them in parts`,
+      );
+    return [...new Set(found)];
+  }
+
+  /** What the same request has made, when it was given before. */
+  async #before(request: string, meant: readonly string[]): Promise<OrderView | undefined> {
+    const { history, agents } = this.#options;
+    const [first] = meant;
+    const task = first === undefined ? undefined : await history.readTask(orderedTaskId(request, { reactor: byHand, agent: first }));
+    if (task === undefined) return undefined;
+    const tasks = await history.tasksOfEvent(task.event);
+    return { order: task.event, tasks: tasks.map(({ id, agent }) => ({ id, agent, connected: agents.isConnected(agent) })) };
+  }
+}
+
+/** With its defaults filled in. Throws `BAD_REQUEST`, which names the argument. */
+function checkedCall({ action, args }: OrderRequest): { action: ActionName; args: Record<string, unknown> } {
+  if (!isActionName(action))
+    throw new NeedfireError(
+      "BAD_REQUEST",
+      `there is no action "${action}"${didYouMean(action, Object.keys(actions))} (needfire actions list)`,
+    );
+  if (actions[action].runsOn === "master")
+    throw new NeedfireError("BAD_REQUEST", `${action} runs on the master: it has no host that it could be ordered for`);
+  if (marksIn(args).length > 0) throw new NeedfireError("BAD_REQUEST", `${action}: an argument has the form of a secret's mark`);
+  const checked = argsCheckers[action](args);
+  if (!checked.ok) throw new NeedfireError("BAD_REQUEST", `${action}: ${problemsText(checked.problems)} (needfire actions show ${action})`);
+  return { action, args: checked.value as Record<string, unknown> };
+}
+
+/** What people know the order by. */
+function subjectOf({ action, args }: Pick<HandOrder, "action" | "args">): string {
+  const { argv } = args;
+  const text = action === "command.run" && Array.isArray(argv) ? commandLine(argv.map(String)) : named(action, args);
+  return hideMarks(text).slice(0, subjectCharactersMax);
+}
+
+function named(action: string, args: Record<string, unknown>): string {
+  const [first] = ["path", "name", "key", "source"].flatMap((name) => (typeof args[name] === "string" ? [args[name]] : []));
+  return first === undefined ? action : `${action} ${commandLine([first])}`;
+}
+
+function shown(targets: OrderRequest["targets"]): string {
+  return typeof targets === "string" ? `"${targets}"` : targets.join(", ");
+}

@@ -1,0 +1,117 @@
+/**
+ * What a person has done by hand: whom a target means, orders, retries and comments. A part of the API of `api.ts`. `by`: who, and from where, as
+ * the caller says: the socket's rights decide who may.
+ */
+import type { FromSchema } from "json-schema-to-ts";
+import { severities } from "./event.ts";
+import { targetsSchema } from "./target.ts";
+
+const string = { type: "string" } as const;
+const by = { type: "string", minLength: 1, maxLength: 100, default: "api", description: "who, and from where" } as const;
+const why = { type: "string", minLength: 1, maxLength: 1_000, description: "the reason, for the record" } as const;
+const request = {
+  type: "string",
+  title: "a name of 8 to 64 letters, digits, _ and -",
+  pattern: "^[A-Za-z0-9_-]{8,64}$",
+  description: "the caller's own name for what it asks: asked again with the same one, nothing is done twice",
+} as const;
+const { default: _, ...targets } = targetsSchema;
+
+/** Hosts that one order is for: what is meant for more is ordered in parts. */
+export const orderAgentsMax = 1_000;
+
+const reached = { type: "boolean", description: "it has a session now; without one the command waits for it" } as const;
+
+export const targetsRequest = {
+  type: "object",
+  properties: { targets },
+  required: ["targets"],
+  additionalProperties: false,
+} as const;
+export const targetsView = {
+  type: "object",
+  properties: {
+    agents: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { id: string, connected: reached },
+        required: ["id", "connected"],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ["agents"],
+  additionalProperties: false,
+} as const;
+export type TargetsView = FromSchema<typeof targetsView>;
+
+export const orderRequest = {
+  type: "object",
+  properties: {
+    request,
+    targets,
+    agents: {
+      type: "array",
+      items: { type: "string", maxLength: 63 },
+      minItems: 1,
+      maxItems: orderAgentsMax,
+      description: "only these of those that the target means",
+    },
+    action: { type: "string", maxLength: 100, description: "one that runs on hosts" },
+    args: { type: "object", additionalProperties: true, default: {} },
+    dry_run: { type: "boolean", default: false, description: "hosts say what they would do, and change nothing" },
+    priority: { enum: severities, default: "normal" },
+    timeout_ms: {
+      type: "integer",
+      minimum: 1_000,
+      maximum: 604_800_000,
+      default: 60_000,
+      description: "how long each host has, the wait for one that is away included",
+    },
+    why,
+    by,
+  },
+  required: ["request", "targets", "action"],
+  additionalProperties: false,
+} as const;
+export type OrderRequest = FromSchema<typeof orderRequest>;
+export const orderView = {
+  type: "object",
+  properties: {
+    order: { type: "string", description: "the id of the event `task.ordered`" },
+    tasks: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { id: string, agent: string, connected: reached },
+        required: ["id", "agent", "connected"],
+        additionalProperties: false,
+      },
+      description: "one a host",
+    },
+  },
+  required: ["order", "tasks"],
+  additionalProperties: false,
+} as const;
+export type OrderView = FromSchema<typeof orderView>;
+
+export const retryRequest = {
+  type: "object",
+  properties: { request, why, by },
+  required: ["request"],
+  additionalProperties: false,
+} as const;
+
+export const commentRequest = {
+  type: "object",
+  properties: { text: { type: "string", minLength: 1, maxLength: 10_000 }, by },
+  required: ["text"],
+  additionalProperties: false,
+} as const;
+export const commentView = {
+  type: "object",
+  properties: { id: { type: "string", description: "of the event `task.comment`" } },
+  required: ["id"],
+  additionalProperties: false,
+} as const;

@@ -1,0 +1,136 @@
+/**
+ * Tasks that a person makes. An order names an action for some hosts and makes a task for each of them; a retry makes a task like one that has
+ * ended. Either is an event of the master's own, from which the tasks follow as they do from a reactor's firing: what is ordered is in the
+ * journal first, and done once (P2). Pure.
+ */
+import type { ActionName } from "../action.ts";
+import type { Event, Severity } from "../event.ts";
+import { taskId } from "../ids.ts";
+import { plainRung } from "../rules/fire.ts";
+import { isOpen } from "../task.ts";
+import type { Beginning, MasterEventDraft, Task, TaskOrder } from "./types.ts";
+
+/** What stands where else the reactor's name is. No reactor can have it. */
+export const byHand = "by hand";
+/** The events that a person's tasks follow from. */
+const orderedType = "task.ordered";
+const retriedType = "task.retried";
+
+/** `request`: the asker's own name for it: what has the same one is the same order. `agents`: whom `targets` meant when it was given. */
+export interface HandOrder {
+  request: string;
+  by: string;
+  why: string | undefined;
+  targets: string | readonly string[];
+  agents: readonly string[];
+  action: ActionName;
+  args: Record<string, unknown>;
+  dryRun: boolean;
+  priority: Severity;
+  timeoutMs: number;
+}
+
+/** Whether tasks follow from events of this type, whatever the reactors say. */
+export function isOrder(type: string): boolean {
+  return type === orderedType || type === retriedType;
+}
+
+/** The same for the same request: asked for twice, it is made once. */
+export function orderedTaskId(request: string, { reactor, agent }: Pick<Task, "reactor" | "agent">): string {
+  return taskId(reactor, `${request}\0${agent}`);
+}
+
+export function orderEvent(order: HandOrder, subject: string): MasterEventDraft {
+  const { request, by, why, targets, agents, action, args, dryRun, priority, timeoutMs } = order;
+  const reason = why === undefined ? {} : { why };
+  const what = { action, args, dry_run: dryRun, priority, timeout_ms: timeoutMs };
+  return {
+    type: orderedType,
+    severity: "normal",
+    subject,
+    data: { request, by, ...reason, targets, agents: [...agents], ...what },
+  };
+}
+
+export function retryEvent(task: Task, { request, by, why }: Pick<HandOrder, "request" | "by" | "why">): MasterEventDraft {
+  const { id, reactor, agent, subject } = task;
+  const reason = why === undefined ? {} : { why };
+  return { type: retriedType, severity: "normal", subject, cause: id, data: { task: id, reactor, agent, request, by, ...reason } };
+}
+
+/** Why a task cannot be tried once more; undefined: it can. */
+export function retryProblem(task: Task): string | undefined {
+  const { status, open, leases, rungs } = task;
+  if (isOpen(task)) return `it is ${status.state}: cancel it first, or wait for its end`;
+  if (status.state === "resolved") return "it is resolved: there is nothing to try again";
+  if (status.state === "planned") return "its reactor only plans: nothing was tried";
+  if (open.length > 0) return "one of its commands is still under way";
+  if (leases.length > 0) return "what it did is still to be taken back";
+  return rungs.length === 0 ? "what it was to do could not be worked out" : undefined;
+}
+
+/** What an order makes: a task for each of its hosts. The event was made by `orderEvent`. */
+export function beginningsOf(event: Event): Beginning[] {
+  const { request, by, why, agents, action, args, dry_run: dryRun, priority, timeout_ms: timeoutMs } = event.data as unknown as OrderedData;
+  return agents.map((agent) => ({
+    reactor: { name: byHand, version: "1", owner: undefined, runbook: undefined, mode: "live" },
+    branch: "do",
+    trigger: { event, agent, ancestry: [], root: event.id },
+    events: [event.id],
+    count: 1,
+    key: [],
+    ancestry: [],
+    route: { priority, owner: undefined, labels: {} },
+    priority,
+    plan: { ok: true, rungs: [plainRung([{ action, args }])], otherwise: [], joinKey: undefined, approval: undefined },
+    order: {
+      task: orderedTaskId(request, { reactor: byHand, agent }),
+      ...orderOf({ by, why }),
+      ...(dryRun ? { dryRun } : {}),
+      expiresMs: timeoutMs,
+    },
+  }));
+}
+
+/** The same once more, from its first rung on; where somebody had to say yes, somebody has to again. The event was made by `retryEvent`. */
+export function retryOf(event: Event, task: Task): Beginning {
+  const { request, by, why } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why">;
+  const { agent, reactor, priority, owner, labels, order } = task;
+  const { dryRun, expiresMs } = order ?? {};
+  return {
+    reactor: { name: reactor, version: task.reactorVersion, owner, runbook: task.runbook, mode: "live" },
+    branch: task.branch,
+    trigger: { event, agent, ancestry: task.ancestry.slice(0, -1), root: task.root },
+    events: [event.id],
+    count: 1,
+    key: task.key,
+    ancestry: task.ancestry.slice(0, -1),
+    route: { priority, owner, labels },
+    priority,
+    plan: { ok: true, rungs: task.rungs, otherwise: task.otherwise, joinKey: task.joinKey, approval: task.asks },
+    order: {
+      task: orderedTaskId(request, task),
+      ...orderOf({ by, why }),
+      ...(dryRun === undefined ? {} : { dryRun }),
+      ...(expiresMs === undefined ? {} : { expiresMs }),
+      retryOf: task.id,
+    },
+  };
+}
+
+/** What `orderEvent` says. */
+interface OrderedData {
+  request: string;
+  by: string;
+  why?: string;
+  agents: string[];
+  action: ActionName;
+  args: Record<string, unknown>;
+  dry_run: boolean;
+  priority: Severity;
+  timeout_ms: number;
+}
+
+function orderOf({ by, why }: { by: string; why: string | undefined }): TaskOrder {
+  return { by, ...(why === undefined ? {} : { why }) };
+}
