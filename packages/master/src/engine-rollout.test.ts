@@ -141,6 +141,42 @@ test("pause, resume and cancel: nothing begins meanwhile, what is under way is c
   await world.end();
 });
 
+test("an approval is asked for once, before anything begins; a word against it cancels the rollout, none stops it", async (t) => {
+  const asking = async (approve: string) => {
+    const world = setting(t, `approve: { from: [ann], ${approve} }`, 3);
+    await world.send(1);
+    const [waiting] = await world.until("task.waiting", 1);
+    return { world, task: String(waiting!.data["task"]) };
+  };
+  const answer = ({ world, task }: Awaited<ReturnType<typeof asking>>, kind: "approve" | "deny") =>
+    world.engine.order({ task, order: { kind, by: "ann", why: "checked" } });
+  const yes = await asking("timeout: 1h");
+  await yes.world.quiet();
+  const { state } = rolloutIn(yes.world).status;
+  assert.deepEqual([state, commands(yes.world)], ["waiting", []]);
+  yes.world.crash();
+  await answer(yes, "approve");
+  assert.equal((await rolled(yes.world, "done")).resolved, 3);
+  assert.deepEqual(types(await yes.world.end()), ["rollout.waiting", "rollout.started", "rollout.wave", "rollout.done"]);
+
+  const no = await asking("timeout: 1h");
+  await answer(no, "deny");
+  const denied = await rolled(no.world, "cancelled");
+  assert.deepEqual([denied.status, denied.begun], [{ state: "cancelled", reason: "checked", by: "ann" }, 0]);
+  await no.world.end();
+
+  const late = await asking("timeout: 1ms");
+  const stopped = await rolled(late.world, "stopped");
+  assert.match(stopped.status.state === "stopped" ? stopped.status.reason : "", /nobody approved it within/);
+  await late.world.end();
+
+  const gone = await asking("timeout: 1h");
+  await gone.world.engine.orderRollout({ rollout: id, kind: "cancel", reason: "not today", by: "bob" });
+  await gone.world.until("task.cancelled", 1);
+  await rolled(gone.world, "cancelled");
+  await gone.world.end();
+});
+
 test("a host that a silence covers is left out, and told", async (t) => {
   const world = setting(t, "", 3);
   await world.engine.silence({ reactor: undefined, agent: "web2", forMs: 60_000, why: "new disk", by: "alice" });

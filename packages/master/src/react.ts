@@ -22,6 +22,7 @@ import {
 } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import {
+  askAbout,
   callForHelp,
   type Beginning,
   dueOf,
@@ -370,6 +371,9 @@ export class React {
     if ((await this.#rollouts.get(id)) !== undefined) return;
     const change = this.#attempt(reactor, firing.trigger.event.id, { made, work: () => this.#rollouts.start(firing) });
     if (change !== undefined) made.rollouts.push(change);
+    const { asking } = change?.rollout ?? {};
+    if (change !== undefined && asking !== undefined && firing.plan.ok && firing.plan.approval !== undefined)
+      this.#change(askAbout({ ...change.rollout, asking }, firing.plan.approval, this.#now()), true, made.changes);
     this.#record(made, change === undefined ? { ...decision, reason: "set-aside" } : decision, change?.rollout.id);
   }
 

@@ -4,6 +4,7 @@
  */
 import { severities } from "@needfire/shared/event";
 import {
+  type Answer,
   hasRolledOut,
   type HostEnd,
   isRolling,
@@ -99,7 +100,9 @@ export class Rollouts {
   /** One of its tasks is not tried any more. */
   ended(task: Task, changes: RolloutChange[]): void {
     const rollout = this.#open.get(task.rollout ?? "");
-    if (rollout !== undefined && !isOpen(task)) this.step(rollout, { kind: "ended", ...endOf(task) }, changes);
+    if (rollout === undefined || isOpen(task)) return;
+    const isAnswer = rollout.asking === task.id;
+    this.step(rollout, isAnswer ? { kind: "answered", ...answerOf(task) } : { kind: "ended", ...endOf(task) }, changes);
   }
 
   /** Of those that have ended nothing is kept here. */
@@ -112,6 +115,12 @@ export class Rollouts {
 
 function tooMany<F extends Firing>(firing: F): F {
   return { ...firing, plan: { ok: false, reason: `${openRolloutsMax} rollouts are under way already` } };
+}
+
+function answerOf({ status }: Task): Answer {
+  if (status.state === "resolved") return { how: "approved" };
+  if (status.state === "cancelled") return { how: "denied", reason: status.reason, by: status.by };
+  return { how: "unanswered", reason: "reason" in status && status.reason !== undefined ? status.reason : `it is ${status.state}` };
 }
 
 function endOf({ status, agent, attempt, history, updated: at }: Task): HostEnd {

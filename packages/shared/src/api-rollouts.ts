@@ -58,6 +58,7 @@ export const rolloutView = {
     waves: { type: "array", items: { type: "integer" }, description: "up to how many hosts each goes" },
     concurrent: integer("so many hosts at once at most"),
     stop_after: integer("when it failed on so many hosts, nothing more begins"),
+    asking: { type: "string", description: "the task that asks for somebody's word, as long as it does" },
     joined: integer("firings that joined it while it was open"),
     failures: { type: "array", items: failureView, description: "the first 20 hosts on which it failed" },
     created: time,

@@ -1,6 +1,6 @@
 /**
  * The life of a rollout, as a pure state machine: one firing for many hosts, each with an ordinary task of its own. It decides who begins when and
- * when nothing more begins: running -> paused -> running -> done, stopped or cancelled. It counts and knows no host by name, so that a step costs the
+ * when nothing more begins: (waiting ->) running -> paused -> running -> done, stopped or cancelled. It counts and knows no host by name, so that a step costs the
  * same for ten hosts as for ten thousand.
  *
  * A rollout that has not ended has hosts under way, or work to do, or waits for a person: none is stuck. What begins is durable together with
@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { rolloutId, taskId } from "./ids.ts";
 import { tellRollout } from "./rollout/tell.ts";
 import {
+  type Answer,
   failuresKeptMax,
   type HostEnd,
   hostsNamedMax,
@@ -29,7 +30,7 @@ import type { AgentView } from "./target.ts";
 import { recordOf } from "./task/made.ts";
 
 export { rolloutStates, rolloutStepHostsMax } from "./rollout/types.ts";
-export type { HostEnd, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork, StartedRollout } from "./rollout/types.ts";
+export type { Answer, HostEnd, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork, StartedRollout } from "./rollout/types.ts";
 
 /** Hosts that a silence covers are left out. */
 export interface Fleet {
@@ -45,11 +46,7 @@ export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: f
   const hosts = planned.ok ? planned.hosts : [];
   const rollout = rolloutOf(firing, { id, hosts: hosts.length, now });
   const about = {
-    targets: rollout.targets,
-    hosts: rollout.hosts,
-    waves: rollout.ends,
-    concurrent: rollout.concurrent,
-    ...(rollout.stopAfter === undefined ? {} : { stop_after: rollout.stopAfter }),
+    ...aimsOf(rollout),
     ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_agents: leftOut.slice(0, hostsNamedMax) }),
   };
   const plans = planned.ok ? planned.plans : [];
@@ -58,6 +55,11 @@ export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: f
     const shown: Rollout = { ...rollout, status: { state: "planned", ...why } };
     const agents = hosts.slice(0, hostsNamedMax).map(({ agent }) => agent);
     return { rollout: shown, hosts, plans, events: [tellRollout(shown, "rollout.planned", { ...about, agents, ...why })] };
+  }
+  if (planned.ok && firing.plan.ok && firing.plan.approval !== undefined) {
+    const task = approvalTaskId(rollout);
+    const waiting: Rollout = { ...rollout, status: { state: "waiting" }, asking: task };
+    return { rollout: waiting, hosts, plans, events: [tellRollout(waiting, "rollout.waiting", { ...about, task })] };
   }
   const events = [tellRollout(rollout, "rollout.started", about)];
   if (planned.ok) return { rollout, hosts, plans, events: [...events, waveEvent(rollout)] };
@@ -70,6 +72,8 @@ export function stepRollout(rollout: Rollout, input: RolloutInput, now: number):
   switch (input.kind) {
     case "ended":
       return settle(ended({ ...rollout, updated: now }, input), now);
+    case "answered":
+      return answered(rollout, input, now);
     case "due":
       return workOn(rollout, now);
     case "pause":
@@ -79,14 +83,14 @@ export function stepRollout(rollout: Rollout, input: RolloutInput, now: number):
     case "join":
       return isRolling(rollout) ? { rollout: { ...rollout, joined: rollout.joined + 1, updated: now }, events: [] } : unchanged(rollout);
     case "lost":
-      return settle({ ...rollout, open: 0, updated: now }, now);
+      return settle({ ...withoutQuestion(rollout), open: 0, updated: now }, now);
   }
 }
 
 /** What is to be done for it now; undefined: it waits for its hosts or for a person, or has ended. */
 export function workOf(rollout: Rollout): RolloutWork | undefined {
   const { status, begun, open, ends, wave, hosts, concurrent } = rollout;
-  if (status.state === "cancelled" && open > 0) return { kind: "cancel" };
+  if (status.state === "cancelled" && (open > 0 || rollout.asking !== undefined)) return { kind: "cancel" };
   if (!rollout.called && rollout.otherwise.length > 0 && wantsHelp(rollout)) return { kind: "call" };
   if (status.state !== "running") return undefined;
   const end = ends[wave] ?? hosts;
@@ -97,12 +101,12 @@ export function workOf(rollout: Rollout): RolloutWork | undefined {
 
 /** Whether what it was made for is still being tried: others may join it, and it can be cancelled. */
 export function isRolling({ status: { state } }: Rollout): boolean {
-  return state === "running" || state === "paused";
+  return state === "waiting" || state === "running" || state === "paused";
 }
 
 /** Whether nothing can happen to it any more. */
 export function hasRolledOut(rollout: Rollout): boolean {
-  return !isRolling(rollout) && rollout.open === 0 && workOf(rollout) === undefined;
+  return !isRolling(rollout) && rollout.open === 0 && rollout.asking === undefined && workOf(rollout) === undefined;
 }
 
 /** Why people are called. */
@@ -112,6 +116,29 @@ export function helpReason({ status, failed, hosts }: Rollout): string {
 
 function wantsHelp({ status, failed }: Rollout): boolean {
   return status.state === "stopped" || (status.state === "done" && failed > 0);
+}
+
+/** The id of the task that asks for somebody's word. */
+function approvalTaskId({ reactor, event }: Rollout): string {
+  return taskId(reactor, event, "?");
+}
+
+function withoutQuestion({ asking: _, ...rollout }: Rollout): Rollout {
+  return rollout;
+}
+
+function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
+  return { targets, hosts, waves: ends, concurrent, ...(stopAfter === undefined ? {} : { stop_after: stopAfter }) };
+}
+
+/** Of one that was cancelled meanwhile nothing follows from it. */
+function answered(asked: Rollout, answer: Answer, now: number): RolloutStep {
+  const rollout: Rollout = { ...withoutQuestion(asked), updated: now };
+  if (rollout.status.state !== "waiting") return unchanged(rollout);
+  if (answer.how === "unanswered") return stop(rollout, answer.reason);
+  if (answer.how === "denied") return ordered(rollout, { kind: "cancel", reason: answer.reason, by: answer.by }, now);
+  const begun: Rollout = { ...rollout, status: { state: "running" } };
+  return { rollout: begun, events: [tellRollout(begun, "rollout.started", aimsOf(begun)), waveEvent(begun)] };
 }
 
 function unchanged(rollout: Rollout): RolloutStep {
@@ -231,12 +258,12 @@ function stop(rollout: Rollout, reason: string): RolloutStep {
 }
 
 /** A person's word. */
-type Order = Extract<RolloutInput, { by: string }>;
+type Order = Extract<RolloutInput, { kind: "pause" | "resume" | "cancel" }>;
 
 const orders = {
   pause: { from: ["running"], to: "paused", type: "rollout.paused" },
   resume: { from: ["paused"], to: "running", type: "rollout.resumed" },
-  cancel: { from: ["running", "paused"], to: "cancelled", type: "rollout.cancelled" },
+  cancel: { from: ["waiting", "running", "paused"], to: "cancelled", type: "rollout.cancelled" },
 } as const satisfies Record<Order["kind"], { from: readonly string[]; to: string; type: string }>;
 
 function ordered(rollout: Rollout, { kind, reason, by }: Order, now: number): RolloutStep {

@@ -7,7 +7,7 @@
 import { taskId } from "./ids.ts";
 import { helpReason } from "./rollout.ts";
 import type { Rollout } from "./rollout/types.ts";
-import type { Plan } from "./rules/types.ts";
+import type { Plan, PlannedApproval } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
 import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { stopped, unheard, waited } from "./task/commands.ts";
@@ -38,9 +38,16 @@ export function startOnHost(
   { agent, task: id, plan }: { agent: string; task: string; plan: Plan },
   moment: Moment,
 ): Step {
-  const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined } : plan;
+  const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined, approval: undefined } : plan;
   const task = { ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }), rollout: rollout.id };
   return begin(task, own, moment);
+}
+
+/** Asks for somebody's word before a rollout begins. It does nothing else: when it has been given, the task is resolved. */
+export function askAbout(rollout: Rollout & { asking: string }, approval: PlannedApproval, moment: Moment): Step {
+  const plan: Plan = { ok: true, rungs: [], otherwise: [], joinKey: undefined, approval };
+  const { agent, asking: id } = rollout;
+  return begin({ ...taskOf(recordIn(rollout), { id, agent, plan, now: moment.now }), rollout: rollout.id }, plan, moment);
 }
 
 /** What `otherwise` says, once for a rollout: its history are the hosts on which it failed. */

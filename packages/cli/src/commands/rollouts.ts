@@ -156,6 +156,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["at once", rollout.concurrent < rollout.hosts ? `${rollout.concurrent} hosts at most` : undefined],
     ["stops", rollout.stop_after === undefined ? undefined : `when it failed on ${rollout.stop_after}`],
     ["targets", rollout.targets],
+    ["asks", rollout.asking],
     ["joined", rollout.joined === 0 ? undefined : `${rollout.joined} firings`],
     ["event", rollout.event],
     ["agent", rollout.agent],
@@ -199,5 +200,7 @@ function farText({ hosts, begun, open, resolved, failed, cancelled }: RolloutVie
 }
 
 function took({ state, created, updated }: RolloutView): string {
-  return state === "running" || state === "paused" ? "..." : formatDuration(Math.max(0, msBetween(created, updated)));
+  return state === "waiting" || state === "running" || state === "paused"
+    ? "..."
+    : formatDuration(Math.max(0, msBetween(created, updated)));
 }

@@ -78,6 +78,7 @@ function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): RolloutVi
     waves: rollout.ends,
     concurrent: rollout.concurrent,
     ...(stopAfter === undefined ? {} : { stop_after: stopAfter }),
+    ...(rollout.asking === undefined ? {} : { asking: rollout.asking }),
     joined: rollout.joined,
     failures: rollout.failures.map(({ agent: host, at, reason, output }) => ({
       agent: host,

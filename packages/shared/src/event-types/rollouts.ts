@@ -37,6 +37,12 @@ const orderExample = example({ reason: "the load is high", by: "alice", ...count
 const required = [...Object.keys(about), "targets", "hosts", "waves", "concurrent"];
 
 export const rolloutEventTypes = {
+  "rollout.waiting": {
+    description: "A reactor fired for several hosts, and somebody is asked before it begins.",
+    severity: "low",
+    data: object({ ...about, ...plan, task: { type: "string", description: "that asks" } }, [...required, "task"]),
+    example: example({ ...planExample, task: "t-3f9a1c0b27d40000" }),
+  },
   "rollout.started": {
     description: "A reactor fired for several hosts: it begins on them wave by wave.",
     severity: "low",

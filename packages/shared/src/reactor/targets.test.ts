@@ -40,7 +40,6 @@ const bad: [title: string, lines: string, expected: RegExp][] = [
   ["CEL over the event", `targets: 'event.agent == "a"'`, /4:\d+: in the targets: /],
   ["no hosts", "targets: '*'\nlimits: { concurrent: 0 }", /5:23: .*>= 1/],
   ["more than all", "targets: '*'\nlimits: { concurrent: 110% }", /5:23: expected a number of hosts such as 10, or a part such as 10%/],
-  ["an approval", "targets: '*'\napprove: { from: [ann] }", /5:1: "approve" is for a reactor without "targets"/],
 ];
 for (const [title, lines, expected] of bad) {
   test(`is refused, with its place: ${title}`, () => {

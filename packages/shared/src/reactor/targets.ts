@@ -6,16 +6,13 @@ import type { Draft } from "./draft.ts";
 import type { ReactorSource } from "./schema.ts";
 
 /** Undefined: for the host that the event is about. */
-export function compileFleet(draft: Draft, { targets, limits = {}, approve }: ReactorSource): FleetTarget | undefined {
+export function compileFleet(draft: Draft, { targets, limits = {} }: ReactorSource): FleetTarget | undefined {
   if (targets === "agent") {
     for (const key of ["concurrent", "ramp", "stop_after_failures"] as const)
       if (limits[key] !== undefined)
         draft.problem(["limits", key], `"${key}" is for a reactor with "targets": this one acts on one host`, { key: true });
     return undefined;
   }
-  // It must not be left out without a word, nor be asked of each host.
-  if (approve !== undefined)
-    draft.problem(["approve"], '"approve" is for a reactor without "targets": a rollout cannot wait for it yet', { key: true });
   const compiled = compileTarget(targets);
   if (!compiled.ok) {
     draft.problem(["targets"], `in the targets: ${compiled.message}`, { offset: compiled.offset });

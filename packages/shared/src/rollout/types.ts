@@ -5,6 +5,8 @@ import type { PlannedCall, Plan } from "../rules/types.ts";
 import type { FiringRecord, MasterEventDraft } from "../task/types.ts";
 
 export type RolloutState =
+  /** For somebody's word: an ordinary task asks for it. */
+  | { state: "waiting" }
   | { state: "running" }
   /** Nothing more begins until it is resumed; what is under way goes on. */
   | { state: "paused"; reason: string; by: string }
@@ -16,7 +18,15 @@ export type RolloutState =
   /** Its hosts are there to be seen, or why they are not known; nothing is begun. */
   | { state: "planned"; reason?: string };
 
-export const rolloutStates = ["running", "paused", "done", "stopped", "cancelled", "planned"] as const satisfies RolloutState["state"][];
+export const rolloutStates = [
+  "waiting",
+  "running",
+  "paused",
+  "done",
+  "stopped",
+  "cancelled",
+  "planned",
+] as const satisfies RolloutState["state"][];
 
 /** A host on which it failed. */
 export interface HostFailure {
@@ -56,6 +66,8 @@ export interface Rollout extends FiringRecord {
   /** The first `failuresKeptMax`. */
   failures: HostFailure[];
   otherwise: PlannedCall[];
+  /** The task that asks for somebody's word, as long as it does. */
+  asking?: string;
   /** What `otherwise` says has been begun. */
   called: boolean;
   joinKey?: unknown[];
@@ -75,8 +87,12 @@ export interface RolloutHost {
 /** How a host's task ended. */
 export type HostEnd = { how: "resolved" | "cancelled"; agent: string } | ({ how: "failed" } & HostFailure);
 
+export type Answer = { how: "approved" } | { how: "denied"; reason: string; by: string } | { how: "unanswered"; reason: string };
+
 export type RolloutInput =
   | ({ kind: "ended" } & HostEnd)
+  /** What became of the task that asked for somebody's word. */
+  | ({ kind: "answered" } & Answer)
   /** What `workOf` says is taken up. */
   | { kind: "due" }
   | { kind: "pause" | "resume" | "cancel"; reason: string; by: string }

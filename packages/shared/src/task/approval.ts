@@ -5,7 +5,7 @@
 import { formatDuration } from "../duration.ts";
 import { masterAgent } from "../ids.ts";
 import type { PlannedApproval } from "../rules/types.ts";
-import { attempt } from "./climb.ts";
+import { attempt, resolve } from "./climb.ts";
 import { escalate } from "./escalate.ts";
 import { tell } from "./tell.ts";
 import { type Input, type Moment, type Step, type Task, type TaskState, withEffects } from "./types.ts";
@@ -44,7 +44,9 @@ export function unanswered(task: Task, { approval: { from, timeoutMs, onTimeout 
 }
 
 function proceed(task: Task, answer: { by: string; why?: string }, moment: Moment): Step {
-  return withEffects([tell(task, "task.approved", answer)], attempt(task, moment));
+  // Of a rollout it only asks.
+  const next = task.rungs.length === 0 ? resolve(task, false, moment) : attempt(task, moment);
+  return withEffects([tell(task, "task.approved", answer)], next);
 }
 
 /** Nothing was done: nothing is stopped, nothing taken back. */

@@ -222,7 +222,7 @@ function outputOf(report: ExecutionReport | undefined): string {
   return typeof said === "string" ? said.trimEnd().slice(-evidenceCharactersMax) : "";
 }
 
-function resolve(task: Task, verified: boolean, { now }: Moment): Step {
+export function resolve(task: Task, verified: boolean, { now }: Moment): Step {
   const resolved: Task = lend({ ...task, status: { state: "resolved", verified }, updated: now }, now);
   const { attempts } = task;
   const effects: Effect[] = [tell(resolved, "task.resolved", { verified, attempts, took_ms: now - task.created })];
