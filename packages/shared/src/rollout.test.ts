@@ -238,7 +238,7 @@ const move = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("end" as const), how: fc.constantFrom("resolved", "resolved", "failed", "cancelled") }),
   },
   { weight: 60, arbitrary: fc.record({ kind: fc.constant("work" as const) }) },
-  { weight: 10, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const) }) },
+  { weight: 10, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const, "approve" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("cancel" as const, "join" as const) }) },
 );
 const amount = fc.oneof(
@@ -252,8 +252,9 @@ const limits = fc.record(
 
 test("any endings, pauses and crashes: never more at once than the limit, waves in order, each host once, stopped where it must, never stuck", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 260 }), limits, fc.array(move, { maxLength: 400 }), (count, given, moves) => {
-      let { rollout } = start(`limits: ${JSON.stringify(given)}`, count);
+    fc.property(fc.integer({ min: 1, max: 260 }), limits, fc.array(move, { maxLength: 400 }), fc.boolean(), (count, given, moves, asks) => {
+      let { rollout } = start(`limits: ${JSON.stringify(given)}${asks ? "\napprove: { from: [ann] }" : ""}`, count);
+      assert.equal(rollout.asking !== undefined, asks);
       const begun: number[] = [];
       const told: string[] = [];
       let failedWhenStopped: number | undefined;
@@ -263,6 +264,7 @@ test("any endings, pauses and crashes: never more at once than the limit, waves 
         const { work: done } = made;
         if (done?.kind === "begin") {
           for (let index = 0; index < done.count; index++) begun.push(done.from + index);
+          assert.equal(rollout.asking, undefined, "something began before it was approved");
           assert.ok(failedWhenStopped === undefined, "something began after it was stopped");
         }
         if (done?.kind === "wave") assert.equal(rollout.open, 0, "a wave began before the one before had ended");
@@ -273,17 +275,20 @@ test("any endings, pauses and crashes: never more at once than the limit, waves 
         assert.equal(rollout.begun, rollout.open + rollout.resolved + rollout.failed + rollout.cancelled);
         if (rollout.stopAfter !== undefined && rollout.failed >= rollout.stopAfter) assert.notEqual(rollout.status.state, "running");
         if (rollout.status.state === "stopped") failedWhenStopped ??= rollout.failed;
-        const waitsFor = rollout.open > 0 || workOf(rollout) !== undefined || rollout.status.state === "paused";
+        const waitsFor =
+          rollout.open > 0 || workOf(rollout) !== undefined || rollout.status.state === "paused" || rollout.asking !== undefined;
         assert.ok(waitsFor || hasRolledOut(rollout), "it is stuck");
       };
       const play = (made: (typeof moves)[number]) => {
         if (made.kind === "end") return rollout.open > 0 ? step(end(made.how)) : undefined;
         if (made.kind === "work") return step({ kind: "due" });
+        if (made.kind === "approve") return rollout.asking === undefined ? undefined : step({ kind: "answered", how: "approved" });
         if (made.kind === "join") return step({ kind: "join" });
         step({ kind: made.kind, reason: "why", by: "alice" });
       };
       moves.forEach(play);
       // To the end: nobody holds it, and every host answers.
+      play({ kind: "approve" });
       if (rollout.status.state === "paused") play({ kind: "resume" });
       for (let round = 0; !hasRolledOut(rollout); round++) {
         assert.ok(round < 10_000, "it does not end");

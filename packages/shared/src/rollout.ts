@@ -1,7 +1,7 @@
 /**
  * The life of a rollout, as a pure state machine: one firing for many hosts, each with an ordinary task of its own. It decides who begins when and
- * when nothing more begins: (waiting ->) running -> paused -> running -> done, stopped or cancelled. It counts and knows no host by name, so that a step costs the
- * same for ten hosts as for ten thousand.
+ * when nothing more begins: (waiting ->) running -> paused -> running -> done, stopped or cancelled. It counts and knows no host by name, so that
+ * a step costs the same for ten hosts as for ten thousand.
  *
  * A rollout that has not ended has hosts under way, or work to do, or waits for a person: none is stuck. What begins is durable together with
  * the step that says so (P2), so that a crash lets no host begin twice and forgets none.
@@ -123,8 +123,9 @@ function approvalTaskId({ reactor, event }: Rollout): string {
   return taskId(reactor, event, "?");
 }
 
-function withoutQuestion({ asking: _, ...rollout }: Rollout): Rollout {
-  return rollout;
+function withoutQuestion(rollout: Rollout): Rollout {
+  const { asking: _, ...rest } = rollout;
+  return rest;
 }
 
 function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
