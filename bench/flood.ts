@@ -36,6 +36,7 @@ const beacon = "name: critical-files\ntype: file\nmanaged: true\nsettle: 0ms\nse
 const reactor = `name: critical-files
 on: file.drifted
 priority: critical
+limits: { breaker: off }
 do:
   - file.restore: { path: "\${{ event.subject }}" }
 `;

@@ -254,7 +254,10 @@ describe("npm start", () => {
     const desired = readFileSync(join(checkout.home, "files", "greeter.conf"), "utf8");
     const bad: [RegExp, string][] = [
       [/the event fired no reactor/, good.replace("on: file.drifted", "on: never.happens")],
-      [/escalated.*command\.run failed/, "name: managed-files\non: file.drifted\ndo:\n  - command.run: { argv: ['false'] }\n"],
+      [
+        /escalated.*command\.run failed/,
+        "name: managed-files\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - command.run: { argv: ['false'] }\n",
+      ],
     ];
     for (const [reason, text] of bad) {
       writeFileSync(reactor, text);

@@ -64,7 +64,10 @@ describe("hostile bytes on the port", () => {
   before(async () => {
     bed = await Testbed.start({ heartbeat: "1m", master: `handshake_timeout: ${handshakeTimeoutMs}ms` }, (made) => {
       file = made.manage("app.conf", { content: right, targets: "web1" });
-      made.reactor("restore", "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n");
+      made.reactor(
+        "restore",
+        "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n",
+      );
       made.beacon("managed", "name: managed\ntype: file\nmanaged: true\nsettle: 1ms\n");
     });
     const { address, masterKey } = parseJoinString((await bed.client.status()).join_string);

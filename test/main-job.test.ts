@@ -32,7 +32,10 @@ describe("a managed file", () => {
   before(async () => {
     bed = await Testbed.start({}, (made) => {
       file = made.manage("etc/app.conf", { content, mode: "0640" });
-      made.reactor("restore", "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n");
+      made.reactor(
+        "restore",
+        "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n",
+      );
       made.beacon("managed", "name: managed\ntype: file\nmanaged: true\nsettle: 1ms\n");
     });
     await bed.addAgent("web1");
@@ -112,7 +115,10 @@ test("a managed file that is secret never shows its content in an event", async 
   let file = "";
   const bed = await Testbed.start({}, (made) => {
     file = made.manage("secret.conf", { content: "password = hunter2\n", secret: true });
-    made.reactor("restore", "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n");
+    made.reactor(
+      "restore",
+      "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n",
+    );
     made.beacon("managed", "name: managed\ntype: file\nmanaged: true\n");
   });
   try {
@@ -132,7 +138,10 @@ test("a managed file that is secret never shows its content in an event", async 
 test("an agent gets only the managed files that are meant for it", async () => {
   const bed = await Testbed.start({}, (made) => {
     made.manage("for-web.conf", { content: "web\n", targets: 'agent.labels.role == "web"' });
-    made.reactor("restore", "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n");
+    made.reactor(
+      "restore",
+      "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n",
+    );
     made.beacon("managed", "name: managed\ntype: file\nmanaged: true\n");
   });
   try {

@@ -80,6 +80,8 @@ describe("a reaction", () => {
 
     const [wanted] = await bed.events({ type: "chain.wanted", where: `event.subject == ${JSON.stringify(path)}` }, 1);
     assert.deepEqual([wanted!.agent, wanted!.severity, wanted!.cause], ["master", "high", asking!.executions[0]!.id]);
+    // A task is over a moment before the journal has the word of it.
+    await bed.events({ type: "task.resolved", where: `event.data.task == ${JSON.stringify(doing!.id)}` }, 1);
     const { chain } = await bed.client.chain(asking!.event);
     assert.deepEqual(
       chain.map(({ depth, kind, title }) => `${depth} ${kind} ${title.replace(path, "FILE")}`),

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { Process, Testbed, until } from "./testbed.ts";
 
-const restore = "name: restore\non: file.drifted\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n";
+const restore = "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n";
 const watchManaged = "name: managed\ntype: file\nmanaged: true\nsettle: 1ms\n";
 
 async function withManagedFile(work: (bed: Testbed, file: string) => Promise<void>): Promise<void> {

@@ -201,7 +201,7 @@ export class House {
       for (let number = 0; number < this.#options.numbers; number++) {
         const path = `${this.folder(agent)}/${fileName(number)}`;
         reactors.push(
-          `name: ${reactorName(agent, number)}\non: file.created\nwhen: event.subject == ${JSON.stringify(path)}\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)} }\n`,
+          `name: ${reactorName(agent, number)}\non: file.created\nwhen: event.subject == ${JSON.stringify(path)}\nlimits: { breaker: off }\ndo:\n  - command.run: { shell: true, argv: ${JSON.stringify(script)} }\n`,
         );
       }
     }

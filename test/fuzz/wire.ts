@@ -98,7 +98,7 @@ function prepare(bed: Testbed): void {
   bed.beacon("asked", `name: asked\ntype: file\ntargets: good\npaths: [${JSON.stringify(bed.path("host", "asked"))}]\nsettle: 1ms\n`);
   bed.reactor(
     "answer",
-    "name: answer\non: file.created\nwhen: agent.id == 'good'\ndo:\n  - file.remove: { path: '${{ event.subject }}' }\n",
+    "name: answer\non: file.created\nwhen: agent.id == 'good'\nlimits: { breaker: off }\ndo:\n  - file.remove: { path: '${{ event.subject }}' }\n",
   );
 }
 

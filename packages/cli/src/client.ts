@@ -5,6 +5,7 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type {
   AgentApiView,
+  BreakerView,
   ChainView,
   CountView,
   EventsView,
@@ -141,6 +142,9 @@ export class Client {
   task = (id: string) => this.#get<TaskShowView>(`/v1/tasks/${encodeURIComponent(id)}`);
   cancelTask = (id: string, wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/cancel`, wish);
+  breakers = () => this.#get<{ breakers: BreakerView[] }>("/v1/breakers");
+  resetBreaker = (reactor: string, wish: { key?: readonly string[] | undefined; why?: string | undefined; by: string }) =>
+    this.#post<{ breakers: BreakerView[] }>(`/v1/breakers/${encodeURIComponent(reactor)}/reset`, wish);
   answerTask = (id: string, answer: "approve" | "deny", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/${answer}`, wish);
   rollouts = (filter: RolloutsFilter) => this.#get<{ rollouts: RolloutView[] }>("/v1/rollouts", { ...filter });

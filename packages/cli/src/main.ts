@@ -24,9 +24,13 @@ const groups: Record<string, Group> = {
   reactors: { summary: "the rules: list, show, explain, new, check, test, replay, rollback", load: () => import("./commands/reactors.ts") },
   actions: { summary: "what can be done about it: list, show", load: () => import("./commands/actions.ts") },
   silence: { summary: "hold firings back for a while: add, list, remove", load: () => import("./commands/silence.ts") },
+  breakers: { summary: "remedies that are not tried any more: list, reset", load: () => import("./commands/breakers.ts") },
   run: { summary: "run a program on many hosts, by hand", load: () => import("./commands/run.ts") },
   do: { summary: "do an action on many hosts, by hand", load: () => import("./commands/do.ts") },
-  tasks: { summary: "what was done about it: list, show, watch, cancel, retry, comment", load: () => import("./commands/tasks.ts") },
+  tasks: {
+    summary: "what was done about it: list, show, watch, cancel, approve, deny, retry, comment",
+    load: () => import("./commands/tasks.ts"),
+  },
   rollouts: { summary: "what goes to many hosts: list, show, pause, resume, cancel", load: () => import("./commands/rollouts.ts") },
   reload: { summary: "make the master read its reactors, beacons and files again", load: () => import("./commands/reload.ts") },
 };

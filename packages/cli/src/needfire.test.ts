@@ -128,6 +128,7 @@ describe("--json", () => {
     [["rollouts", "cancel", "r-9b1c44d07e2a51f3"], "state"],
     [["tasks", "retry", "t-3f9a1c0b27d40000"], "retry_of"],
     [["tasks", "comment", "t-3f9a1c0b27d40000", "the disk is full"], "id"],
+    [["breakers", "reset", "restore"], "held"],
     [["reload"], "message"],
     [["reactors", "list"], "name"],
     [["reactors", "show", "restore"], "text"],
@@ -224,6 +225,11 @@ describe("what people read", () => {
       ["reactors", "rollback", "restore", "--yes"],
       [/^-on: file\.drifted$/m, /^\+on: file\.changed$/m, /is back at version 5d1e0a9c44b7/],
     ],
+    [
+      ["breakers", "list"],
+      [/^restore +web1 .* 4 +t-3f9a1c0b27d40000 +the remedy/m, /^restore +all keys /m],
+    ],
+    [["breakers", "reset", "restore", "--key", "web1", "x"], [/^restore may try again for web1 .*; it held back 4 firings\.$/m]],
     [["silence", "list"], [/^s-3f9a1c0b +disk-\* +\* .* +4 +alice/m]],
     [["silence", "remove", "s-3f9a1c0b"], [/^s-3f9a1c0b is over; it held back 4 firings\.$/m]],
     [["keys", "token", "create"], [/needfire agent join 'needfire:\/\/.*\?token=abc'/]],
@@ -245,6 +251,8 @@ describe("what people read", () => {
     ["reactors", "show", "restore"],
     ["silence", "list"],
     ["rollouts", "show", "r-9b1c44d07e2a51f3"],
+    ["breakers", "list"],
+    ["breakers", "reset", "restore"],
   ]) {
     test(`control characters from hosts are escaped: needfire ${words.join(" ")}`, async () => {
       const ran = await ask(...words);
@@ -429,6 +437,9 @@ describe("--help", () => {
     "silence add",
     "silence list",
     "silence remove",
+    "breakers",
+    "breakers list",
+    "breakers reset",
     "tasks",
     "tasks list",
     "tasks show",

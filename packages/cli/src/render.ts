@@ -111,6 +111,7 @@ const decisionWords: Record<DecisionView["decision"], string> = {
   muted: "does not fire at this time:",
   "loop-cut": "does not fire, the chain was cut:",
   "set-aside": "was set aside:",
+  "breaker-open": "does not fire, its remedy is not tried any more:",
 };
 
 const sourceWords: Record<DecisionView["source"], string> = {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { outcomes } from "@needfire/shared/action";
 import { hasEnded, type Task } from "@needfire/shared/task";
+import { holdsLock } from "@needfire/shared/task/lock";
 import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
@@ -13,6 +14,7 @@ const reactors = [
     file: "careful.yaml",
     text: `name: careful
 on: service.failed
+lock: "'service'"
 task: { key: event.subject }
 approve: { from: [ann], timeout: 20s, on_timeout: proceed }
 do: [{ command.run: { argv: [restart] } }]
@@ -23,6 +25,7 @@ otherwise: [{ event.emit: { type: remedy.failed } }, { command.run: { argv: [pag
     file: "revive.yaml",
     text: `name: revive
 on: service.failed
+lock: "'service'"
 task: { key: event.subject }
 do:
   - steps: [{ command.run: { argv: [reload] } }, { event.emit: { type: remedy.tried } }]
@@ -62,7 +65,7 @@ const move = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), pick: fc.nat() }) },
 );
 
-test("P2: wherever it crashes, each ladder comes to one end, each command runs once and is recorded, and otherwise is done once for each that escalates", async (t) => {
+test("P2: wherever it crashes, each ladder comes to one end, those of one lock one after the other, each command runs once and is recorded, and otherwise is done once for each that escalates", async (t) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(move, { minLength: 5, maxLength: 30 }),
@@ -74,6 +77,7 @@ test("P2: wherever it crashes, each ladder comes to one end, each command runs o
         let commands = 0;
         world.host.outcomeOf = () => ends[commands++ % ends.length]!;
         for (const next of moves) {
+          assert.ok(tasksOf(world).filter(holdsLock).length <= 1, "two are at work although they have one lock");
           if (next.kind === "crash") world.crash();
           else if (next.kind === "time") {
             clock.time += next.ms;
@@ -88,13 +92,14 @@ test("P2: wherever it crashes, each ladder comes to one end, each command runs o
             const waiting = tasksOf(world).filter(({ status }) => status.state === "waiting");
             const task = waiting[next.pick % Math.max(1, waiting.length)];
             // It may crash before it is answered: then whoever asked knows nothing, and the task must be whole all the same.
-            if (task !== undefined) world.engine.order({ task: task.id, order: { kind: next.kind, by: "ann" } }).catch(() => {});
+            if (task !== undefined) world.engine.say({ task: task.id, word: { kind: next.kind, by: "ann" } }).catch(() => {});
           } else world.host.happens((sequence) => incoming(sequence, { type: next.kind, subject: next.subject }));
         }
         // Until time and answers have brought everything to its end.
         const tasks = () => tasksOf(world);
         for (let round = 0; round < 200; round++) {
           await world.quiet();
+          assert.ok(tasksOf(world).filter(holdsLock).length <= 1, "two are at work although they have one lock");
           if (tasks().every(hasEnded)) break;
           clock.time += 10_000;
           world.engine.tell([]);

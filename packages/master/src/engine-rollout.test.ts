@@ -149,7 +149,7 @@ test("an approval is asked for once, before anything begins; a word against it c
     return { world, task: String(waiting!.data["task"]) };
   };
   const answer = ({ world, task }: Awaited<ReturnType<typeof asking>>, kind: "approve" | "deny") =>
-    world.engine.order({ task, order: { kind, by: "ann", why: "checked" } });
+    world.engine.say({ task, word: { kind, by: "ann", why: "checked" } });
   const yes = await asking("timeout: 1h");
   await yes.world.quiet();
   const { state } = rolloutIn(yes.world).status;

@@ -11,6 +11,7 @@ import type { Rollout } from "@needfire/shared/rollout";
 import type { AgentView } from "@needfire/shared/target";
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import { Admission, type EventsFrame, type Verdict } from "./admission.ts";
+import type { Tripped } from "./breakers.ts";
 import { Durable } from "./durable.ts";
 import { type EngineLog, logTo, type LogNotice } from "./engine-log.ts";
 import { InForce, type InForceOptions, type ReadRules } from "./in-force.ts";
@@ -20,7 +21,7 @@ import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
 import { Outbox } from "./outbox.ts";
 import { Quarantine, type Suspect } from "./quarantine.ts";
-import { type Expired, type Ordered, React } from "./react.ts";
+import { type BreakerReset, type Expired, type Spoken, React } from "./react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import { retryMs, Room } from "./room.ts";
 import { silenceEvent, Silences, type SilenceWish } from "./silences.ts";
@@ -277,9 +278,9 @@ export class Engine {
     this.#inbox.expire(expired);
   }
 
-  /** Resolves with the task as it then is, durably, which says whether the order came to anything; undefined when there is none. */
-  order(ordered: Ordered): Promise<Task | undefined> {
-    return this.#inbox.order(ordered);
+  /** Resolves with the task as it then is, durably, which says whether the word came to anything; undefined when there is none. */
+  say(spoken: Spoken): Promise<Task | undefined> {
+    return this.#inbox.say(spoken);
   }
 
   /** Resolves with the rollout as it then is, durably; undefined when there is none. */
@@ -316,6 +317,16 @@ export class Engine {
 
   silences(): SilenceRecord[] {
     return this.#silences.list();
+  }
+
+  /** Remedies that are not tried any more, the one that tripped first first. */
+  breakers(): Tripped[] {
+    return this.#react.breakers();
+  }
+
+  /** Resolves with what had tripped, when it is durable that it may try again. */
+  resetBreaker(reset: BreakerReset): Promise<Tripped[]> {
+    return this.#inbox.resetBreaker(reset);
   }
 
   /** Whether committed events are wanted on the main thread. */

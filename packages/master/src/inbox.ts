@@ -1,5 +1,5 @@
 /**
- * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up, orders, and marks.
+ * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up, words of people, and marks.
  * Whoever waits for an answer hears it from the turn that took it.
  */
 
@@ -7,7 +7,8 @@ import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { EventsFrame, Verdict } from "./admission.ts";
 import { OwnEvents } from "./own-events.ts";
-import type { Expired, Ordered } from "./react.ts";
+import type { Tripped } from "./breakers.ts";
+import type { BreakerReset, Expired, Spoken } from "./react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
 
@@ -36,9 +37,10 @@ export class Inbox {
   #marking: NodeJS.Timeout | undefined;
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
-  #orders: Waiting<Ordered, Task | undefined>[] = [];
+  #words: Waiting<Spoken, Task | undefined>[] = [];
   #rolloutOrders: Waiting<RolloutOrder, Rollout | undefined>[] = [];
   readonly #ordering = new Map<string, PromiseWithResolvers<void>>();
+  #resets: Waiting<BreakerReset, Tripped[]>[] = [];
   #closed = false;
 
   /** `onWork`: there is something for a turn. */
@@ -69,8 +71,12 @@ export class Inbox {
     return this.#wait(this.#commits, writes);
   }
 
-  order(ordered: Ordered): Promise<Task | undefined> {
-    return this.#wait(this.#orders, ordered);
+  say(spoken: Spoken): Promise<Task | undefined> {
+    return this.#wait(this.#words, spoken);
+  }
+
+  resetBreaker(reset: BreakerReset): Promise<Tripped[]> {
+    return this.#wait(this.#resets, reset);
   }
 
   orderRollout(order: RolloutOrder): Promise<Rollout | undefined> {
@@ -133,9 +139,9 @@ export class Inbox {
     return this.#expired.size > 0;
   }
 
-  /** What people want of tasks and rollouts. */
+  /** What people want of tasks, rollouts and breakers. */
   get hasOrders(): boolean {
-    return this.#orders.length + this.#rolloutOrders.length > 0;
+    return this.#words.length + this.#rolloutOrders.length + this.#resets.length > 0;
   }
 
   /** For one turn: all that are urgent, or else one. P8: what overtakes is never held back. */
@@ -154,8 +160,12 @@ export class Inbox {
     return expired;
   }
 
-  takeOrders(): Waiting<Ordered, Task | undefined>[] {
-    return this.#orders.splice(0);
+  takeWords(): Waiting<Spoken, Task | undefined>[] {
+    return this.#words.splice(0);
+  }
+
+  takeResets(): Waiting<BreakerReset, Tripped[]>[] {
+    return this.#resets.splice(0);
   }
 
   takeRolloutOrders(): Waiting<RolloutOrder, Rollout | undefined>[] {

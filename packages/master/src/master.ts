@@ -395,7 +395,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     presence,
     history,
     database: join(config.state, "master.db"),
-    order: (ordered) => engine.order(ordered),
+    say: (spoken) => engine.say(spoken),
     orderRollout: (order) => engine.orderRollout(order),
     emit: ({ subject, data, ...event }) =>
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),

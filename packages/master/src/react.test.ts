@@ -37,6 +37,9 @@ function setting(stored: Task[] = [], reactors = index) {
         openRollouts: () => [],
         rollout: () => undefined,
         hostsOnTurn: () => [],
+        breakers: () => [],
+        lockingTasks: () => stored.filter(({ lock }) => lock !== undefined),
+        tasksMade: (names, since) => stored.filter(({ reactor, created }) => names.includes(reactor) && created > since),
       },
       hosts: () => [],
       world: { agentView: (id) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined },
@@ -48,7 +51,7 @@ function setting(stored: Task[] = [], reactors = index) {
   const judge = (events: Event[], asked: Partial<Asked> = {}) =>
     react.judge(
       events.map((each) => ({ received: each.received, events: [each] })),
-      { expired: [], orders: [], ...asked },
+      { expired: [], words: [], ...asked },
     );
   return { react, judge, clock };
 }
@@ -220,7 +223,7 @@ test("P5: what fires while a task of its key is open joins it, in the same turn 
     [{ reason: "joined", task: id }],
   );
   assert.equal(stored[0]!.joined, 2);
-  await turn([], { orders: [{ task: id, order: { kind: "cancel", reason: "no", by: "alice" } }] });
+  await turn([], { words: [{ task: id, word: { kind: "cancel", reason: "no", by: "alice" } }] });
   const { decisions } = await turn([event(5, "service.failed", nginx)]);
   assert.deepEqual(
     decisions.map(({ reason }) => reason),
@@ -272,4 +275,41 @@ test("no host can speak of what the master does for a task: a result of its own 
   assert.equal((await react.task(task))!.status.state, "running");
   await judge([report(3, "master")]);
   assert.equal((await react.task(task))!.status.state, "resolved");
+});
+
+test("P5: a reactor makes no more tasks for an agent than it may, also when what it made is known from the store alone; then it may again", async () => {
+  const limited = indexOf("name: tidy\non: service.failed\nlimits: { per_agent: 2/1h }\ndo: [{ event.emit: { type: x.y } }]\n");
+  const { turn, react, clock } = turns(limited);
+  const failed = async (position: number, given: Partial<Event> = {}) =>
+    (await turn([event(position, "service.failed", given)])).decisions.map(({ reason, until }) => [reason, until]);
+  const began = clock.now();
+  assert.deepEqual(await failed(1), [["fired", undefined]]);
+  clock.time += 60_000;
+  assert.deepEqual(await failed(2), [["fired", undefined]]);
+  assert.deepEqual(await failed(3), [["throttled", began + 3_600_000]]);
+  assert.deepEqual(await failed(4, { agent: "db1" }), [["fired", undefined]]);
+  await react.restore();
+  assert.deepEqual(await failed(5), [["throttled", began + 3_600_000]]);
+  clock.time = began + 3_600_000;
+  assert.deepEqual(await failed(6), [["fired", undefined]]);
+});
+
+test("P5: what its breaker holds makes no task, says why, and is told once; a reset lets it try again", async () => {
+  const failing = indexOf("name: tidy\non: service.failed\nlimits: { breaker: { repeats: 1 } }\ndo: [{ command.run: { argv: [id] } }]\n");
+  const { turn, react } = turns(failing);
+  const failed = async (position: number) => turn([event(position, "service.failed", nginx)]);
+  const [first] = (await failed(1)).changes;
+  const data = { execution: `${first!.task.id}.1`, action: "command.run", outcome: "failed", changed: true, started: 1, ended: 2 };
+  const { breakers } = await turn([event(2, "execution.finished", { data })]);
+  assert.equal(breakers.length, 1, "a strike is stored with what it is for");
+  const trips = await failed(3);
+  assert.deepEqual(
+    [trips.decisions[0]!.reason, trips.changes[0]!.task.status.state, trips.changes[0]!.effects.length],
+    ["breaker-open", "escalated", 3],
+  );
+  const held = await failed(4);
+  assert.deepEqual([held.decisions[0]!.reason, held.changes, held.breakers[0]!.body!.breaker.trip!.held], ["breaker-open", [], 1]);
+  const { reset, events } = react.reset({ reactor: "tidy", key: undefined, by: "ann", why: undefined });
+  assert.deepEqual([reset.length, events[0]!.type], [1, "breaker.reset"]);
+  assert.equal((await failed(5)).decisions[0]!.reason, "fired");
 });

@@ -5,12 +5,15 @@
  */
 import { actions, type ExecutionReport } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
+import { isoTime } from "@needfire/shared/clock";
 import { idKind, masterAgent, rolloutId, taskOfExecution } from "@needfire/shared/ids";
 import { type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
+import { hideMarks } from "@needfire/shared/secret";
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { Rules } from "@needfire/shared/rules/rules";
 import {
+  type BreakerLimits,
   type Decision,
   type Firing,
   type FleetFiring,
@@ -26,6 +29,7 @@ import {
   callForHelp,
   type Beginning,
   dueOf,
+  type Effect,
   type Execution,
   hasEnded,
   type Input,
@@ -34,15 +38,21 @@ import {
   listens,
   type MasterEventDraft,
   type Moment,
-  type Order,
+  type Word,
   startOnHost,
   startTask,
+  startTripped,
   stepTask,
   type Step,
   type Task,
 } from "@needfire/shared/task";
 import { beginningsOf, isOrder, retryOf } from "@needfire/shared/task/order";
+import { spanText } from "@needfire/shared/rules/wording";
+import { strikeOf, type Trip } from "@needfire/shared/task/breaker";
+import { type Admission, Breakers, type Tripped } from "./breakers.ts";
+import { Locks } from "./locks.ts";
 import { fromNowhere, originOf } from "./origin.ts";
+import { PerAgent } from "./per-agent.ts";
 import { everybody, type Suspect } from "./quarantine.ts";
 import { type RolloutOrder, Rollouts } from "./rollouts.ts";
 import type { Causing, Change, Store, Writes } from "./store/store.ts";
@@ -55,9 +65,17 @@ export interface Expired {
 }
 
 /** An operator's word to a task. */
-export interface Ordered {
+export interface Spoken {
   task: string;
-  order: Order;
+  word: Word;
+}
+
+/** A person lets a remedy be tried again. `key`: its values as texts; undefined: the reactor's, with all of its keys. */
+export interface BreakerReset {
+  reactor: string;
+  key: readonly string[] | undefined;
+  by: string;
+  why: string | undefined;
 }
 
 /** Events that were received at one time: of them, those that can have consequences. The time counts also where none can. */
@@ -67,11 +85,11 @@ export interface Arrival {
 }
 
 /** What follows, to be committed as a whole. */
-export type Consequences = Required<Pick<Writes, "changes" | "rollouts" | "rules" | "events" | "decisions" | "counts">>;
+export type Consequences = Required<Pick<Writes, "changes" | "rollouts" | "rules" | "breakers" | "events" | "decisions" | "counts">>;
 
 export interface Asked {
   expired: readonly Expired[];
-  orders: readonly Ordered[];
+  words: readonly Spoken[];
   rolloutOrders?: readonly RolloutOrder[];
   /** What is due by now happens, too. Not while there are events that were received before and are not judged yet. */
   now?: number;
@@ -82,7 +100,18 @@ export interface ReactOptions {
   aside?: Aside;
   store: Pick<
     Store,
-    "task" | "ruleState" | "openTaskOf" | "tasksDue" | "listeningTasks" | "openTasksIn" | "openRollouts" | "rollout" | "hostsOnTurn"
+    | "task"
+    | "ruleState"
+    | "openTaskOf"
+    | "tasksDue"
+    | "listeningTasks"
+    | "openTasksIn"
+    | "openRollouts"
+    | "rollout"
+    | "hostsOnTurn"
+    | "breakers"
+    | "tasksMade"
+    | "lockingTasks"
   >;
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */
@@ -108,6 +137,12 @@ export class React {
   readonly #rules: Rules;
   readonly #rollouts: Rollouts;
   readonly #tally = new Tally();
+  readonly #breakers = new Breakers();
+  #locks = new Locks();
+  /** By reactor. */
+  #limits = new Map<string, BreakerLimits>();
+  /** Undefined: the store is to be asked. */
+  #perAgent: PerAgent | undefined;
   /** By host, tasks whose verification listens for its events. Undefined: the store is to be asked. */
   #listening: Map<string, Set<string>> | undefined;
   /** Open tasks that firings may join, as this turn has left them: before it the store knows. */
@@ -132,14 +167,18 @@ export class React {
   setReactors(index: ReactorIndex): void {
     this.#index = index;
     this.#rules.setReactors(index);
+    this.#limits = new Map(index.reactors.flatMap(({ name, breaker }) => (breaker === undefined ? [] : [[name, breaker]])));
+    this.#perAgent = undefined;
   }
 
   /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
   async restore(): Promise<void> {
     this.#tasks.clear();
     this.#listening = undefined;
+    this.#perAgent = undefined;
     this.#tally.take();
     this.#rules.load(await this.#options.store.ruleState());
+    this.#breakers.load(await this.#options.store.breakers());
   }
 
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
@@ -166,10 +205,11 @@ export class React {
   }
 
   /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
-  async judge(arrivals: readonly Arrival[], { expired, orders, rolloutOrders = [], now }: Asked): Promise<Consequences> {
-    const made: Consequences = { changes: [], rollouts: [], rules: [], events: [], decisions: [], counts: [] };
+  async judge(arrivals: readonly Arrival[], { expired, words, rolloutOrders = [], now }: Asked): Promise<Consequences> {
+    const made: Consequences = { changes: [], rollouts: [], rules: [], breakers: [], events: [], decisions: [], counts: [] };
     this.#joins.clear();
     if (this.#listening === undefined) await this.#lookAtTasks();
+    this.#perAgent ??= await this.#countTasks();
     for (const { received, events } of arrivals) {
       await this.#take(this.#rules.tick(received), made);
       for (const event of events) await this.#hear(event, made);
@@ -179,17 +219,30 @@ export class React {
       const task = await this.#task(execution.task);
       if (task !== undefined) this.#step(task, { kind: "expired", execution: execution.id, reason }, execution.id, made);
     }
-    for (const { task: id, order } of orders) {
+    for (const { task: id, word } of words) {
       const task = await this.#task(id);
-      if (task !== undefined) this.#step(task, order, id, made);
+      if (task !== undefined) this.#step(task, word, id, made);
     }
     for (const { rollout: id, ...order } of rolloutOrders) {
       const rollout = await this.#rollouts.get(id);
       if (rollout !== undefined) this.#rollouts.step(rollout, order, made.rollouts);
     }
+    await this.#passLocks(made);
     made.rules = this.#rules.takeDirty();
+    made.breakers = this.#breakers.takeDirty();
     made.counts = this.#tally.take();
     return made;
+  }
+
+  /** Remedies that are not tried any more. */
+  breakers(): Tripped[] {
+    return this.#breakers.list();
+  }
+
+  /** What had tripped, and may try again from now on: it is stored with what is judged next. */
+  reset({ reactor, key, by, why }: BreakerReset): { reset: Tripped[]; events: MasterEventDraft[] } {
+    const reset = this.#breakers.reset(reactor, key);
+    return { reset, events: reset.map((each) => resetEvent(each, { by, why })) };
   }
 
   async #lookAtTasks(): Promise<void> {
@@ -197,12 +250,32 @@ export class React {
     this.#listening = byHost(await store.listeningTasks());
     await this.#rollouts.load();
     this.#taskDue = (await store.tasksDue(0, 0)).next;
+    this.#locks = new Locks();
+    for (const task of await store.lockingTasks()) this.#locks.note(task);
+  }
+
+  /** Whoever waits for a lock that nobody holds any more begins. */
+  async #passLocks(made: Consequences): Promise<void> {
+    for (let id = this.#locks.next(); id !== undefined; id = this.#locks.next()) {
+      const task = await this.#task(id);
+      if (task !== undefined) this.#step(task, { kind: "turn" }, id, made);
+    }
+  }
+
+  async #countTasks(): Promise<PerAgent> {
+    const limits = new Map(this.#index.reactors.flatMap(({ name, perAgent }) => (perAgent === undefined ? [] : [[name, perAgent]])));
+    const counted = new PerAgent(limits);
+    if (limits.size === 0) return counted;
+    const longestMs = Math.max(...[...limits.values()].map(({ withinMs }) => withinMs));
+    const made = await this.#options.store.tasksMade([...limits.keys()], this.#options.clock.now() - longestMs);
+    for (const each of made) counted.add(each);
+    return counted;
   }
 
   /** The store did not take these: the reaction was there already. */
   forget(changes: readonly Change[]): void {
     for (const { task } of changes) this.#tasks.delete(task.id);
-    if (changes.length > 0) this.#listening = undefined;
+    if (changes.length > 0) this.#listening = this.#perAgent = undefined;
   }
 
   /** A task as it is now. */
@@ -342,19 +415,10 @@ export class React {
 
   async #take({ decisions, notices }: Judgement, made: Consequences): Promise<void> {
     for (const decision of decisions) {
-      const { firing, reactor } = decision;
-      if (firing?.fleet !== undefined) {
-        await this.#rollOut(decision, { ...firing, fleet: firing.fleet }, made);
-        continue;
-      }
-      const open = firing && (await this.#openTaskOf(firing));
-      if (firing !== undefined && open !== undefined) {
-        this.#join(decision, open, made);
-        continue;
-      }
-      const step = firing && this.#attempt(reactor, firing.trigger.event.id, { made, work: () => startTask(firing, this.#now()) });
-      if (step !== undefined) this.#change(step, true, made.changes);
-      this.#record(made, firing !== undefined && step === undefined ? { ...decision, reason: "set-aside" } : decision, step?.task.id);
+      const { firing } = decision;
+      if (firing === undefined) this.#record(made, decision, undefined);
+      else if (firing.fleet !== undefined) await this.#rollOut(decision, { ...firing, fleet: firing.fleet }, made);
+      else await this.#fire(decision, firing, made);
     }
     for (const notice of notices) made.events.push(noticeEvent(notice));
   }
@@ -377,6 +441,49 @@ export class React {
     this.#record(made, change === undefined ? { ...decision, reason: "set-aside" } : decision, change?.rollout.id);
   }
 
+  /** A firing makes a task, or joins one, or is held by its breaker. */
+  async #fire(decision: Decision, firing: Firing, made: Consequences): Promise<void> {
+    const open = await this.#openTaskOf(firing);
+    if (open !== undefined) return this.#join(decision, open, made);
+    const moment = this.#now();
+    const until = this.#fullUntil(firing, moment);
+    if (until !== undefined) return this.#limit(decision, firing, { made, until });
+    const admission = this.#admit(firing, moment);
+    if (admission.kind === "open") return this.#hold(decision, admission.trip, made);
+    const start = () => (admission.kind === "trips" ? startTripped(firing, admission, moment) : startTask(firing, moment));
+    const step = this.#attempt(decision.reactor, firing.trigger.event.id, { made, work: start });
+    if (step !== undefined) this.#change(step, true, made.changes);
+    if (step === undefined) this.#record(made, { ...decision, reason: "set-aside" }, undefined);
+    else if (admission.kind === "trips") this.#hold(decision, admission.own, made, step.task.id);
+    else this.#record(made, decision, step.task.id);
+  }
+
+  /** Whether a firing may make a task, where its reactor has a breaker. The end of a problem is no remedy, and a plan does no harm. */
+  #admit({ reactor, branch, plan, trigger }: Firing, { now }: Moment): Admission {
+    const { name, mode, breaker: limits } = reactor;
+    if (limits === undefined || mode !== "live" || branch !== "do") return { kind: "closed" };
+    const { agent, event } = trigger;
+    return this.#breakers.admit(name, { agent, subject: event.subject, joinKey: plan.ok ? plan.joinKey : undefined }, { limits, now });
+  }
+
+  /** Until when its reactor may make no more tasks for its agent. */
+  #fullUntil({ reactor: { name, mode }, branch, trigger }: Firing, { now }: Moment): number | undefined {
+    return mode === "live" && branch === "do" ? this.#perAgent?.fullUntil(name, trigger.agent, now) : undefined;
+  }
+
+  /** P5 */
+  #limit({ reactor, event, at }: Decision, { trigger: { agent } }: Firing, { made, until }: { made: Consequences; until: number }): void {
+    const { tasks, withinMs } = reactor.perAgent!;
+    const detail = `limits.per_agent: ${tasks} tasks in ${spanText(withinMs)} for ${agent}`;
+    this.#record(made, { reactor, event, at, reason: "throttled", detail, until }, undefined);
+  }
+
+  /** P5 */
+  #hold({ reactor, event, at }: Decision, { at: since, why }: Trip, made: Consequences, task?: string): void {
+    const detail = `its breaker has tripped at ${isoTime(since)}: ${why}; needfire breakers reset ${reactor.name}`;
+    this.#record(made, { reactor, event, at, reason: "breaker-open", detail }, task);
+  }
+
   /** The task that a firing joins. */
   async #openTaskOf({ reactor, plan }: Firing): Promise<Task | undefined> {
     if (reactor.mode !== "live" || !plan.ok || plan.joinKey === undefined) return undefined;
@@ -392,7 +499,8 @@ export class React {
   }
 
   #now(): Moment {
-    return { now: this.#options.clock.now(), random: (this.#options.random ?? Math.random)() };
+    const { clock, random = Math.random } = this.#options;
+    return { now: clock.now(), random: random(), holderOf: (lock) => this.#locks.holderOf(lock) };
   }
 
   /** P5, as far as there is room for it. */
@@ -451,11 +559,22 @@ export class React {
 
   #change({ task, effects }: Step, isNew: boolean, changes: Change[]): void {
     this.#tasks.set(task.id, task);
+    if (effects.some(isEnd)) this.#strike(task);
+    if (isNew && task.branch === "do" && task.status.state !== "planned") this.#perAgent?.add(task);
     this.#listen(task);
+    this.#locks.note(task);
     this.#awaitDue(task);
     if (task.joinKey !== undefined) this.#joins.set(joinName(task.reactor, task.joinKey), isOpen(task) ? task.id : undefined);
     if (this.#tasks.size > tasksRememberedMax) this.#forgetEnded();
     changes.push({ isNew, task, effects });
+  }
+
+  /** What may be held against its reactor. */
+  #strike(task: Task): void {
+    const limits = this.#limits.get(task.reactor);
+    // What stops a rollout are failures on its hosts.
+    const strike = limits && task.rollout === undefined ? strikeOf(task) : undefined;
+    if (strike !== undefined) this.#breakers.strike(task.reactor, task, { limits: limits!, strike });
   }
 
   #listen(task: Task): void {
@@ -477,6 +596,16 @@ export class React {
 function ownerIn({ open, agent }: Task, execution: string): string {
   const action = open.find(({ id }) => id === execution)?.action;
   return action !== undefined && actions[action].runsOn === "master" ? masterAgent : agent;
+}
+
+/** Told once of each task that ended by itself. */
+function isEnd(effect: Effect): boolean {
+  return effect.kind === "emit" && (effect.event.type === "task.resolved" || effect.event.type === "task.escalated");
+}
+
+function resetEvent({ reactor, key, trip: { held } }: Tripped, { by, why }: Pick<BreakerReset, "by" | "why">): MasterEventDraft {
+  const data = { reactor, held, by, ...(key === undefined ? {} : { key }), ...(why === undefined ? {} : { why }) };
+  return { type: "breaker.reset", severity: "normal", subject: reactor, data: hideMarks(data) };
 }
 
 function byHost(tasks: readonly Task[]): Map<string, Set<string>> {

@@ -199,21 +199,30 @@ export class Turns {
   ): Promise<void> {
     const { inbox, react, silences, clock } = this.#options;
     const expired = this.isLive ? inbox.takeExpired() : [];
-    const orders = this.isLive ? inbox.takeOrders() : [];
+    const words = this.isLive ? inbox.takeWords() : [];
     const rolloutOrders = this.isLive ? inbox.takeRolloutOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
+    const resets = this.isLive ? inbox.takeResets() : [];
     const marks = inbox.takeMarks();
     const told = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
     let committed: Committed | undefined;
     try {
+      const reset = resets.map(({ what }) => react.reset(what));
       const { changes, events, ...rest } = await react.judge(arrivals, {
         expired,
-        orders: orders.map(({ what }) => what),
+        words: words.map(({ what }) => what),
         rolloutOrders: rolloutOrders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
       const { silences: held, events: ended } = silences.takeChanges(now);
-      const own = { ...rest, silences: held, cursor: position, changes, marks, events: [...told, ...events, ...ended] };
+      const own = {
+        ...rest,
+        silences: held,
+        cursor: position,
+        changes,
+        marks,
+        events: [...told, ...reset.flatMap((each) => each.events), ...events, ...ended],
+      };
       const { taken, decisionsDropped } = (committed = await this.#commit(own, asked));
       this.#loss.count(rest.counts, decisionsDropped);
       this.#position = position;
@@ -224,8 +233,12 @@ export class Turns {
       if (begun.length > 0) this.#whenDurable(() => this.#perform(begun));
       const given = arrivals.flatMap(({ events: heard }) => heard.flatMap(({ type, data }) => (isOrder(type) ? [data["request"]] : [])));
       if (given.length > 0) this.#whenDurable(() => inbox.tasksMade(given));
-      const answers: (() => void)[] = [];
-      for (const { what, resolve } of orders) {
+      const answers = resets.map(
+        ({ resolve }, index) =>
+          () =>
+            resolve(reset[index]!.reset),
+      );
+      for (const { what, resolve } of words) {
         const task = await react.task(what.task);
         answers.push(() => resolve(task));
       }
@@ -237,7 +250,7 @@ export class Turns {
     } catch (error) {
       // P4: what follows from events and time is judged again from the store; this comes from nowhere else.
       if (committed === undefined) inbox.keep({ told, marks });
-      for (const { reject } of [...orders, ...rolloutOrders]) reject(error);
+      for (const { reject } of [...words, ...rolloutOrders, ...resets]) reject(error);
       throw error;
     }
   }

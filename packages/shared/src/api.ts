@@ -323,6 +323,30 @@ export const silenceView = object(
 export type SilenceView = FromSchema<typeof silenceView>;
 export const silencesView = object({ silences: { type: "array", items: silenceView } }, ["silences"]);
 
+/** `key`: none: the reactor as a whole has tripped. `held`: firings that made no task since. */
+export const breakerView = object(
+  {
+    reactor: string,
+    key: { type: "array", items: string, description: "its values, as texts" },
+    since: time,
+    why: string,
+    tasks: { type: "array", items: string, description: "those that did not hold" },
+    held: integer,
+  },
+  ["reactor", "since", "why", "tasks", "held"],
+);
+export type BreakerView = FromSchema<typeof breakerView>;
+export const breakersView = object({ breakers: { type: "array", items: breakerView } }, ["breakers"]);
+/** `key`: only of this key; default: the reactor as a whole, with all of its keys. */
+export const breakerResetRequest = object(
+  {
+    key: { type: "array", items: { type: "string", maxLength: 10_000 }, maxItems: 20 },
+    why: { type: "string", maxLength: 1_000 },
+    by: { type: "string", maxLength: 100, default: "api" },
+  },
+  [],
+);
+
 export const executionStates = [
   "queued",
   "sent",
@@ -481,7 +505,7 @@ export const tasksQuery = object(
  * `by`: who cancels, approves or denies, as the caller says. The socket's rights decide who may speak here at all; whoever may can speak for
  * anybody, so that `approve.from` of a reactor keeps from mistakes and not from malice.
  */
-export const orderRequest = object(
+export const wordRequest = object(
   { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
   [],
 );

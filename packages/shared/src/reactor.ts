@@ -8,6 +8,7 @@ import { compileConditions } from "./reactor/conditions.ts";
 import { Draft } from "./reactor/draft.ts";
 import { compileCalendars, compileFlow, compileInhibitions } from "./reactor/flow.ts";
 import { salvage } from "./reactor/salvage.ts";
+import { compileLimits } from "./reactor/limits.ts";
 import { compileRemedy } from "./reactor/remedy.ts";
 import { reactorSchema, type ReactorSource } from "./reactor/schema.ts";
 import { compileSteps } from "./reactor/steps.ts";
@@ -112,6 +113,7 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
     vars: variables.values,
     remedy,
     fleet: compileFleet(draft, source),
+    ...compileLimits(draft, source),
     onClear,
     listensFor,
     keepsEvents,

@@ -7,19 +7,21 @@
 import { taskId } from "./ids.ts";
 import { helpReason } from "./rollout.ts";
 import type { Rollout } from "./rollout/types.ts";
-import type { Plan, PlannedApproval } from "./rules/types.ts";
+import type { Firing, Plan, PlannedApproval } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
-import { attempt, checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
+import { type Trip, tripped } from "./task/breaker.ts";
+import { checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { stopped, unheard, waited } from "./task/commands.ts";
 import { callEnded, escalate } from "./task/escalate.ts";
 import { recordIn, recordOf, taskOf } from "./task/made.ts";
+import { admitted, enter } from "./task/lock.ts";
 import { tell } from "./task/tell.ts";
 import { type Beginning, type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
 export { isAwaited, listens } from "./task/listen.ts";
-export type { Beginning, Effect, Execution, Input, MasterEventDraft, Moment, Order, Purpose, Step, Task } from "./task/types.ts";
+export type { Beginning, Effect, Execution, Input, MasterEventDraft, Moment, Purpose, Step, Task, Word } from "./task/types.ts";
 
 /** The task of a firing, and what to do first. */
 export function startTask(firing: Beginning, moment: Moment): Step {
@@ -62,7 +64,7 @@ export function callForHelp(rollout: Rollout, moment: Moment): Step {
 
 function begin(task: Task, plan: Plan, moment: Moment): Step {
   if (!plan.ok) return withEffects([created(task)], escalate(task, plan.reason, moment));
-  return withEffects([created(task)], plan.approval === undefined ? attempt(task, moment) : askFor(task, plan.approval, moment));
+  return withEffects([created(task)], plan.approval === undefined ? enter(task, moment) : askFor(task, plan.approval, moment));
 }
 
 function created(task: Task): Effect {
@@ -72,6 +74,21 @@ function created(task: Task): Effect {
 
 function actionsOf({ rungs }: Task): string[] {
   return rungs.flatMap(({ steps }) => steps.map(({ action }) => action));
+}
+
+/**
+ * The task of a firing with which a breaker trips: nothing of its ladder is begun, and it escalates with the evidence. `key`: of the breaker;
+ * `all`: the reactor's own trips with it.
+ */
+export function startTripped(
+  firing: Firing,
+  { key, own, all }: { key: unknown[]; own: Trip; all: Trip | undefined },
+  moment: Moment,
+): Step {
+  const { plan, reactor, trigger } = firing;
+  const task = taskOf(recordOf(firing), { id: taskId(reactor.name, trigger.event.id), agent: trigger.agent, plan, now: moment.now });
+  const told = [created(task), tripped(task, own, key), ...(all === undefined ? [] : [tripped(task, all, undefined)])];
+  return withEffects(told, escalate(task, `${own.why} (${own.tasks.join(", ")})`, moment));
 }
 
 /** What one input does to a task. A report of a command of which it is known what became of it changes nothing: it counts once. */
@@ -90,10 +107,12 @@ export function stepTask(task: Task, input: Input, moment: Moment): Step {
     case "approve":
     case "deny":
       return answered(task, input, moment);
+    case "turn":
+      return admitted(task, moment);
     case "due":
       return due(task, moment);
     case "event":
-      return isOpen(task) ? eventSeen(task, input.event, moment) : { task, effects: [] };
+      return isOpen(task) ? goOn(eventSeen(task, input.event, moment), moment) : { task, effects: [] };
     case "join":
       return { task: isOpen(task) ? { ...task, joined: task.joined + 1, updated: moment.now } : task, effects: [] };
   }
@@ -146,7 +165,8 @@ function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step 
 
 function due(task: Task, moment: Moment): Step {
   const { status } = task;
-  if (status.state === "waiting") return status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
+  if (status.state === "waiting")
+    return "approval" in status && status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
   const awake = wake(task, moment);
   const undone = undoDue(awake.task, moment);
   const effects = [...awake.effects, ...undone.effects];

@@ -346,7 +346,7 @@ function begun(task: TaskView): number {
 
 function notBegun(state: TaskView["state"]): string {
   if (state === "planned") return "would be run";
-  if (state === "waiting") return "waits for somebody's word";
+  if (state === "waiting") return "was not begun yet";
   if (state === "retrying") return "waits for the next attempt";
   return state === "running" ? "waits for the one before" : "was not begun";
 }

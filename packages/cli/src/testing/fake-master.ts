@@ -6,7 +6,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   agentsView,
-  orderRequest,
+  breakerResetRequest,
+  breakersView,
+  wordRequest,
   agentView,
   chainView,
   countView,
@@ -263,6 +265,14 @@ interface Route {
   takes?: object;
 }
 
+const breaker = {
+  reactor: "restore",
+  key: ["web1", hostile],
+  since: at,
+  why: `the remedy did not hold: ${hostile}`,
+  tasks: ["t-3f9a1c0b27d40000"],
+  held: 4,
+};
 const routes: Record<string, Route> = {
   "GET /v1/status": { schema: statusView, value: status },
   "GET /v1/keys": {
@@ -334,17 +344,19 @@ const routes: Record<string, Route> = {
   },
   "POST /v1/tasks/t-3f9a1c0b27d40000/cancel": {
     schema: taskView,
-    takes: orderRequest,
+    takes: wordRequest,
     value: { ...task, state: "cancelled", reason: "wrong window", cancelled_by: "alice", verified: undefined },
   },
+  "GET /v1/breakers": { schema: breakersView, value: { breakers: [breaker, { ...breaker, key: undefined }] } },
+  "POST /v1/breakers/restore/reset": { schema: breakersView, takes: breakerResetRequest, value: { breakers: [breaker] } },
   "POST /v1/tasks/t-3f9a1c0b27d40000/approve": {
     schema: taskView,
-    takes: orderRequest,
+    takes: wordRequest,
     value: { ...task, approved: { by: "alice", at, why: hostile } },
   },
   "POST /v1/tasks/t-3f9a1c0b27d40000/deny": {
     schema: taskView,
-    takes: orderRequest,
+    takes: wordRequest,
     value: { ...task, state: "cancelled", reason: hostile, cancelled_by: "alice", verified: undefined },
   },
   "GET /v1/rollouts": { schema: rolloutsView, value: { rollouts: [rollout] } },
@@ -352,7 +364,7 @@ const routes: Record<string, Route> = {
   ...Object.fromEntries(
     Object.entries({ pause: "paused", resume: "running", cancel: "cancelled" }).map(([verb, state]) => [
       `POST /v1/rollouts/r-9b1c44d07e2a51f3/${verb}`,
-      { schema: rolloutView, takes: orderRequest, value: { ...rollout, state, by: "alice" } },
+      { schema: rolloutView, takes: wordRequest, value: { ...rollout, state, by: "alice" } },
     ]),
   ),
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },

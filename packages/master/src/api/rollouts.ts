@@ -1,5 +1,5 @@
 /** The API's routes about rollouts. */
-import { orderRequest } from "@needfire/shared/api";
+import { wordRequest } from "@needfire/shared/api";
 import * as schemas from "@needfire/shared/api-rollouts";
 import type { RolloutView } from "@needfire/shared/api-rollouts";
 import { isoTime } from "@needfire/shared/clock";
@@ -38,7 +38,7 @@ export function rolloutRoutes(server: Server, { history, orderRollout }: Rollout
   });
   for (const kind of ["pause", "resume", "cancel"] as const) {
     const { becomes, done } = orders[kind];
-    const schema = { params: idParams, body: orderRequest, response: { 200: schemas.rolloutView } };
+    const schema = { params: idParams, body: wordRequest, response: { 200: schemas.rolloutView } };
     server.post(`/v1/rollouts/:id/${kind}`, { schema }, async ({ params, body: { by, why } }) => {
       const rollout = known(await orderRollout({ rollout: params.id, kind, by, reason: why ?? `${done} by ${by}` }), params.id);
       if (rollout.status.state !== becomes)

@@ -30,6 +30,7 @@ import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import { type BeaconRoutes, beaconRoutes } from "./beacons.ts";
 import { type ByHandRoutes, byHandRoutes } from "./by-hand.ts";
+import { type BreakerRoutes, breakerRoutes } from "./breakers.ts";
 import { causalChain } from "./chain.ts";
 import type { Feed } from "./feed.ts";
 import { idParams, newServer } from "./http.ts";
@@ -37,11 +38,11 @@ import { type ReactorRoutes, reactorRoutes } from "./reactors.ts";
 import { replayRoute } from "./replay.ts";
 import { type RolloutRoutes, rolloutRoutes } from "./rollouts.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
-import { type TaskOrderRoutes, taskOrderRoutes } from "./task-orders.ts";
+import { type TaskWordRoutes, taskWordRoutes } from "./task-words.ts";
 import { agentApiView, commentView, eventView, keyView, missingView, taskView } from "./views.ts";
 
-export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BeaconRoutes, TaskOrderRoutes, RolloutRoutes, ByHandRoutes {
-  engine: ReactorRoutes["engine"] & SilenceRoutes["engine"];
+export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BreakerRoutes, BeaconRoutes, TaskWordRoutes, RolloutRoutes, ByHandRoutes {
+  engine: ReactorRoutes["engine"] & SilenceRoutes["engine"] & BreakerRoutes["engine"];
   socket: string;
   version: string;
   started: number;
@@ -249,6 +250,7 @@ function buildServer(options: ApiOptions) {
 
   reactorRoutes(server, options);
   silenceRoutes(server, options);
+  breakerRoutes(server, options);
   beaconRoutes(server, options);
   rolloutRoutes(server, options);
   byHandRoutes(server, options);
@@ -266,7 +268,7 @@ function buildServer(options: ApiOptions) {
     return { ...taskView(task, await history.executions(task.id)), comments: said.flatMap(commentView) };
   });
 
-  taskOrderRoutes(server, options);
+  taskWordRoutes(server, options);
 
   server.post("/v1/reload", { schema: { body: schemas.byRequest, response: { 200: schemas.reloadView } } }, async ({ body: { by } }) => {
     const problems = await options.reload();

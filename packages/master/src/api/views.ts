@@ -101,7 +101,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     state: status.state,
     ...("reason" in status ? { reason: status.reason } : {}),
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
-    ...(status.state === "waiting" ? { approval: approvalView(status) } : {}),
+    ...(status.state === "waiting" && "approval" in status ? { approval: approvalView(status) } : {}),
     ...(task.approved === undefined ? {} : { approved: { ...task.approved, at: isoTime(task.approved.at) } }),
     ...orderView(task),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
@@ -169,7 +169,7 @@ function undoText({ steps, afterMs, onFailure }: NonNullable<PlannedRung["undo"]
   return `${steps.map(({ action }) => action).join(", ")} ${when.join(" or ")}`;
 }
 
-function approvalView({ until, approval }: Extract<Task["status"], { state: "waiting" }>): NonNullable<TaskView["approval"]> {
+function approvalView({ until, approval }: Extract<Task["status"], { approval: unknown }>): NonNullable<TaskView["approval"]> {
   const { from, onTimeout, message } = approval;
   return { from: [...from], until: isoTime(until), on_timeout: onTimeout, ...(message === undefined ? {} : { message }) };
 }
@@ -177,6 +177,8 @@ function approvalView({ until, approval }: Extract<Task["status"], { state: "wai
 /** What an open task waits for, and until when. */
 function waitsFor({ status, rungs, rung }: Task): Pick<TaskView, "due" | "waits_for"> {
   const dated = (until: number, text: string) => ({ due: isoTime(until), waits_for: text });
+  if (status.state === "waiting" && "lock" in status)
+    return { waits_for: `the lock ${JSON.stringify(status.lock)}, which ${status.behind} had` };
   if (status.state === "waiting") return dated(status.until, `the word of ${status.approval.from.join(" or ")}`);
   if (status.state === "retrying") return dated(status.until, "the next attempt");
   if (status.state === "running" && status.until !== undefined)

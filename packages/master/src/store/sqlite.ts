@@ -12,11 +12,13 @@ import { pack, unpack } from "@needfire/shared/pack";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, type Task } from "@needfire/shared/task";
+import type { MadeTask } from "../per-agent.ts";
 import type { Database } from "./database.ts";
 import { RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
 import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
 import type {
   AgentRecord,
+  BreakerRow,
   Causing,
   Change,
   Committed,
@@ -92,6 +94,7 @@ export const migrations = [
   `DROP INDEX IF EXISTS task_open;
    CREATE INDEX task_open ON task (state) WHERE state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing');`,
   rolloutMigration,
+  "CREATE TABLE breaker (reactor TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (reactor, key)) STRICT",
 ] as const;
 
 /** As the index of them says. */
@@ -158,6 +161,12 @@ export class StoreWriter {
     return this.#record.silences();
   }
 
+  breakers(): BreakerRow[] {
+    return this.#prepare("SELECT reactor, key, body FROM breaker ORDER BY rowid")
+      .all()
+      .map((row) => ({ reactor: String(row["reactor"]), key: String(row["key"]), body: bodyOf<BreakerRow["body"]>(row) }));
+  }
+
   /** See `RecordReader`. */
   versionsAt(time: number): TextlessVersion[] | undefined {
     return this.#recorded.versionsAt(time);
@@ -220,6 +229,19 @@ export class StoreWriter {
     return this.#database.transaction(() => this.#rollouts.forget(before, limit));
   }
 
+  lockingTasks(): Task[] {
+    const isAtWork = `(${isOpenSql} OR id IN (SELECT task FROM execution WHERE report IS NULL))`;
+    return this.#bodies<Task>(`SELECT body FROM task WHERE ${isAtWork} AND json_extract(body, '$.lock') IS NOT NULL`);
+  }
+
+  tasksMade(reactors: readonly string[], since: number): MadeTask[] {
+    const sql = `SELECT reactor, agent, created FROM task WHERE created > ? AND reactor IN (SELECT value FROM json_each(?))
+      AND state <> 'planned' AND json_extract(body, '$.branch') = 'do' ORDER BY created`;
+    return this.#prepare(sql)
+      .all(since, JSON.stringify(reactors))
+      .map(({ reactor, agent, created }) => ({ reactor: String(reactor), agent: String(agent), created: Number(created) }));
+  }
+
   /** Removes tasks that ended before a time, oldest first, and their executions. Returns how many tasks. */
   forgetTasks(before: number, limit: number): number {
     const sql = `SELECT id FROM task WHERE created < ? AND updated < ? AND NOT ${isOpenSql} AND due IS NULL
@@ -246,6 +268,7 @@ export class StoreWriter {
     changes = [],
     rollouts = [],
     rules = [],
+    breakers = [],
     marks = [],
     events = [],
     keys = [],
@@ -264,6 +287,7 @@ export class StoreWriter {
       for (const event of change.events) made.push(this.#emit(event, now));
     }
     for (const row of rules) this.#rule(row);
+    for (const row of breakers) this.#breaker(row);
     for (const mark of marks) this.#mark(mark);
     for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
     for (const token of tokens) this.#token(token);
@@ -327,6 +351,11 @@ export class StoreWriter {
     if (body === undefined) return void this.#run("DELETE FROM rule_state WHERE reactor = ? AND key = ?", reactor, key);
     const sql = "INSERT OR REPLACE INTO rule_state (reactor, key, shape, due, body) VALUES (?, ?, ?, ?, ?)";
     this.#run(sql, reactor, key, shape, due ?? null, pack(body));
+  }
+
+  #breaker({ reactor, key, body }: BreakerRow): void {
+    if (body === undefined) return void this.#run("DELETE FROM breaker WHERE reactor = ? AND key = ?", reactor, key);
+    this.#run("INSERT OR REPLACE INTO breaker (reactor, key, body) VALUES (?, ?, ?)", reactor, key, JSON.stringify(body));
   }
 
   #mark({ execution, state, at, epoch }: Mark): void {

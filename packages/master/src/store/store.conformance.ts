@@ -9,7 +9,7 @@ import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, Task } from "@needfire/shared/task";
 import { somePublicKey, temporaryDirectory } from "../fixture.ts";
-import type { Change, ExecutionRecord, Store, Writes } from "./store.ts";
+import type { BreakerRow, Change, ExecutionRecord, Store, Writes } from "./store.ts";
 
 type Opened = Store & { close(): void };
 
@@ -242,6 +242,55 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual(openExecutions, [waits]);
       assert.deepEqual(await s.store.task(ended.id), resolved);
       assert.equal(await s.store.task("t-0000000000000000"), undefined);
+    });
+
+    test("the tasks that reactors made since a time are found, the oldest first: not a problem's end, not a plan", async (t) => {
+      const s = setting(t);
+      const made = (number: number, given: Partial<Task> = {}): Task => ({ ...someTask(`web1:e1:${number}`), created: number, ...given });
+      const tasks = [
+        made(3),
+        made(2, { agent: "db1" }),
+        made(1),
+        made(4, { branch: "on_clear" }),
+        made(5, { status: { state: "planned" } }),
+        made(6, { reactor: "other" }),
+      ];
+      await s.commit(tasks.map((task) => ({ isNew: true, task, effects: [] })));
+      await s.reopened();
+      assert.deepEqual(await s.store.tasksMade(["tidy", "nobody"], 1), [
+        { reactor: "tidy", agent: "db1", created: 2 },
+        { reactor: "tidy", agent: "web1", created: 3 },
+      ]);
+    });
+
+    test("tasks with a lock are found while they are open or have a command under way", async (t) => {
+      const s = setting(t);
+      const lock = ["web1", "apt"];
+      const open: Task = { ...someTask("web1:e1:1"), lock };
+      const waiting: Task = { ...someTask("web1:e1:2", { state: "waiting", lock, behind: open.id }), lock };
+      const over: Task = { ...someTask("web1:e1:3", { state: "resolved", verified: true }), lock };
+      const stopping: Task = { ...someTask("web1:e1:4", { state: "cancelled", reason: "no", by: "ann" }), lock };
+      const executes: Effect = { kind: "execute", execution: someExecution(stopping) };
+      await s.commit([
+        ...[open, waiting, over, someTask("web1:e1:5")].map((task) => ({ isNew: true, task, effects: [] })),
+        { isNew: true, task: stopping, effects: [executes] },
+      ]);
+      await s.reopened();
+      const found = await s.store.lockingTasks();
+      assert.deepEqual(found.map(({ id }) => id).toSorted(), [open, waiting, stopping].map(({ id }) => id).toSorted());
+    });
+
+    test("breakers are kept as they were last written, the one that was written longest ago first, until they are gone", async (t) => {
+      const s = setting(t);
+      const row = (key: string, held = 0): BreakerRow => ({
+        reactor: "tidy",
+        key: JSON.stringify([key]),
+        body: { key: [key], breaker: { strikes: [], trip: { at: now, why: "no", tasks: ["t-1"], held } } },
+      });
+      await s.write({ now, breakers: [row("a"), row("b"), row("c")] });
+      await s.write({ now, breakers: [row("a", 2), { ...row("b"), body: undefined }] });
+      await s.reopened();
+      assert.deepEqual(await s.store.breakers(), [row("c"), row("a", 2)]);
     });
 
     test("a task that waits for somebody's word is open, and is found when its time is up", async (t) => {

@@ -7,7 +7,9 @@ import type { IncomingEvent } from "@needfire/shared/event";
 import type { Rollout, RolloutHost } from "@needfire/shared/rollout";
 import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
+import type { Breaker } from "@needfire/shared/task/breaker";
 import type { ExecutionReport } from "@needfire/shared/action";
+import type { MadeTask } from "../per-agent.ts";
 
 export interface KeyRecord {
   publicKey: string;
@@ -153,6 +155,13 @@ export interface FileVersion extends VersionInForce {
 /** Texts of all files together are large. */
 export type TextlessVersion = Omit<FileVersion, "text">;
 
+/** Of a reactor and a key, or with "" of the reactor as a whole. `body` undefined: it is gone. */
+export interface BreakerRow {
+  reactor: string;
+  key: string;
+  body: { key: unknown[]; breaker: Breaker } | undefined;
+}
+
 /** What belongs together: it becomes durable as a whole or not at all (P2). */
 export interface Writes {
   now: number;
@@ -161,6 +170,8 @@ export interface Writes {
   rollouts?: RolloutChange[];
   /** The state of rules that has changed. */
   rules?: StateRow[];
+  /** The breakers that have changed. */
+  breakers?: BreakerRow[];
   decisions?: DecisionRecord[];
   counts?: ReactorCounts[];
   /** `held`: by id, what they have held back by now. `ended`: ids. */
@@ -233,9 +244,15 @@ export interface Store {
   rollout(id: string): Promise<Rollout | undefined> | Rollout | undefined;
   /** Hosts of a rollout, by their numbers from one on. */
   hostsOnTurn(rollout: string, from: number, count: number): Promise<HostOnTurn[]> | HostOnTurn[];
+  /** Tasks of these reactors that were made since, the oldest first; not those of a problem's end, nor those that only show a plan. */
+  tasksMade(reactors: readonly string[], since: number): Promise<MadeTask[]> | MadeTask[];
+  /** Tasks with a lock that are open, or have a command under way. */
+  lockingTasks(): Promise<Task[]> | Task[];
   /** What rules remember. */
   ruleState(): Promise<StateRow[]> | StateRow[];
   silences(): Promise<SilenceRecord[]> | SilenceRecord[];
+  /** The one that was written longest ago first. */
+  breakers(): Promise<BreakerRow[]> | BreakerRow[];
 }
 
 export interface ExecutionRecord extends Execution {

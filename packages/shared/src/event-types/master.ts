@@ -29,6 +29,7 @@ const aboutTask = {
   agent: { type: "string", description: "the agent that it is for" },
 } as const;
 const names = { type: "array", items: { type: "string" }, description: "names of those who may answer" } as const;
+const breakerKey = { type: "array", description: "the task's key, or else its agent and subject" } as const;
 const answer = object({ ...aboutTask, by: { type: "string", description: "who" }, why: reason }, [...Object.keys(aboutTask), "by"]);
 const onLadder = {
   rung: { type: "integer", description: "of the ladder, from 1" },
@@ -171,13 +172,20 @@ export const masterEventTypes = {
     example: taskExample({ event: "web1:mi4k2x:42", count: 1, branch: "do", actions: ["file.restore"] }),
   },
   "task.waiting": {
-    description: "A task begins when somebody says so: needfire tasks approve, or deny.",
+    description:
+      "A task begins when somebody says so (needfire tasks approve, or deny: `from`, `until`), or when its lock is free and it is its turn (`lock`, `behind`).",
     severity: "normal",
-    data: object({ ...aboutTask, from: names, until: milliseconds, message: { type: "string", description: "what they are asked" } }, [
-      ...Object.keys(aboutTask),
-      "from",
-      "until",
-    ]),
+    data: object(
+      {
+        ...aboutTask,
+        from: names,
+        until: milliseconds,
+        message: { type: "string", description: "what they are asked" },
+        lock: { type: "array", description: "the lock's values" },
+        behind: { type: "string", description: "the task that has it, or is next" },
+      },
+      Object.keys(aboutTask),
+    ),
     example: taskExample({ from: ["ann", "bob"], until: 1_767_227_400_000, message: "restart the database of web1?" }),
   },
   "task.approved": {
@@ -310,6 +318,39 @@ export const masterEventTypes = {
     severity: "normal",
     data: object({ by: who, problems: { type: "integer", description: "what is wrong in them" } }),
     example: { data: { by: "ann from 10.1.2.3", problems: 0 } },
+  },
+  "breaker.tripped": {
+    description:
+      "A remedy did not hold, and is not tried any more for this key, or, without a key, for any of its reactor, until a person resets it: needfire breakers reset.",
+    severity: "high",
+    data: object({ ...aboutTask, key: breakerKey, why: reason, tasks: { type: "array", items: text, description: "that did not hold" } }, [
+      ...Object.keys(aboutTask),
+      "why",
+      "tasks",
+    ]),
+    example: taskExample({
+      key: ["web1", "/etc/ssh/sshd_config"],
+      why: "the remedy did not hold: 3 tasks for this key within 1 h; the last one was verified, and the problem came back",
+      tasks: ["t-1f9a1c0b27d40000", "t-2f9a1c0b27d40000", "t-3f9a1c0b27d40001"],
+    }),
+  },
+  "breaker.reset": {
+    description: "A person let a remedy be tried again: for a key, or, without one, for all of its reactor.",
+    severity: "normal",
+    data: object(
+      {
+        reactor: text,
+        key: breakerKey,
+        held: { type: "integer", description: "firings that made no task meanwhile" },
+        by: text,
+        why: reason,
+      },
+      ["reactor", "held", "by"],
+    ),
+    example: {
+      subject: "restore-managed-file",
+      data: { reactor: "restore-managed-file", key: ["web1", "/etc/motd"], held: 12, by: "ann" },
+    },
   },
   "reactor.loaded": {
     description: "A file of reactors is in force.",

@@ -54,6 +54,22 @@ test("an approval has defaults, and its condition and message keep the events th
   assert.equal(message?.literal, false);
 });
 
+test("a lock is one expression or several, and is found wrong at load", () => {
+  const lockOf = (lock: string) => load(`lock: ${lock}\ndo: [{ event.emit: { type: x.y } }]\n`).remedy.lockBy?.map(({ source }) => source);
+  assert.deepEqual(lockOf("event.agent"), ["event.agent"]);
+  assert.deepEqual(lockOf(`[event.agent, "'apt'"]`), ["event.agent", "'apt'"]);
+  assert.match(problems("lock: [event.]\ndo: [{ event.emit: { type: x.y } }]\n")[0]!, /^r\.yaml:3:\d+: /);
+});
+
+test("a breaker has defaults, and can be off", () => {
+  const breaker = (limits: string) => load(`${limits}do: [{ event.emit: { type: x.y } }]\n`).breaker;
+  const defaults = { repeats: 3, withinMs: 3_600_000, keys: 3 };
+  for (const limits of ["", "limits: {}\n", "limits: { breaker: manual }\n", "limits: { breaker: {} }\n"])
+    assert.deepEqual(breaker(limits), defaults);
+  assert.deepEqual(breaker("limits: { breaker: { repeats: 5, within: 10m } }\n"), { ...defaults, repeats: 5, withinMs: 600_000 });
+  assert.equal(breaker("limits: { breaker: off }\n"), undefined);
+});
+
 const bad: [title: string, lines: string, expected: RegExp][] = [
   [
     "an action beside rungs",
@@ -76,6 +92,17 @@ const bad: [title: string, lines: string, expected: RegExp][] = [
     `approve: { from: [ann], timeout: 0s }\ndo: [{ ${steps} }]\n`,
     /^r\.yaml:3:34: expected a time from 1ms/,
   ],
+  [
+    "more tasks for an agent than can be counted",
+    `limits: { per_agent: 3/30d }\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:3:22: expected at most 1000 tasks, in a time from 1ms to 7d, got "3\/30d"$/,
+  ],
+  [
+    "a breaker of another word",
+    `limits: { breaker: automatic }\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:3:20: .*manual, off, or \{ repeats, within, keys \}/,
+  ],
+  ["a breaker over no time", `limits: { breaker: { within: 0s } }\ndo: [{ ${steps} }]\n`, /^r\.yaml:3:30: expected a time from 1ms/],
   ["a rung without steps", "do:\n  - timeout: 1m\n", /^r\.yaml:4:5: a rung needs "steps"/],
   [
     "a wrong key of a rung",

@@ -39,12 +39,16 @@ export function compileRemedy(draft: Draft, source: ReactorSource, matched: read
   for (const { verify } of rungs) if (verify?.by === "action") calls.push(verify.step as ReactorCall);
   checkCommands(draft, rungs);
   const { approval, reads } = compileApproval(draft, source.approve, matched);
-  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source), approval };
+  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source), lockBy: lockBy(draft, source), approval };
   return { remedy, reads: [...calls.map((call) => call.reads), ...reads], listensFor: [...new Set(listensFor)] };
 }
 
 function joinBy(draft: Draft, { task }: ReactorSource): By | undefined {
   return task?.key === undefined ? undefined : draft.keys(task.key, ["task", "key"]);
+}
+
+function lockBy(draft: Draft, { lock }: ReactorSource): By | undefined {
+  return lock === undefined ? undefined : draft.keys(lock, ["lock"]);
 }
 
 type CompileSteps = (path: Path, sources: readonly Record<string, unknown>[]) => ReactorCall[];

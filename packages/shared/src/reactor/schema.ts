@@ -302,6 +302,34 @@ const approve = {
   description: "nothing is sent before somebody has said yes",
 } as const;
 
+/** Of `manual`. */
+export const breakerDefaults = { repeats: 3, within: "1h", keys: 3 } as const;
+const breaker = {
+  title: "manual, off, or { repeats, within, keys }",
+  type: ["string", "object"],
+  pattern: "^(manual|off)$",
+  properties: {
+    repeats: {
+      type: "integer",
+      minimum: 1,
+      maximum: 100,
+      default: breakerDefaults.repeats,
+      description: "so many tasks for a key that did not hold",
+    },
+    within: { ...duration, default: breakerDefaults.within, description: "in this time; then the key trips with the next firing" },
+    keys: {
+      type: "integer",
+      minimum: 1,
+      maximum: 1_000,
+      default: breakerDefaults.keys,
+      description: "when so many keys have tripped the reactor does",
+    },
+  },
+  additionalProperties: false,
+  default: "manual",
+  description: "when the remedy is not tried any more, until a person resets it; off: it always is",
+} as const;
+
 const taskSettings = {
   type: "object",
   properties: {
@@ -323,6 +351,13 @@ const hostCount = {
 const limits = {
   type: "object",
   properties: {
+    per_agent: {
+      type: "string",
+      title: "so many in a time, such as 3/1h",
+      pattern: ratePattern,
+      description: "at most so many tasks for one agent in a time; further firings make none",
+    },
+    breaker,
     concurrent: { ...hostCount, description: "so many hosts at once at most; default: all" },
     ramp: {
       type: "array",
@@ -334,7 +369,7 @@ const limits = {
     stop_after_failures: { ...hostCount, description: "when it failed on so many hosts, nothing more begins" },
   },
   additionalProperties: false,
-  description: "with `targets`: how fast it goes to its hosts, and when it stops",
+  description: "what keeps it from making things worse; with `targets`: how fast it goes to its hosts, and when it stops",
 } as const;
 
 export const reactorSchema = {
@@ -393,6 +428,10 @@ export const reactorSchema = {
     },
     task: taskSettings,
     approve,
+    lock: {
+      ...by,
+      description: "CEL expressions: of the tasks with these values, of whatever reactor, one is at work at a time; the others wait",
+    },
     on_clear: { ...actionList, description: "with `raise`: what to do when the problem clears" },
     tests: {
       type: "array",
@@ -406,6 +445,7 @@ export const reactorSchema = {
 } as const satisfies JSONSchema;
 
 export type ReactorSource = FromSchema<typeof reactorSchema>;
+export type BreakerSource = "manual" | "off" | { repeats: number; within: string; keys: number };
 export type ApproveSource = NonNullable<ReactorSource["approve"]>;
 export type CorrelateSource = NonNullable<ReactorSource["correlate"]>;
 /** Of an item of `do`. */

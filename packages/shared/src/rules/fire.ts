@@ -84,12 +84,15 @@ function commonPlan(branch: Firing["branch"], { remedy }: Pick<Reactor, "remedy"
   if (key?.ok === false) return { ok: false, reason: `task.key: ${key.detail}` };
   const approval = remedy.approval === undefined ? undefined : approvalOf(remedy.approval, scope);
   if (approval?.ok === false) return approval;
+  const lock = remedy.lockBy === undefined ? undefined : valuesOf(remedy.lockBy, scope);
+  if (lock?.ok === false) return { ok: false, reason: `lock: ${lock.detail}` };
   return {
     ok: true,
     rungs: [],
     otherwise: otherwise.value,
     joinKey: key === undefined ? undefined : [...key.values],
     approval: approval?.value,
+    ...(lock === undefined ? {} : { lock: [...lock.values] }),
   };
 }
 

@@ -62,12 +62,26 @@ interface ApprovalTerms {
 export type Approval = ApprovalTerms & { when: Expression | undefined; message: Template | undefined };
 export type PlannedApproval = ApprovalTerms & { message?: string };
 
+/** `repeats`: so many tasks within the time that did not hold, and the next firing trips. `keys`: so many tripped keys, and the reactor trips. */
+export interface BreakerLimits {
+  repeats: number;
+  withinMs: number;
+  keys: number;
+}
+
+/** At most so many tasks of a reactor for one agent in the time. */
+export interface PerAgentLimit {
+  tasks: number;
+  withinMs: number;
+}
+
 /** What is done, from the first attempt to calling somebody. `joinBy`: see `Task.joinKey`. `isLadder`: it is written as one. */
 export interface Remedy {
   isLadder: boolean;
   rungs: readonly ReactorRung[];
   otherwise: readonly ReactorCall[];
   joinBy: By | undefined;
+  lockBy: By | undefined;
   approval: Approval | undefined;
 }
 
@@ -166,6 +180,9 @@ export interface Reactor {
   remedy: Remedy;
   /** The hosts that it is for; undefined: the one that the event is about. */
   fleet: FleetTarget | undefined;
+  /** When its remedy is not tried any more; undefined: it always is. */
+  breaker: BreakerLimits | undefined;
+  perAgent: PerAgentLimit | undefined;
   onClear: readonly ReactorStep[];
   /** Event types for which verifications wait. */
   listensFor: readonly string[];
@@ -234,7 +251,14 @@ export interface FleetFiring extends FleetTarget {
 }
 
 export type Plan =
-  | { ok: true; rungs: PlannedRung[]; otherwise: PlannedCall[]; joinKey: unknown[] | undefined; approval: PlannedApproval | undefined }
+  | {
+      ok: true;
+      rungs: PlannedRung[];
+      otherwise: PlannedCall[];
+      joinKey: unknown[] | undefined;
+      approval: PlannedApproval | undefined;
+      lock?: unknown[];
+    }
   | { ok: false; reason: string };
 
 /** P5: why an event, or the time, made a reactor fire or not. */
@@ -263,6 +287,7 @@ export const reasons = [
   "muted",
   "loop-cut",
   "set-aside", // judging it threw
+  "breaker-open", // its remedy did not hold, and is not tried any more
 ] as const;
 export type Reason = (typeof reasons)[number];
 

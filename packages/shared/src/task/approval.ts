@@ -5,12 +5,13 @@
 import { formatDuration } from "../duration.ts";
 import { masterAgent } from "../ids.ts";
 import type { PlannedApproval } from "../rules/types.ts";
-import { attempt, resolve } from "./climb.ts";
+import { resolve } from "./climb.ts";
 import { escalate } from "./escalate.ts";
+import { enter } from "./lock.ts";
 import { tell } from "./tell.ts";
 import { type Input, type Moment, type Step, type Task, type TaskState, withEffects } from "./types.ts";
 
-type Waiting = Extract<TaskState, { state: "waiting" }>;
+type Waiting = Extract<TaskState, { approval: PlannedApproval }>;
 type Answer = Extract<Input, { kind: "approve" | "deny" }>;
 
 export function askFor(task: Task, approval: PlannedApproval, { now }: Moment): Step {
@@ -25,7 +26,9 @@ export function askFor(task: Task, approval: PlannedApproval, { now }: Moment): 
 
 /** Whether this person's word is waited for. `by` may say from where, too: `ann from 10.1.2.3`. */
 function mayAnswer({ status }: Task, by: string): boolean {
-  return status.state === "waiting" && [by, by.split(" ", 1)[0]!].some((name) => status.approval.from.includes(name));
+  if (status.state !== "waiting" || !("approval" in status)) return false;
+  const { from } = status.approval;
+  return [by, by.split(" ", 1)[0]!].some((name) => from.includes(name));
 }
 
 export function answered(task: Task, { kind, by, why }: Answer, moment: Moment): Step {
@@ -45,7 +48,7 @@ export function unanswered(task: Task, { approval: { from, timeoutMs, onTimeout 
 
 function proceed(task: Task, answer: { by: string; why?: string }, moment: Moment): Step {
   // Of a rollout it only asks.
-  const next = task.rungs.length === 0 ? resolve(task, false, moment) : attempt(task, moment);
+  const next = task.rungs.length === 0 ? resolve(task, false, moment) : enter(task, moment);
   return withEffects([tell(task, "task.approved", answer)], next);
 }
 

@@ -7,6 +7,7 @@ import { loadReactors, type Reactor } from "../reactor.ts";
 import { ReactorIndex } from "../rules/reactor-index.ts";
 import { Rules } from "../rules/rules.ts";
 import type { Firing } from "../rules/types.ts";
+import { holdsLock, waitsForLock } from "./lock.ts";
 import { dueOf, type Effect, type Execution, hasEnded, type Input, isOpen, startTask, type Step, stepTask, type Task } from "../task.ts";
 
 const event: Event = {
@@ -41,6 +42,8 @@ function firing(lines: string): Firing {
 class Life {
   now = 1_000;
   random = 0.5;
+  /** Of any lock. */
+  holder: string | undefined;
   task: Task;
   readonly told: string[] = [];
   readonly effects: Effect[] = [];
@@ -64,7 +67,9 @@ class Life {
 
   step(input: Input): void {
     // As it comes out of the store.
-    this.#took(stepTask(JSON.parse(JSON.stringify(this.task)) as Task, input, { now: this.now, random: this.random }));
+    this.#took(
+      stepTask(JSON.parse(JSON.stringify(this.task)) as Task, input, { now: this.now, random: this.random, holderOf: () => this.holder }),
+    );
   }
 
   report(outcome: ExecutionReport["outcome"], more: Partial<ExecutionReport> = {}): void {
@@ -267,6 +272,18 @@ test("a rung that failed is taken back before the next one is tried, also when t
   }
 });
 
+test("a rung that failed by an event that came, and whose undo needs nobody, is left at once", () => {
+  const life = new Life(`do:
+  - steps: [${run("block")}]
+    verify: { no_event: service.failed, within: 30s }
+    undo: { on_failure: true, steps: [{ event.emit: { type: x.y } }] }
+  - steps: [${run("restart")}]
+`);
+  life.report("succeeded");
+  life.step({ kind: "event", event: "web1:1:2" });
+  assert.deepEqual([life.task.status.state, life.doing, life.told.includes("task.undone")], ["running", "restart", true]);
+});
+
 test("what a cancelled task has lent is taken back in its time", () => {
   const life = new Life(lent("after: 1h,"));
   life.step({ kind: "cancel", reason: "no", by: "alice" });
@@ -375,6 +392,34 @@ test("when nobody answers in time the reactor says what becomes of it", () => {
   const cancelled = new Life(asked("on_timeout: cancel,"));
   cancelled.wait();
   assert.equal(cancelled.task.status.state === "cancelled" && cancelled.task.status.by, "master");
+});
+
+test("a task waits while another holds its lock, and begins when it is its turn, once; approval comes first", () => {
+  const lines = `lock: [event.agent, "'apt'"]\n${asked()}`;
+  const life = new Life(lines);
+  life.holder = "t-other";
+  life.step({ kind: "turn" });
+  assert.ok(life.task.status.state === "waiting" && "approval" in life.task.status, "its turn is no word of anybody");
+  life.step({ kind: "approve", by: "ann" });
+  assert.deepEqual(life.task.status, { state: "waiting", lock: ["web1", "apt"], behind: "t-other" });
+  assert.deepEqual([life.begun.length, dueOf(life.task), holdsLock(life.task), waitsForLock(life.task)], [0, undefined, false, true]);
+  life.step({ kind: "due" });
+  life.step({ kind: "deny", by: "ann" });
+  assert.equal(life.begun.length, 0);
+  life.step({ kind: "turn" });
+  life.step({ kind: "turn" });
+  assert.deepEqual([life.begun.length, holdsLock(life.task)], [1, true]);
+  life.report("succeeded");
+  assert.deepEqual(
+    [life.task.status.state, life.task.leases.length, holdsLock(life.task)],
+    ["resolved", 1, false],
+    "a lease holds nothing",
+  );
+  const cancelled = new Life(`lock: event.agent\ndo: [${run("a")}]\n`);
+  cancelled.step({ kind: "cancel", by: "eve", reason: "no" });
+  assert.ok(holdsLock(cancelled.task), "its command may still run");
+  cancelled.report("cancelled");
+  assert.ok(!holdsLock(cancelled.task));
 });
 
 test("an approval is needed when its condition holds, and when that cannot be told; mode plan waits for nobody", () => {

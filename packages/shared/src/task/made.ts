@@ -34,6 +34,7 @@ export function taskOf(record: FiringRecord, { id, agent, plan, now }: { id: str
     id,
     agent,
     ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
+    ...(plan.ok && plan.lock !== undefined ? { lock: plan.lock } : {}),
     joined: 0,
     rungs: plan.ok ? plan.rungs : [],
     otherwise: plan.ok ? plan.otherwise : [],

@@ -7,6 +7,7 @@ import type { Effect, Task } from "./types.ts";
 const severities: Readonly<Record<string, Severity>> = {
   "task.waiting": "normal",
   "task.denied": "normal",
+  "breaker.tripped": "high",
   "task.escalated": "high",
   "task.undo_failed": "high",
   "task.otherwise_failed": "high",

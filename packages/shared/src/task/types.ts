@@ -12,6 +12,8 @@ import type { Firing, PlannedApproval, PlannedCall, PlannedRung } from "../rules
 export type TaskState =
   /** Nothing was sent yet: somebody's word is waited for. */
   | { state: "waiting"; until: number; approval: PlannedApproval }
+  /** Nothing was sent yet: another task holds its lock, or is before it. */
+  | { state: "waiting"; lock: unknown[]; behind: string }
   /** `until`: the attempt's time is up. `stopping`: it is, and why: it is waited for what becomes of the command. */
   | { state: "running"; execution: string; until?: number; stopping?: string }
   | { state: "verifying"; verifying: Verifying }
@@ -95,7 +97,9 @@ export interface Task {
   rollout?: string;
   /** While it is open, further firings of its reactor with this key join it. */
   joinKey?: unknown[];
-  /** How many did. */
+  /** Of the tasks with the same one is at work at a time. */
+  lock?: unknown[];
+  /** How many joined. */
   joined: number;
   /** Somebody's word that it needs, or needed: a retry asks again. */
   asks?: PlannedApproval;
@@ -205,15 +209,17 @@ export type Effect =
   | { kind: "emit"; event: MasterEventDraft };
 
 /** What a person says to a task. */
-export type Order =
+export type Word =
   | { kind: "cancel"; reason: string; by: string }
   /** An answer, where one is waited for. */
   | { kind: "approve" | "deny"; by: string; why?: string | undefined };
 
 export type Input =
-  | Order
+  | Word
   | { kind: "report"; report: ExecutionReport }
   | { kind: "expired"; execution: string; reason: string }
+  /** Nobody holds its lock any more. */
+  | { kind: "turn" }
   /** Something of it may be due by now. */
   | { kind: "due" }
   /** The event came that its verification listens for. */
@@ -221,10 +227,11 @@ export type Input =
   /** Its reactor fired again with its key. */
   | { kind: "join"; event: string };
 
-/** `random`: from 0 to 1, for jitter. */
+/** `random`: from 0 to 1, for jitter. `holderOf`: the task that keeps others with this lock from beginning. */
 export interface Moment {
   now: number;
   random: number;
+  holderOf?(lock: readonly unknown[]): string | undefined;
 }
 
 /** A task as it is now, and what must be made durable together with it (P2) before it is performed. */
