@@ -17,6 +17,7 @@ import { fingerprint, type KeyPair, z85Encode } from "@needfire/shared/identity"
 import type { MasterBody, MasterMessage } from "@needfire/shared/wire";
 import { Beacons } from "./beacons/beacons.ts";
 import { BudgetedPace, processUsage } from "./beacons/pace.ts";
+import { problemText } from "@needfire/shared/yaml-file";
 import { BlobFetch } from "./blob-fetch.ts";
 import { BlobStore } from "./blobs.ts";
 import { Definitions } from "./definitions.ts";
@@ -30,6 +31,7 @@ import { ManagedFiles } from "./managed-files.ts";
 import { DefinitionParts } from "./definition-parts.ts";
 import { Pump } from "./pump.ts";
 import { Remedies } from "./remedies.ts";
+import { OwnActions } from "./own-actions.ts";
 import { Restarts } from "./restarts.ts";
 import { Spool } from "./spool.ts";
 
@@ -148,11 +150,14 @@ class Wiring {
       emit,
     });
     this.#beacons = new Beacons({ clock, log, managed: this.#managed, remedies, pace: this.#pace, memory: spool, emit });
+    const ownActions = new OwnActions(config.actions);
+    for (const problem of ownActions.problems()) log.error(problemText(problem));
     this.#executor = new Executor({
       spool,
       managed: this.#managed,
       remedies,
       self: { masterAddress: config.master.address, reportFacts: () => this.#reportFacts(), restarts, clock },
+      ownActions,
       policy: () => this.#policy,
       fetch: (digest, offset) => this.#blobs.fetch(digest, offset),
       scratch: join(config.state, "scratch"),

@@ -8,6 +8,7 @@ import { policyOf } from "./actions/fixture.ts";
 import { BlobStore } from "./blobs.ts";
 import { Executor } from "./execute.ts";
 import { ManagedFiles } from "./managed-files.ts";
+import { OwnActions } from "./own-actions.ts";
 import { Remedies } from "./remedies.ts";
 import { Restarts } from "./restarts.ts";
 import { all, openSpool, start, temporaryDirectory } from "./spool-fixture.ts";
@@ -34,6 +35,7 @@ function setting(t: TestContext, { concurrencyMax = 4 } = {}) {
     managed,
     remedies,
     self: { masterAddress: "192.0.2.1:4510", reportFacts: () => ({ hostname: "here" }), restarts, clock },
+    ownActions: new OwnActions(path("actions")),
     policy: () => policy.inForce,
     fetch: () => Promise.reject(new Error("there is no master")),
     scratch: path("scratch"),

@@ -9,6 +9,7 @@ import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import { maskGiven, Masking } from "@needfire/shared/masking";
+import { isOwnActionName } from "@needfire/shared/own-action";
 import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
@@ -16,6 +17,7 @@ import { failed, refused, type Self } from "./actions/action.ts";
 import { loadAction, type LoadedAction, runsHere } from "./actions/registry.ts";
 import { type Announced, fetchContent } from "./command-content.ts";
 import type { FetchPiece, ManagedFiles } from "./managed-files.ts";
+import type { OwnActions } from "./own-actions.ts";
 import { lastNotifications, type Remedies } from "./remedies.ts";
 import type { RestartNote } from "./restarts.ts";
 import type { Spool } from "./spool.ts";
@@ -25,6 +27,7 @@ export interface ExecutorOptions {
   managed: ManagedFiles;
   remedies: Remedies;
   self: Self;
+  ownActions: Pick<OwnActions, "prepare">;
   /** Asks the master for content. */
   fetch: FetchPiece;
   /** A directory of the executor's own, for files of running actions. */
@@ -228,6 +231,11 @@ export class Executor {
     args,
   }: MasterBody<"execute">): Promise<{ ok: true; action: LoadedAction } | { ok: false; ending: Ending }> {
     const no = (ending: Ending) => ({ ok: false, ending }) as const;
+    if (isOwnActionName(name)) {
+      const reason = refusal(this.#options.policy(), name, args);
+      const own = reason === undefined ? this.#options.ownActions.prepare(name, args) : { ok: false as const, reason };
+      return own.ok ? own : no(refused(own.reason));
+    }
     if (!runsHere(name)) return no(refused(`${name} runs on the master`)); // the door let only known actions in
     const checked = argsCheckers[name](args);
     if (!checked.ok) return no(refused(`arguments: ${problemsText(checked.problems)}`));

@@ -1,5 +1,8 @@
 /** `needfire actions list` and `show`: no master is needed. */
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { run } from "./testing/run.ts";
 
@@ -31,5 +34,29 @@ describe("actions", () => {
     const ran = await run(["actions", "show", "file.wirte"]);
     assert.deepEqual([ran.code, ran.stdout], [2, ""]);
     assert.match(ran.stderr, /there is no action "file\.wirte"; did you mean "file\.write"\?/);
+  });
+
+  test("your own actions are listed beside the others, with what is wrong with them, and shown with their arguments", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "needfire-actions-"));
+    try {
+      const text = `name: local.say\ndescription: Say it.\nargs: { properties: { text: { type: string, description: what } }, required: [text] }\nargv: [echo, "\${{ args.text }}"]\n`;
+      writeFileSync(join(folder, "say.yaml"), text);
+      writeFileSync(join(folder, "bad.yaml"), "name: local.bad\n");
+      const { stdout } = await run(["actions", "list", "--json", "--actions", folder]);
+      const own = stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { action: string; summary: string })
+        .filter(({ action }) => action.startsWith("local."));
+      assert.deepEqual(own[1], { action: "local.say", runs_on: "agent", summary: "Say it." });
+      assert.match(own[0]!.summary, /^cannot be used: .*bad\.yaml:1:1: the key "description" is missing/);
+      assert.match((await run(["actions", "show", "local.say", "--actions", folder])).stdout, /^text +required +what/m);
+      const bad = await run(["actions", "show", "local.bad", "--actions", folder]);
+      assert.deepEqual([bad.code, bad.stdout], [2, ""]);
+      assert.match(bad.stderr, /bad\.yaml:1:1: the key "description" is missing/);
+      assert.match((await run(["actions", "show", "local.none", "--actions", folder])).stderr, /there is no action "local\.none" here/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -2,13 +2,13 @@
  * The content that a command brings to its host: `source` becomes a digest when the command goes out. That, and no name, is what the host
  * asks for and checks. What cannot be read makes the command one that cannot be sent.
  */
-import { type ActionName, actions as specs } from "@needfire/shared/action";
-import { type ActionSpec, contentBytesMax } from "@needfire/shared/actions/spec";
+import { type AnyActionName, specOf } from "@needfire/shared/action";
+import { contentBytesMax } from "@needfire/shared/actions/spec";
 import type { Files } from "./files.ts";
 import type { Revealed } from "./secrets.ts";
 
-export function withContent(revealed: Revealed, action: ActionName, files: Pick<Files, "publish">): Revealed {
-  const spec: ActionSpec = specs[action];
+export function withContent(revealed: Revealed, action: AnyActionName, files: Pick<Files, "publish">): Revealed {
+  const spec = specOf(action);
   if (!revealed.ok || spec.sourced !== true) return revealed;
   const { source, digest: pinned } = revealed.args;
   if (typeof source !== "string") return revealed;

@@ -3,7 +3,7 @@
  * when the agent comes back or does not confirm, and ends with a result, by expiring, or by being cancelled. Of what waits for an agent the
  * critical goes first (P8), and only so many are on their way to it that none is lost in a full queue.
  */
-import type { ActionName } from "@needfire/shared/action";
+import type { AnyActionName } from "@needfire/shared/action";
 import { NeedfireError } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
@@ -20,7 +20,7 @@ export interface DispatchOptions {
   /** `urgent` overtakes what is not (P8). */
   send(session: Session, message: MasterMessage, urgent: boolean): boolean;
   /** A command's arguments with its secrets, and the digest of its content, in place; what this gives is sent and kept nowhere. */
-  reveal(args: Record<string, unknown>, action: ActionName): Revealed;
+  reveal(args: Record<string, unknown>, action: AnyActionName): Revealed;
   /** When commands were sent and confirmed, for the record. */
   mark(marks: Mark[]): void;
   clock: { now(): number };
@@ -227,7 +227,7 @@ export class Dispatch {
       const dry = dryRun === true ? { dryRun } : {};
       const body = {
         execution: id,
-        action: action satisfies ActionName,
+        action: action satisfies AnyActionName,
         args: revealed.args,
         ...secrets,
         priority,

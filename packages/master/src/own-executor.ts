@@ -156,12 +156,12 @@ export class OwnExecutor {
     const revealed = this.#options.reveal(args);
     if (!revealed.ok) return { ...nothing, outcome: "failed", message: `${action} cannot be run: ${revealed.reason}` };
     const { secrets } = revealed;
-    const checked = argsCheckers[action](revealed.args);
-    if (!checked.ok || !isOwnAction(action))
+    const checked = isOwnAction(action) ? argsCheckers[action](revealed.args) : undefined;
+    if (!checked?.ok || !isOwnAction(action))
       return {
         ...nothing,
         outcome: "refused",
-        message: checked.ok ? `${action} does not run here` : `arguments: ${problemsText(checked.problems)}`,
+        message: checked?.ok === false ? `arguments: ${problemsText(checked.problems)}` : `${action} does not run here`,
       };
     try {
       const context = { ...this.#options.context, host, task, signal };

@@ -3,7 +3,7 @@
  * together with the position reached (P2): tasks, the rules' state, what the master has to say, why nothing happened (P5). Performs nothing
  * itself.
  */
-import { actions, type ExecutionReport } from "@needfire/shared/action";
+import { type ExecutionReport, specOf } from "@needfire/shared/action";
 import { type Event, resultType } from "@needfire/shared/event";
 import { isoTime } from "@needfire/shared/clock";
 import { idKind, masterAgent, rolloutId, taskOfExecution } from "@needfire/shared/ids";
@@ -595,7 +595,7 @@ export class React {
 /** P6: what the master does for a task no host can speak of. */
 function ownerIn({ open, agent }: Task, execution: string): string {
   const action = open.find(({ id }) => id === execution)?.action;
-  return action !== undefined && actions[action].runsOn === "master" ? masterAgent : agent;
+  return action !== undefined && specOf(action).runsOn === "master" ? masterAgent : agent;
 }
 
 /** Told once of each task that ended by itself. */

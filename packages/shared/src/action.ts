@@ -16,6 +16,7 @@ import { serviceActions } from "./actions/service.ts";
 import type { ActionSpec } from "./actions/spec.ts";
 import { userActions } from "./actions/user.ts";
 import { executionIdPattern } from "./ids.ts";
+import type { OwnActionName } from "./own-action.ts";
 import { type Checked, untypedChecker } from "./schema.ts";
 
 export const actions = {
@@ -44,6 +45,16 @@ export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([nam
   ActionName,
   (value: unknown) => Checked<unknown>
 >;
+
+/** One of ours, or one of the user's own. */
+export type AnyActionName = ActionName | OwnActionName;
+
+/** Of one of the user's own only that it runs on a host: the rest is in its file. */
+const ownSpec: ActionSpec = { runsOn: "agent", summary: "", args: { type: "object" }, result: { type: "object" } };
+
+export function specOf(name: AnyActionName): ActionSpec {
+  return isActionName(name) ? actions[name] : ownSpec;
+}
 
 export function isActionName(name: string): name is ActionName {
   return Object.hasOwn(actions, name);

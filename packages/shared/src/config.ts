@@ -127,6 +127,12 @@ export const agentConfigSchema = {
       description: "labels of this host; those that the master's operator gives win",
     },
     beacons: { ...paths, default: ["/etc/needfire/agent-beacons"], description: "local beacon definitions, beside those from the master" },
+    actions: {
+      type: "string",
+      minLength: 1,
+      default: "/etc/needfire/actions",
+      description: "the folder of actions of your own, one file each",
+    },
     reconnect_min: { ...duration, default: "100ms" },
     reconnect_max: { ...duration, default: "30s" },
     spool_bytes_max: {
@@ -187,7 +193,10 @@ export function loadAgentConfig(file: string, text: string, resolve: (path: stri
   const loaded = load(file, text, checkAgent);
   if (!loaded.ok) return loaded;
   const { config } = loaded;
-  return { ok: true, config: { ...config, state: resolve(config.state), beacons: config.beacons.map(resolve) } };
+  return {
+    ok: true,
+    config: { ...config, state: resolve(config.state), actions: resolve(config.actions), beacons: config.beacons.map(resolve) },
+  };
 }
 
 function load<T>(file: string, text: string, check: (value: unknown) => Checked<T>): Loaded<T> {

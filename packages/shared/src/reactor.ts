@@ -82,6 +82,7 @@ function byPlace(a: Problem, b: Problem): number {
 
 function compileReactor(file: string, draft: Draft, source: ReactorSource, sources: Sources): Reactor {
   const variables = compileVars(draft, source, sources);
+  draft.knowFiles(sources.file);
   draft.knowVars(variables);
   const when = draft.condition(source.when, ["when"]);
   const { entries, correlation, matched } = compileConditions(draft, source);

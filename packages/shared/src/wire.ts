@@ -4,6 +4,7 @@
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { isActionName } from "./action.ts";
+import { isOwnActionName } from "./own-action.ts";
 import { NeedfireError } from "./errors.ts";
 import { severities, type Severity } from "./event.ts";
 import { frameFault } from "./frame-scan.ts";
@@ -216,7 +217,7 @@ export function decodeFromMaster(frame: Uint8Array): Decoded<MasterMessage> {
   const decoded = decode<MasterMessage>(frame, masterCheckers);
   if (!decoded.ok) return decoded;
   const { message } = decoded;
-  if (message.kind === "execute" && !isActionName(message.body.action))
+  if (message.kind === "execute" && !isActionName(message.body.action) && !isOwnActionName(message.body.action))
     return { ok: false, reason: `there is no action "${message.body.action}"` };
   if (message.kind === "blob" && !(message.body.bytes instanceof Uint8Array)) return { ok: false, reason: "blob: bytes must be binary" };
   return decoded;

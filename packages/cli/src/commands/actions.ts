@@ -1,8 +1,13 @@
 /** `needfire actions`: what can be done about something, with which arguments, and what is said of it. Asks no master. */
-import type { Command } from "commander";
+import { readFileSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
 import { actions as specs } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
-import { NeedfireError } from "@needfire/shared/errors";
+import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
+import { isOwnActionName, loadOwnAction, ownActionFile, type OwnActionName } from "@needfire/shared/own-action";
+import { problemText } from "@needfire/shared/yaml-file";
 import { didYouMean } from "@needfire/shared/schema";
 import type { Column, Output } from "../output.ts";
 import { type FieldSchema, fieldsOf } from "../schema-fields.ts";
@@ -23,9 +28,13 @@ export function register(actions: Command, session: Session): void {
     .description("List the actions: what a reactor's `do` can name.")
     .addHelpText(
       "after",
-      examples(["needfire actions list", "all of them"], ["needfire actions list --json | jq -r .action", "their names"]),
+      examples(
+        ["needfire actions list", "all of them, with your own of /etc/needfire/actions"],
+        ["needfire actions list --json | jq -r .action", "their names"],
+      ),
     )
-    .action(session.run(async () => list(session.out)));
+    .addOption(folderOption())
+    .action(session.run(async ({ actions: folder }: Wish) => list(session.out, await ownActions(folder))));
   actions
     .command("show")
     .summary("show one action: its arguments, its result, and what the host's policy judges of it")
@@ -38,18 +47,44 @@ export function register(actions: Command, session: Session): void {
         ["needfire actions show file.write --json | jq .args", "its JSON Schema"],
       ),
     )
-    .action(session.run(async (name: string) => show(session.out, name)));
+    .addOption(folderOption())
+    .action(session.run(async (name: string, { actions: folder }: Wish) => show(session.out, name, folder)));
+}
+
+interface Wish {
+  actions: string;
+}
+
+function folderOption(): Option {
+  return new Option("--actions <folder>", "where your own actions are, one file each").default("/etc/needfire/actions");
+}
+
+/** What the files of a folder say. One with a problem is listed with it. */
+async function ownActions(folder: string): Promise<{ action: string; runs_on: string; summary: string }[]> {
+  let names: string[];
+  try {
+    names = (await readdir(folder)).filter((name) => /\.ya?ml$/.test(name) && !name.startsWith("."));
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return [];
+    throw new NeedfireError("BAD_REQUEST", `the folder of your own actions cannot be read: ${errorText(error)}`);
+  }
+  return names.toSorted().map((name) => {
+    const file = join(folder, name);
+    const loaded = loadOwnAction(file, readFileSync(file, "utf8"));
+    const summary = loaded.ok ? loaded.action.description : `cannot be used: ${loaded.problems.map(problemText).join("; ")}`;
+    return { action: `local.${name.replace(/\.ya?ml$/, "")}`, runs_on: "agent", summary };
+  });
 }
 
 const all: Readonly<Record<string, ActionSpec>> = specs;
 
-function list(out: Output): void {
-  const rows = Object.entries(all).map(([action, { runsOn, summary }]) => ({ action, runs_on: runsOn, summary }));
+function list(out: Output, own: { action: string; runs_on: string; summary: string }[]): void {
+  const rows = [...Object.entries(all).map(([action, { runsOn, summary }]) => ({ action, runs_on: runsOn as string, summary })), ...own];
   out.list(rows, { columns, row: ({ action, runs_on: side, summary }) => [action, side, summary], empty: "" });
 }
 
-function show(out: Output, name: string): void {
-  const spec = specOf(name);
+function show(out: Output, name: string, folder: string): void {
+  const spec = isOwnActionName(name) ? ownSpecOf(name, folder) : specOf(name);
   const { runsOn, summary, args, result, verify } = spec;
   const policy = judgedText(spec);
   if (out.json) return out.record({ action: name, runs_on: runsOn, summary, args, result, verify, policy });
@@ -74,6 +109,27 @@ function judgedText({ runsOn, judged = {}, command }: ActionSpec): string | unde
   if (runsOn !== "agent") return undefined;
   const parts = Object.entries(judged).map(([argument, kind]) => `${argument} (${kind})`);
   return ["the action", ...parts, ...(command === undefined ? [] : ["what it starts (commands)"])].join(", ");
+}
+
+function ownSpecOf(name: OwnActionName, folder: string): ActionSpec {
+  const file = join(folder, ownActionFile(name));
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}" here: ${errorText(error)} (--actions names another folder)`);
+  }
+  const loaded = loadOwnAction(file, text);
+  if (!loaded.ok) throw new NeedfireError("BAD_REQUEST", loaded.problems.map(problemText).join("\n"));
+  const { description, args, result } = loaded.action;
+  const output = result === undefined ? {} : { output: { ...result, description: "what it printed, as JSON" } };
+  const { properties } = specs["command.run"].result;
+  return {
+    runsOn: "agent",
+    summary: description,
+    args: args as object,
+    result: { type: "object", properties: { ...properties, ...output } },
+  };
 }
 
 function specOf(name: string): ActionSpec {

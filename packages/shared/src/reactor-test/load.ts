@@ -3,6 +3,7 @@
  * column. Pure: the caller reads the files.
  */
 import { actions, isActionName } from "../action.ts";
+import { isOwnActionName } from "../own-action.ts";
 import { durationMs } from "../duration.ts";
 import { dataProblem, exampleOf } from "../event-types.ts";
 import { rungKeys } from "../reactor/schema.ts";
@@ -188,7 +189,7 @@ class TestDraft {
 
   #checkAction(action: string, path: Path): void {
     const known = Object.keys(actions);
-    if (isActionName(action)) return;
+    if (isActionName(action) || isOwnActionName(action)) return;
     const hint = didYouMean(action, known) || ` (known: ${known.join(", ")})`;
     this.#problem([...path, action], `there is no action "${action}"${hint}`, { key: true });
   }

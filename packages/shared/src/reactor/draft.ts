@@ -5,9 +5,10 @@
 import { compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
 import type { Access } from "../cel-reads.ts";
 import type { Warning, WarningCode } from "../lint/warning.ts";
+import { loadOwnAction, type OwnAction, ownActionFile, type OwnActionName } from "../own-action.ts";
 import { didYouMean, shown } from "../schema.ts";
 import { type CompiledTemplate, compileTemplate, settle, type Template } from "../value.ts";
-import type { Path, Problem, YamlDocument } from "../yaml-file.ts";
+import { type Path, type Problem, problemText, type YamlDocument } from "../yaml-file.ts";
 import type { OneOrMore } from "./schema.ts";
 
 interface Found {
@@ -40,9 +41,26 @@ export class Draft {
   #secrets: ReadonlySet<string> = new Set();
   #known: ReadonlySet<string> = new Set();
   #values: Readonly<Record<string, unknown>> = {};
+  #file: ((path: string) => string | undefined) | undefined;
 
   constructor(document: YamlDocument) {
     this.document = document;
+  }
+
+  /** Where files are read that an action of the user's own is in; not called: nothing is known of them. */
+  knowFiles(file: ((path: string) => string | undefined) | undefined): void {
+    this.#file = file;
+  }
+
+  /** From the folder `actions` beside the one that the reactor's file lies in. */
+  ownAction(name: OwnActionName): { kind: "unasked" } | { kind: "problem"; message: string } | { kind: "found"; action: OwnAction } {
+    if (this.#file === undefined) return { kind: "unasked" };
+    const path = `../actions/${ownActionFile(name)}`;
+    const text = this.#file(path);
+    if (text === undefined) return { kind: "problem", message: `there is no ${path} (seen from this file) that says what ${name} is` };
+    const loaded = loadOwnAction(path, text);
+    if (loaded.ok) return { kind: "found", action: loaded.action };
+    return { kind: "problem", message: `${name}: ${loaded.problems.map(problemText).join("; ")}` };
   }
 
   /** Must be called before anything with CEL in it is compiled. */

@@ -2,11 +2,12 @@
  * What a reactor does: the actions of `do`, `otherwise` and `on_clear` with their arguments, checked against the action's schema as far as values are
  * known when the file is read. What only the event will tell is checked again when it is known.
  */
-import { actions, type ActionName, argsCheckers, isActionName } from "../action.ts";
+import { actions, type AnyActionName, argsCheckers, isActionName } from "../action.ts";
 import type { ActionSpec } from "../actions/spec.ts";
 import type { ScopeName } from "../cel.ts";
 import type { ReactorCall } from "../rules/types.ts";
-import { didYouMean, type SchemaProblem, shown } from "../schema.ts";
+import { isOwnActionName, type OwnActionName } from "../own-action.ts";
+import { type Checked, didYouMean, type SchemaProblem, shown } from "../schema.ts";
 import {
   compileTemplate,
   type CompiledTemplate,
@@ -45,14 +46,33 @@ interface StepText {
 }
 
 export function compileStep(draft: Draft, { action, args, path, ...seen }: StepText): ReactorCall | undefined {
-  if (!isActionName(action)) {
-    draft.problem(path, noAction(action), { key: true });
+  const known = isActionName(action)
+    ? { action, spec: actions[action], check: argsCheckers[action] }
+    : isOwnActionName(action)
+      ? ownAction(draft, action, path)
+      : undefined;
+  if (known === undefined) {
+    if (!isOwnActionName(action)) draft.problem(path, noAction(action), { key: true });
     return undefined;
   }
   const source = args ?? {};
-  const { template, expressions } = compileArguments(draft, { action, args: source, path, ...seen });
+  const { template, expressions } = compileArguments(draft, { ...known, args: source, path, ...seen });
   const reads = new Set(expressions.flatMap(({ expression }) => [...expression.reads.variables]));
-  return { action, args: template, source, reads };
+  return { action: known.action, args: template, source, reads, check: known.check };
+}
+
+/** What is known of an action when the file is read. */
+interface KnownAction {
+  action: AnyActionName;
+  spec: Pick<ActionSpec, "inStep"> & { args: object };
+  check(args: unknown): Checked<unknown>;
+}
+
+function ownAction(draft: Draft, action: OwnActionName, path: Path): KnownAction | undefined {
+  const found = draft.ownAction(action);
+  if (found.kind === "unasked") return { action, spec: { args: {} }, check: (value) => ({ ok: true, value }) };
+  if (found.kind === "problem") return void draft.problem(path, found.message, { key: true });
+  return { action, spec: { args: found.action.args }, check: found.action.checkArgs };
 }
 
 function noAction(action: string): string {
@@ -60,27 +80,26 @@ function noAction(action: string): string {
   return `there is no action ${shown(action)}${didYouMean(action, known) || ` (known: ${known.join(", ")})`}`;
 }
 
-interface StepSource {
-  action: ActionName;
+interface StepSource extends KnownAction {
   args: unknown;
   path: Path;
   matched: readonly string[];
   sees?: ScopeName;
 }
 
-function compileArguments(draft: Draft, { action, args, path, matched, sees = "firing" }: StepSource): CompiledTemplate {
+function compileArguments(draft: Draft, { action, spec, check, args, path, matched, sees = "firing" }: StepSource): CompiledTemplate {
   const compiled = compileTemplate(args, path, sees);
   const { template, problems, expressions } = compiled;
   for (const problem of problems) draft.problem(problem.path, problem.message, { offset: problem.offset });
   for (const each of expressions) {
     draft.checkNames(each.expression, { path: each.path, offset: each.offset, matched, inValue: true });
-    if ((actions[action] as ActionSpec).inStep === true) checkNoSecret(draft, each);
+    if (spec.inStep === true) checkNoSecret(draft, each);
   }
   if (action === "command.run") checkShell(draft, args, template, path);
   const known = draft.settled(template);
   // What a broken expression would have given is not known, so its text is not judged as if it were the value.
   const broken = new Set(problems.map((problem) => JSON.stringify(problem.path)));
-  for (const problem of argumentProblems(action, args, known)) {
+  for (const problem of argumentProblems({ spec, check }, args, known)) {
     const place = [...path, ...problem.path];
     if (!broken.has(JSON.stringify(place))) draft.problem(place, `${action}: ${problem.message}`, { key: problem.atKey });
   }
@@ -108,17 +127,17 @@ function checkShell(draft: Draft, args: unknown, template: Template, path: Path)
 }
 
 /** An expression stands for a value of its static type. */
-function argumentProblems(action: ActionName, args: unknown, template: Template): SchemaProblem[] {
-  const checked = argsCheckers[action](structuredClone(knownValue(template, args)));
+function argumentProblems({ spec, check }: Pick<KnownAction, "spec" | "check">, args: unknown, template: Template): SchemaProblem[] {
+  const checked = check(structuredClone(knownValue(template, args)));
   const fromSchema = (checked.ok ? [] : checked.problems).filter(
     ({ path, atKey }) => atKey || expressionType(template, path) === undefined,
   );
-  return template.literal ? fromSchema : [...fromSchema, ...staticTypeProblems(template, action)];
+  return template.literal ? fromSchema : [...fromSchema, ...staticTypeProblems(template, spec.args)];
 }
 
-function staticTypeProblems(template: Template, action: ActionName): SchemaProblem[] {
+function staticTypeProblems(template: Template, schema: object): SchemaProblem[] {
   return typedPaths(template).flatMap(({ path, type }) => {
-    const message = typeProblem(actions[action].args, path, type);
+    const message = typeProblem(schema, path, type);
     return message === undefined ? [] : [{ path, atKey: false, message }];
   });
 }

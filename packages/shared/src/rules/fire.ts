@@ -1,7 +1,7 @@
 /**
  * Firings: what to do, with every value worked out, checked against the action's schema, or why that could not be done. Pure.
  */
-import { type ActionName, actions, argsCheckers } from "../action.ts";
+import { type AnyActionName, specOf } from "../action.ts";
 import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
 import { problemsText } from "../schema.ts";
@@ -157,23 +157,23 @@ function callsOf(calls: readonly ReactorCall[], scope: RuleScope): Known<Planned
   return { ok: true, value: planned };
 }
 
-function stepOf({ action, args }: ReactorStep, at: string, scope: RuleScope): Known<PlannedStep> {
+function stepOf({ action, args, check }: ReactorStep, at: string, scope: RuleScope): Known<PlannedStep> {
   if (isHomeless(action, scope)) return homeless(action, at);
   const rendered = render(args, scope);
   if (!rendered.ok) return { ok: false, reason: `${at} ${action}: ${rendered.message}` };
   if (hasForeignMark(rendered.value, scope.vars))
     return { ok: false, reason: `${at} ${action}: a value that was taken from an event has the form of a secret's mark` };
   // The check fills in defaults: what is rendered is made anew each time, and nothing of it is the event's.
-  const checked = argsCheckers[action](rendered.value);
+  const checked = check(rendered.value);
   if (!checked.ok) return { ok: false, reason: `${at} ${action}: ${problemsText(checked.problems)}` };
   return { ok: true, value: { action, args: checked.value as Record<string, unknown> } };
 }
 
-function isHomeless(action: ActionName, scope: RuleScope): boolean {
-  return actions[action].runsOn === "agent" && scope.agent.id === masterAgent;
+function isHomeless(action: AnyActionName, scope: RuleScope): boolean {
+  return specOf(action).runsOn === "agent" && scope.agent.id === masterAgent;
 }
 
-function homeless(action: ActionName, at: string): Known<never> {
+function homeless(action: AnyActionName, at: string): Known<never> {
   return { ok: false, reason: `${at}: ${action} runs on a host, and this event is about none` };
 }
 

@@ -2,10 +2,11 @@
  * The words of the rule engine: what a compiled reactor is, what is known when an event is judged, and what a judgement says. Types and limits only.
  * The engine is a fold over the journal: same events, same times, same answers, on the master, in tests and in a replay.
  */
-import type { ActionName } from "../action.ts";
+import type { AnyActionName } from "../action.ts";
 import type { Condition, Expression } from "../cel.ts";
 import type { Event, Severity } from "../event.ts";
 import type { RolloutLimits } from "../rollout/waves.ts";
+import type { Checked } from "../schema.ts";
 import type { AgentView, TargetTest } from "../target.ts";
 import type { Template } from "../value.ts";
 
@@ -13,9 +14,11 @@ import type { Template } from "../value.ts";
 export const modes = ["live", "plan", "shadow", "off"] as const;
 export type Mode = (typeof modes)[number];
 
+/** `check`: of the arguments, when they are known; it fills in defaults. */
 export interface ReactorStep {
-  action: ActionName;
+  action: AnyActionName;
   args: Template;
+  check(args: unknown): Checked<unknown>;
 }
 
 /** `backoffMs` before the second attempt, `factor` times as much before each further one, at most `maxMs`; `jitter`: more or less by this part. */
@@ -216,7 +219,7 @@ export interface World {
 }
 
 export interface PlannedStep {
-  action: ActionName;
+  action: AnyActionName;
   args: Record<string, unknown>;
 }
 
@@ -224,7 +227,7 @@ export interface PlannedStep {
 export type PlannedRung = Rung<PlannedStep> & { seen?: { vars: Reactor["vars"]; matched: { trigger: Event } } };
 
 /** With its values; or with what they are to be worked out from when it is known what was tried. */
-export type PlannedCall = PlannedStep | { action: ActionName; source: unknown; scope: Readonly<Record<string, unknown>> };
+export type PlannedCall = PlannedStep | { action: AnyActionName; source: unknown; scope: Readonly<Record<string, unknown>> };
 
 /** `plan`: what to do, with every value known; or why that could not be worked out, which makes a task that escalates at once. */
 export interface Firing {

@@ -2,7 +2,7 @@
  * The way up the ladder: an attempt's steps one after the other, then the checks that their actions ask for, then the rung's own verification;
  * what fails is tried again as often as the rung says, then the next rung is tried, and after the last the task escalates.
  */
-import { type ActionName, actions, type ExecutionReport } from "../action.ts";
+import { type ActionName, type AnyActionName, type ExecutionReport, specOf } from "../action.ts";
 import { formatDuration } from "../duration.ts";
 import type { PlannedRung, PlannedStep } from "../rules/types.ts";
 import { command, stopped } from "./commands.ts";
@@ -103,8 +103,8 @@ function rungOf({ rungs, rung }: Task): PlannedRung {
 function checksOf(steps: readonly PlannedStep[]): PlannedStep[] {
   const found = new Map<string, PlannedStep>();
   for (const { action, args } of steps) {
-    const spec = actions[action];
-    if ("verify" in spec) found.set(`${spec.verify} ${JSON.stringify(args)}`, { action: spec.verify as ActionName, args });
+    const spec = specOf(action);
+    if (spec.verify !== undefined) found.set(`${spec.verify} ${JSON.stringify(args)}`, { action: spec.verify as ActionName, args });
   }
   return [...found.values()];
 }
@@ -150,7 +150,7 @@ function askHost(task: Task, check: PlannedStep, { end, moment }: { end: number 
   return command(task, check, { purpose: "verify", under, done: (done) => next(done, moment) }, moment);
 }
 
-function verify(task: Task, verifying: Checking["verifying"], moment: Moment, action?: ActionName): Step {
+function verify(task: Task, verifying: Checking["verifying"], moment: Moment, action?: AnyActionName): Step {
   const verified: Task = { ...task, status: { state: "verifying", verifying }, updated: moment.now };
   if (task.status.state === "verifying") return { task: verified, effects: [] };
   const own = rungOf(task).verify;

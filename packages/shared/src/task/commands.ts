@@ -2,8 +2,7 @@
  * Commands of a task: each has a number of its own, and is in `open` until it is known what became of it. What needs nothing but the journal
  * is done within the step; a wait is a time in the task.
  */
-import { type ActionName, actions, type ExecutionReport } from "../action.ts";
-import type { ActionSpec } from "../actions/spec.ts";
+import { type ActionName, type AnyActionName, type ExecutionReport, isActionName, specOf } from "../action.ts";
 import { durationMs } from "../duration.ts";
 import type { Severity } from "../event.ts";
 import { executionId, masterAgent } from "../ids.ts";
@@ -36,7 +35,7 @@ export function command(
   { purpose, rung = task.rung, under, done }: Command,
   { now }: Moment,
 ): Step {
-  const { runsOn, inStep }: ActionSpec = actions[action];
+  const { runsOn, inStep } = specOf(action);
   const execution: Execution = {
     id: executionId(task.id, task.started + 1),
     task: task.id,
@@ -51,7 +50,7 @@ export function command(
     ...orderedSo(task),
   };
   const started: Task = { ...task, started: task.started + 1, updated: now };
-  const told = inStep === true ? tellings[action]?.(execution, task) : undefined;
+  const told = inStep === true && isActionName(action) ? tellings[action]?.(execution, task) : undefined;
   if (told !== undefined) return withEffects([performed(execution, now), { kind: "emit", event: told }], done(started));
   const wakes = inStep === true ? { wakes: now + durationMs(String(args["for"])) } : {};
   const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...wakes }] };
@@ -95,7 +94,7 @@ export function waited({ id: execution, action }: Open, now: number): ExecutionR
 
 /** The record of a command whose host said nothing of it in time, or that was stopped before it was sent. */
 export function unheard(
-  { execution, action, reason }: { execution: string; action: ActionName; reason: string },
+  { execution, action, reason }: { execution: string; action: AnyActionName; reason: string },
   { outcome, now }: { outcome: "expired" | "cancelled"; now: number },
 ): ExecutionReport {
   return { execution, action, outcome, changed: false, message: reason, started: now, ended: now };

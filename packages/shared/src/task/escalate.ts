@@ -2,7 +2,7 @@
  * The end of the ladder: the task escalates, and what `otherwise` says is done, each of it once, whatever becomes of the others. Its values may
  * speak of what was tried.
  */
-import { argsCheckers } from "../action.ts";
+import { argsCheckers, isActionName } from "../action.ts";
 import type { ExecutionReport } from "../action.ts";
 import type { PlannedCall, PlannedStep } from "../rules/types.ts";
 import { problemsText } from "../schema.ts";
@@ -58,7 +58,8 @@ function callOf(task: Task, call: PlannedCall, reason: string): { ok: true; step
   const own = new Set(marksIn(scope["vars"]));
   if (marksIn(rendered.value).some((mark) => !own.has(mark)))
     return { ok: false, reason: "a value that was taken from an event or a result has the form of a secret's mark" };
-  const checked = argsCheckers[action](rendered.value);
+  // One of the user's own is checked by the host, which has its file.
+  const checked = isActionName(action) ? argsCheckers[action](rendered.value) : { ok: true as const, value: rendered.value };
   if (!checked.ok) return { ok: false, reason: problemsText(checked.problems) };
   return { ok: true, step: { action, args: checked.value as Record<string, unknown> } };
 }

@@ -1,7 +1,7 @@
 /**
  * The words of a task's life: what it is, in which state it can be, what can happen to it and what follows from that. Types and limits only.
  */
-import type { ActionName, ExecutionReport } from "../action.ts";
+import type { AnyActionName, ExecutionReport } from "../action.ts";
 import type { Severity } from "../event.ts";
 import type { Firing, PlannedApproval, PlannedCall, PlannedRung } from "../rules/types.ts";
 
@@ -50,7 +50,7 @@ export interface FailedAttempt {
 /** `wakes`: it is a wait, and over then. */
 export interface Open {
   id: string;
-  action: ActionName;
+  action: AnyActionName;
   wakes?: number;
 }
 
@@ -173,7 +173,7 @@ export interface Execution {
   agent: string;
   /** Of one on the master: the host that its task is about. */
   host?: string;
-  action: ActionName;
+  action: AnyActionName;
   args: Record<string, unknown>;
   purpose: Purpose;
   /** The task's: what waits for a host goes to it in this order (P8). */
