@@ -26,6 +26,7 @@ import { fileMapSchema } from "@needfire/shared/managed-file";
 import { warningCodes } from "@needfire/shared/lint/warning";
 import { reactorSchema } from "@needfire/shared/reactor/schema";
 import { reactorTestFileSchema, reactorTestSchema } from "@needfire/shared/reactor-test/schema";
+import { ownActionPattern, ownActionSchema } from "@needfire/shared/own-action";
 import { priorityMatrix, routerSchema } from "@needfire/shared/router";
 import { beaconPages } from "./reference/beacons.ts";
 import { eventSections } from "./reference/events.ts";
@@ -157,6 +158,9 @@ const routes: Record<string, Route> = {
   },
 };
 
+/** What the arguments of one of the user's own are says its own file. */
+const ownForEditors = { [ownActionPattern]: { type: ["object", "null"] } };
+
 const folder = join(dirname(import.meta.dirname), "docs", "reference");
 const { values } = parseArgs({ options: { check: { type: "boolean", default: false } } });
 process.exitCode = main(pages(), values.check);
@@ -173,6 +177,8 @@ function pages(): Record<string, string> {
     "router.md": routerPage(),
     "reactor.schema.json": editorSchema("A Needfire reactor", reactorForEditors()),
     "reactor-test.schema.json": editorSchema("Tests of Needfire reactors", testsForEditors()),
+    "own-actions.md": ownActionsPage(),
+    "own-action.schema.json": editorSchema("An action of your own", ownActionSchema),
     "router.schema.json": editorSchema("Needfire's router", routerSchema),
     "beacon.schema.json": editorSchema("A Needfire beacon", { anyOf: Object.values(beaconTypes).map(({ options }) => options) }),
   };
@@ -284,6 +290,13 @@ function routerPage(): string {
   ]);
 }
 
+function ownActionsPage(): string {
+  return page("Actions of your own", [
+    "A file each, in the folder `actions` of the host, with a copy on the master ([the guide](../guide/actions.md#actions-of-your-own)). Editors check it against [own-action.schema.json](own-action.schema.json).",
+    fields(ownActionSchema),
+  ]);
+}
+
 function configPage(): string {
   return page("Configuration", [
     "Both files are YAML. Paths in them are relative to the file that they stand in.",
@@ -331,6 +344,7 @@ function reactorForEditors(): object {
     minProperties: 1,
     maxProperties: 1,
     additionalProperties: false,
+    patternProperties: ownForEditors,
     properties: Object.fromEntries(
       Object.entries<ActionSpec>(actions).map(([name, { args, summary }]) => [
         name,
@@ -358,6 +372,7 @@ function testForEditors(): object {
   const action = {
     ...expected.items,
     additionalProperties: false,
+    patternProperties: ownForEditors,
     properties: Object.fromEntries(
       Object.entries<ActionSpec>(actions).map(([name, { args, summary }]) => {
         const { required: _, ...partial } = args as Schema;

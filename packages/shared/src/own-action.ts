@@ -9,7 +9,7 @@ import { type Checked, checker, untypedChecker } from "./schema.ts";
 import { checkDocument, parseYaml, type Path, type Problem, type YamlDocument } from "./yaml-file.ts";
 
 const prefix = "local.";
-const namePattern = "^local\\.[a-z0-9]([a-z0-9_-]{0,58}[a-z0-9])?$";
+export const ownActionPattern = "^local\\.[a-z0-9]([a-z0-9_-]{0,58}[a-z0-9])?$";
 export type OwnActionName = `local.${string}`;
 
 const argv = {
@@ -20,10 +20,10 @@ const argv = {
 } as const;
 const codes = { type: "array", items: { type: "integer", minimum: 0, maximum: 255 }, maxItems: 256 } as const;
 
-const ownActionSchema = {
+export const ownActionSchema = {
   type: "object",
   properties: {
-    name: { type: "string", title: "local.NAME", pattern: namePattern, description: "local.NAME; the file is called NAME.yaml" },
+    name: { type: "string", title: "local.NAME", pattern: ownActionPattern, description: "local.NAME; the file is called NAME.yaml" },
     description: { type: "string", minLength: 1, maxLength: 1_000, description: "what it does, in a sentence" },
     args: { type: "object", default: {}, description: "the JSON Schema of its arguments: an object with `properties`" },
     result: { type: "object", description: "the JSON Schema of what it prints: a JSON object, which becomes `output` of the result" },
@@ -63,7 +63,7 @@ const wholeValue = /^\$\{\{\s*args\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$/;
 const plainTypes: readonly unknown[] = ["string", "integer", "number", "boolean"];
 
 export function isOwnActionName(name: string): name is OwnActionName {
-  return new RegExp(namePattern).test(name);
+  return new RegExp(ownActionPattern).test(name);
 }
 
 /** The name of the file that says what an action is. It fits the name's grammar, so it leads nowhere else. */
