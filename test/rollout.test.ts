@@ -52,6 +52,11 @@ do:
     verify: { command.run: { argv: [grep, -q, "\${{ agent.id }}", ${JSON.stringify(made.path("notes.txt"))}] } }
 `,
       );
+      const wait = JSON.stringify(['touch "$2-$3"; while [ ! -e "$1" ]; do sleep 0.02; done', made.path("go-on"), made.path("runs")]);
+      made.reactor(
+        "steady",
+        `name: steady\non: steady.wanted\ntargets: ["web*"]\ndo: [{ command.run: { shell: true, argv: [${wait.slice(1, -1)}, "\${{ agent.id }}"] } }]\n`,
+      );
       made.reactor("shown", `name: shown\non: shown.wanted\nmode: plan\ntargets: ["web*"]\ndo: [{ command.run: { argv: ["true"] } }]\n`);
     });
     await Promise.all(["web1", "web2", "web3", "web4"].map((id) => bed.addAgent(id, { role: "web" })));
@@ -84,6 +89,17 @@ do:
     const { chain } = await bed.client.chain(done.event);
     const kinds = chain.filter(({ kind }) => kind !== "event").map(({ kind }) => kind);
     assert.deepEqual([kinds[0], kinds.filter((kind) => kind === "task").length], ["rollout", 3]);
+  });
+
+  test("goes on when an agent is killed in the middle of it: on that host it has failed, on the others it holds", async () => {
+    await bed.client.send({ type: "steady.wanted" });
+    await until("it is under way everywhere", () => ["web1", "web2", "web3"].every((id) => existsSync(bed.path(`runs-${id}`))));
+    await bed.agents.get("web2")!.stop("SIGKILL");
+    await bed.startAgent("web2");
+    writeFileSync(bed.path("go-on"), "");
+    const done = await rolloutOf(bed, "steady", ({ state }) => state === "done");
+    assert.deepEqual([done.resolved, done.failures.map(({ agent }) => agent)], [2, ["web2"]]);
+    assert.match(done.failures[0]!.reason, /command\.run was interrupted/);
   });
 
   test("of a reactor in mode plan the hosts are shown, and nothing is sent", async () => {
