@@ -492,6 +492,15 @@ const anyMove = fc.oneof(
   },
 );
 
+test("an event that must not come takes a rung back that is undone at once, and the task goes on", () => {
+  const emit = "event.emit: { type: x.y }";
+  const life = new Life(
+    `do:\n  - { steps: [{ ${emit} }], verify: { no_event: service.failed, within: 30s }, undo: { on_failure: true, steps: [{ ${emit} }] } }\n`,
+  );
+  life.step({ kind: "event", event: "web1:1:9" });
+  assert.equal(life.task.status.state, "escalated");
+});
+
 test("any order of results, duplicates, timeouts, crashes, events, answers and cancellations: no task is stuck or ends twice, rungs come in order, no attempt too many, each undo once", () => {
   fc.assert(
     fc.property(
