@@ -107,7 +107,14 @@ export function retryOf(event: Event, task: Task): Beginning {
     ancestry: task.ancestry.slice(0, -1),
     route: { priority, owner, labels },
     priority,
-    plan: { ok: true, rungs: task.rungs, otherwise: task.otherwise, joinKey: task.joinKey, approval: task.asks },
+    plan: {
+      ok: true,
+      rungs: task.rungs,
+      otherwise: task.otherwise,
+      joinKey: task.joinKey,
+      approval: task.asks,
+      ...(task.lock === undefined ? {} : { lock: task.lock }),
+    },
     order: {
       task: orderedTaskId(request, task),
       ...orderOf({ by, why }),
