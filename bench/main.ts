@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import type { Figure } from "./figure.ts";
 import { agents } from "./agents.ts";
 import { beacons } from "./beacons.ts";
+import { dispatch } from "./dispatch.ts";
 import { flood } from "./flood.ts";
 import { footprint } from "./footprint.ts";
 import { history } from "./history.ts";
@@ -14,7 +15,7 @@ import { latency } from "./latency.ts";
 import { replay } from "./replay.ts";
 import { rules } from "./rules.ts";
 
-const benches = { agents, beacons, flood, footprint, history, ingest, latency, replay, rules } satisfies Record<
+const benches = { agents, beacons, dispatch, flood, footprint, history, ingest, latency, replay, rules } satisfies Record<
   string,
   (options: { count?: number | undefined; types?: string[] | undefined }) => Promise<Figure[]>
 >;
