@@ -336,8 +336,8 @@ describe("the dependency rules see", () => {
     ],
     [
       "a package that is not declared",
-      "packages/shared/src/bad.ts",
-      'import { execa } from "execa";\nexport const start = execa;\n',
+      "packages/agent/src/bad.ts",
+      'import { pack } from "msgpackr";\nexport const start = pack;\n',
       "not-declared",
     ],
     ["an import that leads nowhere", "packages/agent/src/bad.ts", 'import { x } from "./nowhere.ts";\nexport const y = x;\n', "not-found"],
