@@ -344,7 +344,10 @@ describe("managed files", () => {
 
   before(async () => {
     bed = await Testbed.start({}, (made) => {
-      made.reactor("restore", "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n");
+      made.reactor(
+        "restore",
+        "name: restore\non: file.drifted\nlimits: { breaker: off }\ndo:\n  - file.restore: { path: '${{ event.data.path }}' }\n",
+      );
       made.beacon("managed", "name: managed\ntype: file\nmanaged: true\nsettle: 1ms\n");
       writeFileSync(made.path("files", "one.conf"), "one\n");
       writeFileSync(made.path("files", "two.conf"), "two\n");
