@@ -53,13 +53,19 @@ async function withFleet(agents: number, measure: (bed: Testbed, fleet: Fleet) =
 
 /** By the times at which the journal got the event and the results. */
 async function everybody(bed: Testbed, { size }: Fleet): Promise<Figure[]> {
+  // A host is one as soon as it has said what it is, which is after it has joined.
+  await until("every host is known", async () => (await bed.client.agents()).agents.length === size);
   const { id } = await bed.client.send({ type: "bench.everybody", data: {} });
-  const resolved = async () => (await bed.client.rollouts({ reactor: "everybody" })).rollouts[0]?.resolved ?? 0;
-  let found = 0;
+  let found = "nothing";
   await until(
-    "every host has done it",
-    async () => (found = await resolved()) === size,
-    () => `${found} of ${size}`,
+    `all of ${size} hosts have done it`,
+    async () => {
+      const [rollout] = (await bed.client.rollouts({ reactor: "everybody" })).rollouts;
+      if (rollout !== undefined)
+        found = `${rollout.hosts} hosts, ${rollout.begun} begun, ${rollout.resolved} resolved, ${rollout.failed} failed`;
+      return rollout?.resolved === size;
+    },
+    () => found,
   );
   const received = async (type: string) => (await bed.client.events({ type, limit: 10_000 })).events;
   const wanted = (await received("bench.everybody")).find((event) => event.id === id)!;

@@ -134,6 +134,8 @@ const recorded = new Set(reasons.filter((reason) => reason !== "when-false" && r
 export class React {
   readonly #options: ReactOptions;
   readonly #tasks = new Map<string, Task>();
+  /** Of them, those that have ended, in that order. */
+  readonly #ended = new Set<string>();
   readonly #rules: Rules;
   readonly #rollouts: Rollouts;
   readonly #tally = new Tally();
@@ -174,6 +176,7 @@ export class React {
   /** Everything is again as the store has it: at the start, and when what followed from events could not be committed. */
   async restore(): Promise<void> {
     this.#tasks.clear();
+    this.#ended.clear();
     this.#listening = undefined;
     this.#perAgent = undefined;
     this.#tally.take();
@@ -274,7 +277,10 @@ export class React {
 
   /** The store did not take these: the reaction was there already. */
   forget(changes: readonly Change[]): void {
-    for (const { task } of changes) this.#tasks.delete(task.id);
+    for (const { task } of changes) {
+      this.#tasks.delete(task.id);
+      this.#ended.delete(task.id);
+    }
     if (changes.length > 0) this.#listening = this.#perAgent = undefined;
   }
 
@@ -565,7 +571,9 @@ export class React {
     this.#locks.note(task);
     this.#awaitDue(task);
     if (task.joinKey !== undefined) this.#joins.set(joinName(task.reactor, task.joinKey), isOpen(task) ? task.id : undefined);
-    if (this.#tasks.size > tasksRememberedMax) this.#forgetEnded();
+    this.#ended.delete(task.id);
+    if (hasEnded(task)) this.#ended.add(task.id);
+    if (this.#ended.size > tasksRememberedMax) this.#forgetEnded();
     changes.push({ isNew, task, effects });
   }
 
@@ -585,9 +593,10 @@ export class React {
   }
 
   #forgetEnded(): void {
-    for (const [id, task] of this.#tasks) {
-      if (hasEnded(task)) this.#tasks.delete(id);
-      if (this.#tasks.size <= tasksRememberedMax / 2) break;
+    for (const id of this.#ended) {
+      this.#ended.delete(id);
+      this.#tasks.delete(id);
+      if (this.#ended.size <= tasksRememberedMax / 2) break;
     }
   }
 }
