@@ -3,6 +3,7 @@ import type { FromSchema } from "json-schema-to-ts";
 import { taskStates } from "./api.ts";
 import { severities } from "./event.ts";
 import { rolloutStates } from "./rollout.ts";
+import { rolloutCounts } from "./event-types/rollouts.ts";
 
 const string = { type: "string" } as const;
 const integer = (description: string) => ({ type: "integer", description }) as const;
@@ -29,15 +30,6 @@ const failureView = {
   additionalProperties: false,
 } as const;
 
-const counts = {
-  hosts: integer("how many it is for"),
-  begun: integer("on how many it has begun"),
-  open: integer("on how many it is under way"),
-  resolved: integer("on how many it held"),
-  failed: integer("on how many it did not"),
-  cancelled: integer("on how many it was cancelled"),
-} as const;
-
 export const rolloutView = {
   type: "object",
   properties: {
@@ -53,7 +45,7 @@ export const rolloutView = {
     reason: string,
     by: { type: "string", description: "who paused or cancelled it" },
     targets: { type: "string", description: "as they are written" },
-    ...counts,
+    ...rolloutCounts,
     wave: integer("that it is in, from 1"),
     waves: { type: "array", items: { type: "integer" }, description: "up to how many hosts each goes" },
     concurrent: integer("so many hosts at once at most"),

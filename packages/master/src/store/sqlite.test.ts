@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { stepTask, type Task } from "@needfire/shared/task";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { Database } from "./database.ts";
 import { temporaryDirectory } from "../fixture.ts";
 import { migrations, SqliteStoreReader, StoreWriter } from "./sqlite.ts";
@@ -23,7 +23,7 @@ storeConformance("SQLite", {
   },
 });
 
-test("history lists tasks newest first, by agent, reactor and state, and an event's tasks with their executions in order", (t) => {
+function opened(t: TestContext) {
   const directory = temporaryDirectory(t);
   const writer = open(directory);
   const reader = new SqliteStoreReader({ file: file(directory) });
@@ -31,6 +31,11 @@ test("history lists tasks newest first, by agent, reactor and state, and an even
     reader.close();
     writer.close();
   });
+  return { writer, reader };
+}
+
+test("history lists tasks newest first, by agent, reactor and state, and an event's tasks with their executions in order", (t) => {
+  const { writer, reader } = opened(t);
   const tasks = [
     { ...someTask("web1:e1:1"), created: 1 },
     { ...someTask("web1:e1:2", { state: "resolved", verified: true }), created: 3 },
@@ -53,13 +58,7 @@ test("history lists tasks newest first, by agent, reactor and state, and an even
 });
 
 test("tasks that ended before a time go with their executions, oldest first; what is open stays, however old", (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = open(directory);
-  const reader = new SqliteStoreReader({ file: file(directory) });
-  t.after(() => {
-    reader.close();
-    writer.close();
-  });
+  const { writer, reader } = opened(t);
   const resolved = { state: "resolved", verified: true } as const;
   const made = (number: number, status?: Parameters<typeof someTask>[1], updated = number) => {
     const task = { ...someTask(`web1:e1:${number}`, status), created: number, updated };
@@ -92,13 +91,7 @@ test("tasks that ended before a time go with their executions, oldest first; wha
 });
 
 test("rollouts that ended before a time are forgotten with their hosts, those that go on are not", (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = open(directory);
-  const reader = new SqliteStoreReader({ file: file(directory) });
-  t.after(() => {
-    reader.close();
-    writer.close();
-  });
+  const { writer, reader } = opened(t);
   const made = (number: number, state: "done" | "running") => {
     const rollout = { ...someRollout(`web1:e1:${number}`, 1), status: { state }, created: number, updated: number };
     const hosts = [{ agent: "web1", task: "t-0", plan: 0 }];

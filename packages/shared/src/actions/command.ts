@@ -36,16 +36,18 @@ const process = {
   },
 } as const;
 
+const argv = {
+  type: "array",
+  items: { type: "string", maxLength: 131_072 },
+  minItems: 1,
+  maxItems: 1_000,
+  description: "the program and its arguments, each passed on as it is",
+} as const;
+
 const commandRunArgs = {
   type: "object",
   properties: {
-    argv: {
-      type: "array",
-      items: { type: "string", maxLength: 131_072 },
-      minItems: 1,
-      maxItems: 1_000,
-      description: "the program and its arguments, each passed on as it is",
-    },
+    argv,
     shell: {
       type: "boolean",
       default: false,
@@ -60,13 +62,7 @@ const commandRunArgs = {
 const commandLocalArgs = {
   type: "object",
   properties: {
-    argv: {
-      type: "array",
-      items: { type: "string", maxLength: 131_072 },
-      minItems: 1,
-      maxItems: 1_000,
-      description: "the program and its arguments, each passed on as it is",
-    },
+    argv,
     ...process,
   },
   required: ["argv"],

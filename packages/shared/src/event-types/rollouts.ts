@@ -19,7 +19,8 @@ const plan = {
   left_out: integer("hosts that a silence covers"),
   left_out_agents: { type: "array", items: text, description: "the first 100 of them" },
 } as const;
-const counts = {
+/** In events and in the API alike. */
+export const rolloutCounts = {
   hosts: integer("how many it is for"),
   begun: integer("on how many it has begun"),
   open: integer("on how many it is under way"),
@@ -27,7 +28,7 @@ const counts = {
   failed: integer("on how many it did not"),
   cancelled: integer("on how many it was cancelled"),
 } as const;
-const order = object({ ...about, reason, by: { type: "string", description: "who" }, ...counts });
+const order = object({ ...about, reason, by: { type: "string", description: "who" }, ...rolloutCounts });
 
 const someRollout = { rollout: "r-9b1c44d07e2a51f3", reactor: "patch-openssl", reactor_version: "5d1e0a9c44b7" };
 const example = (data: object) => ({ subject: "openssl", data: { ...someRollout, ...data } });
@@ -83,7 +84,7 @@ export const rolloutEventTypes = {
     data: object({
       ...about,
       reason,
-      ...counts,
+      ...rolloutCounts,
       failures: { type: "array", items: object({ agent: text, reason }), description: "the first 20 hosts on which it failed" },
     }),
     example: example({
@@ -98,7 +99,7 @@ export const rolloutEventTypes = {
   "rollout.done": {
     description: "Each host of a rollout has had its turn; on some it may have failed.",
     severity: "low",
-    data: object({ ...about, ...counts, took_ms: { type: "number", description: "since it was made" } }),
+    data: object({ ...about, ...rolloutCounts, took_ms: { type: "number", description: "since it was made" } }),
     example: example({ hosts: 50, begun: 50, open: 0, resolved: 49, failed: 1, cancelled: 0, took_ms: 184_000 }),
   },
 } as const satisfies Record<string, EventTypeSpec>;
