@@ -8,7 +8,7 @@ import { NeedfireError } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
-import type { Expired } from "./react.ts";
+import type { Expired } from "./react/react.ts";
 import type { Revealed } from "./secrets.ts";
 import type { Session } from "./sessions.ts";
 import type { Mark, OpenExecution } from "./store/store.ts";

@@ -8,7 +8,8 @@ import type { Rollout } from "@needfire/shared/rollout";
 import type { EventsFrame, Verdict } from "./admission.ts";
 import { OwnEvents } from "./own-events.ts";
 import type { Tripped } from "./breakers.ts";
-import type { BreakerReset, Expired, Spoken } from "./react.ts";
+import type { BreakerReset } from "./react/consequences.ts";
+import type { Expired, Spoken } from "./react/react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
 

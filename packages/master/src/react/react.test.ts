@@ -6,7 +6,7 @@ import { plainRoute } from "@needfire/shared/router";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import { dueOf, isOpen, listens, type Task } from "@needfire/shared/task";
-import { incoming, TestClock } from "./fixture.ts";
+import { incoming, TestClock } from "../fixture.ts";
 import { type Asked, React } from "./react.ts";
 
 function indexOf(text: string): ReactorIndex {
