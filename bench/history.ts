@@ -13,7 +13,7 @@ import type { WireEvent } from "@needfire/shared/wire-event";
 import type { Batch } from "../packages/master/src/journal/journal.ts";
 import { JournalWriter } from "../packages/master/src/journal/sqlite.ts";
 import { Database } from "../packages/master/src/store/database.ts";
-import { sealInThread } from "../packages/master/src/worker-seal.ts";
+import { Sealer } from "../packages/master/src/worker-seal.ts";
 import { type Figure, figuresOf } from "./figure.ts";
 
 const eventsDefault = 10_000_000;
@@ -76,6 +76,7 @@ export async function history({ count = eventsDefault }: { count?: number | unde
 async function write(directory: string, count: number) {
   const database = join(directory, "master.db");
   const journal = new JournalWriter(new Database({ file: database, synchronous: "NORMAL" }), { partitionEventsMax: 100_000 });
+  const sealer = new Sealer(database);
   let cause = "";
   let appendSeconds = 0;
   let sealSeconds = 0;
@@ -90,13 +91,14 @@ async function write(directory: string, count: number) {
     if (written < count / 2) cause = batches.flatMap(({ events }) => events.flatMap((event) => event[6] ?? [])).at(-1) ?? cause;
     for (const partition of journal.partitions().filter(({ state }) => state === "closed")) {
       const sealing = performance.now();
-      journal.markSealed(partition.number, await sealInThread(database, { ...partition }));
+      journal.markSealed(partition.number, await sealer.seal({ ...partition }));
       sealSeconds += (performance.now() - sealing) / 1_000;
       sealed += partition.events;
       process.stderr.write(`\r${Math.round((written / count) * 100)} % of ${count} events written and sealed`);
     }
   }
   process.stderr.write("\n");
+  await sealer.stop();
   journal.close();
   return { cause, appendSeconds, sealSeconds, sealed };
 }

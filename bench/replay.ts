@@ -10,7 +10,7 @@ import { JournalWriter } from "../packages/master/src/journal/sqlite.ts";
 import { Database } from "../packages/master/src/store/database.ts";
 import { StoreWriter } from "../packages/master/src/store/sqlite.ts";
 import { replayInThread } from "../packages/master/src/worker-replay.ts";
-import { sealInThread } from "../packages/master/src/worker-seal.ts";
+import { Sealer } from "../packages/master/src/worker-seal.ts";
 import type { Figure } from "./figure.ts";
 import { ruleEvent, ruleSet } from "./rule-set.ts";
 
@@ -75,6 +75,7 @@ async function write(file: string, count: number, every: number): Promise<void> 
   const database = new Database({ file, synchronous: "NORMAL" });
   const store = new StoreWriter(database, { now: begin });
   const journal = new JournalWriter(database, { partitionEventsMax: 100_000 });
+  const sealer = new Sealer(file);
   for (let made = 0; made < count;) {
     const batches: Batch[] = [];
     for (; batches.length < batchesPerCall && made < count; made += batchEvents) {
@@ -84,8 +85,9 @@ async function write(file: string, count: number, every: number): Promise<void> 
     }
     journal.append(batches);
     for (const partition of journal.partitions().filter(({ state }) => state === "closed"))
-      journal.markSealed(partition.number, await sealInThread(file, { ...partition }));
+      journal.markSealed(partition.number, await sealer.seal({ ...partition }));
   }
+  await sealer.stop();
   store.close();
 }
 

@@ -34,7 +34,7 @@ import { tellDamage } from "./tell-damage.ts";
 import { type TurnNotice, Turns } from "./turns.ts";
 import { versionsInForce } from "./versions.ts";
 import { startCheckpointer } from "./worker-checkpoint.ts";
-import { sealInThread } from "./worker-seal.ts";
+import { Sealer } from "./worker-seal.ts";
 
 /** How long an operator's event may take to reach the journal before its id is given out all the same. */
 const emitWaitMs = 2_000;
@@ -68,6 +68,7 @@ export class Engine {
   readonly #clock: Clock;
   readonly #database: Database;
   readonly #checkpoints: Checkpoints;
+  readonly #sealer: Sealer;
   readonly #journal: JournalWriter;
   readonly #upkeep: Upkeep;
   readonly #store: StoreWriter;
@@ -100,6 +101,7 @@ export class Engine {
     const file = join(state, "master.db");
     this.#database = new Database({ file, synchronous });
     this.#checkpoints = new Checkpoints({ database: this.#database, start: () => startCheckpointer(file), log: this.#log });
+    this.#sealer = new Sealer(file);
     this.#durable = new Durable(this.#database);
     this.#room = new Room({
       clock: this.#clock,
@@ -115,7 +117,7 @@ export class Engine {
     this.#upkeep = new Upkeep({
       journal: this.#journal,
       directory: sealedDirectory(file),
-      seal: (partition) => sealInThread(file, partition),
+      seal: (partition) => this.#sealer.seal(partition),
       onProgress: () => this.#wake(),
       emit: (event, journal) => this.commit({ events: [event], ...(journal === undefined ? {} : { journal }) }),
       forgetTasks: (before, limit) => this.#forgetRecord(before, limit),
@@ -338,6 +340,7 @@ export class Engine {
   async close(): Promise<void> {
     this.#inbox.close();
     await this.#upkeep.stop();
+    await this.#sealer.stop();
     this.#stop.abort();
     clearTimeout(this.#waitingForDue);
     this.#outbox.hurry();

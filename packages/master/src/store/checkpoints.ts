@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { errorText } from "@needfire/shared/errors";
 import type { EngineLog } from "../engine-log.ts";
 import type { Thread } from "../thread.ts";
+import { ThreadOnDemand } from "../thread-on-demand.ts";
 import type { Database } from "./database.ts";
 
 /** Pages that are not in the database yet are worth a pass of the other thread: 16 MiB. */
@@ -21,8 +22,6 @@ const restartPagesMin = 4_000;
  * has taken the last of the room could never be copied, and nothing would be taken any more.
  */
 const roomFactor = 2;
-/** The other thread ends when there was nothing for it to do for so long: at rest its memory is wanted elsewhere. */
-const idleMs = 3_000;
 /** After a pass that failed, for want of room on the disk as a rule. */
 const retryMs = 1_000;
 
@@ -37,13 +36,12 @@ export interface CheckpointsOptions {
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
   readonly #stop = new AbortController();
-  /** There while it is needed. */
-  #thread: Promise<Thread<Checkpointer>> | undefined;
-  #ending: NodeJS.Timeout | undefined;
+  readonly #thread: ThreadOnDemand<Checkpointer>;
   #passing: Promise<void> | undefined;
 
   constructor(options: CheckpointsOptions) {
     this.#options = options;
+    this.#thread = new ThreadOnDemand(options);
   }
 
   /** Between two transactions. `urgent`: somebody should not wait for more than need be. */
@@ -56,7 +54,7 @@ export class Checkpoints {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#passing;
-    await this.#endThread();
+    await this.#thread.stop();
   }
 
   /** What is to be done now. Asking may fail, too, while another process has locked the database. */
@@ -80,33 +78,20 @@ export class Checkpoints {
       await work();
     } catch (error) {
       log.warn({ error: errorText(error) }, "the database's log could not be copied into the database; it is tried again");
-      await this.#endThread();
       await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {});
     }
     this.#passing = undefined;
   }
 
-  async #pass(): Promise<void> {
-    clearTimeout(this.#ending);
-    this.#thread ??= this.#options.start();
-    const { remote } = await this.#thread;
-    try {
-      await remote.checkpoint();
-    } finally {
-      // Also when it failed: a sync that failed over there is one here, which is the end, and not to be tried again: what it was to save may be lost.
-      await this.#options.database.syncFile();
-    }
-    this.#ending = setTimeout(() => void this.#endThread(), this.#options.idleMs ?? idleMs);
-  }
-
-  async #endThread(): Promise<void> {
-    clearTimeout(this.#ending);
-    const thread = this.#thread;
-    this.#thread = undefined;
-    await thread?.then(
-      ({ stop }) => stop(),
-      () => {},
-    );
+  #pass(): Promise<void> {
+    return this.#thread.use(async (remote) => {
+      try {
+        await remote.checkpoint();
+      } finally {
+        // Also when it failed: a sync that failed over there is one here, which is the end, and not to be tried again: what it was to save may be lost.
+        await this.#options.database.syncFile();
+      }
+    });
   }
 }
 
