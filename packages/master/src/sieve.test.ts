@@ -25,7 +25,11 @@ function indexOf(conditions: (string | undefined)[], on = "['test.*', 'app.*']")
 
 function look(index: ReactorIndex, drafts: Partial<EventDraft>[]): number[] | undefined {
   const sieve = new Sieve({ reactors: () => index, agentView: () => agent });
-  return sieve.look("web1", eventsFrame(drafts.map((draft, at) => wire(at + 1, draft))).frame);
+  const { frame } = eventsFrame(drafts.map((draft, at) => wire(at + 1, draft)));
+  const heard = sieve.look("web1", frame);
+  // From now on it knows the names, and need not decode what is plain.
+  assert.deepEqual(sieve.look("web1", frame), heard);
+  return heard;
 }
 
 test("what no reactor waits for, and what fails every condition, is passed over", () => {

@@ -5,13 +5,15 @@
  * event it reads what tells reactors apart and what their conditions read, and no more; a condition on what only the engine knows (`matched`,
  * `route`) is the engine's to judge.
  */
+import { BatchWalker, type WalkedBatch } from "@needfire/shared/batch-walk";
 import type { Condition } from "@needfire/shared/cel";
 import { isReservedType } from "@needfire/shared/event";
+import { unpack } from "@needfire/shared/pack";
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import type { Hearer, TypeIndex } from "@needfire/shared/rules/type-index";
 import type { HeardReactor } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
-import { decodeFromAgent } from "@needfire/shared/wire";
+import { decodeAgain, decodeFromAgent } from "@needfire/shared/wire";
 import {
   type Arrival,
   checkWireEvent,
@@ -56,8 +58,12 @@ const plainFields = new Set(["type", "severity", "subject", "time", "beacon", "a
 const unknownYet = ["position", "received"];
 const knownVariables = new Set(["event", "agent", "vars"]);
 
+/** When more than one event in so many is looked at, it is quicker to decode the batch at once. */
+const decodedAtOnce = 4;
+
 export class Sieve {
   readonly #options: SieveOptions;
+  readonly #walker = new BatchWalker();
   readonly #readings = new WeakMap<TypeIndex<HeardReactor>, Reading>();
   readonly #tests = new WeakMap<Hearer<HeardReactor>, Test>();
 
@@ -67,6 +73,25 @@ export class Sieve {
 
   /** Indexes of the events that the engine must look at; undefined when it must look at the batch itself, since something in it is wrong. */
   look(agent: string, frame: Uint8Array): number[] | undefined {
+    const walked = this.#walker.walk(frame, (type) => this.#isOfInterest(type));
+    return walked === undefined ? this.#lookAtAll(agent, frame) : this.#lookAtWanted(agent, frame, walked);
+  }
+
+  /** Of a batch that is sound. */
+  #lookAtWanted(agent: string, frame: Uint8Array, { epoch, events, wanted }: WalkedBatch): number[] {
+    const arrival = { agent, epoch, received: 0 };
+    const view = this.#options.agentView(agent);
+    const heard: number[] = [];
+    const all = wanted.length / 3 > events / decodedAtOnce ? eventsOf(frame) : undefined;
+    for (let index = 0; index < wanted.length; index += 3) {
+      const place = wanted[index]!;
+      const wire = all?.[place] ?? (unpack(frame.subarray(wanted[index + 1], wanted[index + 2])) as WireEvent);
+      if (this.hears(arrival, wire, view)) heard.push(place);
+    }
+    return heard;
+  }
+
+  #lookAtAll(agent: string, frame: Uint8Array): number[] | undefined {
     const decoded = decodeFromAgent(frame);
     if (!decoded.ok || decoded.message.kind !== "events") return undefined;
     const { epoch, events } = decoded.message.body;
@@ -76,9 +101,16 @@ export class Sieve {
     for (const [at, value] of events.entries()) {
       const checked = checkWireEvent(value);
       if (!checked.ok) return undefined;
+      this.#walker.learn(checked.event);
       if (this.hears(arrival, checked.event, view)) heard.push(at);
     }
     return heard;
+  }
+
+  /** Whether events of a type can have consequences, as far as the type tells. */
+  #isOfInterest(type: string): boolean {
+    const reactors = this.#options.reactors();
+    return isReservedType(type) || reactors.isAwaited(type) || reactors.ofType(type).hearers.length > 0;
   }
 
   /** Whether an event that has been checked can have consequences. */
@@ -134,6 +166,12 @@ export class Sieve {
     if (test === undefined) this.#tests.set(hearer, (test = testOf(hearer)));
     return test;
   }
+}
+
+/** Of a batch that is sound. */
+function eventsOf(frame: Uint8Array): readonly WireEvent[] {
+  const decoded = decodeAgain(frame);
+  return decoded.ok && decoded.message.kind === "events" ? (decoded.message.body.events as WireEvent[]) : [];
 }
 
 function testOf({ reactor, entries }: Hearer<HeardReactor>): Test {

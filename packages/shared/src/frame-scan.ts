@@ -18,23 +18,21 @@ const tokenBytes = [
 
 /** Why `frame` is not one value of plain MessagePack; undefined when it is. */
 export function frameFault(frame: Uint8Array): string | undefined {
-  return fault(frame, true);
+  return fault(frame, { binaryAllowed: true, at: 0, end: frame.length });
 }
 
-/** Why `data` is not one map of plain MessagePack without anything binary in it: what JSON can say, too. */
-export function dataFault(data: Uint8Array): string | undefined {
-  const token = data[0] ?? 0;
+/** Why `data`, or what lies in it from `at` to `end`, is not one map of plain MessagePack without anything binary in it: what JSON can say, too. */
+export function dataFault(data: Uint8Array, at = 0, end = data.length): string | undefined {
+  const token = at < end ? data[at]! : 0;
   const isMap = (token >= 0x80 && token < 0x90) || token === 0xde || token === 0xdf;
-  return isMap ? fault(data, false) : "it is not a map";
+  return isMap ? fault(data, { binaryAllowed: false, at, end }) : "it is not a map";
 }
 
-function fault(frame: Uint8Array, binaryAllowed: boolean): string | undefined {
-  const end = frame.length;
+function fault(frame: Uint8Array, { binaryAllowed, at, end }: { binaryAllowed: boolean; at: number; end: number }): string | undefined {
   /** For each open list or map, how many values are still to come; of a map below zero, so that it is known what is a key. */
   const open: number[] = [];
   let values = 1;
   let isMap = false;
-  let at = 0;
   for (;;) {
     while (values === 0) {
       const outer = open.pop();

@@ -234,7 +234,15 @@ function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {
     return { ok: false, reason: `not MessagePack: ${error instanceof Error ? error.message : String(error)}` };
   }
   if (!Array.isArray(parts) || parts.length !== 5) return { ok: false, reason: "not an array of version, kind, session, counter and body" };
-  const [version, kind, session, counter, value] = parts as unknown[];
+  return checkParts(parts, checkers);
+}
+
+/** Whether a batch of events has an envelope and a body as they should be. What is in the list of events is not looked at. */
+export function checkBatch(envelope: readonly unknown[], body: unknown): boolean {
+  return envelope[1] === "events" && checkParts([...envelope, body], agentCheckers).ok;
+}
+
+function checkParts<M>([version, kind, session, counter, value]: readonly unknown[], checkers: Checkers): Decoded<M> {
   // Only a number is repeated: a list would make a reason as long as the frame, and an object may not even become text.
   if (version !== wireVersion)
     return { ok: false, reason: `wire version ${typeof version === "number" ? version : "of no sense"}, this side speaks ${wireVersion}` };
