@@ -13,7 +13,7 @@ import type { Expired, Spoken } from "./react/react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
 
-/** How long a mark waits for something to be recorded with. */
+/** How long a mark waits for others to be recorded with. */
 const marksWaitMs = 500;
 
 export type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions" | "journal">;
@@ -106,7 +106,7 @@ export class Inbox {
     this.#onWork();
   }
 
-  /** They wait a while for something to be recorded with. */
+  /** They wait a while for more of their kind. */
   mark(marks: readonly Mark[]): void {
     for (const mark of marks) this.#marks.push(mark);
     this.#marking ??= setTimeout(() => {
@@ -177,16 +177,24 @@ export class Inbox {
     return this.#own.take();
   }
 
-  takeMarks(): Mark[] {
-    clearTimeout(this.#marking);
-    this.#marking = undefined;
-    return this.#marks.splice(0);
+  /**
+   * Those that have waited, so that what becomes of one execution in that time is written once. `all`: something is written that must not be
+   * durable before them.
+   */
+  takeMarks(all: boolean): Mark[] {
+    if (all) this.#stopMarking();
+    return this.#marking === undefined ? this.#marks.splice(0) : [];
   }
 
   /** Nothing comes by itself any more. */
   close(): void {
     this.#closed = true;
+    this.#stopMarking();
+  }
+
+  #stopMarking(): void {
     clearTimeout(this.#marking);
+    this.#marking = undefined;
   }
 
   #wait<T, R>(queue: Waiting<T, R>[], what: T): Promise<R> {

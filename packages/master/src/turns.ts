@@ -204,7 +204,7 @@ export class Turns {
     const rolloutOrders = this.isLive ? inbox.takeRolloutOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
     const resets = this.isLive ? inbox.takeResets() : [];
-    const marks = inbox.takeMarks();
+    const marks = inbox.takeMarks(asked.length > 0);
     const told = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
     let committed: Committed | undefined;
     try {

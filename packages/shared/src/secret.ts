@@ -20,6 +20,7 @@ export function secretMark(name: string, nonce = ""): string {
 
 /** Every mark in the texts of a JSON value, each once. */
 export function marksIn(value: unknown): string[] {
+  if (!mayHaveMark(value)) return [];
   const found = new Set<string>();
   mapTexts(value, (text) => {
     for (const [mark] of text.matchAll(markPattern)) found.add(mark);
@@ -30,12 +31,23 @@ export function marksIn(value: unknown): string[] {
 
 /** The value with secrets in place of their marks. A mark of which `values` has none stays, and so never becomes a wrong value. */
 export function unmark<T>(value: T, values: ReadonlyMap<string, string>): T {
+  if (!mayHaveMark(value)) return value;
   return mapTexts(value, (text) => text.replaceAll(markPattern, (mark) => values.get(mark) ?? mark)) as T;
 }
 
 /** The value with every mark as `***`: what people are shown. */
 export function hideMarks<T>(value: T): T {
+  if (!mayHaveMark(value)) return value;
   return mapTexts(value, (text) => text.replaceAll(markPattern, masked)) as T;
+}
+
+/** Hardly any value has one: then it need not be built anew. */
+function mayHaveMark(value: unknown): boolean {
+  if (typeof value === "string") return value.includes(open);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  if (Array.isArray(value)) return value.some(mayHaveMark);
+  for (const key in value) if (key.includes(open) || mayHaveMark((value as Record<string, unknown>)[key])) return true;
+  return false;
 }
 
 /** A JSON value with every text in it changed. Keys are texts, too: a value may have become one. What is binary stays. */

@@ -20,6 +20,8 @@ export interface DatabaseOptions {
 
 /** A log that is longer is copied into the database by whoever commits: the thread that should have done so (checkpoints.ts) could not. 256 MiB. */
 const logPagesMax = 16_000;
+/** Of pages. With less, whoever makes thousands of tasks a second reads again what it has just written. */
+const cacheKibibytes = 32_768;
 
 export class Database {
   readonly connection: DatabaseSync;
@@ -55,6 +57,7 @@ export class Database {
     }
     this.connection.exec(`PRAGMA page_size = ${pageBytes}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL`);
     this.connection.exec(`PRAGMA wal_autocheckpoint = ${logPagesMax}`);
+    this.connection.exec(`PRAGMA cache_size = -${cacheKibibytes}`);
     this.#logLength = this.connection.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#pageCount = this.connection.prepare("PRAGMA page_count");
     this.connection.exec("CREATE TABLE IF NOT EXISTS migration (component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT");

@@ -95,7 +95,19 @@ export const migrations = [
    CREATE INDEX task_open ON task (state) WHERE state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing');`,
   rolloutMigration,
   "CREATE TABLE breaker (reactor TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (reactor, key)) STRICT",
+  // An execution's id begins with its task's; and what is open stays in the index as it is while it goes on.
+  `DROP INDEX execution_task;
+   DROP INDEX execution_open;
+   CREATE INDEX execution_open ON execution (task) WHERE report IS NULL;`,
 ] as const;
+
+/** No number is given twice, although events leave the outbox. */
+const lastEmittedSql = `SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
+  ifnull((SELECT max(sequence) FROM outbox), 0)) AS last`;
+/** Rows that one statement inserts. */
+const rowsPerStatement = 25;
+/** Of a task, by the index of ids: `/` comes after `.`. */
+const executionsOfTask = "id > ?1 || '.' AND id < ?1 || '/'";
 
 /** As the index of them says. */
 const isOpenSql = "state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing')";
@@ -107,6 +119,8 @@ export class StoreWriter {
   readonly #record: RecordWriter;
   readonly #recorded: RecordReader;
   readonly #rollouts: RolloutWriter;
+  /** The number of the last event of the master's own. */
+  #emitted = 0;
 
   constructor(database: Database, { now, decisionRowsMax }: { now: number; decisionRowsMax?: number }) {
     this.#database = database;
@@ -142,7 +156,11 @@ export class StoreWriter {
   }
 
   commitAll(writes: Writes[]): Committed[] {
-    return this.#database.transaction(() => writes.map((each) => this.#write(each)));
+    return this.#database.transaction(() => {
+      // What a transaction that failed had numbered is not there.
+      this.#emitted = Number(this.#prepare(lastEmittedSql).get()?.["last"]);
+      return writes.map((each) => this.#write(each));
+    });
   }
 
   ruleState(): StateRow[] {
@@ -251,7 +269,7 @@ export class StoreWriter {
         .all(before, before, limit)
         .map((row) => String(row["id"]));
       for (const id of ids) {
-        this.#run("DELETE FROM execution WHERE task = ?", id);
+        this.#run(`DELETE FROM execution WHERE ${executionsOfTask}`, id);
         this.#run("DELETE FROM task WHERE id = ?", id);
       }
       return ids.length;
@@ -288,11 +306,12 @@ export class StoreWriter {
     }
     for (const row of rules) this.#rule(row);
     for (const row of breakers) this.#breaker(row);
-    for (const mark of marks) this.#mark(mark);
+    for (const mark of joined(marks)) this.#mark(mark);
     for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
     for (const token of tokens) this.#token(token);
     for (const agent of agents) this.#run("INSERT OR REPLACE INTO agent (id, body) VALUES (?, ?)", agent.id, JSON.stringify(agent));
     if (cursor !== undefined) this.#run("UPDATE setting SET value = ? WHERE name = 'cursor'", String(cursor));
+    this.#send(made);
     return { taken, events: made, decisionsDropped: this.#record.write(recorded, now) };
   }
 
@@ -358,12 +377,11 @@ export class StoreWriter {
     this.#run("INSERT OR REPLACE INTO breaker (reactor, key, body) VALUES (?, ?, ?)", reactor, key, JSON.stringify(body));
   }
 
-  #mark({ execution, state, at, epoch }: Mark): void {
-    if (state === "sent") this.#run("UPDATE execution SET state = 'sent', sent = ? WHERE id = ? AND state = 'queued'", at, execution);
-    else this.#run("UPDATE execution SET state = 'accepted' WHERE id = ? AND state IN ('queued', 'sent')", execution);
-    // A mark that comes after the result must not hide when the command was sent.
-    const sql = "UPDATE execution SET sent = coalesce(sent, ?), epoch = coalesce(epoch, ?) WHERE id = ?";
-    if (state === "sent") this.#run(sql, at, epoch ?? null, execution);
+  /** A mark that comes after the result must not hide when the command was sent, and nothing sets a command back. */
+  #mark({ execution, isAccepted, sentAt, epoch }: JoinedMarks): void {
+    const sql = `UPDATE execution SET sent = coalesce(sent, ?), epoch = coalesce(epoch, ?), state = CASE
+      WHEN state IN ('queued', 'sent') AND ? THEN 'accepted' WHEN state = 'queued' THEN 'sent' ELSE state END WHERE id = ?`;
+    this.#run(sql, sentAt ?? null, epoch ?? null, Number(isAccepted), execution);
   }
 
   #token(token: TokenRecord): void {
@@ -371,10 +389,10 @@ export class StoreWriter {
     else this.#run("DELETE FROM token WHERE hash = ?", token.hash);
   }
 
+  /** The event with its number. It is written with the others of the transaction. */
   #emit({ type, subject, severity, cause, data }: MasterEventDraft, now: number): IncomingEvent {
-    const { lastInsertRowid } = this.#prepare("INSERT INTO outbox (body) VALUES ('')").run();
-    const sequence = Number(lastInsertRowid);
-    const event: IncomingEvent = {
+    const sequence = ++this.#emitted;
+    return {
       id: eventId(masterAgent, this.#epoch, sequence),
       type,
       source: eventSource(masterAgent, undefined),
@@ -388,8 +406,14 @@ export class StoreWriter {
       ...(subject === undefined ? {} : { subject }),
       ...(cause === undefined ? {} : { cause }),
     };
-    this.#run("UPDATE outbox SET body = ? WHERE sequence = ?", JSON.stringify(event), sequence);
-    return event;
+  }
+
+  #send(events: readonly IncomingEvent[]): void {
+    for (let from = 0; from < events.length; from += rowsPerStatement) {
+      const rows = events.slice(from, from + rowsPerStatement);
+      const sql = `INSERT INTO outbox (sequence, body) VALUES ${rows.map(() => "(?, ?)").join(", ")}`;
+      this.#run(sql, ...rows.flatMap((event) => [event.sequence, JSON.stringify(event)]));
+    }
   }
 
   #setting(name: string): string {
@@ -475,7 +499,9 @@ export class SqliteStoreReader {
   }
 
   executions(task: string): ExecutionRecord[] {
-    const rows = this.#database.prepare("SELECT state, sent, body, report FROM execution WHERE task = ? ORDER BY length(id), id").all(task);
+    const rows = this.#database
+      .prepare(`SELECT state, sent, body, report FROM execution WHERE ${executionsOfTask} ORDER BY length(id), id`)
+      .all(task);
     return rows.map((row) => ({
       ...bodyOf<Execution>(row),
       state: stateOf(row["state"]),
@@ -519,6 +545,26 @@ export class SqliteStoreReader {
   close(): void {
     this.#database.close();
   }
+}
+
+/** What the marks of one execution come to. */
+interface JoinedMarks {
+  execution: string;
+  isAccepted: boolean;
+  sentAt: number | undefined;
+  epoch: string | undefined;
+}
+
+/** Of each execution one, which says when it was sent first. */
+function joined(marks: readonly Mark[]): Iterable<JoinedMarks> {
+  const found = new Map<string, JoinedMarks>();
+  for (const { execution, state, at, epoch } of marks) {
+    const one = found.get(execution) ?? { execution, isAccepted: false, sentAt: undefined, epoch: undefined };
+    found.set(execution, one);
+    if (state === "accepted") one.isAccepted = true;
+    else ((one.sentAt ??= at), (one.epoch ??= epoch));
+  }
+  return found.values();
 }
 
 function bodyOf<T>(row: Record<string, unknown>): T {
