@@ -44,7 +44,7 @@ const batch = fc.array(fc.tuple(fc.integer({ min: 1, max: 2 ** 50 }), draft), { 
 const eventsOf = (drafts: readonly (readonly [number, EventDraft])[]) => drafts.map(([number, each]) => wireEvent(number, each));
 
 test("a plain batch is walked through, and what is wanted of it lies where it says", () => {
-  const plain = batch.filter((drafts) => drafts.every(([, { subject = "" }]) => /^[\x00-\x7f]*$/.test(subject)));
+  const plain = batch.filter((drafts) => drafts.every(([, { subject = "" }]) => Buffer.byteLength(subject) === subject.length));
   fc.assert(
     fc.property(plain, fc.subarray(names.types), fc.boolean(), (drafts, wanted, resumed) => {
       const events = eventsOf(drafts);

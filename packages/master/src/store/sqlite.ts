@@ -561,8 +561,12 @@ function joined(marks: readonly Mark[]): Iterable<JoinedMarks> {
   for (const { execution, state, at, epoch } of marks) {
     const one = found.get(execution) ?? { execution, isAccepted: false, sentAt: undefined, epoch: undefined };
     found.set(execution, one);
-    if (state === "accepted") one.isAccepted = true;
-    else ((one.sentAt ??= at), (one.epoch ??= epoch));
+    if (state === "accepted") {
+      one.isAccepted = true;
+      continue;
+    }
+    one.sentAt ??= at;
+    one.epoch ??= epoch;
   }
   return found.values();
 }
