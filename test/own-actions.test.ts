@@ -125,6 +125,37 @@ describe("actions of the master's own", () => {
     assert.deepEqual([maintenance?.why, maintenance?.by], ["a new disk", id]);
   });
 
+  test("a remedy ends a host's maintenance, and to end what is none changes nothing", async () => {
+    const end = async (request: string, dry_run: boolean) => {
+      const { tasks } = await bed.client.order({
+        ...{ request, targets: "web1", action: "agent.maintenance", args: { end: true }, by: "ann" },
+        ...{ dry_run, priority: "normal", timeout_ms: 60_000 },
+      });
+      await until("it has ended", async () => isOver(await bed.client.task(tasks[0]!.id)));
+      const { changed, message } = (await bed.client.task(tasks[0]!.id)).executions[0]!;
+      return [changed, message, (await bed.client.agent("web1")).maintenance === undefined];
+    };
+    assert.deepEqual(await end("end-maintenance-1", true), [true, "would end the maintenance of web1", false]);
+    assert.deepEqual(await end("end-maintenance-2", false), [true, undefined, true]);
+    assert.deepEqual(await end("end-maintenance-3", false), [false, "web1 is not in maintenance", true]);
+  });
+
+  test("a dry run of what the master does itself tells it, and nothing comes of it", async () => {
+    const dry = async (action: string, args: Record<string, unknown>) => {
+      const { tasks } = await bed.client.order({
+        ...{ request: `dry-run-${action.replace(".", "-")}`, targets: "master", action, args, by: "ann" },
+        ...{ dry_run: true, priority: "normal", timeout_ms: 60_000 },
+      });
+      await until("it has ended", async () => isOver(await bed.client.task(tasks[0]!.id)));
+      const { state, executions } = await bed.client.task(tasks[0]!.id);
+      return [state, executions[0]!.changed, executions[0]!.message];
+    };
+    assert.deepEqual(await dry("wait", { for: "1h" }), ["resolved", false, "would wait for 1h"]);
+    assert.deepEqual(await dry("event.emit", { type: "dry.run" }), ["resolved", true, "would put the event dry.run into the journal"]);
+    assert.deepEqual(await dry("task.comment", { text: "x" }), ["resolved", true, "would write a comment into the task's history"]);
+    assert.deepEqual((await bed.client.events({ type: "{dry.run,task.comment}" })).events, []);
+  });
+
   test("a command that runs is ended when its task is cancelled", async () => {
     await fire("cancelled");
     await until("it runs", () => lines("cancelled").length === 1);

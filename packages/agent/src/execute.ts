@@ -9,7 +9,7 @@ import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
 import { maskGiven, Masking } from "@needfire/shared/masking";
-import { isOwnActionName } from "@needfire/shared/own-action";
+import { isOwnActionName, ownActionSide } from "@needfire/shared/own-action-name";
 import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
@@ -231,7 +231,7 @@ export class Executor {
     args,
   }: MasterBody<"execute">): Promise<{ ok: true; action: LoadedAction } | { ok: false; ending: Ending }> {
     const no = (ending: Ending) => ({ ok: false, ending }) as const;
-    if (isOwnActionName(name)) {
+    if (isOwnActionName(name) && ownActionSide(name) === "agent") {
       const reason = refusal(this.#options.policy(), name, args);
       const own = reason === undefined ? this.#options.ownActions.prepare(name, args) : { ok: false as const, reason };
       return own.ok ? own : no(refused(own.reason));

@@ -5,15 +5,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { errorText, systemCode } from "@needfire/shared/errors";
-import { runBounded } from "@needfire/shared/host/run-bounded";
-import { loadOwnAction, type OwnAction, ownActionFile, ownArgv, type OwnActionName } from "@needfire/shared/own-action";
+import { runOwnAction } from "@needfire/shared/host/run-own-action";
+import { loadOwnAction, type OwnAction } from "@needfire/shared/own-action";
+import { ownActionFile, type OwnActionName } from "@needfire/shared/own-action-name";
 import { problemsText } from "@needfire/shared/schema";
 import { type Problem, problemText } from "@needfire/shared/yaml-file";
-import { type ActionContext, type Ending, failed, would } from "./actions/action.ts";
 import type { LoadedAction } from "./actions/registry.ts";
-
-/** Of stdout and of stderr, each. */
-const outputBytesMax = 32_768;
 
 type Found = { ok: true; action: OwnAction } | { ok: false; problems: Problem[] };
 export type PreparedOwn = { ok: true; action: LoadedAction } | { ok: false; reason: string };
@@ -46,10 +43,12 @@ export class OwnActions {
     const found = this.#load(ownActionFile(name));
     if (!found.ok) return { ok: false, reason: found.problems.map(problemText).join("; ") };
     const { action } = found;
+    if (action.name !== name)
+      return { ok: false, reason: `this host's ${ownActionFile(name)} says what ${action.name} is, and not ${name}` };
     const checked = action.checkArgs(structuredClone(given));
     if (!checked.ok) return { ok: false, reason: `arguments: ${problemsText(checked.problems)}` };
     const args = checked.value as Record<string, unknown>;
-    return { ok: true, action: { scope: "host", run: (context) => run(action, args, context) } };
+    return { ok: true, action: { scope: "host", run: ({ signal, dryRun }) => runOwnAction(action, { args, dryRun, signal }) } };
   }
 
   #load(name: string): Found {
@@ -67,41 +66,4 @@ export class OwnActions {
     this.#read.set(file, { text, found });
     return found;
   }
-}
-
-async function run(
-  action: OwnAction,
-  args: Readonly<Record<string, unknown>>,
-  { signal, dryRun }: ActionContext,
-): Promise<Ending<Record<string, unknown>>> {
-  const { argv, dry_run: tries, timeout, changed_codes: changedCodes, unchanged_codes: unchangedCodes, checkOutput } = action;
-  const words = dryRun ? tries : argv;
-  if (words === undefined) return would(`run ${JSON.stringify(ownArgv(argv, args))}`);
-  const success_codes = [...changedCodes, ...unchangedCodes];
-  const bounds = { cwd: "/", env: {}, stdin: "", timeout, output_bytes_max: outputBytesMax, success_codes };
-  const { result, ...ending } = await runBounded(ownArgv(words, args), bounds, signal);
-  if (result === undefined) return ending;
-  if (ending.outcome !== "succeeded") return { ...ending, changed: ending.changed && !dryRun, result };
-  const changed = changedCodes.includes(result.exit_code ?? -1);
-  if (checkOutput === undefined) return { outcome: "succeeded", changed, result };
-  const output = outputOf(result.stdout, checkOutput);
-  return output.ok
-    ? { outcome: "succeeded", changed, result: { ...result, output: output.value } }
-    : { ...failed(output.reason), changed: changed && !dryRun, result };
-}
-
-function outputOf(
-  stdout: string,
-  check: NonNullable<OwnAction["checkOutput"]>,
-): { ok: true; value: unknown } | { ok: false; reason: string } {
-  let value: unknown;
-  try {
-    value = JSON.parse(stdout);
-  } catch (error) {
-    return { ok: false, reason: `what it printed is no JSON: ${errorText(error)}` };
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return { ok: false, reason: "what it printed is no JSON object" };
-  const checked = check(value);
-  return checked.ok ? checked : { ok: false, reason: `what it printed is not as \`result\` says: ${problemsText(checked.problems)}` };
 }

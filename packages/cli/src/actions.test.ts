@@ -42,13 +42,16 @@ describe("actions", () => {
       const text = `name: local.say\ndescription: Say it.\nargs: { properties: { text: { type: string, description: what } }, required: [text] }\nargv: [echo, "\${{ args.text }}"]\n`;
       writeFileSync(join(folder, "say.yaml"), text);
       writeFileSync(join(folder, "bad.yaml"), "name: local.bad\n");
+      writeFileSync(join(folder, "scale.yaml"), text.replace("local.say", "master.scale"));
       const { stdout } = await run(["actions", "list", "--json", "--actions", folder]);
       const own = stdout
         .trimEnd()
         .split("\n")
         .map((line) => JSON.parse(line) as { action: string; summary: string })
-        .filter(({ action }) => action.startsWith("local."));
+        .slice(-3);
       assert.deepEqual(own[1], { action: "local.say", runs_on: "agent", summary: "Say it." });
+      assert.deepEqual(own[2], { action: "master.scale", runs_on: "master", summary: "Say it." });
+      assert.equal(own[0]!.action, "bad.yaml");
       assert.match(own[0]!.summary, /^cannot be used: .*bad\.yaml:1:1: the key "description" is missing/);
       assert.match((await run(["actions", "show", "local.say", "--actions", folder])).stdout, /^text +required +what/m);
       const bad = await run(["actions", "show", "local.bad", "--actions", folder]);

@@ -24,7 +24,7 @@ import type {
   TaskView,
   TokenView,
 } from "@needfire/shared/api";
-import type { OrderRequest, OrderView, TargetsView } from "@needfire/shared/api-by-hand";
+import type { ActionsView, OrderRequest, OrderView, TargetsView } from "@needfire/shared/api-by-hand";
 import type { BeaconsView } from "@needfire/shared/api-beacons";
 import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
 import type { RolloutView } from "@needfire/shared/api-rollouts";
@@ -133,6 +133,7 @@ export class Client {
   addSilence = (wish: SilenceWish) => this.#post<SilenceView>("/v1/silences", wish);
   removeSilence = (id: string, by: string) => this.#post<SilenceView>(`/v1/silences/${encodeURIComponent(id)}/remove`, { by });
   tasks = (filter: TasksFilter) => this.#get<{ tasks: TaskView[] }>("/v1/tasks", { ...filter });
+  actions = () => this.#get<ActionsView>("/v1/actions");
   targets = (targets: OrderRequest["targets"]) => this.#post<TargetsView>("/v1/targets", { targets });
   order = (order: OrderRequest) => this.#post<OrderView>("/v1/orders", order);
   retryTask = (id: string, wish: { request: string; why?: string | undefined; by: string }) =>

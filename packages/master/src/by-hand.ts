@@ -2,11 +2,13 @@
  * What people have done by hand: checks an order, finds the hosts that it is for, and hands it to the engine as an event, from which the tasks
  * follow. Keeps no state: an order that is given again under the same name is answered with what it has made.
  */
-import { type ActionName, actions, argsCheckers, isActionName } from "@needfire/shared/action";
+import { actions, type AnyActionName, argsCheckers, isActionName, specOf } from "@needfire/shared/action";
 import { orderAgentsMax, type OrderRequest, type OrderView, type TargetsView } from "@needfire/shared/api-by-hand";
 import { NeedfireError } from "@needfire/shared/errors";
 import { commandLine } from "@needfire/shared/command-line";
-import { didYouMean, problemsText } from "@needfire/shared/schema";
+import { masterAgent } from "@needfire/shared/ids";
+import { isOwnActionName } from "@needfire/shared/own-action-name";
+import { type Checked, didYouMean, problemsText } from "@needfire/shared/schema";
 import { hideMarks, marksIn } from "@needfire/shared/secret";
 import { compileTarget } from "@needfire/shared/target";
 import type { Task } from "@needfire/shared/task";
@@ -15,6 +17,7 @@ import type { Agents } from "./agents.ts";
 import type { Engine } from "./engine.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Remote } from "./thread.ts";
+import type { UserActions } from "./user-actions.ts";
 import type { History } from "./worker-history.ts";
 
 export interface ByHandOptions {
@@ -23,6 +26,7 @@ export interface ByHandOptions {
   engine: Pick<Remote<Engine>, "enact" | "emit" | "openTaskOf">;
   history: Pick<Remote<History>, "readTask" | "tasksOfEvent">;
   secrets: Pick<Secrets, "conceal" | "mask">;
+  userActions: Pick<UserActions, "find" | "all">;
 }
 
 /** Of what an order is about, as its tasks are listed. */
@@ -38,6 +42,8 @@ export class ByHand {
   /** Throws `EXPRESSION_INVALID`. */
   targets(targets: OrderRequest["targets"]): TargetsView {
     const { agents } = this.#options;
+    // What is done on the master once, and about no host.
+    if ([targets].flat().join() === masterAgent) return { agents: [{ id: masterAgent, connected: true }] };
     const compiled = compileTarget(targets);
     if (!compiled.ok) throw new NeedfireError("EXPRESSION_INVALID", `the target is no glob, and no CEL condition: ${compiled.message}`);
     const meant = agents.ids().filter((id) => compiled.test(agents.view(id)));
@@ -46,12 +52,14 @@ export class ByHand {
 
   /** Resolves when the tasks are durable. Throws `BAD_REQUEST`, `EXPRESSION_INVALID`, `NOT_FOUND`, `DISK_FULL`. */
   async order(wish: OrderRequest): Promise<OrderView> {
-    const { agents, engine, secrets } = this.#options;
+    const { engine, secrets } = this.#options;
     const { request, by, why, targets, dry_run: dryRun, priority, timeout_ms: timeoutMs } = wish;
     const meant = this.#meant(wish);
     const before = await this.#before(request, meant);
     if (before !== undefined) return before;
-    const { action, args } = checkedCall(wish);
+    const { action, args } = this.#checkedCall(wish);
+    if (specOf(action).runsOn === "agent" && meant.includes(masterAgent))
+      throw new NeedfireError("BAD_REQUEST", `${action} runs on hosts, and "${masterAgent}" is none: name some of them`);
     // A secret that somebody typed is kept as one of a reactor is: by its mark.
     const order: HandOrder = {
       ...{ request, by: secrets.mask(by), why: secrets.mask(why), targets, agents: meant, action },
@@ -61,7 +69,7 @@ export class ByHand {
     const tasks = meant.map((agent) => ({
       id: orderedTaskId(request, { reactor: byHand, agent }),
       agent,
-      connected: agents.isConnected(agent),
+      connected: this.#isThere(agent),
     }));
     return { order: id, tasks };
   }
@@ -114,28 +122,37 @@ export class ByHand {
 
   /** What the same request has made, when it was given before. */
   async #before(request: string, meant: readonly string[]): Promise<OrderView | undefined> {
-    const { history, agents } = this.#options;
+    const { history } = this.#options;
     const [first] = meant;
     const task = first === undefined ? undefined : await history.readTask(orderedTaskId(request, { reactor: byHand, agent: first }));
     if (task === undefined) return undefined;
     const tasks = await history.tasksOfEvent(task.event);
-    return { order: task.event, tasks: tasks.map(({ id, agent }) => ({ id, agent, connected: agents.isConnected(agent) })) };
+    return { order: task.event, tasks: tasks.map(({ id, agent }) => ({ id, agent, connected: this.#isThere(agent) })) };
   }
-}
 
-/** With its defaults filled in. Throws `BAD_REQUEST`, which names the argument. */
-function checkedCall({ action, args }: OrderRequest): { action: ActionName; args: Record<string, unknown> } {
-  if (!isActionName(action))
-    throw new NeedfireError(
-      "BAD_REQUEST",
-      `there is no action "${action}"${didYouMean(action, Object.keys(actions))} (needfire actions list)`,
-    );
-  if (actions[action].runsOn === "master")
-    throw new NeedfireError("BAD_REQUEST", `${action} runs on the master: it has no host that it could be ordered for`);
-  if (marksIn(args).length > 0) throw new NeedfireError("BAD_REQUEST", `${action}: an argument has the form of a secret's mark`);
-  const checked = argsCheckers[action](args);
-  if (!checked.ok) throw new NeedfireError("BAD_REQUEST", `${action}: ${problemsText(checked.problems)} (needfire actions show ${action})`);
-  return { action, args: checked.value as Record<string, unknown> };
+  #isThere(id: string): boolean {
+    return id === masterAgent || this.#options.agents.isConnected(id);
+  }
+
+  /** With its defaults filled in. Throws `BAD_REQUEST`, which names the argument. */
+  #checkedCall({ action, args }: OrderRequest): { action: AnyActionName; args: Record<string, unknown> } {
+    const known = this.#action(action);
+    if (marksIn(args).length > 0) throw new NeedfireError("BAD_REQUEST", `${action}: an argument has the form of a secret's mark`);
+    const checked = known.check(structuredClone(args));
+    if (!checked.ok)
+      throw new NeedfireError("BAD_REQUEST", `${action}: ${problemsText(checked.problems)} (needfire actions show ${action})`);
+    return { action: known.action, args: checked.value as Record<string, unknown> };
+  }
+
+  #action(name: string): { action: AnyActionName; check(args: unknown): Checked<unknown> } {
+    const { userActions } = this.#options;
+    if (isActionName(name)) return { action: name, check: argsCheckers[name] };
+    const found = isOwnActionName(name) ? userActions.find(name) : undefined;
+    if (found?.ok === true) return { action: found.action.name, check: found.action.checkArgs };
+    const known = [...Object.keys(actions), ...userActions.all().map(({ action }) => action.name)];
+    const why = found === undefined ? "" : `: ${found.reason}`;
+    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}"${why}${didYouMean(name, known)} (needfire actions list)`);
+  }
 }
 
 /** What people know the order by. */

@@ -50,6 +50,11 @@ export class Maintenance {
     }
   }
 
+  /** Undefined: it is in none. Throws `NOT_FOUND`. */
+  of(agent: string): MaintenanceRecord | undefined {
+    return this.#recordOf(agent).maintenance;
+  }
+
   /** Begins it, or gives it another end. Throws `NOT_FOUND`, `CONFLICT`, `DISK_FULL`. */
   async begin(agent: string, { forMs, why, by }: MaintenanceWish): Promise<MaintenanceRecord> {
     const before = this.#recordOf(agent).maintenance;

@@ -15,9 +15,10 @@ import type { ReadRules } from "./in-force.ts";
 import { type KnownReactor, knownReactors } from "./known-reactor.ts";
 import type { RuleFile } from "./rule-files.ts";
 import type { Secrets } from "./secrets.ts";
+import { UserActions } from "./user-actions.ts";
 
 interface ReloadedKind {
-  kind: "reactor" | "router" | "beacon";
+  kind: "reactor" | "router" | "beacon" | "action";
   result: Reloaded;
 }
 
@@ -25,6 +26,7 @@ interface ReloadedKind {
 export interface MasterDefinitions {
   beacons: Definitions<LoadedBeacon>;
   files: Files;
+  actions: UserActions;
   /** What may change on disk. */
   paths(): string[];
   index(): ReactorIndex<KnownReactor>;
@@ -46,16 +48,18 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
     nameOf: ({ definition }) => definition.name,
   });
   const files = new Files({ map: config.files, root: config.files_root, blobs: join(config.state, "blobs") });
+  const actions = new UserActions(config.actions);
   let index = new ReactorIndex<KnownReactor>([]);
   let known = new Map<string, KnownReactor[]>();
   let rules: ReadRules = { reloaded: [], problems: [], inputs: [], files: [], router: undefined, secrets: [] };
   let fileProblems: Problem[] = [];
-  const problems = () => [...rules.problems, ...beacons.problems(), ...fileProblems];
+  const problems = () => [...rules.problems, ...beacons.problems(), ...actions.problems(), ...fileProblems];
   const { files: map, files_root: root, router } = config;
   const paths = [
     ...config.reactors,
     ...(router === undefined ? [] : [router]),
     ...config.beacons,
+    config.actions,
     ...(map === undefined ? [] : [map, root]),
   ];
   const takeRules = (read: ReadRules) => {
@@ -68,12 +72,17 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
   return {
     beacons,
     files,
+    actions,
     paths: () => [...paths, ...rules.inputs],
     index: () => index,
     ruleFiles: () => ({ reactors: rules.files, router: rules.router }),
     reload: (read) => {
       takeRules(read);
-      const reloaded = [...read.reloaded, { kind: "beacon" as const, result: beacons.reload() }];
+      const reloaded = [
+        ...read.reloaded,
+        { kind: "beacon" as const, result: beacons.reload() },
+        { kind: "action" as const, result: actions.reload() },
+      ];
       fileProblems = files.load();
       log.info({ reactors: index.reactors.length, beacons: beacons.all().length, files: files.all().length }, "definitions are loaded");
       return { reloaded, problems: problems() };

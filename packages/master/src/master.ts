@@ -192,8 +192,9 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
         env: config.commands_local_env,
         at: { file: "master.yaml", commands: "commands_local", env: "commands_local_env" },
       },
-      maintain: (agent, wish) => maintenance.begin(agent, wish),
+      maintenance,
     },
+    userActions: definitions.actions,
     clock,
     monotonic,
     log,
@@ -380,6 +381,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     engine,
     history,
     secrets,
+    userActions: definitions.actions,
   });
   const address = config.advertise ?? `${advertisedHost(config.listen)}:${port}`;
   const api = await startApi({
@@ -401,6 +403,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       engine.emit({ ...event, ...(subject === undefined ? {} : { subject: secrets.mask(subject) }), data: secrets.mask(data) }),
     mask: (text) => secrets.maskShown(text),
     byHand,
+    userActions: definitions.actions,
     engine,
     rollBack,
     sources: () => definitions.ruleFiles().reactors,

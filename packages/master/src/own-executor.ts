@@ -5,17 +5,18 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
+import { type ExecutionReport, type Outcome, specOf } from "@needfire/shared/action";
+import { formatDuration } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
 import { resultType, severities, type Severity } from "@needfire/shared/event";
 import { maskGiven, Masking } from "@needfire/shared/masking";
-import { problemsText } from "@needfire/shared/schema";
 import type { Execution } from "@needfire/shared/task";
 import type { OwnContext } from "./actions/action.ts";
-import { isOwnAction, runOwnAction } from "./actions/registry.ts";
+import { prepareOwn } from "./actions/registry.ts";
 import type { Commit } from "./commit.ts";
 import type { Revealed } from "./secrets.ts";
 import type { OpenExecution } from "./store/store.ts";
+import type { UserActions } from "./user-actions.ts";
 
 export interface OwnExecutorOptions {
   /** What is durable when it resolves. Throws `DISK_FULL`. */
@@ -24,7 +25,8 @@ export interface OwnExecutorOptions {
   reveal(args: Record<string, unknown>): Revealed;
   /** Without any secret that the master knows. */
   mask<T>(value: T): T;
-  context: Pick<OwnContext, "allowed" | "maintain">;
+  context: Pick<OwnContext, "allowed" | "maintenance">;
+  userActions: Pick<UserActions, "find">;
   clock: { now(): number };
   /** What a command's time runs by. */
   monotonic: { now(): number };
@@ -67,7 +69,7 @@ export class OwnExecutor {
     const now = this.#options.clock.now();
     for (const { cancelled, begun, ...execution } of unfinished) {
       // The task itself ends it.
-      if (!isOwnAction(execution.action)) continue;
+      if (specOf(execution.action).inStep === true) continue;
       if (begun === true)
         this.#track(execution, () => this.#end(execution, now, { outcome: "interrupted", changed: true, message: interrupted }, []));
       else if (cancelled === true) this.#cancelled(execution);
@@ -107,7 +109,8 @@ export class OwnExecutor {
         this.#end(execution, this.#options.clock.now(), { outcome: "refused", changed: false, message }, []),
       );
     }
-    this.#waiting[execution.priority].push({ execution, expires: this.#options.monotonic.now() + this.#options.expiresMs - age });
+    const { expiresMs = this.#options.expiresMs } = execution;
+    this.#waiting[execution.priority].push({ execution, expires: this.#options.monotonic.now() + expiresMs - age });
     this.#next();
   }
 
@@ -146,37 +149,44 @@ export class OwnExecutor {
     }
     // P3: it is on the disk that it has begun. Without that it does not, in this life.
     if (!(await this.#keep({ marks: [{ execution: execution.id, state: "accepted", at: started }] }))) return;
-    const { secrets, ...ending } = await this.#perform(execution, cancelled);
+    // What a person gave a time to has no more than that.
+    const late = new AbortController();
+    const { expiresMs } = execution;
+    const end = () => late.abort(`its time of ${formatDuration(expiresMs ?? 0)} was over`);
+    const timer = expiresMs === undefined ? undefined : setTimeout(end, expires - monotonic.now());
+    const { secrets, ...ending } = await this.#perform(execution, { cancelled, late: late.signal });
+    clearTimeout(timer);
     await this.#end(execution, started, ending, secrets);
   }
 
-  async #perform({ action, args, host, task }: Execution, cancelled: AbortSignal): Promise<Ending & { secrets: readonly string[] }> {
-    const signal = AbortSignal.any([this.#stop.signal, cancelled]);
-    if (signal.aborted) return { ...nothing, outcome: outcomeOf(cancelled), message: `${String(signal.reason)} before it began` };
+  async #perform({ action, args, host, task, dryRun = false }: Execution, ends: Ends): Promise<Ending & { secrets: readonly string[] }> {
+    const signal = AbortSignal.any([this.#stop.signal, ends.cancelled, ends.late]);
+    if (signal.aborted) return { ...nothing, outcome: outcomeOf(ends), message: `${String(signal.reason)} before it began` };
     const revealed = this.#options.reveal(args);
     if (!revealed.ok) return { ...nothing, outcome: "failed", message: `${action} cannot be run: ${revealed.reason}` };
     const { secrets } = revealed;
-    const checked = isOwnAction(action) ? argsCheckers[action](revealed.args) : undefined;
-    if (!checked?.ok || !isOwnAction(action))
-      return {
-        ...nothing,
-        outcome: "refused",
-        message: checked?.ok === false ? `arguments: ${problemsText(checked.problems)}` : `${action} does not run here`,
-      };
+    const prepared = prepareOwn(action, revealed.args, this.#options.userActions);
+    if (!prepared.ok) return { outcome: "refused", changed: false, message: prepared.reason, secrets };
     try {
-      const context = { ...this.#options.context, host, task, signal };
-      const ending = await runOwnAction(action, checked.value as Record<string, unknown>, context);
-      const outcome = signal.aborted && ending.outcome === "failed" ? outcomeOf(cancelled) : ending.outcome;
+      const ending = await prepared.run({ ...this.#options.context, host, task, signal, dryRun });
+      const outcome = signal.aborted && ending.outcome === "failed" ? outcomeOf(ends) : ending.outcome;
       return { ...ending, outcome, secrets };
     } catch (error) {
-      return { outcome: "failed", changed: true, message: errorText(error), secrets };
+      return { outcome: "failed", changed: !dryRun, message: errorText(error), secrets };
     }
   }
 
-  async #end({ id, action }: Execution, started: number, given: Ending, secrets: readonly string[]): Promise<void> {
+  async #end({ id, action, dryRun }: Execution, started: number, given: Ending, secrets: readonly string[]): Promise<void> {
     const { clock, log, mask } = this.#options;
     const ending = mask(maskGiven(new Masking(secrets), given));
-    const report: ExecutionReport = { execution: id, action, ...ending, started, ended: clock.now() };
+    const report: ExecutionReport = {
+      execution: id,
+      action,
+      ...ending,
+      ...(dryRun === true ? { dry_run: true } : {}),
+      started,
+      ended: clock.now(),
+    };
     log.info({ execution: id, action, outcome: ending.outcome, message: ending.message }, "a command of the master's own ended");
     await this.#keep({ events: [{ type: resultType, severity: "normal", cause: id, data: { ...report } }] });
   }
@@ -198,6 +208,13 @@ export class OwnExecutor {
 
 const interrupted = "the master stopped while this ran; how far it came is not known";
 
-function outcomeOf(cancelled: AbortSignal): Outcome {
-  return cancelled.aborted ? "cancelled" : "interrupted";
+/** What may end a command before it ends itself, but for the end of the master. */
+interface Ends {
+  cancelled: AbortSignal;
+  late: AbortSignal;
+}
+
+function outcomeOf({ cancelled, late }: Ends): Outcome {
+  if (cancelled.aborted) return "cancelled";
+  return late.aborted ? "expired" : "interrupted";
 }

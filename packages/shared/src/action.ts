@@ -16,7 +16,7 @@ import { serviceActions } from "./actions/service.ts";
 import type { ActionSpec } from "./actions/spec.ts";
 import { userActions } from "./actions/user.ts";
 import { executionIdPattern } from "./ids.ts";
-import type { OwnActionName } from "./own-action.ts";
+import { type OwnActionName, ownActionSide } from "./own-action-name.ts";
 import { type Checked, untypedChecker } from "./schema.ts";
 
 export const actions = {
@@ -49,11 +49,15 @@ export const argsCheckers = Object.fromEntries(Object.entries(actions).map(([nam
 /** One of ours, or one of the user's own. */
 export type AnyActionName = ActionName | OwnActionName;
 
-/** Of one of the user's own only that it runs on a host: the rest is in its file. */
-const ownSpec: ActionSpec = { runsOn: "agent", summary: "", args: { type: "object" }, result: { type: "object" } };
+/** Of one of the user's own only where it runs: the rest is in its file. */
+const ownSpec = { summary: "", args: { type: "object" }, result: { type: "object" } } as const;
+const ownSpecs = { agent: { runsOn: "agent", ...ownSpec }, master: { runsOn: "master", ...ownSpec } } as const satisfies Record<
+  ActionSpec["runsOn"],
+  ActionSpec
+>;
 
 export function specOf(name: AnyActionName): ActionSpec {
-  return isActionName(name) ? actions[name] : ownSpec;
+  return isActionName(name) ? actions[name] : ownSpecs[ownActionSide(name)];
 }
 
 export function isActionName(name: string): name is ActionName {

@@ -22,6 +22,26 @@ export const orderAgentsMax = 1_000;
 
 const reached = { type: "boolean", description: "it has a session now; without one the command waits for it" } as const;
 
+const anyObject = { type: "object", additionalProperties: true } as const;
+/** Actions of the user's own that the master knows, by which orders are checked. */
+export const actionsView = {
+  type: "object",
+  properties: {
+    actions: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { action: string, runs_on: { enum: ["agent", "master"] }, summary: string, file: string, args: anyObject },
+        required: ["action", "runs_on", "summary", "file", "args"],
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ["actions"],
+  additionalProperties: false,
+} as const;
+export type ActionsView = FromSchema<typeof actionsView>;
+
 export const targetsRequest = {
   type: "object",
   properties: { targets },
@@ -58,7 +78,11 @@ export const orderRequest = {
       maxItems: orderAgentsMax,
       description: "only these of those that the target means",
     },
-    action: { type: "string", maxLength: 100, description: "one that runs on hosts" },
+    action: {
+      type: "string",
+      maxLength: 100,
+      description: "ours, or one of the user's own; one of the master's is done there, for each host",
+    },
     args: { type: "object", additionalProperties: true, default: {} },
     dry_run: { type: "boolean", default: false, description: "hosts say what they would do, and change nothing" },
     priority: { enum: severities, default: "normal" },

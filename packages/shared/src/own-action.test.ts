@@ -35,7 +35,7 @@ test("a value is a whole argument of the program, whatever is in it", () => {
 test("what is wrong with a file is told with its place", () => {
   const argv = (words: string) => restart.replace(/^argv: .*$/m, `argv: ${words}`);
   assert.deepEqual(problemsOf(restart, "other.yaml"), [
-    "other.yaml:1:7: this file is for local.other: name the action after its file, or the file after it",
+    "other.yaml:1:7: this file is for local.other or master.other: name the action after its file, or the file after it",
   ]);
   assert.match(problemsOf(argv('[app, "x${{ args.instance }}"]'))[0] ?? "", /^restart-app\.yaml:11:13: a value is a whole word/);
   assert.match(problemsOf(argv('[app, "${{ args.none }}"]'))[0] ?? "", /:11:13: there is no argument "none"/);

@@ -1,16 +1,14 @@
 /**
- * Actions of the user's own: one YAML file each, `local.NAME` in NAME.yaml. It names a program and says which arguments it takes; the host that
- * runs it has the file, and the master has a copy, so that reactors are checked when they are read. A value is a whole argument of the program or
- * none: there is no shell, and nothing that could be injected. Pure.
+ * Actions of the user's own: one YAML file each, `local.NAME` or `master.NAME` in NAME.yaml. It names a program and says which arguments it takes.
+ * A `local` one runs on the host that has the file, and the master has a copy, so that reactors are checked when they are read; a `master` one runs
+ * on the master. A value is a whole argument of the program or none: there is no
+ * shell, and nothing that could be injected. Pure.
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { durationPattern } from "./duration.ts";
+import { ownActionPattern, ownActionPrefixes, type OwnActionName } from "./own-action-name.ts";
 import { type Checked, checker, untypedChecker } from "./schema.ts";
 import { checkDocument, parseYaml, type Path, type Problem, type YamlDocument } from "./yaml-file.ts";
-
-const prefix = "local.";
-export const ownActionPattern = "^local\\.[a-z0-9]([a-z0-9_-]{0,58}[a-z0-9])?$";
-export type OwnActionName = `local.${string}`;
 
 const argv = {
   type: "array",
@@ -23,7 +21,12 @@ const codes = { type: "array", items: { type: "integer", minimum: 0, maximum: 25
 export const ownActionSchema = {
   type: "object",
   properties: {
-    name: { type: "string", title: "local.NAME", pattern: ownActionPattern, description: "local.NAME; the file is called NAME.yaml" },
+    name: {
+      type: "string",
+      title: "local.NAME or master.NAME",
+      pattern: ownActionPattern,
+      description: "local.NAME runs on a host, master.NAME on the master; the file is called NAME.yaml",
+    },
     description: { type: "string", minLength: 1, maxLength: 1_000, description: "what it does, in a sentence" },
     args: { type: "object", default: {}, description: "the JSON Schema of its arguments: an object with `properties`" },
     result: { type: "object", description: "the JSON Schema of what it prints: a JSON object, which becomes `output` of the result" },
@@ -62,15 +65,6 @@ const check = checker(ownActionSchema);
 const wholeValue = /^\$\{\{\s*args\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}$/;
 const plainTypes: readonly unknown[] = ["string", "integer", "number", "boolean"];
 
-export function isOwnActionName(name: string): name is OwnActionName {
-  return new RegExp(ownActionPattern).test(name);
-}
-
-/** The name of the file that says what an action is. It fits the name's grammar, so it leads nowhere else. */
-export function ownActionFile(name: OwnActionName): string {
-  return `${name.slice(prefix.length)}.yaml`;
-}
-
 export function loadOwnAction(file: string, text: string): { ok: true; action: OwnAction } | { ok: false; problems: Problem[] } {
   const parsed = parseYaml(file, text);
   if (!parsed.ok) return parsed;
@@ -96,8 +90,10 @@ function compile(file: string, document: YamlDocument, source: Source): { action
     }
     return checkValue;
   };
-  const wanted = `${prefix}${/([^/]*)\.ya?ml$/.exec(file)?.[1] ?? ""}`;
-  if (source.name !== wanted) problem(["name"], `this file is for ${wanted}: name the action after its file, or the file after it`);
+  const stem = /([^/]*)\.ya?ml$/.exec(file)?.[1] ?? "";
+  const wanted = ownActionPrefixes.map((prefix) => `${prefix}.${stem}`);
+  if (!wanted.includes(source.name))
+    problem(["name"], `this file is for ${wanted.join(" or ")}: name the action after its file, or the file after it`);
   if (source.args["type"] !== undefined && source.args["type"] !== "object") problem(["args", "type"], "arguments are an object");
   for (const key of ["argv", "dry_run"] as const)
     for (const [index, word] of (source[key] ?? []).entries()) {

@@ -4,7 +4,7 @@
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
 import { isActionName } from "./action.ts";
-import { isOwnActionName } from "./own-action.ts";
+import { isOwnActionName } from "./own-action-name.ts";
 import { NeedfireError } from "./errors.ts";
 import { severities, type Severity } from "./event.ts";
 import { frameFault } from "./frame-scan.ts";

@@ -6,7 +6,8 @@ import { type Command, Option } from "commander";
 import { actions as specs } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
 import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
-import { isOwnActionName, loadOwnAction, ownActionFile, type OwnActionName } from "@needfire/shared/own-action";
+import { loadOwnAction } from "@needfire/shared/own-action";
+import { isOwnActionName, ownActionFile, type OwnActionName, ownActionSide } from "@needfire/shared/own-action-name";
 import { problemText } from "@needfire/shared/yaml-file";
 import { didYouMean } from "@needfire/shared/schema";
 import type { Column, Output } from "../output.ts";
@@ -37,7 +38,7 @@ export function register(actions: Command, session: Session): void {
     .action(session.run(async ({ actions: folder }: Wish) => list(session.out, await ownActions(folder))));
   actions
     .command("show")
-    .summary("show one action: its arguments, its result, and what the host's policy judges of it")
+    .summary("show one action: its arguments, its result, and what a policy judges of it")
     .description("Show one action: its arguments, its result, how it is verified, and what the policy of a host judges of it.")
     .argument("<name>", "one action, such as file.write")
     .addHelpText(
@@ -71,8 +72,9 @@ async function ownActions(folder: string): Promise<{ action: string; runs_on: st
   return names.toSorted().map((name) => {
     const file = join(folder, name);
     const loaded = loadOwnAction(file, readFileSync(file, "utf8"));
-    const summary = loaded.ok ? loaded.action.description : `cannot be used: ${loaded.problems.map(problemText).join("; ")}`;
-    return { action: `local.${name.replace(/\.ya?ml$/, "")}`, runs_on: "agent", summary };
+    if (loaded.ok) return { action: loaded.action.name, runs_on: ownActionSide(loaded.action.name), summary: loaded.action.description };
+    const summary = `cannot be used: ${loaded.problems.map(problemText).join("; ")}`;
+    return { action: name, runs_on: "-", summary };
   });
 }
 
@@ -86,7 +88,7 @@ function list(out: Output, own: { action: string; runs_on: string; summary: stri
 function show(out: Output, name: string, folder: string): void {
   const spec = isOwnActionName(name) ? ownSpecOf(name, folder) : specOf(name);
   const { runsOn, summary, args, result, verify } = spec;
-  const policy = judgedText(spec);
+  const policy = isOwnActionName(name) && runsOn === "master" ? "its command line (commands_local of master.yaml)" : judgedText(spec);
   if (out.json) return out.record({ action: name, runs_on: runsOn, summary, args, result, verify, policy });
   out.title(`${name}: ${summary}`);
   out.fields([
@@ -121,11 +123,13 @@ function ownSpecOf(name: OwnActionName, folder: string): ActionSpec {
   }
   const loaded = loadOwnAction(file, text);
   if (!loaded.ok) throw new NeedfireError("BAD_REQUEST", loaded.problems.map(problemText).join("\n"));
+  if (loaded.action.name !== name)
+    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}" here: ${file} says what ${loaded.action.name} is`);
   const { description, args, result } = loaded.action;
   const output = result === undefined ? {} : { output: { ...result, description: "what it printed, as JSON" } };
   const { properties } = specs["command.run"].result;
   return {
-    runsOn: "agent",
+    runsOn: ownActionSide(name),
     summary: description,
     args: args as object,
     result: { type: "object", properties: { ...properties, ...output } },

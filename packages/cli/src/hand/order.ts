@@ -10,6 +10,7 @@ import { InvalidArgumentError, Option } from "commander";
 import type { OrderRequest, OrderView, TargetsView } from "@needfire/shared/api-by-hand";
 import { NeedfireError } from "@needfire/shared/errors";
 import { severities, type Severity } from "@needfire/shared/event";
+import { isOwnActionName } from "@needfire/shared/own-action-name";
 import type { StreamItem } from "../client.ts";
 import { duration } from "../options.ts";
 import { exit, type ExitCode, type Session } from "../session.ts";
@@ -39,6 +40,8 @@ export interface Wish {
   options: OrderOptions;
 }
 
+/** What they print is their result. */
+const commands = ["command.run", "command.local", "script.run"];
 /** More hosts than these are asked about on a terminal. */
 const unaskedMax = 10;
 /** What one order is for: the master takes more, in a longer turn of its own. */
@@ -55,7 +58,11 @@ const timeoutMaxMs = 604_800_000;
 export function orderOptions(command: Command): Command {
   return command
     .option("--batch <n>", "so many hosts at a time, or such a part of them: 5, 10%", batch)
-    .option("--timeout <duration>", "how long each host has, the wait for one that is away included", timeout, 60_000)
+    .addOption(
+      new Option("--timeout <duration>", "how long each host has, the wait for one that is away included")
+        .argParser(timeout)
+        .default(60_000, "1m"),
+    )
     .option("--dry-run", "let hosts say what they would do, and change nothing")
     .addOption(new Option("--priority <priority>", "what waits for a host goes in this order").choices(severities).default("normal"))
     .option("--why <text>", "the reason, for the record")
@@ -72,7 +79,7 @@ export async function carryOut(session: Session, wish: Wish): Promise<ExitCode> 
     return exit.failed;
   }
   const fleet = new Fleet(agents);
-  const progress = new Progress(out, fleet, { isCommand: wish.action === "command.run" });
+  const progress = new Progress(out, fleet, { isCommand: commands.includes(wish.action) || isOwnActionName(wish.action) });
   const away = agents.flatMap(({ id, connected }) => (connected ? [] : [id]));
   if (away.length > 0) progress.notice(`Not connected, and waited for: ${namesText(away)}.`);
   const begun = performance.now();

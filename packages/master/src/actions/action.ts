@@ -4,7 +4,7 @@
  */
 import type { ActionArgs, ActionName, ActionResult, actions as specs } from "@needfire/shared/action";
 import type { AllowedCommands } from "@needfire/shared/policy";
-import type { MaintenanceWish } from "../maintenance.ts";
+import type { Maintenance } from "../maintenance.ts";
 
 export interface OwnContext {
   /** The host that the task is about; undefined: none. */
@@ -12,8 +12,10 @@ export interface OwnContext {
   task: string;
   /** The master stops, or the command is cancelled: end soon. The reason is a text that says which. */
   signal: AbortSignal;
+  /** Change nothing, and say what would be done: in `message`, with `changed` for whether something would be different. */
+  dryRun: boolean;
   allowed: AllowedCommands;
-  maintain(agent: string, wish: MaintenanceWish): Promise<{ until: number }>;
+  maintenance: Pick<Maintenance, "begin" | "end" | "of">;
 }
 
 export interface OwnEnding<R> {
@@ -21,6 +23,11 @@ export interface OwnEnding<R> {
   changed: boolean;
   message?: string;
   result?: R;
+}
+
+/** The end of a dry run. */
+export function would(doing: string, changed = true): { outcome: "succeeded"; changed: boolean; message: string } {
+  return { outcome: "succeeded", changed, message: `would ${doing}` };
 }
 
 type InStep = { [N in ActionName]: (typeof specs)[N] extends { inStep: true } ? N : never }[ActionName];

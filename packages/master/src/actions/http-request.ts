@@ -7,7 +7,7 @@ import { request as requestHttps } from "node:https";
 import type { ActionArgs, ActionResult } from "@needfire/shared/action";
 import { durationMs } from "@needfire/shared/duration";
 import { errorText } from "@needfire/shared/errors";
-import type { OwnContext, OwnEnding } from "./action.ts";
+import { type OwnContext, type OwnEnding, would } from "./action.ts";
 
 type Args = ActionArgs<"http.request">;
 type Result = ActionResult<"http.request">;
@@ -17,9 +17,10 @@ const timeoutMsMax = 2 ** 31 - 1;
 const withoutEffect: readonly string[] = ["GET", "HEAD"];
 const redirects: readonly number[] = [301, 302, 303, 307, 308];
 
-export async function run(args: Args, { signal }: OwnContext): Promise<OwnEnding<Result>> {
+export async function run(args: Args, { signal, dryRun }: OwnContext): Promise<OwnEnding<Result>> {
   if (args.body !== undefined && args.json !== undefined) return failed("body and json: one of them is what is sent", false);
   const mayChange = !withoutEffect.includes(args.method);
+  if (dryRun) return would(`send ${args.method} ${args.url}`, mayChange);
   const limit = AbortSignal.timeout(Math.min(durationMs(args.timeout), timeoutMsMax));
   const started = performance.now();
   try {

@@ -2,18 +2,26 @@
 import * as schemas from "@needfire/shared/api-by-hand";
 import { taskView as taskSchema } from "@needfire/shared/api";
 import { NeedfireError } from "@needfire/shared/errors";
+import { ownActionSide } from "@needfire/shared/own-action-name";
 import type { ByHand } from "../by-hand.ts";
 import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
+import type { UserActions } from "../user-actions.ts";
 import { idParams, type Server } from "./http.ts";
 import { taskView } from "./views.ts";
 
 export interface ByHandRoutes {
   byHand: Pick<ByHand, "targets" | "order" | "retry" | "comment">;
+  userActions: Pick<UserActions, "all">;
   history: Pick<Remote<History>, "readTask" | "executions">;
 }
 
-export function byHandRoutes(server: Server, { byHand, history }: ByHandRoutes): void {
+export function byHandRoutes(server: Server, { byHand, history, userActions }: ByHandRoutes): void {
+  server.get("/v1/actions", { schema: { response: { 200: schemas.actionsView } } }, async () => ({
+    actions: userActions.all().map(({ file, action: { name, description, args } }) => ({
+      ...{ action: name, runs_on: ownActionSide(name), summary: description, file, args: { ...args } },
+    })),
+  }));
   const targets = { body: schemas.targetsRequest, response: { 200: schemas.targetsView } };
   server.post("/v1/targets", { schema: targets }, async ({ body }) => byHand.targets(body.targets));
   server.post("/v1/orders", { schema: { body: schemas.orderRequest, response: { 200: schemas.orderView } } }, ({ body }) =>

@@ -51,18 +51,26 @@ const factsResult = {
 
 const maintenanceArgs = {
   type: "object",
+  title: "for and why, or end: true alone",
   properties: {
     for: { type: "string", title: "a duration such as 2h", pattern: durationPattern, description: "it ends by itself after so long" },
     why: { type: "string", minLength: 1, maxLength: 1_000, description: "for whoever finds the host so" },
+    end: { enum: [true], description: "instead: it is over, before its time; a host that is in none stays as it is" },
     agent: { type: "string", title: "an agent's id", pattern: agentIdPattern, description: "default: the host that the event is about" },
   },
-  required: ["for", "why"],
+  oneOf: [
+    { required: ["for", "why"], properties: { for: {}, why: {}, end: false } },
+    { required: ["end"], properties: { end: {}, for: false, why: false } },
+  ],
   additionalProperties: false,
 } as const satisfies JSONSchema;
 const maintenanceResult = {
   type: "object",
-  properties: { agent: { type: "string" }, until: { type: "number", description: "ms since the epoch" } },
-  required: ["agent", "until"],
+  properties: {
+    agent: { type: "string" },
+    until: { type: "number", description: "when it ends, in ms since the epoch; none: it is over" },
+  },
+  required: ["agent"],
   additionalProperties: false,
 } as const satisfies JSONSchema;
 
@@ -97,7 +105,7 @@ export const hostActions = {
   },
   "agent.maintenance": {
     runsOn: "master",
-    summary: "Put a host into maintenance: it is watched and everything is recorded, but no reactor acts on it.",
+    summary: "Put a host into maintenance, or end it: it is watched and everything is recorded, but no reactor acts on it.",
     args: maintenanceArgs,
     result: maintenanceResult,
   },

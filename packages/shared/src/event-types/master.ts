@@ -431,6 +431,18 @@ export const masterEventTypes = {
     data: definitionFile,
     example: fileExample("/etc/needfire/beacons/etc.yaml"),
   },
+  "action.loaded": {
+    description: "A file of an action of your own is in force on the master.",
+    severity: "low",
+    data: definitionFile,
+    example: fileExample("/etc/needfire/actions/scale.yaml"),
+  },
+  "action.refused": {
+    description: "A file of an action of your own has a problem: what was in force of it stays. One event for each problem.",
+    severity: "high",
+    data: problem,
+    example: refusal("/etc/needfire/actions/scale.yaml"),
+  },
   "reactor.decisions_dropped": {
     description: "Reactors decided more than can be recorded: what is told of single events has gaps. At most every 10 minutes.",
     severity: "low",

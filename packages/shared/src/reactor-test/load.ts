@@ -3,7 +3,7 @@
  * column. Pure: the caller reads the files.
  */
 import { actions, isActionName } from "../action.ts";
-import { isOwnActionName } from "../own-action.ts";
+import { isOwnActionName } from "../own-action-name.ts";
 import { durationMs } from "../duration.ts";
 import { dataProblem, exampleOf } from "../event-types.ts";
 import { rungKeys } from "../reactor/schema.ts";

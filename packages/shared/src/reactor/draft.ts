@@ -5,7 +5,8 @@
 import { compileCel, compileCondition, type Expression, type ScopeName } from "../cel.ts";
 import type { Access } from "../cel-reads.ts";
 import type { Warning, WarningCode } from "../lint/warning.ts";
-import { loadOwnAction, type OwnAction, ownActionFile, type OwnActionName } from "../own-action.ts";
+import { loadOwnAction, type OwnAction } from "../own-action.ts";
+import { ownActionFile, type OwnActionName } from "../own-action-name.ts";
 import { didYouMean, shown } from "../schema.ts";
 import { type CompiledTemplate, compileTemplate, settle, type Template } from "../value.ts";
 import { type Path, type Problem, problemText, type YamlDocument } from "../yaml-file.ts";
@@ -59,7 +60,8 @@ export class Draft {
     const text = this.#file(path);
     if (text === undefined) return { kind: "problem", message: `there is no ${path} (seen from this file) that says what ${name} is` };
     const loaded = loadOwnAction(path, text);
-    if (loaded.ok) return { kind: "found", action: loaded.action };
+    if (loaded.ok && loaded.action.name === name) return { kind: "found", action: loaded.action };
+    if (loaded.ok) return { kind: "problem", message: `${path} (seen from this file) says what ${loaded.action.name} is, and not ${name}` };
     return { kind: "problem", message: `${name}: ${loaded.problems.map(problemText).join("; ")}` };
   }
 

@@ -6,7 +6,7 @@ import { actions, type AnyActionName, argsCheckers, isActionName } from "../acti
 import type { ActionSpec } from "../actions/spec.ts";
 import type { ScopeName } from "../cel.ts";
 import type { ReactorCall } from "../rules/types.ts";
-import { isOwnActionName, type OwnActionName } from "../own-action.ts";
+import { isOwnActionName, type OwnActionName } from "../own-action-name.ts";
 import { type Checked, didYouMean, type SchemaProblem, shown } from "../schema.ts";
 import {
   compileTemplate,

@@ -50,6 +50,7 @@ export function command(
     ...orderedSo(task),
   };
   const started: Task = { ...task, started: task.started + 1, updated: now };
+  if (inStep === true && execution.dryRun === true) return withEffects([foreseen(execution, now)], done(started));
   const told = inStep === true && isActionName(action) ? tellings[action]?.(execution, task) : undefined;
   if (told !== undefined) return withEffects([performed(execution, now), { kind: "emit", event: told }], done(started));
   const wakes = inStep === true ? { wakes: now + durationMs(String(args["for"])) } : {};
@@ -79,6 +80,24 @@ const tellings: Partial<Record<ActionName, (execution: Execution, task: Task) =>
     return { type: "task.comment", subject, severity: "low", data: hideMarks(data), cause };
   },
 };
+
+/** What a dry run says of an action that is done within the step. */
+const intentions: Partial<Record<ActionName, (args: Record<string, unknown>) => string>> = {
+  "event.emit": ({ type }) => `would put the event ${String(type)} into the journal`,
+  "task.comment": () => "would write a comment into the task's history",
+  wait: ({ for: lasts }) => `would wait for ${String(lasts)}`,
+};
+
+function foreseen(execution: Execution, now: number): Effect {
+  const { id, action, args } = execution;
+  const message = isActionName(action) ? intentions[action]?.(args) : undefined;
+  const said = message === undefined ? {} : { message };
+  const report: ExecutionReport = {
+    ...{ execution: id, action, outcome: "succeeded", changed: action !== "wait", dry_run: true },
+    ...{ ...said, started: now, ended: now },
+  };
+  return { kind: "performed", execution, report };
+}
 
 function performed(execution: Execution, now: number): Effect {
   const { id, action, args } = execution;

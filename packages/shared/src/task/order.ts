@@ -3,7 +3,7 @@
  * ended. Either is an event of the master's own, from which the tasks follow as they do from a reactor's firing: what is ordered is in the
  * journal first, and done once (P2). Pure.
  */
-import type { ActionName } from "../action.ts";
+import type { AnyActionName } from "../action.ts";
 import type { Event, Severity } from "../event.ts";
 import { taskId } from "../ids.ts";
 import { plainRung } from "../rules/fire.ts";
@@ -23,7 +23,7 @@ export interface HandOrder {
   why: string | undefined;
   targets: string | readonly string[];
   agents: readonly string[];
-  action: ActionName;
+  action: AnyActionName;
   args: Record<string, unknown>;
   dryRun: boolean;
   priority: Severity;
@@ -131,7 +131,7 @@ interface OrderedData {
   by: string;
   why?: string;
   agents: string[];
-  action: ActionName;
+  action: AnyActionName;
   args: Record<string, unknown>;
   dry_run: boolean;
   priority: Severity;
