@@ -61,7 +61,7 @@ const routes: Record<string, Route> = {
   },
   "POST /v1/agents/:id/maintenance/end": {
     does: "The work is over before its time. The host's beacons say once more what is wrong.",
-    body: api.maintenanceEndRequest,
+    body: api.byRequest,
     gives: api.agentView,
   },
   "GET /v1/events": { does: "History, newest first.", query: api.eventsQuery, gives: api.eventsView },
@@ -118,7 +118,7 @@ const routes: Record<string, Route> = {
     body: api.silenceRequest,
     gives: api.silenceView,
   },
-  "POST /v1/silences/:id/remove": { does: "End a silence before its time.", body: api.silenceEndRequest, gives: api.silenceView },
+  "POST /v1/silences/:id/remove": { does: "End a silence before its time.", body: api.byRequest, gives: api.silenceView },
   "POST /v1/replay": {
     does: "Reactors over recorded events, without acting: some progress, what would have fired, a summary; who hangs up ends it. Lines are told apart by `kind`.",
     body: replayRequest,
@@ -133,6 +133,7 @@ const routes: Record<string, Route> = {
     gives: api.taskView,
   },
   "POST /v1/tasks/:id/comments": { does: "Say something of a task.", body: byHand.commentRequest, gives: byHand.commentView },
+  "GET /v1/actions": { does: "Actions of the user's own that are in force on the master.", gives: byHand.actionsView },
   "POST /v1/targets": { does: "The agents that a target means.", body: byHand.targetsRequest, gives: byHand.targetsView },
   "POST /v1/orders": {
     does: "Have an action done by hand on the agents that a target means: a task for each of them, which are durable when this answers.",

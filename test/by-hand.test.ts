@@ -172,7 +172,7 @@ test("what is wrong with a call is said before anything is made: exit code 2, or
   await wrong(2, /there is no action "file.wrte"; did you mean "file.write"\?/, "do", "web1", "file.wrte");
   await wrong(2, /unknown key "pth"; did you mean "path"\?/, "do", "web1", "file.write", "pth=/x", "content=y");
   await wrong(2, /expected key=value, got 'nonsense'/, "do", "web1", "file.write", "nonsense");
-  await wrong(2, /event.emit runs on the master/, "do", "web1", "event.emit", "type=a.b");
+  await wrong(2, /file.remove runs on hosts, and "master" is none/, "do", "master", "file.remove", "path=/nowhere");
   await wrong(2, /Expected a number of hosts/, "run", "web1", "--batch", "0", "--", "true");
   await wrong(2, /stands after --/, "run", "web1", "ls", "-l");
   await wrong(2, /no CEL condition/, "run", "agent.labels.role = 1", "--", "true");
@@ -180,6 +180,18 @@ test("what is wrong with a call is said before anything is made: exit code 2, or
   const ran = await run(["run", "web1", "--", "true"], { env: { NEEDFIRE_MASTER: bed.path("no.sock") } });
   assert.equal(ran.code, 3);
   assert.equal((await bed.client.status()).tasks, tasks);
+});
+
+test("an event that somebody sends says who, and from where; data that says so itself is not taken", async () => {
+  const sent = await needfire("events", "send", "deploy.wanted", "--data", '{"version": "1.4.2"}', "--json");
+  const { event } = await bed.client.chain((JSON.parse(sent.stdout) as { id: string }).id);
+  assert.deepEqual(event.data, { version: "1.4.2", by: "ann from 10.1.2.3" });
+  const forged = await needfire("events", "send", "deploy.wanted", "--data", '{"by": "somebody else"}');
+  assert.deepEqual([forged.code, forged.stdout], [2, ""]);
+  assert.match(forged.stderr, /data\.by says who sent the event/);
+  const { id } = await bed.client.send({ type: "deploy.wanted" });
+  assert.deepEqual((await bed.client.chain(id)).event.data, { by: "api" });
+  await assert.rejects(bed.client.send({ type: "deploy.wanted", by: " " }), /body\/by must match pattern/);
 });
 
 test("Ctrl-C says how to end what goes on; it goes on", async () => {

@@ -252,7 +252,9 @@ describe("needfire", () => {
 
     test("events send puts an event into the journal, and prints its id", async () => {
       const { event } = await one<ChainView>("events", "show", sent[1]!);
-      assert.deepEqual([event.type, event.subject, event.severity, event.data], ["deploy.wanted", "shop 2", "low", { count: 2 }]);
+      const { by, ...data } = event.data;
+      assert.deepEqual([event.type, event.subject, event.severity, data], ["deploy.wanted", "shop 2", "low", { count: 2 }]);
+      assert.ok(typeof by === "string" && by !== "");
     });
 
     test("events watch gets an event as it comes, until Ctrl-C", async () => {

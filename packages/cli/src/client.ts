@@ -72,6 +72,7 @@ export interface EventToSend {
   subject?: string | undefined;
   severity?: string | undefined;
   data?: Record<string, unknown> | undefined;
+  by?: string;
 }
 
 export interface TokenWish {

@@ -1,13 +1,12 @@
 /**
- * What a person has done by hand: whom a target means, orders, retries and comments. A part of the API of `api.ts`. `by`: who, and from where, as
- * the caller says: the socket's rights decide who may.
+ * What a person has done by hand: whom a target means, orders, retries and comments. A part of the API of `api.ts`.
  */
 import type { FromSchema } from "json-schema-to-ts";
+import { by } from "./api.ts";
 import { severities } from "./event.ts";
 import { targetsSchema } from "./target.ts";
 
 const string = { type: "string" } as const;
-const by = { type: "string", minLength: 1, maxLength: 100, default: "api", description: "who, and from where" } as const;
 const why = { type: "string", minLength: 1, maxLength: 1_000, description: "the reason, for the record" } as const;
 const request = {
   type: "string",

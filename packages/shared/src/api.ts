@@ -3,7 +3,7 @@
  * reference is generated. Times are RFC 3339 texts here; inside the program they are ms since the epoch.
  */
 import type { FromSchema, JSONSchema } from "json-schema-to-ts";
-import { actions } from "./action.ts";
+import { eventActions } from "./actions/event.ts";
 import { severities } from "./event.ts";
 import { modes, reasons, timeoutOutcomes } from "./rules/types.ts";
 import { purposes } from "./task/types.ts";
@@ -88,12 +88,20 @@ export const keysView = object({ fingerprint: string, join_string: string, enrol
 ]);
 export type KeysView = FromSchema<typeof keysView>;
 
-/** `by`: who, and from where, as the caller says: the socket's rights decide who may. */
-export const byRequest = object({ by: { type: "string", minLength: 1, maxLength: 100, default: "api" } }, []);
+/** Of every change: as the caller says, since the socket's rights decide who may. */
+export const by = {
+  type: "string",
+  title: "who, and from where",
+  pattern: "\\S",
+  maxLength: 100,
+  default: "api",
+  description: "who, and from where, for the record",
+} as const;
+export const byRequest = object({ by }, []);
 
 export const tokenRequest = object(
   {
-    ...byRequest.properties,
+    by,
     uses: { type: "integer", minimum: 1, maximum: 100_000, default: 1 },
     /** How long it can be used. */
     ttl_ms: { type: "integer", minimum: 1_000, default: 86_400_000 },
@@ -138,11 +146,10 @@ export const maintenanceRequest = object(
   {
     for_ms: { type: "integer", minimum: 1_000, maximum: 31_622_400_000 },
     why: { type: "string", minLength: 1, maxLength: 1_000 },
-    by: { type: "string", maxLength: 100, default: "api" },
+    by,
   },
   ["for_ms", "why"],
 );
-export const maintenanceEndRequest = object({ by: { type: "string", maxLength: 100, default: "api" } }, []);
 export const agentsView = object({ agents: { type: "array", items: agentView } }, ["agents"]);
 
 export const eventView = object(
@@ -215,8 +222,8 @@ export const countView = object(
 );
 export type CountView = FromSchema<typeof countView>;
 
-/** An event of an operator's own takes what an event of a remedy takes. */
-export const sendRequest = actions["event.emit"].args;
+/** An event of an operator's own takes what an event of a remedy takes. `by` becomes a part of its data. */
+export const sendRequest = object({ ...eventActions["event.emit"].args.properties, by }, ["type"]);
 export const sendView = object({ id: string }, ["id"]);
 
 export const reactorView = object(
@@ -276,7 +283,7 @@ export const rollbackRequest = object(
   {
     to: someVersion,
     from: { type: "string", maxLength: 64 },
-    by: { type: "string", maxLength: 100, default: "api" },
+    by,
     dry_run: { type: "boolean", default: false },
   },
   [],
@@ -302,11 +309,10 @@ export const silenceRequest = object(
     agent: { type: "string", minLength: 1, maxLength: 200 },
     for_ms: { type: "integer", minimum: 1_000, maximum: 31_622_400_000 },
     why: { type: "string", minLength: 1, maxLength: 1_000 },
-    by: { type: "string", maxLength: 100, default: "api" },
+    by,
   },
   ["for_ms", "why"],
 );
-export const silenceEndRequest = object({ by: { type: "string", maxLength: 100, default: "api" } }, []);
 export const silenceView = object(
   {
     id: string,
@@ -342,7 +348,7 @@ export const breakerResetRequest = object(
   {
     key: { type: "array", items: { type: "string", maxLength: 10_000 }, maxItems: 20 },
     why: { type: "string", maxLength: 1_000 },
-    by: { type: "string", maxLength: 100, default: "api" },
+    by,
   },
   [],
 );
@@ -505,10 +511,7 @@ export const tasksQuery = object(
  * `by`: who cancels, approves or denies, as the caller says. The socket's rights decide who may speak here at all; whoever may can speak for
  * anybody, so that `approve.from` of a reactor keeps from mistakes and not from malice.
  */
-export const wordRequest = object(
-  { why: { type: "string", maxLength: 1_000 }, by: { type: "string", maxLength: 100, default: "api" } },
-  [],
-);
+export const wordRequest = object({ why: { type: "string", maxLength: 1_000 }, by }, []);
 
 /**
  * A causal chain, flat: `depth` says how far below the first cause a link stands; the links come in reading order, so that a chain is

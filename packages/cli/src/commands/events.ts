@@ -10,6 +10,7 @@ import { type Cell, type Column, msBetween, type Output, styled, styleOf, Table 
 import { chainLines, decisionLines, diffLines, valueLines } from "../render.ts";
 import { examples, type Session } from "../session.ts";
 import { jsonText, visible } from "../text.ts";
+import { userName } from "../user.ts";
 
 const columns: Column[] = [
   { title: "TIME" },
@@ -93,7 +94,9 @@ export function register(events: Command, session: Session): void {
   events
     .command("send")
     .summary("put an event of your own into the journal")
-    .description("Put an event of your own into the journal; reactors see it like any other. Prints its id.")
+    .description(
+      "Put an event of your own into the journal; reactors see it like any other. Who sent it stands in its data, as `by`. Prints its id.",
+    )
     .argument(
       "<type>",
       "such as deploy.wanted",
@@ -112,7 +115,7 @@ export function register(events: Command, session: Session): void {
     .action(
       session.run(async (type: string, options: { subject?: string; severity?: string; data?: Record<string, unknown> }) => {
         const { out, master } = session;
-        const sent = await master.send({ type, ...options });
+        const sent = await master.send({ type, ...options, by: userName() });
         if (out.json) out.record(sent);
         else out.line(visible(sent.id));
       }),

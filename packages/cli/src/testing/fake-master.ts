@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
+  byRequest,
   agentsView,
   breakerResetRequest,
   breakersView,
@@ -26,7 +27,6 @@ import {
   rollbackView,
   sendRequest,
   sendView,
-  silenceEndRequest,
   silenceRequest,
   silencesView,
   silenceView,
@@ -319,7 +319,7 @@ const routes: Record<string, Route> = {
   "POST /v1/reactors/restore/rollback": { schema: rollbackView, takes: rollbackRequest, value: rollback },
   "GET /v1/silences": { schema: silencesView, value: { silences: [silence] } },
   "POST /v1/silences": { schema: silenceView, takes: silenceRequest, value: silence },
-  "POST /v1/silences/s-3f9a1c0b/remove": { schema: silenceView, takes: silenceEndRequest, value: silence },
+  "POST /v1/silences/s-3f9a1c0b/remove": { schema: silenceView, takes: byRequest, value: silence },
   "GET /v1/reactors": { schema: reactorsView, value: { reactors: [reactor], problems: [problem] } },
   "GET /v1/tasks": { schema: tasksView, value: { tasks: [task] } },
   "GET /v1/tasks/t-3f9a1c0b27d40000": {

@@ -187,7 +187,7 @@ function buildServer(options: ApiOptions) {
     await options.maintenance.begin(key.id, { forMs, why, by });
     return showAgent(key);
   });
-  const end = { params: idParams, body: schemas.maintenanceEndRequest, response: { 200: schemas.agentView } };
+  const end = { params: idParams, body: schemas.byRequest, response: { 200: schemas.agentView } };
   server.post("/v1/agents/:id/maintenance/end", { schema: end }, async ({ params, body }) => {
     const key = accepted(params.id);
     await options.maintenance.end(key.id, body.by);
@@ -244,8 +244,11 @@ function buildServer(options: ApiOptions) {
     return { event: eventView(event), decisions: await decisionsOn(event, query.reactor) };
   });
   server.post("/v1/events", { schema: { body: schemas.sendRequest, response: { 200: schemas.sendView } } }, async ({ body }) => {
-    const { type, subject, severity } = body;
-    return { id: await options.emit({ type, subject, severity, data: body.data as Record<string, unknown> }) };
+    const { type, subject, severity, by } = body;
+    const data = body.data as Record<string, unknown>;
+    if (Object.hasOwn(data, "by"))
+      throw new NeedfireError("BAD_REQUEST", "data.by says who sent the event, and is the master's to write: call yours something else");
+    return { id: await options.emit({ type, subject, severity, data: { ...data, by } }) };
   });
 
   reactorRoutes(server, options);

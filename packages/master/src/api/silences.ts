@@ -19,7 +19,7 @@ export function silenceRoutes(server: Server, { engine }: SilenceRoutes): void {
     const { reactor, agent, for_ms: forMs, why, by } = body;
     return silenceView(await engine.silence({ reactor, agent, forMs, why, by }));
   });
-  const remove = { params: idParams, body: schemas.silenceEndRequest, response: { 200: schemas.silenceView } };
+  const remove = { params: idParams, body: schemas.byRequest, response: { 200: schemas.silenceView } };
   server.post("/v1/silences/:id/remove", { schema: remove }, async ({ params, body }) =>
     silenceView(await engine.endSilence(params.id, body.by)),
   );
