@@ -116,6 +116,8 @@ class Connection {
   readonly #outbox = new Outbox();
   readonly #end = Promise.withResolvers<Ended>();
   #writing = false;
+  /** What still comes is not heard: a welcome would begin a heartbeat that nobody ends. */
+  #isOver = false;
   #session = "";
   #counter = 0;
   #lastHeard = performance.now();
@@ -150,7 +152,10 @@ class Connection {
   }
 
   async converse(signal: AbortSignal): Promise<Ended> {
-    const stop = () => this.#end.resolve({ reason: "the agent is stopping" });
+    const stop = () => {
+      this.#isOver = true;
+      this.#end.resolve({ reason: "the agent is stopping" });
+    };
     signal.addEventListener("abort", stop);
     this.#watch();
     const greeting = setTimeout(() => this.#end.resolve({ reason: "the master did not answer: is the master's key right?" }), greetingMs);
@@ -162,6 +167,7 @@ class Connection {
     } catch (error) {
       return { reason: errorText(error) };
     } finally {
+      this.#isOver = true;
       signal.removeEventListener("abort", stop);
       clearTimeout(greeting);
       clearInterval(this.#heartbeat);
@@ -197,6 +203,7 @@ class Connection {
         if (silentMs > this.#silentMsMax) return this.#endSilent(silentMs);
         this.#lastHeard = performance.now();
         const decoded = decodeFromMaster(frame!);
+        if (this.#isOver) return;
         if (decoded.ok) this.#hear(decoded.message, greeting);
         else this.#options.log.warn({ reason: decoded.reason }, "a frame from the master was dropped");
       }
