@@ -133,6 +133,11 @@ const routes: Record<string, Route> = {
     gives: api.taskView,
   },
   "POST /v1/tasks/:id/comments": { does: "Say something of a task.", body: byHand.commentRequest, gives: byHand.commentView },
+  "POST /v1/rollouts/:id/retry": {
+    does: "Try a rollout again on the hosts on which it failed: a new rollout, with its hosts.",
+    body: byHand.retryRequest,
+    gives: rolloutView,
+  },
   "GET /v1/actions": { does: "Actions of the user's own that are in force on the master.", gives: byHand.actionsView },
   "POST /v1/targets": { does: "The agents that a target means.", body: byHand.targetsRequest, gives: byHand.targetsView },
   "POST /v1/orders": {

@@ -278,6 +278,27 @@ test("a task that failed is tried once more from its first rung, for the same ho
   rmSync(bed.path("room"));
 });
 
+test("an order is tried again on the hosts on which it failed, and not where it held since", async () => {
+  const room = bed.path("order-room");
+  const ran = await needfire("run", "web*", "--json", "--", "test", "-e", room);
+  assert.equal(ran.code, 1);
+  const { event, id } = await bed.client.task(told(ran).hosts.get("web1")!.task);
+  const again = async () => {
+    const { code, stdout, stderr } = await needfire("tasks", "retry", event);
+    assert.equal(code, 0, stderr);
+    const made = stdout.match(/^t-[0-9a-f]{16}/gm) ?? [];
+    for (const task of made)
+      await until("it has ended", async () => ["resolved", "escalated"].includes((await bed.client.task(task)).state));
+    return made.length;
+  };
+  assert.equal(await again(), 2);
+  bed.write("order-room", "");
+  const [one] = /t-[0-9a-f]{16}/.exec((await needfire("tasks", "retry", id)).stdout) ?? [];
+  await until("it held there", async () => (await bed.client.task(one!)).state === "resolved");
+  assert.equal(await again(), 1, "the other one");
+  assert.equal(await again(), 0);
+});
+
 test("a comment is kept with who said it, and shown with the task; tasks watch tells of every step", async () => {
   const watching = begin("tasks", "watch", "--reactor", byHand, "--json");
   await bed.events({ type: "task.*" }, 1);

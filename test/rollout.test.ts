@@ -102,6 +102,23 @@ do:
     assert.match(done.failures[0]!.reason, /command\.run was interrupted/);
   });
 
+  test("is tried again on the host on which it failed and on no other, by whoever asked", async () => {
+    const failed = await rolloutOf(bed, "steady", ({ state }) => state === "done");
+    const asked = await cli("rollouts", "retry", failed.id, "--why", "it is back", "--json");
+    assert.equal(asked.code, 0, asked.stderr);
+    const { id } = JSON.parse(asked.stdout) as { id: string };
+    const done = async () => bed.client.rollout(id);
+    await until("it is done", async () => (await done()).state === "done");
+    const { members, resolved, ordered_by: by, why, retry_of: of } = await done();
+    assert.deepEqual([members!.map(({ agent }) => agent), resolved, by, why, of], [["web2"], 1, "alice", "it is back", failed.id]);
+    assert.match((await cli("rollouts", "retry", failed.id)).stderr, new RegExp(`it was tried again as ${id}: that one is to be retried`));
+    assert.match((await cli("rollouts", "retry", id)).stderr, /there is no host on which it failed/);
+    const [word] = await bed.events({ type: "rollout.retried" }, 1);
+    assert.deepEqual([word!.cause, word!.data["by"]], [failed.id, "alice"]);
+    const kinds = (await bed.client.chain(failed.event)).chain.filter(({ kind }) => kind === "rollout").map((link) => link.id);
+    assert.deepEqual(kinds, [failed.id, id], "the chain leads from the one to the other");
+  });
+
   test("of a reactor in mode plan the hosts are shown, and nothing is sent", async () => {
     await bed.client.send({ type: "shown.wanted" });
     const { state, members } = await rolloutOf(bed, "shown", () => true);

@@ -153,6 +153,8 @@ export class Client {
   rollout = (id: string) => this.#get<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}`);
   orderRollout = (id: string, kind: "pause" | "resume" | "cancel", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/${kind}`, wish);
+  retryRollout = (id: string, wish: { request: string; why?: string | undefined; by: string }) =>
+    this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/retry`, wish);
   reload = (by?: string) => this.#post<ReloadView>("/v1/reload", by === undefined ? {} : { by });
 
   /** `onServed`: from then on nothing that happens is missed. Events as they happen, until `signal` says so. Throws when the master goes away. */

@@ -12,7 +12,17 @@ import { type Checked, didYouMean, problemsText } from "@needfire/shared/schema"
 import { hideMarks, marksIn } from "@needfire/shared/secret";
 import { compileTarget } from "@needfire/shared/target";
 import type { Task } from "@needfire/shared/task";
-import { byHand, type HandOrder, orderedTaskId, orderEvent, retryEvent, retryProblem } from "@needfire/shared/task/order";
+import { isRolling, type Rollout, rolloutHostsMax, rolloutRetryProblem } from "@needfire/shared/rollout";
+import {
+  byHand,
+  type HandOrder,
+  orderedRolloutId,
+  orderedTaskId,
+  orderEvent,
+  retryEvent,
+  retryProblem,
+  rolloutRetryEvent,
+} from "@needfire/shared/task/order";
 import type { Agents } from "./agents.ts";
 import type { Engine } from "./engine.ts";
 import type { Secrets } from "./secrets.ts";
@@ -24,11 +34,13 @@ export interface ByHandOptions {
   /** Of those that may connect. */
   agents: { ids(): string[]; view: Agents["view"]; isConnected(id: string): boolean };
   engine: Pick<Remote<Engine>, "enact" | "emit" | "openTaskOf">;
-  history: Pick<Remote<History>, "readTask" | "tasksOfEvent">;
+  history: Pick<Remote<History>, "readTask" | "tasksOfEvent" | "tasks" | "readRollout" | "rollouts">;
   secrets: Pick<Secrets, "conceal" | "mask">;
   userActions: Pick<UserActions, "find" | "all">;
 }
 
+/** Those of a reactor, the newest, among which it is looked for one that tried another again. */
+const rolloutsLookedAtMax = 1_000;
 /** Of what an order is about, as its tasks are listed. */
 const subjectCharactersMax = 200;
 
@@ -90,6 +102,33 @@ export class ByHand {
       );
     await engine.enact(retryEvent(task, { ...wish, by: secrets.mask(wish.by), why: secrets.mask(wish.why) }));
     return made;
+  }
+
+  /** The new rollout's id. Throws `NOT_FOUND`, `CONFLICT`, `DISK_FULL`. */
+  async retryRollout(id: string, wish: Pick<HandOrder, "request" | "by" | "why">): Promise<string> {
+    const { engine, history, secrets } = this.#options;
+    const rollout = await history.readRollout(id);
+    if (rollout === undefined) throw new NeedfireError("NOT_FOUND", `there is no rollout "${id}" (needfire rollouts list)`);
+    const made = orderedRolloutId(wish.request, rollout);
+    if ((await history.readRollout(made)) !== undefined) return made;
+    const problem = rolloutRetryProblem(rollout) ?? (await this.#heldBy(rollout));
+    if (problem !== undefined) throw new NeedfireError("CONFLICT", `the rollout ${id} cannot be tried again: ${problem}`);
+    await engine.enact(rolloutRetryEvent(rollout, { ...wish, by: secrets.mask(wish.by), why: secrets.mask(wish.why) }));
+    return made;
+  }
+
+  /** What of others, or of its own hosts, keeps a rollout from being tried again. */
+  async #heldBy({ id, reactor, joinKey }: Rollout): Promise<string | undefined> {
+    const { history } = this.#options;
+    const others = await history.rollouts({ reactor, limit: rolloutsLookedAtMax });
+    const later = others.find(({ order }) => order?.retryOf === id);
+    if (later !== undefined) return `it was tried again as ${later.id}: that one is to be retried (needfire rollouts show ${later.id})`;
+    const key = JSON.stringify(joinKey);
+    const open = others.find((each) => joinKey !== undefined && isRolling(each) && JSON.stringify(each.joinKey) === key);
+    if (open !== undefined) return `${open.id} is open for the same (needfire rollouts show ${open.id})`;
+    const failed = await history.tasks({ rollout: id, state: "escalated", limit: rolloutHostsMax });
+    const busy = failed.find((task) => task.rungs.length > 0 && retryProblem(task) !== undefined);
+    return busy && `on ${busy.agent}, ${retryProblem(busy)} (needfire tasks show ${busy.id})`;
   }
 
   /** The id of the event. Throws `NOT_FOUND`, `DISK_FULL`. */

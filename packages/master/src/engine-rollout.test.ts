@@ -5,6 +5,7 @@ import fc from "fast-check";
 import type { Event } from "@needfire/shared/event";
 import { rolloutId } from "@needfire/shared/ids";
 import type { Rollout } from "@needfire/shared/rollout";
+import { orderedRolloutId, retryEvent, rolloutRetryEvent } from "@needfire/shared/task/order";
 import { World } from "./engine-fixture.ts";
 import { incoming } from "./fixture.ts";
 import { SqliteStoreReader } from "./store/sqlite.ts";
@@ -39,10 +40,10 @@ function read<T>(world: World, ask: (reader: SqliteStoreReader) => T): T {
 const rolloutIn = (world: World): Rollout => read(world, (reader) => reader.readRollout(id))!;
 
 /** Lets hosts answer until it is in this state. */
-async function rolled(world: World, state: Rollout["status"]["state"]): Promise<Rollout> {
+async function rolled(world: World, state: Rollout["status"]["state"], which = id): Promise<Rollout> {
   for (let round = 0; round < 400; round++) {
     await world.quiet();
-    const rollout = read(world, (reader) => reader.readRollout(id));
+    const rollout = read(world, (reader) => reader.readRollout(which));
     if (rollout?.status.state === state && rollout.open === 0) return rollout;
     await delay(5);
   }
@@ -207,4 +208,62 @@ test("P2: whenever it crashes, each host begins once, none is forgotten, and it 
     }),
     { numRuns: 10 },
   );
+});
+
+const wish = { request: "once-more", by: "alice", why: undefined };
+const heal = (world: World) => {
+  for (const host of world.hosts.values()) host.outcomeOf = () => "succeeded";
+};
+
+test("a retry goes to the hosts on which it failed and to no others, once, whenever it crashes and however often it is asked for", async (t) => {
+  const world = setting(t, "limits: { concurrent: 2 }", 6, (agent) => /[25]$/.test(agent));
+  const first = await rolled(world, "done");
+  assert.deepEqual([first.resolved, first.failed], [4, 2]);
+  heal(world);
+  await world.engine.enact(rolloutRetryEvent(first, wish));
+  world.crash();
+  await world.engine.enact(rolloutRetryEvent(first, wish));
+  const again = orderedRolloutId(wish.request, first);
+  const done = await rolled(world, "done", again);
+  assert.deepEqual([done.hosts, done.resolved, done.order], [2, 2, { by: "alice", retryOf: id }]);
+  const expected = [...names(6), "web2", "web5"].toSorted();
+  assert.deepEqual(commands(world).toSorted(), expected);
+  assert.equal(rolloutIn(world).failed, 2, "what was, was");
+  const journal = await world.end();
+  assert.equal(journal.filter(({ type }) => type === "rollout.started").length, 2);
+});
+
+test("a host whose task was retried by itself counts once in its rollout, and is not tried a third time", async (t) => {
+  const world = setting(t, "", 3, (agent) => agent !== "web1");
+  const first = await rolled(world, "done");
+  heal(world);
+  const [task] = read(world, (reader) => reader.tasks({ rollout: id, agent: "web2", limit: 1 }));
+  await world.engine.enact(retryEvent(task!, wish));
+  for (let round = 0; round < 400 && world.found("task.resolved").length < 2; round++) await world.quiet();
+  await world.until("task.resolved", 2);
+  assert.deepEqual([rolloutIn(world).resolved, rolloutIn(world).failed, rolloutIn(world).open], [1, 2, 0]);
+  await world.engine.enact(rolloutRetryEvent(first, wish));
+  const done = await rolled(world, "done", orderedRolloutId(wish.request, first));
+  assert.equal(done.hosts, 1);
+  assert.deepEqual(commands(world).toSorted(), ["web1", "web2", "web2", "web3", "web3"]);
+  await world.end();
+});
+
+test("an approval is asked for again, and what was denied can be tried again on all of its hosts", async (t) => {
+  const world = setting(t, "approve: { from: [ann], timeout: 1h }", 2, () => true);
+  await world.send(1);
+  const asked = async (count: number) => String((await world.until("task.waiting", count)).at(-1)!.data["task"]);
+  const say = async (task: string, kind: "approve" | "deny") => world.engine.say({ task, word: { kind, by: "ann" } });
+  await say(await asked(1), "approve");
+  const first = await rolled(world, "done");
+  heal(world);
+  await world.engine.enact(rolloutRetryEvent(first, wish));
+  const second = orderedRolloutId(wish.request, first);
+  await say(await asked(2), "deny");
+  const denied = await rolled(world, "cancelled", second);
+  assert.equal(denied.begun, 0);
+  await world.engine.enact(rolloutRetryEvent(denied, wish));
+  await say(await asked(3), "approve");
+  assert.equal((await rolled(world, "done", orderedRolloutId(wish.request, denied))).resolved, 2);
+  await world.end();
 });

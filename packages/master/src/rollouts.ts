@@ -11,10 +11,10 @@ import {
   type Rollout,
   type RolloutInput,
   type RolloutWork,
-  startRollout,
   stepRollout,
   workOf,
 } from "@needfire/shared/rollout";
+import { type PlannedHost, retryRollout, type RolloutRetry, startRollout } from "@needfire/shared/rollout/start";
 import type { Firing, FleetFiring } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { isOpen, type Task } from "@needfire/shared/task";
@@ -39,6 +39,7 @@ export interface RolloutsOptions {
 
 /** Rollouts that have not ended. A further one is stopped before it begins, which is told (P4). */
 const openRolloutsMax = 1_000;
+const manyText = `${openRolloutsMax} rollouts are under way already`;
 
 export class Rollouts {
   readonly #options: RolloutsOptions;
@@ -71,10 +72,14 @@ export class Rollouts {
   /** The one that a firing joins. */
   joinedBy({ reactor, plan }: Firing): Rollout | undefined {
     if (reactor.mode !== "live" || !plan.ok || plan.joinKey === undefined) return undefined;
-    const key = JSON.stringify(plan.joinKey);
-    for (const rollout of this.#open.values())
-      if (rollout.reactor === reactor.name && isRolling(rollout) && JSON.stringify(rollout.joinKey) === key) return rollout;
-    return undefined;
+    return this.#openWith(reactor.name, plan.joinKey);
+  }
+
+  #openWith(reactor: string, joinKey: readonly unknown[]): Rollout | undefined {
+    const key = JSON.stringify(joinKey);
+    return this.#open
+      .values()
+      .find((rollout) => rollout.reactor === reactor && isRolling(rollout) && JSON.stringify(rollout.joinKey) === key);
   }
 
   start(firing: Firing & { fleet: FleetFiring }): RolloutChange {
@@ -83,6 +88,22 @@ export class Rollouts {
     const { silenced = [], free = [] } = Object.groupBy(fitting, ({ id }) => (isSilenced(firing.reactor.name, id) ? "silenced" : "free"));
     const fleet = { hosts: free, leftOut: silenced.map(({ id }) => id) };
     const { rollout, events, ...begins } = startRollout(this.#open.size < openRolloutsMax ? firing : tooMany(firing), fleet, clock.now());
+    this.#keep(rollout);
+    return { rollout, events, begins };
+  }
+
+  /** Once more, where it failed. What keeps it from beginning is told by the rollout itself. */
+  retry(before: Rollout, failed: readonly PlannedHost[], wish: Omit<RolloutRetry, "problem">): RolloutChange {
+    const open = before.joinKey === undefined ? undefined : this.#openWith(before.reactor, before.joinKey);
+    const problem =
+      failed.length === 0
+        ? "there is no host on which it failed"
+        : open !== undefined
+          ? `${open.id} is open for the same`
+          : this.#open.size >= openRolloutsMax
+            ? manyText
+            : undefined;
+    const { rollout, events, ...begins } = retryRollout(before, failed, { ...wish, problem }, this.#options.clock.now());
     this.#keep(rollout);
     return { rollout, events, begins };
   }
@@ -114,7 +135,7 @@ export class Rollouts {
 }
 
 function tooMany<F extends Firing>(firing: F): F {
-  return { ...firing, plan: { ok: false, reason: `${openRolloutsMax} rollouts are under way already` } };
+  return { ...firing, plan: { ok: false, reason: manyText } };
 }
 
 function answerOf({ status }: Task): Answer {

@@ -7,7 +7,17 @@ import { Rules } from "./rules/rules.ts";
 import { ReactorIndex } from "./rules/reactor-index.ts";
 import { plainRoute } from "./router.ts";
 import type { Firing, FleetFiring } from "./rules/types.ts";
-import { hasRolledOut, isRolling, startRollout, stepRollout, type HostEnd, type Rollout, type RolloutInput, workOf } from "./rollout.ts";
+import {
+  hasRolledOut,
+  isRolling,
+  rolloutRetryProblem,
+  stepRollout,
+  type HostEnd,
+  type Rollout,
+  type RolloutInput,
+  workOf,
+} from "./rollout.ts";
+import { retryRollout, startRollout } from "./rollout/start.ts";
 import type { AgentView } from "./target.ts";
 import { callForHelp, startOnHost } from "./task.ts";
 
@@ -305,4 +315,53 @@ test("any endings, pauses and crashes: never more at once than the limit, waves 
     }),
     { numRuns: 500 },
   );
+});
+
+const wish = { id: "r-0000000000000000", event: "master:1:9", by: "alice", why: undefined, asks: undefined, problem: undefined };
+
+test("a retry is a rollout of its own on the hosts that are handed to it, with what was to be done there, and limits of its own number of hosts", () => {
+  const first = start("limits: { concurrent: 10%, ramp: [1, 50%], stop_after_failures: 50% }", 40);
+  const plans = first.plans;
+  const failed = first.hosts.slice(0, 8).map(({ agent, plan }) => ({ agent, plan: plans[plan]! }));
+  const { rollout, hosts, plans: kept, events } = retryRollout(first.rollout, failed, { ...wish, why: "room again" }, 500);
+  assert.deepEqual([rollout.hosts, rollout.ends, rollout.concurrent, rollout.stopAfter], [8, [1, 4, 8], 1, 4]);
+  assert.deepEqual(
+    [rollout.order, rollout.event, kept],
+    [{ by: "alice", why: "room again", retryOf: first.rollout.id }, "master:1:9", plans],
+  );
+  assert.deepEqual(
+    hosts.map(({ agent }) => agent),
+    failed.map(({ agent }) => agent),
+  );
+  assert.equal(new Set([...hosts, ...first.hosts].map(({ task }) => task)).size, 48, "a task's id is of this rollout");
+  assert.deepEqual([events[0]!.type, events[0]!.data["retry_of"]], ["rollout.started", first.rollout.id]);
+  assert.deepEqual(work(rollout).begun, [0]);
+});
+
+test("where somebody had to say yes, somebody has to again; what keeps it from beginning is told", () => {
+  const first = start("approve: { from: [ann], timeout: 1h }", 2);
+  const failed = first.hosts.map(({ agent, plan }) => ({ agent, plan: first.plans[plan]! }));
+  const asked = retryRollout(first.rollout, failed, { ...wish, asks: first.rollout.asks }, 500).rollout;
+  assert.equal(asked.status.state, "waiting");
+  assert.notEqual(asked.asking, first.rollout.asking);
+  assert.deepEqual(work(asked).begun, []);
+  const kept = retryRollout(first.rollout, [], { ...wish, asks: first.rollout.asks, problem: "no host" }, 500);
+  assert.deepEqual([kept.rollout.status, kept.rollout.asking], [{ state: "stopped", reason: "no host" }, undefined]);
+});
+
+test("only what has ended and did not hold everywhere can be tried again", () => {
+  const under = work(start("", 3).rollout).rollout;
+  assert.match(rolloutRetryProblem(under) ?? "", /^it is running/);
+  assert.match(rolloutRetryProblem(ends(under, "resolved", 3).rollout) ?? "", /no host on which it failed/);
+  const failed = ends(ends(under, "failed", 1).rollout, "resolved", 2).rollout;
+  assert.equal(rolloutRetryProblem(failed), undefined);
+  const cancelled = stepRollout(ends(under, "failed", 1).rollout, { kind: "cancel", reason: "", by: "bob" }, 300).rollout;
+  assert.match(rolloutRetryProblem(cancelled) ?? "", /still under way on 2 of its hosts/);
+  // All of its hosts had failed before: one that was denied has not done anything about it.
+  const denied = {
+    ...start("", 3).rollout,
+    order: { by: "alice", retryOf: "r-0" },
+    status: { state: "cancelled" as const, reason: "", by: "bob" },
+  };
+  assert.equal(rolloutRetryProblem(denied), undefined);
 });

@@ -6,66 +6,21 @@
  * A rollout that has not ended has hosts under way, or work to do, or waits for a person: none is stuck. What begins is durable together with
  * the step that says so (P2), so that a crash lets no host begin twice and forgets none.
  */
-import { createHash } from "node:crypto";
-import { rolloutId, taskId } from "./ids.ts";
+import { taskId } from "./ids.ts";
 import { tellRollout } from "./rollout/tell.ts";
 import {
   type Answer,
   failuresKeptMax,
   type HostEnd,
-  hostsNamedMax,
   type Rollout,
-  type RolloutHost,
-  rolloutHostsMax,
   type RolloutInput,
-  rolloutPlansBytesMax,
   type RolloutStep,
   rolloutStepHostsMax,
   type RolloutWork,
-  type StartedRollout,
 } from "./rollout/types.ts";
-import { hostsOf, waveEnds } from "./rollout/waves.ts";
-import type { Firing, FleetFiring, Plan } from "./rules/types.ts";
-import type { AgentView } from "./target.ts";
-import { recordOf } from "./task/made.ts";
 
-export { rolloutStates, rolloutStepHostsMax } from "./rollout/types.ts";
-export type { Answer, HostEnd, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork, StartedRollout } from "./rollout/types.ts";
-
-/** Hosts that a silence covers are left out. */
-export interface Fleet {
-  hosts: readonly AgentView[];
-  leftOut: readonly string[];
-}
-
-/** The rollout of a firing on the hosts that fit it. It begins nothing yet: see `workOf`. */
-export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: fitting, leftOut }: Fleet, now: number): StartedRollout {
-  const { reactor } = firing;
-  const id = rolloutId(reactor.name, firing.trigger.event.id);
-  const planned = planHosts(firing, inOrder(id, fitting));
-  const hosts = planned.ok ? planned.hosts : [];
-  const rollout = rolloutOf(firing, { id, hosts: hosts.length, now });
-  const about = {
-    ...aimsOf(rollout),
-    ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_agents: leftOut.slice(0, hostsNamedMax) }),
-  };
-  const plans = planned.ok ? planned.plans : [];
-  if (reactor.mode === "plan") {
-    const why = planned.ok ? {} : { reason: planned.reason };
-    const shown: Rollout = { ...rollout, status: { state: "planned", ...why } };
-    const agents = hosts.slice(0, hostsNamedMax).map(({ agent }) => agent);
-    return { rollout: shown, hosts, plans, events: [tellRollout(shown, "rollout.planned", { ...about, agents, ...why })] };
-  }
-  if (planned.ok && firing.plan.ok && firing.plan.approval !== undefined) {
-    const task = approvalTaskId(rollout);
-    const waiting: Rollout = { ...rollout, status: { state: "waiting" }, asking: task };
-    return { rollout: waiting, hosts, plans, events: [tellRollout(waiting, "rollout.waiting", { ...about, task })] };
-  }
-  const events = [tellRollout(rollout, "rollout.started", about)];
-  if (planned.ok) return { rollout, hosts, plans, events: [...events, waveEvent(rollout)] };
-  const stopped = stop(rollout, planned.reason);
-  return { rollout: stopped.rollout, hosts, plans, events: [...events, ...stopped.events] };
-}
+export { rolloutHostsMax, rolloutStates, rolloutStepHostsMax } from "./rollout/types.ts";
+export type { Answer, HostEnd, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork } from "./rollout/types.ts";
 
 /** What one input does to it. What does not fit its state changes nothing. */
 export function stepRollout(rollout: Rollout, input: RolloutInput, now: number): RolloutStep {
@@ -104,6 +59,22 @@ export function isRolling({ status: { state } }: Rollout): boolean {
   return state === "waiting" || state === "running" || state === "paused";
 }
 
+/** Why a rollout cannot be tried again; undefined: it can. */
+export function rolloutRetryProblem(rollout: Rollout): string | undefined {
+  const { status, open, failed, hosts, resolved, order } = rollout;
+  if (isRolling(rollout)) return `it is ${status.state}: cancel it first, or wait for its end`;
+  if (status.state === "planned") return "its reactor only plans: nothing was tried";
+  if (open > 0) return `it is still under way on ${open} of its hosts`;
+  // Of one that was a retry itself all hosts had failed before.
+  const unresolved = order === undefined ? failed : hosts - resolved;
+  return unresolved === 0 ? "there is no host on which it failed" : undefined;
+}
+
+/** The task that asks for somebody's word on it. */
+export function approvalTaskId({ reactor, event }: Pick<Rollout, "reactor" | "event">): string {
+  return taskId(reactor, event, "?");
+}
+
 /** Whether nothing can happen to it any more. */
 export function hasRolledOut(rollout: Rollout): boolean {
   return !isRolling(rollout) && rollout.open === 0 && rollout.asking === undefined && workOf(rollout) === undefined;
@@ -118,17 +89,13 @@ function wantsHelp({ status, failed }: Rollout): boolean {
   return status.state === "stopped" || (status.state === "done" && failed > 0);
 }
 
-/** The id of the task that asks for somebody's word. */
-function approvalTaskId({ reactor, event }: Rollout): string {
-  return taskId(reactor, event, "?");
-}
-
 function withoutQuestion(rollout: Rollout): Rollout {
   const { asking: _, ...rest } = rollout;
   return rest;
 }
 
-function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
+/** For people. */
+export function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
   return { targets, hosts, waves: ends, concurrent, ...(stopAfter === undefined ? {} : { stop_after: stopAfter }) };
 }
 
@@ -136,7 +103,7 @@ function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
 function answered(asked: Rollout, answer: Answer, now: number): RolloutStep {
   const rollout: Rollout = { ...withoutQuestion(asked), updated: now };
   if (rollout.status.state !== "waiting") return unchanged(rollout);
-  if (answer.how === "unanswered") return stop(rollout, answer.reason);
+  if (answer.how === "unanswered") return stopRollout(rollout, answer.reason);
   if (answer.how === "denied") return ordered(rollout, { kind: "cancel", reason: answer.reason, by: answer.by }, now);
   const begun: Rollout = { ...rollout, status: { state: "running" } };
   return { rollout: begun, events: [tellRollout(begun, "rollout.started", aimsOf(begun)), waveEvent(begun)] };
@@ -144,73 +111,6 @@ function answered(asked: Rollout, answer: Answer, now: number): RolloutStep {
 
 function unchanged(rollout: Rollout): RolloutStep {
   return { rollout, events: [] };
-}
-
-function rolloutOf(firing: Firing & { fleet: FleetFiring }, { id, hosts, now }: { id: string; hosts: number; now: number }): Rollout {
-  const { fleet, plan } = firing;
-  const { concurrent, ramp, stopAfter } = fleet.limits;
-  return {
-    ...recordOf(firing),
-    id,
-    agent: firing.trigger.agent,
-    targets: fleet.targets,
-    hosts,
-    ends: waveEnds(ramp, hosts),
-    wave: 0,
-    concurrent: concurrent === undefined ? hosts : Math.min(hostsOf(concurrent, hosts), hosts),
-    ...(stopAfter === undefined ? {} : { stopAfter: hostsOf(stopAfter, hosts) }),
-    begun: 0,
-    open: 0,
-    resolved: 0,
-    failed: 0,
-    cancelled: 0,
-    failures: [],
-    otherwise: plan.ok ? plan.otherwise : [],
-    called: false,
-    ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
-    joined: 0,
-    status: { state: "running" },
-    created: now,
-    updated: now,
-  };
-}
-
-type PlannedHosts = { ok: true; hosts: RolloutHost[]; plans: Plan[] } | { ok: false; reason: string };
-
-/** Values are those of the moment of firing, as a task's are. A host whose values could not be worked out fails when it is its turn. */
-function planHosts({ reactor, trigger, plan, fleet }: Firing & { fleet: FleetFiring }, fitting: readonly AgentView[]): PlannedHosts {
-  if (!plan.ok) return plan;
-  if (fitting.length === 0) return { ok: false, reason: `no host fits its targets: ${fleet.targets}` };
-  if (fitting.length > rolloutHostsMax)
-    return { ok: false, reason: `${fitting.length} hosts fit its targets, and ${rolloutHostsMax} are the most for one rollout` };
-  const numbers = new Map<string, number>();
-  const plans: Plan[] = [];
-  const hosts: RolloutHost[] = [];
-  let bytes = 0;
-  for (const view of fitting) {
-    const own = fleet.planOn(view);
-    const text = JSON.stringify(own);
-    let number = numbers.get(text);
-    if (number === undefined) {
-      numbers.set(text, (number = plans.length));
-      plans.push(own);
-      bytes += Buffer.byteLength(text);
-      if (bytes > rolloutPlansBytesMax)
-        return { ok: false, reason: `what is to be done on ${fitting.length} hosts takes more than ${rolloutPlansBytesMax} bytes` };
-    }
-    hosts.push({ agent: view.id, task: taskId(reactor.name, trigger.event.id, view.id), plan: number });
-  }
-  return { ok: true, hosts, plans };
-}
-
-/**
- * By chance, and each time the same: hosts of a kind have names of a kind, and by name a wave would take a whole cluster at once. Another rollout
- * begins with others.
- */
-function inOrder(id: string, hosts: readonly AgentView[]): AgentView[] {
-  const place = (agent: string) => createHash("sha256").update(`${id}\0${agent}`).digest("hex");
-  const placed = hosts.map((view) => ({ view, place: place(view.id) }));
-  return placed.toSorted((a, b) => (a.place < b.place ? -1 : 1)).map(({ view }) => view);
 }
 
 /** It begins what is due, as far as that is its own doing; the rest is for whoever asked. */
@@ -246,13 +146,13 @@ function settle(rollout: Rollout, now: number): RolloutStep {
   if (!isRolling(rollout)) return unchanged(rollout);
   const { failed, stopAfter, begun, hosts, open } = rollout;
   if (stopAfter !== undefined && failed >= stopAfter)
-    return stop(rollout, `it failed on ${failed} ${failed === 1 ? "host" : "hosts"}, after which nothing more begins`);
+    return stopRollout(rollout, `it failed on ${failed} ${failed === 1 ? "host" : "hosts"}, after which nothing more begins`);
   if (begun < hosts || open > 0) return unchanged(rollout);
   const done: Rollout = { ...rollout, status: { state: "done" } };
   return { rollout: done, events: [tellRollout(done, "rollout.done", { ...counts(done), took_ms: now - done.created })] };
 }
 
-function stop(rollout: Rollout, reason: string): RolloutStep {
+export function stopRollout(rollout: Rollout, reason: string): RolloutStep {
   const stopped: Rollout = { ...rollout, status: { state: "stopped", reason } };
   const failures = rollout.failures.map(({ agent, reason: why }) => ({ agent, reason: why }));
   return { rollout: stopped, events: [tellRollout(stopped, "rollout.stopped", { reason, ...counts(stopped), failures })] };
@@ -275,7 +175,7 @@ function ordered(rollout: Rollout, { kind, reason, by }: Order, now: number): Ro
   return { rollout: told, events: [tellRollout(told, type, { reason, by, ...counts(told) })] };
 }
 
-function waveEvent(rollout: Rollout) {
+export function waveEvent(rollout: Rollout) {
   const { wave, ends } = rollout;
   const hosts = ends[wave]! - (ends[wave - 1] ?? 0);
   return tellRollout(rollout, "rollout.wave", { wave: wave + 1, waves: ends.length, hosts });

@@ -1,4 +1,5 @@
 /** `needfire rollouts`: what goes to many hosts, how far it is, and how to hold it. */
+import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
 import type { RolloutView } from "@needfire/shared/api-rollouts";
 import { formatDuration } from "@needfire/shared/duration";
@@ -7,7 +8,7 @@ import type { RolloutsFilter } from "../client.ts";
 import { wholeNumber } from "../options.ts";
 import { type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
 import { examples, type Session } from "../session.ts";
-import { visible } from "../text.ts";
+import { counted, visible } from "../text.ts";
 import { userName } from "../user.ts";
 
 const columns: Column[] = [
@@ -37,6 +38,7 @@ export function register(rollouts: Command, session: Session): void {
     examples(
       ["needfire rollouts list --state running", "what is under way"],
       [`needfire rollouts pause ${exampleId}`, "nothing more begins"],
+      [`needfire rollouts retry ${exampleId}`, "once more where it failed"],
     ),
   );
   rollouts
@@ -89,6 +91,22 @@ export function register(rollouts: Command, session: Session): void {
       )
       .action(session.run((id: string, wish: { why?: string }) => order(session, kind, { id, ...wish })));
   }
+  rollouts
+    .command("retry")
+    .summary("try a rollout once more on the hosts on which it failed")
+    .description(
+      "Try a rollout that has ended once more, on the hosts on which it failed and no others: a new rollout, with the same limits, from the first wave on. What is done there is what was to be done there before. Where somebody had to approve it, somebody has to again. Prints its id.",
+    )
+    .argument("<id>", "the rollout's id, as `needfire rollouts list` prints it")
+    .option("--why <text>", "the reason, for the record")
+    .addHelpText(
+      "after",
+      examples(
+        [`needfire rollouts retry ${exampleId}`, "once more"],
+        [`needfire rollouts retry ${exampleId} --why 'the mirror is back'`, "and say why"],
+      ),
+    )
+    .action(session.run((id: string, { why }: { why?: string }) => retry(session, id, why)));
 }
 
 type OrderKind = "pause" | "resume" | "cancel";
@@ -121,6 +139,15 @@ async function order({ out, master }: Session, kind: OrderKind, { id, why }: { i
   out.line(`${visible(rollout.id)} ${orders[kind].said}: ${farText(rollout)}.`);
 }
 
+async function retry({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
+  const rollout = await master.retryRollout(id, { request: randomBytes(16).toString("hex"), why, by: userName() });
+  if (out.json) return out.record(rollout);
+  out.line(
+    `${visible(rollout.id)} tries it once more on ${counted(rollout.hosts, "host")} (needfire rollouts show ${visible(rollout.id)}).`,
+  );
+  if (rollout.asking !== undefined) out.line(`Somebody's word is waited for: needfire tasks approve ${visible(rollout.asking)}`);
+}
+
 async function list({ out, master }: Session, filter: RolloutsFilter): Promise<void> {
   const { rollouts } = await master.rollouts(filter);
   out.list(rollouts, {
@@ -148,6 +175,9 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["state", rollout.state, styleOfRollout(rollout.state)],
     ["reason", rollout.reason],
     ["by", rollout.by],
+    ["retry of", rollout.retry_of],
+    ["ordered by", rollout.ordered_by],
+    ["why", rollout.why],
     ["hosts", farText(rollout)],
     [
       "wave",

@@ -106,23 +106,30 @@ export function register(tasks: Command, session: Session): void {
         ["needfire tasks cancel t-3f9a1c0b27d40000 --why 'wrong window'", "and say why"],
       ),
     )
-    .action(session.run((ids: string[], { why }: { why?: string }) => cancelAll(session, ids, why)));
+    .action(
+      session.run((ids: string[], { why }: { why?: string }) => each(session, ids, { does: cancel, which: openOf, what: "is open" }, why)),
+    );
   tasks
     .command("retry")
     .summary("try a task once more that did not do what it was for")
     .description(
-      "Try a task once more that has ended and is not resolved: a new task for the same host, with the same steps, from the first rung on. Prints its id.",
+      "Try a task once more that has ended and is not resolved: a new task for the same host, with the same steps, from the first rung on. Prints its id. What failed of a rollout as a whole: needfire rollouts retry.",
     )
-    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .argument("<id...>", "tasks' ids, as `needfire tasks list` prints them; the id of an order stands for those of its tasks that failed")
     .option("--why <text>", "the reason, for the record")
     .addHelpText(
       "after",
       examples(
         ["needfire tasks retry t-3f9a1c0b27d40000", "once more"],
         ["needfire tasks retry t-3f9a1c0b27d40000 --why 'the disk has room again'", "and say why"],
+        ["needfire tasks retry master:mi4k2x:7", "an order, on the hosts on which it failed"],
       ),
     )
-    .action(session.run((id: string, { why }: { why?: string }) => retry(session, id, why)));
+    .action(
+      session.run((ids: string[], { why }: { why?: string }) =>
+        each(session, ids, { does: retry, which: failedOf, what: "is left that failed" }, why),
+      ),
+    );
   tasks
     .command("comment")
     .summary("say something of a task")
@@ -160,14 +167,35 @@ async function comment({ out, master }: Session, id: string, text: string): Prom
   out.line(`Noted (needfire tasks show ${visible(id)}).`);
 }
 
-/** What cannot be cancelled does not keep the others from it. */
-async function cancelAll(session: Session, ids: readonly string[], why: string | undefined): Promise<number> {
+/** `which`: of the tasks of an order or an event. */
+interface Doing {
+  does(session: Session, id: string, why: string | undefined): Promise<void>;
+  which(session: Session, tasks: readonly TaskView[]): Promise<TaskView[]> | TaskView[];
+  what: string;
+}
+
+function openOf(_session: Session, tasks: readonly TaskView[]): TaskView[] {
+  return tasks.filter(({ state }) => openTaskStates.some((open) => open === state));
+}
+
+/** Not those that were tried again since, and are resolved, or still open. */
+async function failedOf({ master }: Session, tasks: readonly TaskView[]): Promise<TaskView[]> {
+  const reactors = [...new Set(tasks.map(({ reactor }) => reactor))];
+  const since = await Promise.all(reactors.map((reactor) => master.tasks({ reactor, limit: tasksMax })));
+  const again = since.flatMap((view) => view.tasks).filter(({ state }) => state !== "escalated" && state !== "cancelled");
+  const settled = new Set(again.map((task) => task.retry_of));
+  return tasks.filter(({ id, state }) => state === "escalated" && !settled.has(id));
+}
+
+/** One that it cannot be done to does not keep the others from it. */
+async function each(session: Session, ids: readonly string[], doing: Doing, why: string | undefined): Promise<number> {
   let problem: unknown;
-  for (const id of await tasksOf(session, ids)) {
+  for (const id of await tasksOf(session, ids, doing)) {
     try {
-      await cancel(session, id, why);
+      await doing.does(session, id, why);
     } catch (error) {
-      if (ids.length === 1 || !(error instanceof NeedfireError) || error.code === "MASTER_UNREACHABLE") throw error;
+      if (ids.length === 1 && id === ids[0]) throw error;
+      if (!(error instanceof NeedfireError) || error.code === "MASTER_UNREACHABLE") throw error;
       session.out.notice(visible(error.message));
       problem = error;
     }
@@ -175,7 +203,8 @@ async function cancelAll(session: Session, ids: readonly string[], why: string |
   return problem === undefined ? exit.done : exit.failed;
 }
 
-async function tasksOf({ master, out }: Session, ids: readonly string[]): Promise<string[]> {
+async function tasksOf(session: Session, ids: readonly string[], { which, what }: Doing): Promise<string[]> {
+  const { master, out } = session;
   const found: string[] = [];
   for (const id of ids) {
     if (idKind(id) !== "event") {
@@ -183,9 +212,9 @@ async function tasksOf({ master, out }: Session, ids: readonly string[]): Promis
       continue;
     }
     const { tasks } = await master.tasks({ event: id, limit: tasksMax });
-    const open = tasks.filter(({ state }) => openTaskStates.some((each) => each === state));
-    if (open.length === 0) out.notice(`No task of ${visible(id)} is open.`);
-    found.push(...open.map((task) => task.id));
+    const wanted = await which(session, tasks);
+    if (wanted.length === 0) out.notice(`No task of ${visible(id)} ${what}.`);
+    found.push(...wanted.map((task) => task.id));
   }
   return found;
 }

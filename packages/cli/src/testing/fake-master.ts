@@ -367,6 +367,11 @@ const routes: Record<string, Route> = {
       { schema: rolloutView, takes: wordRequest, value: { ...rollout, state, by: "alice" } },
     ]),
   ),
+  "POST /v1/rollouts/r-9b1c44d07e2a51f3/retry": {
+    schema: rolloutView,
+    takes: byHand.retryRequest,
+    value: { ...rollout, id: "r-00000000000000aa", retry_of: rollout.id, ordered_by: "alice" },
+  },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },
 };
 

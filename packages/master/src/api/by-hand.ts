@@ -1,5 +1,6 @@
 /** The API's routes about what people do by hand. */
 import * as schemas from "@needfire/shared/api-by-hand";
+import { rolloutView as rolloutSchema } from "@needfire/shared/api-rollouts";
 import { taskView as taskSchema } from "@needfire/shared/api";
 import { NeedfireError } from "@needfire/shared/errors";
 import { ownActionSide } from "@needfire/shared/own-action-name";
@@ -8,12 +9,13 @@ import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import type { UserActions } from "../user-actions.ts";
 import { idParams, type Server } from "./http.ts";
+import { rolloutView } from "./rollouts.ts";
 import { taskView } from "./views.ts";
 
 export interface ByHandRoutes {
-  byHand: Pick<ByHand, "targets" | "order" | "retry" | "comment">;
+  byHand: Pick<ByHand, "targets" | "order" | "retry" | "retryRollout" | "comment">;
   userActions: Pick<UserActions, "all">;
-  history: Pick<Remote<History>, "readTask" | "executions">;
+  history: Pick<Remote<History>, "readTask" | "executions" | "readRollout" | "rolloutHosts">;
 }
 
 export function byHandRoutes(server: Server, { byHand, history, userActions }: ByHandRoutes): void {
@@ -33,6 +35,13 @@ export function byHandRoutes(server: Server, { byHand, history, userActions }: B
     const task = await history.readTask(made);
     if (task === undefined) throw new NeedfireError("CONFLICT", `the task ${made} will be made when the master has caught up`);
     return taskView(task, await history.executions(made));
+  });
+  const again = { params: idParams, body: schemas.retryRequest, response: { 200: rolloutSchema } };
+  server.post("/v1/rollouts/:id/retry", { schema: again }, async ({ params, body: { request, by, why } }) => {
+    const made = await byHand.retryRollout(params.id, { request, by, why });
+    const rollout = await history.readRollout(made);
+    if (rollout === undefined) throw new NeedfireError("CONFLICT", `the rollout ${made} will be made when the master has caught up`);
+    return rolloutView(rollout, await history.rolloutHosts(made));
   });
   const comment = { params: idParams, body: schemas.commentRequest, response: { 200: schemas.commentView } };
   server.post("/v1/tasks/:id/comments", { schema: comment }, async ({ params, body: { text, by } }) => ({

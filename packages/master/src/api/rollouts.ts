@@ -53,8 +53,8 @@ function known(rollout: Rollout | undefined, id: string): Rollout {
   return rollout;
 }
 
-function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): RolloutView {
-  const { id, reactor, reactorVersion, branch, event, agent, subject, priority, status, targets, stopAfter } = rollout;
+export function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): RolloutView {
+  const { id, reactor, reactorVersion, branch, event, agent, subject, priority, status, targets, stopAfter, order } = rollout;
   return {
     id,
     reactor,
@@ -67,6 +67,8 @@ function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): RolloutVi
     state: status.state,
     ...("reason" in status && status.reason !== undefined ? { reason: status.reason } : {}),
     ...("by" in status ? { by: status.by } : {}),
+    ...(order === undefined ? {} : { ordered_by: order.by, retry_of: order.retryOf }),
+    ...(order?.why === undefined ? {} : { why: order.why }),
     targets,
     hosts: rollout.hosts,
     begun: rollout.begun,

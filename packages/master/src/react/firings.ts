@@ -6,7 +6,7 @@ import { isoTime } from "@needfire/shared/clock";
 import { rolloutId } from "@needfire/shared/ids";
 import type { Decision, Firing, FleetFiring, Judgement } from "@needfire/shared/rules/types";
 import { spanText } from "@needfire/shared/rules/wording";
-import { askAbout, startTask, startTripped, type Task } from "@needfire/shared/task";
+import { startTask, startTripped, type Task } from "@needfire/shared/task";
 import type { Trip } from "@needfire/shared/task/breaker";
 import type { Rollouts } from "../rollouts.ts";
 import type { Tally } from "../tally.ts";
@@ -68,15 +68,8 @@ export class Firings {
     }
     const trigger = firing.trigger.event.id;
     if ((await rollouts.get(rolloutId(reactor.name, trigger))) !== undefined) return;
-    const change = steps.attempt(reactor, trigger, { made, work: () => rollouts.start(firing) });
-    if (change === undefined) return this.#record(made, { ...decision, reason: "set-aside" });
-    made.rollouts.push(change);
-    const { rollout } = change;
-    const { asking } = rollout;
-    if (asking !== undefined && firing.plan.ok && firing.plan.approval !== undefined) {
-      const { approval } = firing.plan;
-      steps.begin(reactor, rollout.id, { made, work: () => askAbout({ ...rollout, asking }, approval, steps.moment()) });
-    }
+    const rollout = steps.beginRollout(reactor, trigger, { made, work: () => rollouts.start(firing) });
+    if (rollout === undefined) return this.#record(made, { ...decision, reason: "set-aside" });
     this.#record(made, decision, rollout.id);
   }
 

@@ -37,6 +37,7 @@ function setting(stored: Task[] = [], reactors = index) {
         openRollouts: () => [],
         rollout: () => undefined,
         hostsOnTurn: () => [],
+        failedHosts: () => [],
         breakers: () => [],
         lockingTasks: () => stored.filter(({ lock }) => lock !== undefined),
         tasksMade: (names, since) => stored.filter(({ reactor, created }) => names.includes(reactor) && created > since),

@@ -13,7 +13,7 @@ import { Rules } from "@needfire/shared/rules/rules";
 import type { Reactor, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { type Beginning, type Execution, isAwaited, type MasterEventDraft, startTask, type Task, type Word } from "@needfire/shared/task";
-import { beginningsOf, isOrder, retryOf } from "@needfire/shared/task/order";
+import { beginningsOf, isOrder, retryOf, rolloutRetriedType } from "@needfire/shared/task/order";
 import type { Tripped } from "../breakers.ts";
 import { fromNowhere, originOf } from "../origin.ts";
 import { type RolloutOrder, Rollouts } from "../rollouts.ts";
@@ -49,7 +49,8 @@ export interface Asked {
 export interface ReactOptions {
   /** What is not judged. */
   aside?: Aside;
-  store: TaskStore & Pick<Store, "ruleState" | "openTasksIn" | "openRollouts" | "rollout" | "hostsOnTurn" | "breakers" | "tasksMade">;
+  store: TaskStore &
+    Pick<Store, "ruleState" | "openTasksIn" | "openRollouts" | "rollout" | "hostsOnTurn" | "failedHosts" | "breakers" | "tasksMade">;
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */
   hosts(): readonly AgentView[];
@@ -207,6 +208,7 @@ export class React {
 
   /** Tasks that a person makes. Those of an order that came twice are there. */
   async #obey(event: Event, made: Consequences): Promise<void> {
+    if (event.type === rolloutRetriedType) return this.#rolling.retry(event, made);
     for (const beginning of await this.#beginnings(event)) {
       if (beginning.order === undefined || (await this.task(beginning.order.task)) !== undefined) continue;
       this.#steps.begin(beginning.reactor, event.id, { made, work: () => startTask(beginning, this.#steps.moment()) });

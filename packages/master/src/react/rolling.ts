@@ -2,8 +2,10 @@
  * Rollouts go on: the hosts whose turn it is begin, what a person cancelled ends, people are called. As much of it as goes into one turn: the next
  * one goes on, with those that had to wait (P8).
  */
-import { type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
+import type { Event } from "@needfire/shared/event";
+import { approvalTaskId, type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
 import { callForHelp, startOnHost } from "@needfire/shared/task";
+import { type HandOrder, orderedRolloutId } from "@needfire/shared/task/order";
 import type { Rollouts } from "../rollouts.ts";
 import type { Store } from "../store/store.ts";
 import type { Consequences } from "./consequences.ts";
@@ -11,7 +13,7 @@ import type { KnownTasks } from "./known-tasks.ts";
 import type { Steps } from "./steps.ts";
 
 export interface RollingOptions {
-  store: Pick<Store, "hostsOnTurn" | "openTasksIn">;
+  store: Pick<Store, "hostsOnTurn" | "openTasksIn" | "failedHosts">;
   tasks: KnownTasks;
   steps: Steps;
   rollouts: Rollouts;
@@ -32,6 +34,20 @@ export class Rolling {
       if (made.changes.length - before >= rolloutStepHostsMax) break;
       if (!fresh.has(rollout.id)) await this.#goOnWith(rollout, made);
     }
+  }
+
+  /** A person wants one tried again. What came twice is there. */
+  async retry(event: Event, made: Consequences): Promise<void> {
+    const { store, tasks, steps, rollouts } = this.#options;
+    const { rollout: of, request, by, why } = event.data as unknown as { rollout: string } & Pick<HandOrder, "request" | "by" | "why">;
+    const before = await rollouts.get(of);
+    const id = before && orderedRolloutId(request, before);
+    if (before === undefined || id === undefined || (await rollouts.get(id)) !== undefined) return;
+    const failed = await store.failedHosts(before);
+    // Where it does not stand in the rollout, it was made before that was kept there.
+    const asks = before.asks ?? (await tasks.get(approvalTaskId(before)))?.asks;
+    const work = () => rollouts.retry(before, failed, { id, event: event.id, by, why, asks });
+    steps.beginRollout(reactorOf(before), event.id, { made, work });
   }
 
   async #goOnWith(rollout: Rollout, made: Consequences): Promise<void> {

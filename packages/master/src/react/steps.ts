@@ -3,10 +3,12 @@
  * A step that throws is told with the reactor it is of, so that this alone can be set aside.
  */
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { Reactor } from "@needfire/shared/rules/types";
-import { type Input, isOpen, type Moment, stepTask, type Step, type Task } from "@needfire/shared/task";
+import { askAbout, type Input, isOpen, type Moment, stepTask, type Step, type Task } from "@needfire/shared/task";
 import { everybody, type Suspect } from "../quarantine.ts";
 import type { Rollouts } from "../rollouts.ts";
+import type { RolloutChange } from "../store/store.ts";
 import { asideEvent, type Consequences } from "./consequences.ts";
 import type { KnownTasks } from "./known-tasks.ts";
 import type { Restraints } from "./restraints.ts";
@@ -51,6 +53,18 @@ export class Steps {
     if (step === undefined) return undefined;
     this.#change(step, true, attempt.made);
     return step.task;
+  }
+
+  /** A new rollout, and the task that asks for somebody's word on it, where that is needed. Undefined: it is set aside. */
+  beginRollout(reactor: Named, what: string, { made, work }: Attempt<RolloutChange>): Rollout | undefined {
+    const change = this.attempt(reactor, what, { made, work });
+    if (change === undefined) return undefined;
+    made.rollouts.push(change);
+    const { rollout } = change;
+    const { asking, asks } = rollout;
+    if (asking !== undefined && asks !== undefined)
+      this.begin(reactor, rollout.id, { made, work: () => askAbout({ ...rollout, asking }, asks, this.moment()) });
+    return rollout;
   }
 
   /** Undefined: this very thing is set aside, which is told. What a reactor has begun goes on when it is set aside as a whole. */

@@ -86,6 +86,16 @@ export class RolloutWriter {
     return this.#statements.all(sql, rollout, from, from + count - 1).map((row) => ({ ...hostOf(row), plan: bodyOf<Plan>(row) }));
   }
 
+  failedHosts({ id, reactor, created, order }: Rollout): HostOnTurn[] {
+    const retried = `SELECT json_extract(body, '$.order.retryOf') FROM task
+      WHERE reactor = ? AND created >= ? AND state NOT IN ('escalated', 'cancelled') AND json_extract(body, '$.order.retryOf') IS NOT NULL`;
+    const isFailed = order === undefined ? "task.state = 'escalated'" : "(task.state IS NULL OR task.state IN ('escalated', 'cancelled'))";
+    const sql = `SELECT host.number, host.agent, host.task, plan.body FROM rollout_host AS host
+      JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan LEFT JOIN task ON task.id = host.task
+      WHERE host.rollout = ? AND ${isFailed} AND host.task NOT IN (${retried}) ORDER BY host.number`;
+    return this.#statements.all(sql, id, reactor, created).map((row) => ({ ...hostOf(row), plan: bodyOf<Plan>(row) }));
+  }
+
   /** Inside of a transaction. Removes those that ended before a time, with their hosts. Returns how many. */
   forget(before: number, limit: number): number {
     const sql = "SELECT id FROM rollout WHERE ended = 1 AND created < ? AND updated < ? ORDER BY created LIMIT ?";

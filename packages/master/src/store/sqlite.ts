@@ -242,6 +242,10 @@ export class StoreWriter {
     return this.#rollouts.hosts(rollout, from, count);
   }
 
+  failedHosts(rollout: Rollout): HostOnTurn[] {
+    return this.#rollouts.failedHosts(rollout);
+  }
+
   /** Removes rollouts that ended before a time. Returns how many. */
   forgetRollouts(before: number, limit: number): number {
     return this.#database.transaction(() => this.#rollouts.forget(before, limit));

@@ -194,6 +194,32 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual([await store.openRollouts(), await store.rollout(rollout.id)], [[], done]);
     });
 
+    test("of a rollout it is known where it failed, and was not tried again with success since; of a retry all that did not hold", async (t) => {
+      const s = setting(t);
+      const rollout = { ...someRollout("web1:e1:1", 4), created: now, begun: 3 };
+      const agents = ["web1", "web2", "web3", "web4"];
+      const hosts = agents.map((agent) => ({ agent, task: taskId("tidy", "web1:e1:1", agent), plan: 0 }));
+      const plan = { ok: false as const, reason: "no" };
+      await s.write({ now, rollouts: [{ rollout, events: [], begins: { hosts, plans: [plan] } }] });
+      const member = (index: number, status: Task["status"]): Change => {
+        const { agent, task: id } = hosts[index]!;
+        return { isNew: true, task: { ...someTask("web1:e1:1"), id, agent, rollout: rollout.id, status, created: now }, effects: [] };
+      };
+      const failed = { state: "escalated" as const, reason: "no room" };
+      await s.write({ now, changes: [member(0, failed), member(1, failed), member(2, { state: "cancelled", reason: "", by: "ann" })] });
+      const where = async (of: Rollout) => (await s.store.failedHosts(of)).map(({ agent }) => agent);
+      assert.deepEqual(await where(rollout), ["web1", "web2"]);
+      assert.deepEqual((await s.store.failedHosts(rollout))[0]!.plan, plan);
+      const retry = { ...rollout, order: { by: "ann", retryOf: "r-0" } };
+      assert.deepEqual(await where(retry), agents);
+      const again = { ...someTask("master:1:1"), agent: "web1", created: now + 1, order: { by: "ann", retryOf: hosts[0]!.task } };
+      await s.write({ now, changes: [{ isNew: true, task: again, effects: [] }] });
+      assert.deepEqual(await where(rollout), ["web2"], "it is under way");
+      const lost: Change = { isNew: false, task: { ...again, status: failed }, effects: [] };
+      await s.write({ now, changes: [lost] });
+      assert.deepEqual(await where(rollout), ["web1", "web2"]);
+    });
+
     test("P2: a second firing of a reactor on an event is not taken, nor what would follow from it; the rest of the page is", async (t) => {
       const s = setting(t);
       const task = someTask("web1:e1:1");

@@ -244,6 +244,11 @@ export interface Store {
   rollout(id: string): Promise<Rollout | undefined> | Rollout | undefined;
   /** Hosts of a rollout, by their numbers from one on. */
   hostsOnTurn(rollout: string, from: number, count: number): Promise<HostOnTurn[]> | HostOnTurn[];
+  /**
+   * Hosts of a rollout on which it failed, in its order; of a retry all that it did not resolve. Not those of which the task was retried by itself and
+   * is resolved, or still open.
+   */
+  failedHosts(rollout: Rollout): Promise<HostOnTurn[]> | HostOnTurn[];
   /** Tasks of these reactors that were made since, the oldest first; not those of a problem's end, nor those that only show a plan. */
   tasksMade(reactors: readonly string[], since: number): Promise<MadeTask[]> | MadeTask[];
   /** Tasks with a lock that are open, or have a command under way. */

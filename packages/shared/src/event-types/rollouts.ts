@@ -16,6 +16,7 @@ const plan = {
   waves: { type: "array", items: { type: "integer" }, description: "up to how many hosts each goes" },
   concurrent: integer("so many hosts at once at most"),
   stop_after: integer("when it failed on so many hosts, nothing more begins"),
+  retry_of: { type: "string", description: "the rollout that is tried again on the hosts on which it failed" },
   left_out: integer("hosts that a silence covers"),
   left_out_agents: { type: "array", items: text, description: "the first 100 of them" },
 } as const;
@@ -77,6 +78,20 @@ export const rolloutEventTypes = {
     severity: "low",
     data: order,
     example: orderExample,
+  },
+  "rollout.retried": {
+    description: "Somebody wants a rollout tried again on the hosts on which it failed: another rollout follows from it.",
+    severity: "normal",
+    data: object(
+      {
+        ...about,
+        request: { type: "string", description: "the caller's own name for it" },
+        by: { type: "string", description: "who, and from where" },
+        why: reason,
+      },
+      [...Object.keys(about), "request", "by"],
+    ),
+    example: example({ request: "c0ffee00c0ffee00", by: "alice from 10.1.2.3", why: "the mirror is back" }),
   },
   "rollout.stopped": {
     description: "It failed on too many hosts, or could not begin: nothing more begins, and what is under way goes on.",

@@ -1,8 +1,9 @@
 /**
  * The words of a rollout: the hosts that one firing is for, one ordinary task for each, and who begins when. Types and limits only.
  */
-import type { PlannedCall, Plan } from "../rules/types.ts";
+import type { PlannedApproval, PlannedCall, Plan } from "../rules/types.ts";
 import type { FiringRecord, MasterEventDraft } from "../task/types.ts";
+import type { RolloutLimits } from "./waves.ts";
 
 export type RolloutState =
   /** For somebody's word: an ordinary task asks for it. */
@@ -49,6 +50,12 @@ export interface Rollout extends FiringRecord {
   /** As they are written. */
   targets: string;
   hosts: number;
+  /** As they are written: a retry has them, too, of its own number of hosts. */
+  limits?: RolloutLimits;
+  /** Somebody's word that it needs, or needed: a retry asks again. */
+  asks?: PlannedApproval;
+  /** A person made it, of the hosts on which another one failed. */
+  order?: { by: string; why?: string; retryOf: string };
   /** Where each wave ends: up to which number, the last up to `hosts`. Empty: there are no hosts. */
   ends: number[];
   /** The wave that it is in, from 0. */

@@ -5,7 +5,8 @@
  */
 import type { AnyActionName } from "../action.ts";
 import type { Event, Severity } from "../event.ts";
-import { taskId } from "../ids.ts";
+import { rolloutId, taskId } from "../ids.ts";
+import type { Rollout } from "../rollout/types.ts";
 import { plainRung } from "../rules/fire.ts";
 import { isOpen } from "../task.ts";
 import type { Beginning, MasterEventDraft, Task, TaskOrder } from "./types.ts";
@@ -15,6 +16,8 @@ export const byHand = "by hand";
 /** The events that a person's tasks follow from. */
 const orderedType = "task.ordered";
 const retriedType = "task.retried";
+/** A rollout follows from it. */
+export const rolloutRetriedType = "rollout.retried";
 
 /** `request`: the asker's own name for it: what has the same one is the same order. `agents`: whom `targets` meant when it was given. */
 export interface HandOrder {
@@ -32,7 +35,7 @@ export interface HandOrder {
 
 /** Whether tasks follow from events of this type, whatever the reactors say. */
 export function isOrder(type: string): boolean {
-  return type === orderedType || type === retriedType;
+  return type === orderedType || type === retriedType || type === rolloutRetriedType;
 }
 
 /** The same for the same request: asked for twice, it is made once. */
@@ -56,6 +59,17 @@ export function retryEvent(task: Task, { request, by, why }: Pick<HandOrder, "re
   const { id, reactor, agent, subject } = task;
   const reason = why === undefined ? {} : { why };
   return { type: retriedType, severity: "normal", subject, cause: id, data: { task: id, reactor, agent, request, by, ...reason } };
+}
+
+/** The same for the same request, as a task's is. */
+export function orderedRolloutId(request: string, { id, reactor }: Pick<Rollout, "id" | "reactor">): string {
+  return rolloutId(reactor, `${request}\0${id}`);
+}
+
+export function rolloutRetryEvent(rollout: Rollout, { request, by, why }: Pick<HandOrder, "request" | "by" | "why">): MasterEventDraft {
+  const { id, reactor, reactorVersion, subject } = rollout;
+  const data = { rollout: id, reactor, reactor_version: reactorVersion, request, by, ...(why === undefined ? {} : { why }) };
+  return { type: rolloutRetriedType, severity: "normal", subject, cause: id, data };
 }
 
 /** Why a task cannot be tried once more; undefined: it can. */

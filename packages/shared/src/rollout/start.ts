@@ -1,0 +1,173 @@
+/**
+ * How a rollout is made: of a firing for the hosts that fit it, or once more on those where it failed. All values are worked out here; nothing begins
+ * yet. Pure.
+ */
+import { createHash } from "node:crypto";
+import { rolloutId, taskId } from "../ids.ts";
+import { aimsOf, approvalTaskId, stopRollout, waveEvent } from "../rollout.ts";
+import type { Firing, FleetFiring, Plan, PlannedApproval } from "../rules/types.ts";
+import type { AgentView } from "../target.ts";
+import { recordOf } from "../task/made.ts";
+import { tellRollout } from "./tell.ts";
+import { hostsNamedMax, type Rollout, type RolloutHost, rolloutHostsMax, rolloutPlansBytesMax, type StartedRollout } from "./types.ts";
+import { hostsOf, type RolloutLimits, waveEnds } from "./waves.ts";
+
+/** Hosts that a silence covers are left out. */
+export interface Fleet {
+  hosts: readonly AgentView[];
+  leftOut: readonly string[];
+}
+
+/** The rollout of a firing on the hosts that fit it. It begins nothing yet: see `workOf`. */
+export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: fitting, leftOut }: Fleet, now: number): StartedRollout {
+  const { reactor } = firing;
+  const id = rolloutId(reactor.name, firing.trigger.event.id);
+  const planned = planHosts(firing, inOrder(id, fitting));
+  const hosts = planned.ok ? planned.hosts : [];
+  const rollout = rolloutOf(firing, { id, hosts: hosts.length, now });
+  const about = {
+    ...aimsOf(rollout),
+    ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_agents: leftOut.slice(0, hostsNamedMax) }),
+  };
+  const plans = planned.ok ? planned.plans : [];
+  const made = { rollout, hosts, plans };
+  if (reactor.mode === "plan") {
+    const why = planned.ok ? {} : { reason: planned.reason };
+    const shown: Rollout = { ...rollout, status: { state: "planned", ...why } };
+    const agents = hosts.slice(0, hostsNamedMax).map(({ agent }) => agent);
+    return { rollout: shown, hosts, plans, events: [tellRollout(shown, "rollout.planned", { ...about, agents, ...why })] };
+  }
+  return planned.ok ? begin(made, about) : stillborn(made, { about, reason: planned.reason });
+}
+
+/** Made, and about to begin, or to ask for it. */
+type Made = Pick<StartedRollout, "rollout" | "hosts" | "plans">;
+
+function begin({ rollout, hosts, plans }: Made, about: Record<string, unknown>): StartedRollout {
+  if (rollout.asks !== undefined) {
+    const task = approvalTaskId(rollout);
+    const waiting: Rollout = { ...rollout, status: { state: "waiting" }, asking: task };
+    return { rollout: waiting, hosts, plans, events: [tellRollout(waiting, "rollout.waiting", { ...about, task })] };
+  }
+  return { rollout, hosts, plans, events: [tellRollout(rollout, "rollout.started", about), waveEvent(rollout)] };
+}
+
+function stillborn({ rollout, hosts, plans }: Made, { about, reason }: { about: Record<string, unknown>; reason: string }): StartedRollout {
+  const stopped = stopRollout(rollout, reason);
+  return { rollout: stopped.rollout, hosts, plans, events: [tellRollout(rollout, "rollout.started", about), ...stopped.events] };
+}
+
+/** `event`: the person's word, from which it follows. `asks`: whose word the first one needed. `problem`: why nothing of it can begin. */
+export interface RolloutRetry {
+  id: string;
+  event: string;
+  by: string;
+  why: string | undefined;
+  asks: PlannedApproval | undefined;
+  problem: string | undefined;
+}
+
+/** The same once more, on the hosts on which it failed, with what was to be done there; where somebody had to say yes, somebody has to again. */
+export function retryRollout(before: Rollout, failed: readonly PlannedHost[], retry: RolloutRetry, now: number): StartedRollout {
+  const { id, event, by, why, asks, problem } = retry;
+  const { asking: _, asks: __, ...kept } = before;
+  const limits = before.limits ?? { concurrent: { hosts: before.concurrent }, ramp: [], stopAfter: stopAfterOf(before) };
+  const rollout: Rollout = {
+    ...kept,
+    ...{ id, event, events: [event], count: 1 },
+    ...(asks === undefined ? {} : { asks }),
+    order: { by, ...(why === undefined ? {} : { why }), retryOf: before.id },
+    ...countsOf(limits, failed.length),
+    ...{ called: false, joined: 0, status: { state: "running" }, created: now, updated: now },
+  };
+  const { hosts, plans } = inPlans(failed, (agent) => taskId(before.reactor, event, agent));
+  const about = { ...aimsOf(rollout), retry_of: before.id };
+  const made = { rollout, hosts, plans };
+  return problem === undefined ? begin(made, about) : stillborn(made, { about, reason: problem });
+}
+
+/** A host, and what is to be done there. */
+export interface PlannedHost {
+  agent: string;
+  plan: Plan;
+}
+
+function stopAfterOf({ stopAfter }: Rollout): RolloutLimits["stopAfter"] {
+  return stopAfter === undefined ? undefined : { hosts: stopAfter };
+}
+
+function rolloutOf(firing: Firing & { fleet: FleetFiring }, { id, hosts, now }: { id: string; hosts: number; now: number }): Rollout {
+  const { fleet, plan } = firing;
+  return {
+    ...recordOf(firing),
+    id,
+    agent: firing.trigger.agent,
+    targets: fleet.targets,
+    limits: fleet.limits,
+    ...(plan.ok && plan.approval !== undefined ? { asks: plan.approval } : {}),
+    ...countsOf(fleet.limits, hosts),
+    otherwise: plan.ok ? plan.otherwise : [],
+    called: false,
+    ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
+    joined: 0,
+    status: { state: "running" },
+    created: now,
+    updated: now,
+  };
+}
+
+/** Of one that has begun nothing yet. */
+function countsOf({ concurrent, ramp, stopAfter }: RolloutLimits, hosts: number) {
+  return {
+    ...{ hosts, ends: waveEnds(ramp, hosts), wave: 0 },
+    concurrent: concurrent === undefined ? hosts : Math.min(hostsOf(concurrent, hosts), hosts),
+    ...(stopAfter === undefined ? {} : { stopAfter: hostsOf(stopAfter, hosts) }),
+    ...{ begun: 0, open: 0, resolved: 0, failed: 0, cancelled: 0, failures: [] },
+  };
+}
+
+type PlannedHosts = { ok: true; hosts: RolloutHost[]; plans: Plan[] } | { ok: false; reason: string };
+
+/** Values are those of the moment of firing, as a task's are. A host whose values could not be worked out fails when it is its turn. */
+function planHosts({ reactor, trigger, plan, fleet }: Firing & { fleet: FleetFiring }, fitting: readonly AgentView[]): PlannedHosts {
+  if (!plan.ok) return plan;
+  if (fitting.length === 0) return { ok: false, reason: `no host fits its targets: ${fleet.targets}` };
+  if (fitting.length > rolloutHostsMax)
+    return { ok: false, reason: `${fitting.length} hosts fit its targets, and ${rolloutHostsMax} are the most for one rollout` };
+  const each = fitting.values().map((view) => ({ agent: view.id, plan: fleet.planOn(view) }));
+  const { bytes, ...planned } = inPlans(each, (agent) => taskId(reactor.name, trigger.event.id, agent));
+  if (bytes <= rolloutPlansBytesMax) return { ok: true, ...planned };
+  return { ok: false, reason: `what is to be done on ${fitting.length} hosts takes more than ${rolloutPlansBytesMax} bytes` };
+}
+
+/** What is the same for several hosts is kept once. Stops when it is too much. */
+function inPlans(
+  each: Iterable<PlannedHost>,
+  taskOf: (agent: string) => string,
+): Pick<StartedRollout, "hosts" | "plans"> & { bytes: number } {
+  const numbers = new Map<string, number>();
+  const plans: Plan[] = [];
+  const hosts: RolloutHost[] = [];
+  let bytes = 0;
+  for (const { agent, plan } of each) {
+    const text = JSON.stringify(plan);
+    let number = numbers.get(text);
+    if (number === undefined) {
+      numbers.set(text, (number = plans.push(plan) - 1));
+      bytes += Buffer.byteLength(text);
+      if (bytes > rolloutPlansBytesMax) break;
+    }
+    hosts.push({ agent, task: taskOf(agent), plan: number });
+  }
+  return { hosts, plans, bytes };
+}
+
+/**
+ * By chance, and each time the same: hosts of a kind have names of a kind, and by name a wave would take a whole cluster at once. Another rollout
+ * begins with others.
+ */
+function inOrder(id: string, hosts: readonly AgentView[]): AgentView[] {
+  const place = (agent: string) => createHash("sha256").update(`${id}\0${agent}`).digest("hex");
+  const placed = hosts.map((view) => ({ view, place: place(view.id) }));
+  return placed.toSorted((a, b) => (a.place < b.place ? -1 : 1)).map(({ view }) => view);
+}
