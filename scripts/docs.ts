@@ -299,7 +299,7 @@ function routerPage(): string {
 
 function ownActionsPage(): string {
   return page("Actions of your own", [
-    "A file each, in the folder `actions` of the host, with a copy on the master ([the guide](../guide/actions.md#actions-of-your-own)). Editors check it against [own-action.schema.json](own-action.schema.json).",
+    "A file each, in the folder `actions`: of a host, with a copy on the master, or of the master itself ([the guide](../guide/actions.md#actions-of-your-own)). Editors check it against [own-action.schema.json](own-action.schema.json).",
     fields(ownActionSchema),
   ]);
 }
