@@ -2,7 +2,6 @@
  * What waits for the engine's next turn: events of agents, what somebody asks to be kept, commands that are given up, words of people, and marks.
  * Whoever waits for an answer hears it from the turn that took it.
  */
-
 import type { MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { EventsFrame, Verdict } from "./admission.ts";
@@ -12,9 +11,7 @@ import type { BreakerReset } from "./react/consequences.ts";
 import type { Expired, Spoken } from "./react/react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
-
-/** How long a mark waits for others to be recorded with. */
-const marksWaitMs = 500;
+import { WaitingMarks } from "./waiting-marks.ts";
 
 export type Asked = Pick<Writes, "marks" | "events" | "keys" | "tokens" | "agents" | "silences" | "versions" | "journal">;
 
@@ -34,8 +31,7 @@ export class Inbox {
   /** What was given here and is not answered yet. */
   readonly #taking = new Map<Promise<unknown>, EventsFrame[]>();
   #commits: Waiting<Asked, Committed>[] = [];
-  #marks: Mark[] = [];
-  #marking: NodeJS.Timeout | undefined;
+  readonly #marks = new WaitingMarks(() => this.#onWork());
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
   #words: Waiting<Spoken, Task | undefined>[] = [];
@@ -106,26 +102,21 @@ export class Inbox {
     this.#onWork();
   }
 
-  /** They wait a while for more of their kind. */
+  /** See `WaitingMarks`. */
   mark(marks: readonly Mark[]): void {
-    for (const mark of marks) this.#marks.push(mark);
-    this.#marking ??= setTimeout(() => {
-      this.#marking = undefined;
-      this.#onWork();
-    }, marksWaitMs);
+    this.#marks.add(marks);
   }
 
   /** What nobody asks for a second time is kept for a later turn. */
   keep({ told, marks }: { told: readonly MasterEventDraft[]; marks: readonly Mark[] }): void {
     this.#own.add(told);
-    if (marks.length > 0 && !this.#closed) this.mark(marks);
+    if (!this.#closed) this.#marks.add(marks);
   }
 
   /** Also before anything is judged. `holdsBack`: frames that are not urgent have to wait. */
   hasWork(holdsBack: boolean): boolean {
-    const marksAreDue = this.#marks.length > 0 && this.#marking === undefined;
     const frames = this.#urgent.length + (holdsBack ? 0 : this.#frames.length);
-    return frames > 0 || this.#commits.length > 0 || !this.#own.isEmpty || marksAreDue;
+    return frames > 0 || this.#commits.length > 0 || !this.#own.isEmpty || this.#marks.areDue;
   }
 
   get hasFrames(): boolean {
@@ -177,24 +168,15 @@ export class Inbox {
     return this.#own.take();
   }
 
-  /**
-   * Those that have waited, so that what becomes of one execution in that time is written once. `all`: something is written that must not be
-   * durable before them.
-   */
-  takeMarks(all: boolean): Mark[] {
-    if (all) this.#stopMarking();
-    return this.#marking === undefined ? this.#marks.splice(0) : [];
+  /** See `WaitingMarks`. */
+  takeMarks(wanted: Parameters<WaitingMarks["take"]>[0]): Mark[] {
+    return this.#marks.take(wanted);
   }
 
   /** Nothing comes by itself any more. */
   close(): void {
     this.#closed = true;
-    this.#stopMarking();
-  }
-
-  #stopMarking(): void {
-    clearTimeout(this.#marking);
-    this.#marking = undefined;
+    this.#marks.hurry();
   }
 
   #wait<T, R>(queue: Waiting<T, R>[], what: T): Promise<R> {

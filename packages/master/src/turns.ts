@@ -23,7 +23,7 @@ import type { Room } from "./room.ts";
 import type { Silences } from "./silences.ts";
 import { Stamp } from "./stamp.ts";
 import type { StoreWriter } from "./store/sqlite.ts";
-import type { Change, Committed, Writes } from "./store/store.ts";
+import type { Change, Committed, Mark, Writes } from "./store/store.ts";
 
 /** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
 const aloneEventsMax = 200;
@@ -204,7 +204,7 @@ export class Turns {
     const rolloutOrders = this.isLive ? inbox.takeRolloutOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
     const resets = this.isLive ? inbox.takeResets() : [];
-    const marks = inbox.takeMarks(asked.length > 0);
+    let marks: Mark[] = [];
     const told = [...tell, ...(now === undefined ? [] : this.#loss.take(now))];
     let committed: Committed | undefined;
     try {
@@ -215,6 +215,7 @@ export class Turns {
         rolloutOrders: rolloutOrders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
+      marks = inbox.takeMarks({ all: asked.length > 0, ended: endedIn(changes) });
       const { silences: held, events: ended } = silences.takeChanges(now);
       const own = {
         ...rest,
@@ -304,10 +305,15 @@ export class Turns {
   #perform(changes: readonly Change[]): void {
     const effects = inPriority(changes).flatMap((change) => change.effects);
     const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
-    const ended = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
+    const ended = endedIn(changes);
     const stop = effects.flatMap((effect) => (effect.kind === "stop" ? [effect.execution] : []));
     if (start.length + ended.length + stop.length > 0) this.#options.notify({ kind: "perform", start, ended, stop });
   }
+}
+
+/** Executions whose result is recorded. */
+function endedIn(changes: readonly Change[]): string[] {
+  return changes.flatMap(({ effects }) => effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : [])));
 }
 
 /** Of what is sent at once, the critical goes first (P8). */
