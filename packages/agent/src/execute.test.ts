@@ -169,8 +169,11 @@ test("P8: of commands that wait the critical begin first, however late they came
   const wait = `until [ -e ${path("go")} ]; do sleep 0.01; done`;
   take(1, "command.run", { argv: [wait], shell: true });
   const priorities = ["low", "normal", "low", "high", "critical", "normal"] as const;
-  for (const [at, priority] of priorities.entries())
-    take(at + 2, "command.run", { argv: [`echo ${at + 2} >> ${path("order")}`], shell: true }, priority);
+  const behindMs = { critical: 0, high: 0, normal: 1_000, low: 2_000 };
+  for (const [at, priority] of priorities.entries()) {
+    const args = { argv: [`echo ${at + 2} >> ${path("order")}`], shell: true };
+    executor.take({ execution: id(at + 2), action: "command.run", args, priority, behindMs: behindMs[priority] });
+  }
   executor.cancel({ execution: id(5), action: "command.run" });
   writeFileSync(path("go"), "");
   await ended(7);

@@ -7,10 +7,11 @@ import type { Logger } from "pino";
 import { argsCheckers, type ExecutionReport, type Outcome } from "@needfire/shared/action";
 import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
-import { severities, type Severity } from "@needfire/shared/event";
+import { Line } from "@needfire/shared/line";
 import { maskGiven, Masking } from "@needfire/shared/masking";
 import { isOwnActionName, ownActionSide } from "@needfire/shared/own-action-name";
 import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
+import { rankOf } from "@needfire/shared/rank";
 import { problemsText } from "@needfire/shared/schema";
 import type { MasterBody } from "@needfire/shared/wire";
 import { failed, refused, type Self } from "./actions/action.ts";
@@ -38,7 +39,7 @@ export interface ExecutorOptions {
   /** What a command's time runs by. */
   monotonic: Clock;
   log: Logger;
-  /** Commands that run side by side; the others wait, the critical before the others (P8), else in order. */
+  /** Commands that run side by side; the others wait, the critical before the others (P8), else by the standing that the master gave them. */
   concurrencyMax: number;
   /** Tells the master that a command is in the journal here. */
   accepted(execution: string): void;
@@ -72,7 +73,7 @@ type Ended = Ending & { afterwards?: () => Promise<void>; goesOn?: true };
 
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #waiting: Record<Severity, Taken[]> = { critical: [], high: [], normal: [], low: [] };
+  readonly #waiting = new Line<Taken>();
   readonly #running = new Map<string, Running>();
   readonly #stop = new AbortController();
 
@@ -98,18 +99,18 @@ export class Executor {
       this.#finish(command, clock.now(), { outcome: "interrupted", changed: command.dryRun !== true, message });
       return accepted(command.execution);
     }
-    if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= waitingMax) {
+    if (this.#waiting.size >= waitingMax) {
       return this.#finish(command, clock.now(), {
         outcome: "refused",
         changed: false,
         message: `more than ${waitingMax} commands wait on this host`,
       });
     }
-    this.#waiting[command.priority].push({ command, expires: this.#options.monotonic.now() + (command.expiresInMs ?? Infinity) });
+    this.#enqueue(command);
     this.#next();
     // The remedy goes first: to say this wakes another thread. Of what has ended by then the result says it.
     setImmediate(() => {
-      if (this.#lanes.some(({ length }) => length > 0) || this.#running.has(command.execution)) accepted(command.execution);
+      if (this.#waiting.size > 0 || this.#running.has(command.execution)) accepted(command.execution);
     });
   }
 
@@ -136,11 +137,11 @@ export class Executor {
     const { spool, clock, log } = this.#options;
     const running = this.#running.get(execution);
     if (running !== undefined) return running.cancel.abort(cancelledReason);
-    for (const lane of this.#lanes) {
-      const at = lane.findIndex(({ command }) => command.execution === execution);
-      if (at < 0) continue;
-      const [{ command }] = lane.splice(at, 1) as [Taken];
-      return this.#finish(command, clock.now(), { outcome: "cancelled", changed: false, message: "it was cancelled before it began" });
+    const waiting = this.#waiting.values().find(({ command }) => command.execution === execution);
+    if (waiting !== undefined) {
+      this.#waiting.delete(waiting);
+      const message = "it was cancelled before it began";
+      return this.#finish(waiting.command, clock.now(), { outcome: "cancelled", changed: false, message });
     }
     const command = { execution, action, args: {}, priority: "normal" } as const;
     try {
@@ -155,19 +156,21 @@ export class Executor {
 
   /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
   async stop(): Promise<void> {
-    for (const lane of this.#lanes) lane.length = 0;
+    this.#waiting.clear();
     this.#stop.abort("the agent is stopping");
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
-  /** What waits, the critical first. */
-  get #lanes(): Taken[][] {
-    return severities.map((severity) => this.#waiting[severity]);
+  /** How its priority counts against the time for which it has waited, the master has worked out. */
+  #enqueue(command: MasterBody<"execute">): void {
+    const { priority, expiresInMs = Infinity, behindMs = 0 } = command;
+    const now = this.#options.monotonic.now();
+    this.#waiting.add({ command, expires: now + expiresInMs }, rankOf({ priority, since: now + behindMs }, 0));
   }
 
   #next(): void {
     while (this.#running.size < this.#options.concurrencyMax && !this.#stop.signal.aborted) {
-      const taken = this.#lanes.find(({ length }) => length > 0)?.shift();
+      const taken = this.#waiting.shift();
       if (taken === undefined) return;
       const { execution } = taken.command;
       const cancel = new AbortController();

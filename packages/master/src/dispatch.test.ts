@@ -4,7 +4,8 @@ import type { Severity } from "@needfire/shared/event";
 import { NeedfireError } from "@needfire/shared/errors";
 import { executionId, taskId } from "@needfire/shared/ids";
 import type { Execution } from "@needfire/shared/task";
-import { Dispatch } from "./dispatch.ts";
+import type { TurnLimits } from "./command-turns.ts";
+import { type Backlog, Dispatch } from "./dispatch.ts";
 import { TestClock } from "./fixture.ts";
 import type { Session } from "./sessions.ts";
 import type { Mark, OpenExecution } from "./store/store.ts";
@@ -17,7 +18,7 @@ function command(number: number, agent = "web1", priority: Severity = "normal"):
 }
 
 /** Agents that have a session, and what was sent to them. `known`: the numbering that the master's record of an agent has. */
-function setting(unfinished: OpenExecution[] = [], known?: string) {
+function setting(unfinished: OpenExecution[] = [], known?: string, limits: Partial<TurnLimits> = {}) {
   const clock = new TestClock();
   const monotonic = new TestClock(0);
   const present = new Set<string>();
@@ -26,6 +27,8 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
   const secrets: (string[] | undefined)[] = [];
   const dry: (boolean | undefined)[] = [];
   const marks: Mark[][] = [];
+  const backlogs: Backlog[] = [];
+  const behind: (number | undefined)[] = [];
   const link = { full: false, tooLarge: false };
   /** Of the agents. */
   const numbering = { now: known ?? "e1" };
@@ -42,6 +45,7 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
         const how = kind === "cancel" ? "cancel " : body.again === true ? "again " : "";
         sent.push(`${how}${session.agent} ${body.execution}`);
         if (kind === "execute") left.push(body.expiresInMs);
+        if (kind === "execute") behind.push(body.behindMs);
         if (kind === "execute") secrets.push(body.secrets);
         if (kind === "execute") dry.push(body.dryRun);
         return true;
@@ -50,11 +54,13 @@ function setting(unfinished: OpenExecution[] = [], known?: string) {
       clock,
       monotonic,
       expiresMs: 60_000,
+      limits: { commandsMax: 1_000, perAgentMax: 1_000, risesAfterMs: 10_000, ...limits },
+      onBacklog: (backlog) => void backlogs.push(backlog),
     },
     unfinished,
   );
   const reasons = () => dispatch.tick().map(({ execution, reason }) => [execution.id, reason]);
-  return { dispatch, clock, monotonic, present, sent, left, secrets, dry, marks, link, numbering, reasons };
+  return { dispatch, clock, monotonic, present, sent, left, secrets, dry, marks, backlogs, behind, link, numbering, reasons };
 }
 
 const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
@@ -175,6 +181,99 @@ test("a critical command overtakes those that wait for the window", () => {
   dispatch.start(command(261, "web1", "critical"));
   dispatch.accepted("web1", command(1).id);
   assert.deepEqual(numbers(sent.slice(256)), [261]);
+});
+
+test("of all hosts so many commands are out at once: who ends lets in the next one, wherever it is, and what waits says for what (P5)", () => {
+  const { dispatch, monotonic, present, sent } = setting([], undefined, { commandsMax: 2, perAgentMax: 2 });
+  for (const agent of ["web1", "db1"]) present.add(agent);
+  for (const [number, agent] of ["web1", "web1", "web1", "db1", "off"].entries()) {
+    monotonic.time = number;
+    dispatch.start(command(number + 1, agent));
+  }
+  dispatch.start(command(6, "db1", "high"));
+  assert.deepEqual(numbers(sent), [1, 2]);
+  const wait = (number: number) => dispatch.waitOf(command(number).id);
+  assert.equal(wait(3), "its turn: 0 before it; 2 commands are with web1 (commands_per_agent_max)");
+  assert.equal(wait(4), "its turn: 1 before it; 2 commands are with hosts (commands_max)");
+  assert.equal(wait(5), "off, which is not connected");
+  assert.deepEqual([wait(1), wait(7), dispatch.counts()], [undefined, undefined, { given: 2, waiting: 3 }]);
+  dispatch.accepted("web1", command(1).id);
+  assert.equal(sent.length, 2, "a command that is confirmed is still there");
+  dispatch.ended(command(1).id);
+  assert.deepEqual(numbers(sent), [1, 2, 6]);
+  dispatch.start(command(7, "web1", "critical"));
+  assert.deepEqual(numbers(sent), [1, 2, 6, 7], "P8: the critical wait for no limit");
+  for (const number of [2, 6]) dispatch.ended(command(number).id);
+  assert.deepEqual(numbers(sent), [1, 2, 6, 7, 3]);
+  present.delete("web1");
+  dispatch.left("web1");
+  assert.deepEqual(numbers(sent), [1, 2, 6, 7, 3, 4], "what is with a host that is away takes up no room");
+});
+
+test("what has waited for long goes before what comes now, and its host hears how it stands there", () => {
+  const { dispatch, monotonic, present, sent, behind } = setting([], undefined, { perAgentMax: 1 });
+  present.add("web1");
+  dispatch.start(command(1));
+  dispatch.start(command(2, "web1", "low"));
+  monotonic.time = 20_001;
+  dispatch.start(command(3, "web1", "high"));
+  dispatch.start(command(4, "web1", "normal"));
+  for (const number of [1, 2, 3]) dispatch.ended(command(number).id);
+  assert.deepEqual(numbers(sent), [1, 2, 3, 4]);
+  assert.deepEqual(behind, [10_000, -1, 0, 10_000]);
+});
+
+test("over a restart what was given out still counts, and goes out again at once; the rest takes its turn", () => {
+  const given = { epoch: "e1" };
+  const unfinished = [
+    { ...command(1), ...given },
+    command(2),
+    { ...command(3, "db1"), ...given, begun: true as const },
+    command(4, "db1", "high"),
+  ];
+  const { dispatch, present, sent } = setting(unfinished, "e1", { commandsMax: 2 });
+  for (const agent of ["web1", "db1"]) present.add(agent);
+  dispatch.resume("web1");
+  assert.deepEqual(numbers(sent), [1, 2], "it is not known yet that the other host is there");
+  dispatch.resume("db1");
+  assert.deepEqual(numbers(sent), [1, 2, 3], "three are out, which two lives have given out");
+  dispatch.ended(command(1).id);
+  assert.equal(sent.length, 3);
+  dispatch.ended(command(2).id);
+  assert.deepEqual(numbers(sent), [1, 2, 3, 4]);
+});
+
+test("P5: what did not get its turn within its time says so, as often as it is told", () => {
+  const { dispatch, monotonic, present, reasons } = setting([], undefined, { commandsMax: 1 });
+  present.add("web1");
+  dispatch.start({ ...command(1), expiresMs: 600_000 });
+  dispatch.start(command(2));
+  monotonic.time = 60_000;
+  const why =
+    "file.remove did not get its turn within its time; it waited for its turn: 0 before it; 1 command is with hosts (commands_max)";
+  assert.deepEqual([reasons(), reasons()], [[[command(2).id, why]], [[command(2).id, why]]]);
+});
+
+test("P4: that commands have waited for their turn for a minute is told once, until none waits any more", () => {
+  const { dispatch, monotonic, present, backlogs } = setting([], undefined, { perAgentMax: 1 });
+  present.add("web1");
+  const long = { expiresMs: 600_000 };
+  const at = (time: number) => {
+    monotonic.time = time;
+    dispatch.tick();
+  };
+  for (const number of [1, 2, 3]) dispatch.start({ ...command(number), ...long });
+  for (const time of [1_000, 60_999]) at(time);
+  assert.deepEqual(backlogs, []);
+  for (const time of [61_000, 62_000, 200_000]) at(time);
+  assert.deepEqual(backlogs, [{ given: 1, waiting: 2 }]);
+  for (const number of [1, 2]) dispatch.ended(command(number).id);
+  at(201_000);
+  dispatch.start({ ...command(4), ...long });
+  for (const time of [202_000, 261_999]) at(time);
+  assert.equal(backlogs.length, 1);
+  at(262_000);
+  assert.deepEqual(backlogs.slice(1), [{ given: 1, waiting: 1 }]);
 });
 
 test("after a frame was lost on the way out, what is not confirmed goes out again soon", () => {

@@ -1,13 +1,13 @@
 /**
- * Sends commands to hosts and keeps at it: a command is persisted before it comes here (P2), goes out when its agent has a session, again
- * when the agent comes back or does not confirm, and ends with a result, by expiring, or by being cancelled. Of what waits for an agent the
- * critical goes first (P8), and only so many are on their way to it that none is lost in a full queue.
+ * Sends commands to hosts and keeps at it: a command is persisted before it comes here (P2), goes out when its agent has a session and it is its turn
+ * (command-turns.ts), again when the agent comes back or does not confirm, and ends with a result, by expiring, or by being cancelled.
  */
 import type { AnyActionName } from "@needfire/shared/action";
 import { NeedfireError } from "@needfire/shared/errors";
-import { severities, type Severity } from "@needfire/shared/event";
+import { standingOf } from "@needfire/shared/rank";
 import type { Execution } from "@needfire/shared/task";
 import type { MasterMessage } from "@needfire/shared/wire";
+import { CommandTurns, type TurnLimits, type Wait } from "./command-turns.ts";
 import type { Expired } from "./react/react.ts";
 import type { Revealed } from "./secrets.ts";
 import type { Session } from "./sessions.ts";
@@ -27,10 +27,20 @@ export interface DispatchOptions {
   /** What a command's time runs by: a step of the wall clock expires nothing, and revives nothing. */
   monotonic: { now(): number };
   expiresMs: number;
+  limits: TurnLimits;
+  /** P4: for so long something has waited for its turn at a host that is there. Told once, until nothing waits any more. */
+  onBacklog(backlog: Backlog): void;
+}
+
+export interface Backlog {
+  waiting: number;
+  given: number;
 }
 
 interface Open {
   execution: Execution;
+  /** From when on it waits, by the monotonic clock. */
+  since: number;
   /** By the monotonic clock. */
   expires: number;
   /** When it goes out again if nobody confirms it, or its cancellation; by the monotonic clock. */
@@ -45,81 +55,80 @@ interface Open {
   cancelled: boolean;
   /** The content that it brings, by its digest. */
   content?: string;
-  /** Why it can never go out. */
+  /** Why it never goes out, or not once more. */
   unsendable?: string;
 }
 
-/** The commands of one agent. All are in `open`, the oldest first; one that waits is in its lane, too, one that is sent in `onTheWay`. */
-interface Queue {
-  open: Set<Open>;
-  lanes: Record<Severity, Set<Open>>;
-  onTheWay: Set<Open>;
-}
-
-/** Commands to one agent that are sent and not confirmed yet. libzmq keeps 1,000 frames for a peer, and they are not the only ones. */
-const windowCommandsMax = 256;
 /** What was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
 /** How much later than its time a command's result may come: a program that is ended has a while to see to it. */
 const lateResultMs = 15_000;
 /** The same after libzmq could not take a frame for the agent. */
 const resendSlowMs = 500;
+/** So long something waits for its turn before that is told. */
+const backlogAfterMs = 60_000;
 
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #open = new Map<string, Open>();
-  readonly #queues = new Map<string, Queue>();
+  readonly #turns: CommandTurns<Open>;
+  /** Since when something waits for its turn, by the monotonic clock, and whether that was told. */
+  #backlog: { since: number; isTold: boolean } | undefined;
 
   /** `unfinished`: the oldest first. */
   constructor(options: DispatchOptions, unfinished: OpenExecution[]) {
     this.#options = options;
+    this.#turns = new CommandTurns(options.limits);
     const now = options.clock.now();
-    for (const { cancelled = false, begun: _, epoch, ...execution } of unfinished) {
+    for (const { cancelled = false, begun = false, epoch, ...execution } of unfinished) {
       // Over a restart only the wall clock has gone on; a command from the future has all its time and no more.
       const age = Math.max(0, now - execution.created);
+      // What no mark says of was sent in the last moments, or not at all: it takes its turn again, and its host knows it by its id.
+      const given = begun || epoch !== undefined;
       // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.
-      this.#add(execution, { age, sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) });
+      this.#add(execution, { age, given, sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) });
     }
   }
 
   /** Takes a command that is in the store. */
   start(execution: Execution): void {
-    this.#add(execution, { age: 0, sent: false, cancelled: false, epoch: undefined });
+    this.#add(execution, { age: 0, given: false, sent: false, cancelled: false, epoch: undefined });
     this.#pump(execution.agent);
   }
 
   /** An agent has a session again: everything that it has not confirmed, and what it may have lost with a result, goes out. */
   resume(agent: string): void {
-    const queue = this.#queues.get(agent);
-    if (queue === undefined) return;
-    queue.onTheWay.clear();
-    for (const open of queue.open) {
+    this.#turns.reconnected(agent);
+    for (const open of this.#turns.of(agent)) {
       if (open.unsendable !== undefined) continue;
       if (open.cancelled) this.#sendCancel(open);
-      else queue.lanes[open.execution.priority].add(open);
+      else this.#turns.line(open);
     }
+    this.#pump(agent);
+  }
+
+  /** An agent may have no session any more. */
+  left(agent: string): void {
     this.#pump(agent);
   }
 
   /** Whether an agent may ask for a content: a command that it has not ended brings it. */
   brings(agent: string, digest: string): boolean {
-    for (const { content } of this.#queues.get(agent)?.open ?? []) if (content === digest) return true;
+    for (const { content } of this.#turns.of(agent)) if (content === digest) return true;
     return false;
   }
 
   accepted(agent: string, execution: string): void {
     const open = this.#open.get(execution);
-    const queue = this.#queues.get(agent);
-    if (open?.execution.agent !== agent || queue?.onTheWay.delete(open) !== true) return;
+    if (open?.execution.agent !== agent || !this.#turns.confirmed(open)) return;
     this.#options.mark([{ execution, state: "accepted", at: this.#options.clock.now() }]);
     this.#pump(agent);
   }
 
   /** A frame for this agent got lost on the way out: which one is not known. */
   slow(agent: string): void {
-    const queue = this.#queues.get(agent);
     const soon = this.#options.monotonic.now() + resendSlowMs;
-    for (const open of queue?.open ?? []) if (open.cancelled || queue?.onTheWay.has(open)) open.resend = Math.min(open.resend, soon);
+    for (const open of this.#turns.of(agent)) if (open.cancelled || this.#turns.isOnTheWay(open)) open.resend = Math.min(open.resend, soon);
   }
 
   /** The task of a command was cancelled. Returns the command when it has certainly not gone out, and now never will. */
@@ -127,7 +136,7 @@ export class Dispatch {
     const open = this.#open.get(execution);
     if (open === undefined || open.cancelled) return [];
     open.cancelled = true;
-    this.#withdraw(open);
+    this.#turns.withdraw(open);
     if (open.sent) this.#sendCancel(open);
     else open.unsendable = "it was cancelled before it was sent";
     this.#pump(open.execution.agent);
@@ -137,78 +146,94 @@ export class Dispatch {
   ended(execution: string): void {
     const open = this.#open.get(execution);
     if (open === undefined) return;
-    const { agent } = open.execution;
     this.#open.delete(execution);
-    this.#withdraw(open);
-    const queue = this.#queues.get(agent);
-    queue?.open.delete(open);
-    if (queue?.open.size === 0) this.#queues.delete(agent);
-    this.#pump(agent);
+    this.#turns.ended(open);
+    this.#pump(open.execution.agent);
   }
 
   /** Sends again what nobody confirmed; returns what is given up, again at each call until it has ended. */
   tick(): Expired[] {
     const now = this.#options.monotonic.now();
     const expired: Expired[] = [];
-    for (const [agent, queue] of this.#queues) {
-      for (const open of queue.open) {
-        const reason = open.unsendable ?? (now >= givenUpAt(open) ? expiryReason(open) : undefined);
-        if (reason === undefined) this.#sendAgain(open, queue, now);
+    for (const agent of this.#turns.agents()) {
+      for (const open of this.#turns.of(agent)) {
+        const reason = open.unsendable ?? (now >= givenUpAt(open) ? expiryReason(open, this.#turns.waitOf(open)) : undefined);
+        if (reason === undefined) this.#sendAgain(open, now);
         else {
-          this.#withdraw(open);
+          open.unsendable = reason;
+          this.#turns.withdraw(open);
           expired.push({ execution: open.execution, reason });
         }
       }
       this.#pump(agent);
     }
+    this.#tellBacklog(now);
     return expired;
   }
 
-  #add(execution: Execution, { age, ...known }: Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number }): void {
-    const expires = this.#options.monotonic.now() + (execution.expiresMs ?? this.#options.expiresMs) - age;
-    const open: Open = { execution, expires, resend: Infinity, ...known };
+  /** What a command waits for that has not been given out; undefined: it has been, or it is not known (P5). */
+  waitOf(execution: string): string | undefined {
+    const open = this.#open.get(execution);
+    const wait = open === undefined ? undefined : this.#turns.waitOf(open);
+    return wait === undefined ? undefined : waitText(wait, open!.execution.agent);
+  }
+
+  /** Commands that are with hosts, and that wait for their turn at hosts that are there. */
+  counts(): Backlog {
+    return this.#turns.counts();
+  }
+
+  #add(execution: Execution, { age, given, ...known }: Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number; given: boolean }): void {
+    const since = this.#options.monotonic.now() - age;
+    const open: Open = { execution, since, expires: since + (execution.expiresMs ?? this.#options.expiresMs), resend: Infinity, ...known };
     this.#open.set(execution.id, open);
-    const queue = this.#queues.get(execution.agent) ?? emptyQueue();
-    this.#queues.set(execution.agent, queue);
-    queue.open.add(open);
-    if (!open.cancelled) queue.lanes[execution.priority].add(open);
+    this.#turns.add(open, given);
+    if (!open.cancelled) this.#turns.line(open);
   }
 
-  /** From now on it neither goes out nor takes up room. */
-  #withdraw(open: Open): void {
-    const { agent, priority } = open.execution;
-    const queue = this.#queues.get(agent);
-    queue?.lanes[priority].delete(open);
-    queue?.onTheWay.delete(open);
-  }
-
-  /** Sends what waits, as far as the window has room. */
+  /** Sends what may go now: to this agent, and, where it has left room, to others. */
   #pump(agent: string): void {
-    const queue = this.#queues.get(agent);
-    const session = this.#options.sessionOf(agent);
-    if (queue === undefined || session === undefined) return;
-    const now = this.#options.monotonic.now();
+    const turns = this.#turns;
     const marks: Mark[] = [];
-    for (const open of inPriority(queue)) {
-      if (queue.onTheWay.size >= windowCommandsMax) break;
-      if (now >= open.expires) continue;
-      if (!this.#sendCommand(session, open, now)) {
-        if (open.unsendable === undefined) break;
-        continue;
-      }
-      queue.lanes[open.execution.priority].delete(open);
-      queue.onTheWay.add(open);
-      open.sent = true;
-      marks.push({ execution: open.execution.id, state: "sent", at: this.#options.clock.now(), epoch: session.epoch });
-    }
+    turns.here(agent, this.#options.sessionOf(agent) !== undefined);
+    for (let open = turns.urgent(agent); open !== undefined; open = turns.urgent(agent)) if (!this.#give(open, marks)) break;
+    for (let open = turns.next(); open !== undefined; open = turns.next()) if (!this.#give(open, marks)) turns.pause(open.execution.agent);
     if (marks.length > 0) this.#options.mark(marks);
   }
 
-  #sendAgain(open: Open, queue: Queue, now: number): void {
+  /** False: its host takes nothing at the moment. */
+  #give(open: Open, marks: Mark[]): boolean {
+    const { agent, id } = open.execution;
+    const session = this.#options.sessionOf(agent);
+    const now = this.#options.monotonic.now();
+    if (session === undefined) return false;
+    const isOver = now >= open.expires;
+    if (!isOver && this.#sendCommand(session, open, now)) {
+      this.#turns.went(open);
+      open.sent = true;
+      marks.push({ execution: id, state: "sent", at: this.#options.clock.now(), epoch: session.epoch });
+      return true;
+    }
+    if (!isOver && open.unsendable === undefined) return false;
+    // The next tick tells why.
+    this.#turns.withdraw(open);
+    return true;
+  }
+
+  #tellBacklog(now: number): void {
+    const counts = this.#turns.counts();
+    if (counts.waiting === 0) return void (this.#backlog = undefined);
+    this.#backlog ??= { since: now, isTold: false };
+    if (this.#backlog.isTold || now - this.#backlog.since < backlogAfterMs) return;
+    this.#backlog.isTold = true;
+    this.#options.onBacklog(counts);
+  }
+
+  #sendAgain(open: Open, now: number): void {
     if (now < open.resend) return;
     const session = this.#options.sessionOf(open.execution.agent);
     if (open.cancelled) this.#sendCancel(open);
-    else if (session !== undefined && queue.onTheWay.has(open)) this.#sendCommand(session, open, now);
+    else if (session !== undefined && this.#turns.isOnTheWay(open)) this.#sendCommand(session, open, now);
   }
 
   #sendCommand(session: Session, open: Open, now: number): boolean {
@@ -232,6 +257,7 @@ export class Dispatch {
         ...secrets,
         priority,
         expiresInMs,
+        behindMs: Math.round(standingOf({ priority, since: open.since }, this.#options.limits.risesAfterMs) - now),
         ...again,
         ...dry,
       };
@@ -258,17 +284,18 @@ function givenUpAt({ expires, sent, execution }: Open): number {
   return sent && execution.expiresMs !== undefined ? expires + lateResultMs : expires;
 }
 
-function expiryReason({ execution: { action, agent }, cancelled, sent }: Open): string {
+/** `wait`: it was not given out before its time was over. */
+function expiryReason({ execution: { action, agent }, cancelled, sent }: Open, wait: Wait | undefined): string {
   if (cancelled) return `${agent} did not say within its time what became of it`;
+  if (wait !== undefined && wait.for !== "host")
+    return `${action} did not get its turn within its time; it waited for ${waitText(wait, agent)}`;
   return sent ? `${action} on ${agent} had no result within its time` : `${agent} was not there within the time of ${action}`;
 }
 
-function emptyQueue(): Queue {
-  const lanes = { critical: new Set<Open>(), high: new Set<Open>(), normal: new Set<Open>(), low: new Set<Open>() };
-  return { open: new Set(), lanes, onTheWay: new Set() };
-}
-
-/** P8: what waits, the most urgent first, of equal ones the oldest. */
-function* inPriority({ lanes }: Queue): Generator<Open> {
-  for (const severity of severities) yield* lanes[severity];
+function waitText(wait: Wait, agent: string): string {
+  if (wait.for === "host") return `${agent}, which is not connected`;
+  const turn = `its turn: ${wait.before} before it`;
+  if (wait.for === "link") return `${turn}; the connection to ${agent} takes no more for now`;
+  const { limit, given } = wait;
+  return `${turn}; ${given === 1 ? "1 command is" : `${given} commands are`} with ${limit === "commands_max" ? "hosts" : agent} (${limit})`;
 }

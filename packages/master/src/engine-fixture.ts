@@ -143,6 +143,7 @@ export class World {
       retention,
       partitionEventsMax: this.#partitionEventsMax,
       rules: { reactors: [this.#rules], nonce: "" },
+      risesAfterMs: 300_000,
       now: 1_700_000_000_000,
     };
     const hear = (notice: EngineNotice) => {

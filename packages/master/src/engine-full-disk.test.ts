@@ -16,7 +16,11 @@ const text = "x".repeat(1_000);
 function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) => void = () => {}, reactors: string[] = []): Engine {
   const retention = { keepMs: day, bytesMax: 1_000_000_000 };
   const rules = { reactors, nonce: "" };
-  const engine = new Engine({ state, synchronous: "FULL", retention, partitionEventsMax, rules, now: clock.now() }, hear, clock);
+  const engine = new Engine(
+    { state, synchronous: "FULL", retention, partitionEventsMax, rules, risesAfterMs: 300_000, now: clock.now() },
+    hear,
+    clock,
+  );
   engine.setAgents([]);
   void engine.start();
   return engine;

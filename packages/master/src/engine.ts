@@ -52,6 +52,8 @@ export interface EngineOptions {
   /** Events after which a partition of the journal is closed. */
   partitionEventsMax: number;
   rules: InForceOptions;
+  /** The time after which who waits for a lock stands where somebody new of the next higher priority does. */
+  risesAfterMs: number;
   now: number;
 }
 
@@ -91,7 +93,7 @@ export class Engine {
   #tellingDamage: Promise<void> | undefined;
 
   constructor(
-    { state, synchronous, retention, partitionEventsMax, rules, now }: EngineOptions,
+    { state, synchronous, retention, partitionEventsMax, rules, risesAfterMs, now }: EngineOptions,
     notify: (notice: EngineNotice) => void,
     clock = systemClock(),
   ) {
@@ -143,6 +145,7 @@ export class Engine {
           silence: (reactor, agent, now) => this.#silences.holdBack(reactor, agent, now),
         },
         hosts: () => this.#inForce.hosts(),
+        risesAfterMs,
         clock: this.#clock,
       },
       this.#snapshot.openTasks,

@@ -8,6 +8,7 @@ import { Locks } from "./locks.ts";
 import { someTask } from "./store/store.conformance.ts";
 
 const lock = ["web1", "apt"];
+const risesAfterMs = 100;
 const task = (number: number, status: Task["status"], priority: Severity = "normal"): Task => ({
   ...someTask(`web1:e1:${number}`, status),
   id: `t-${number}`,
@@ -21,7 +22,7 @@ const waiting = { state: "waiting", lock, behind: "" } as const;
 const over = { state: "resolved", verified: true } as const;
 
 test("whose turn is next: the highest priority, of these the oldest; and nobody's as long as somebody is at work", () => {
-  const locks = new Locks();
+  const locks = new Locks(risesAfterMs);
   assert.equal(locks.holderOf(lock), undefined);
   locks.note(task(1, running));
   for (const [number, priority] of [
@@ -47,7 +48,7 @@ test("whose turn is next: the highest priority, of these the oldest; and nobody'
 });
 
 test("somebody who gives up the wait, and a task without a lock, hold nothing up", () => {
-  const locks = new Locks();
+  const locks = new Locks(risesAfterMs);
   locks.note(task(1, running));
   locks.note(task(2, waiting));
   const { lock: _, ...free } = task(3, running);
@@ -57,11 +58,65 @@ test("somebody who gives up the wait, and a task without a lock, hold nothing up
   assert.deepEqual([locks.next(), locks.holderOf(lock)], [undefined, undefined]);
 });
 
+test("a low task is not starved by a stream of high ones, a critical one is before all, and who waits keeps its place when others join it", () => {
+  const locks = new Locks(risesAfterMs);
+  let holder = task(0, running);
+  locks.note(holder);
+  const low = task(1, waiting, "low");
+  const tasks = new Map([[low.id, low]]);
+  const comes = (each: Task) => {
+    tasks.set(each.id, each);
+    locks.note(each);
+  };
+  comes(low);
+  const turns: string[] = [];
+  /** One ends, and the next one has its turn. */
+  const passes = () => {
+    locks.note({ ...holder, status: over });
+    holder = { ...tasks.get(locks.next()!)!, status: running };
+    locks.note(holder);
+    turns.push(holder.id);
+  };
+  // Before each turn one of high comes: there is always one that could go first.
+  for (let number = 10; number <= 1_000 && !turns.includes("t-1"); number += 10) {
+    comes(task(number, waiting, "high"));
+    comes({ ...low, joined: number });
+    passes();
+  }
+  assert.equal(turns.at(-1), "t-1");
+  assert.equal(turns.length, 21, "when one of high that came at 201 would be before it otherwise");
+  comes(task(2, waiting, "low"));
+  comes(task(5_000, waiting, "critical"));
+  passes();
+  assert.equal(turns.at(-1), "t-5000");
+});
+
+test("very many that wait for one lock are let in one after the other in no more time than it takes to look at each a few times", () => {
+  const locks = new Locks(risesAfterMs);
+  const count = 20_000;
+  const tasks = Array.from({ length: count }, (_, number) => task(number, number === 0 ? running : waiting));
+  let reads = 0;
+  for (const each of tasks) {
+    const { priority } = each;
+    Object.defineProperty(each, "priority", { get: () => (reads++, priority) });
+    locks.note(each);
+  }
+  for (const [number, each] of tasks.entries()) {
+    locks.note({ ...each, status: over });
+    if (number + 1 < count) {
+      assert.equal(locks.next(), tasks[number + 1]!.id);
+      locks.note({ ...tasks[number + 1]!, status: running });
+    }
+  }
+  assert.ok(reads < 10 * count, `${reads} looks`);
+  assert.equal(locks.holderOf(lock), undefined);
+});
+
 test("whatever happens: one at a time is let in, nobody is forgotten, and a memory that is filled from the tasks says the same", () => {
   const move = fc.record({ number: fc.integer({ min: 1, max: 8 }), ends: fc.boolean() });
   fc.assert(
     fc.property(fc.array(move, { maxLength: 60 }), fc.integer({ min: 0, max: 60 }), (moves, restart) => {
-      let locks = new Locks();
+      let locks = new Locks(risesAfterMs);
       const tasks = new Map<string, Task>();
       const note = (each: Task) => {
         tasks.set(each.id, each);
@@ -72,7 +127,7 @@ test("whatever happens: one at a time is let in, nobody is forgotten, and a memo
       };
       for (const [at, { number, ends }] of moves.entries()) {
         if (at === restart) {
-          locks = new Locks();
+          locks = new Locks(risesAfterMs);
           for (const each of [...tasks.values()].toReversed()) locks.note(each);
         }
         const known = tasks.get(`t-${number}`);

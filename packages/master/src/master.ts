@@ -84,6 +84,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const clock = systemClock();
   const monotonic = monotonicClock();
   const heartbeatMs = durationMs(config.heartbeat);
+  const risesAfterMs = durationMs(config.rises_after);
   const started = clock.now();
   mkdirSync(config.state, { recursive: true, mode: 0o700 });
   const own = loadKeyPair(join(config.state, "master.key"), generateKeyPair);
@@ -169,6 +170,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       clock,
       monotonic,
       expiresMs: durationMs(config.execution_expires),
+      limits: { commandsMax: config.commands_max, perAgentMax: config.commands_per_agent_max, risesAfterMs },
+      onBacklog: ({ waiting, given }) => tell({ type: "master.backlog", severity: "normal", data: { waiting, given } }),
     },
     known.openExecutions.filter(({ agent }) => agent !== masterAgent),
   );
@@ -199,6 +202,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     monotonic,
     log,
     expiresMs: durationMs(config.execution_expires),
+    risesAfterMs,
   });
   teardown.push(() => executor.stop());
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
@@ -254,6 +258,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     onClose: (session, reason) => {
       background(agents.left(session));
       presence.closed(session, reason);
+      dispatch.left(session.agent);
       tell({ type: "agent.disconnected", severity: "normal", subject: session.agent, data: { agent: session.agent, reason } });
     },
     onOtherNumbering: (agent) => {
@@ -395,6 +400,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     sessions,
     agents,
     presence,
+    dispatch,
     history,
     database: join(config.state, "master.db"),
     say: (spoken) => engine.say(spoken),
@@ -450,6 +456,7 @@ async function startThreads(
       retention: { keepMs: durationMs(journalKeep), bytesMax },
       partitionEventsMax,
       rules: { reactors: config.reactors, router: config.router, nonce },
+      risesAfterMs: durationMs(config.rises_after),
       now: started,
     } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),

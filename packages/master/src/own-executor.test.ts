@@ -49,6 +49,7 @@ function setting({ full = 0, commands = "any" as AllowedCommands["commands"] } =
     monotonic: clock,
     log: pino({ level: "silent" }),
     expiresMs: 60_000,
+    risesAfterMs: 300_000,
   });
   const until = (count: number) => new Promise<void>((resolve) => (kept.length >= count ? resolve() : waiting.push({ count, resolve })));
   return { executor, kept, reports, clock, until };

@@ -8,8 +8,10 @@ import type { Logger } from "pino";
 import { type ExecutionReport, type Outcome, specOf } from "@needfire/shared/action";
 import { formatDuration } from "@needfire/shared/duration";
 import { errorText, NeedfireError } from "@needfire/shared/errors";
-import { resultType, severities, type Severity } from "@needfire/shared/event";
+import { resultType } from "@needfire/shared/event";
+import { Line } from "@needfire/shared/line";
 import { maskGiven, Masking } from "@needfire/shared/masking";
+import { rankOf } from "@needfire/shared/rank";
 import type { Execution } from "@needfire/shared/task";
 import type { OwnContext } from "./actions/action.ts";
 import { prepareOwn } from "./actions/registry.ts";
@@ -32,6 +34,8 @@ export interface OwnExecutorOptions {
   monotonic: { now(): number };
   log: Logger;
   expiresMs: number;
+  /** The time after which what waits stands where something new of the next higher priority does. */
+  risesAfterMs: number;
 }
 
 interface Waiting {
@@ -56,7 +60,7 @@ const nothing = { secrets: [], changed: false } as const;
 
 export class OwnExecutor {
   readonly #options: OwnExecutorOptions;
-  readonly #waiting: Record<Severity, Waiting[]> = { critical: [], high: [], normal: [], low: [] };
+  readonly #waiting = new Line<Waiting>();
   readonly #running = new Map<string, { ended: Promise<void>; cancel: AbortController }>();
   readonly #stop = new AbortController();
 
@@ -85,38 +89,36 @@ export class OwnExecutor {
   /** A command is not wanted any more: what has not begun does not, and what runs is ended. */
   cancel(id: string): void {
     this.#running.get(id)?.cancel.abort("it was cancelled");
-    for (const lane of this.#lanes) {
-      const at = lane.findIndex(({ execution }) => execution.id === id);
-      if (at >= 0) this.#cancelled(lane.splice(at, 1)[0]!.execution);
-    }
+    const waiting = this.#waiting.values().find(({ execution }) => execution.id === id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(waiting);
+    this.#cancelled(waiting.execution);
   }
 
   /** Ends what runs, and waits for its results to be durable. What has not begun does so in the next life. */
   async stop(): Promise<void> {
-    for (const lane of this.#lanes) lane.length = 0;
+    this.#waiting.clear();
     this.#stop.abort("the master is stopping");
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
-  get #lanes(): Waiting[][] {
-    return severities.map((severity) => this.#waiting[severity]);
-  }
-
   #take(execution: Execution, age: number): void {
-    if (this.#lanes.reduce((sum, { length }) => sum + length, 0) >= waitingMax) {
+    if (this.#waiting.size >= waitingMax) {
       const message = `more than ${waitingMax} commands wait on the master`;
       return this.#track(execution, () =>
         this.#end(execution, this.#options.clock.now(), { outcome: "refused", changed: false, message }, []),
       );
     }
+    const { monotonic, risesAfterMs } = this.#options;
     const { expiresMs = this.#options.expiresMs } = execution;
-    this.#waiting[execution.priority].push({ execution, expires: this.#options.monotonic.now() + expiresMs - age });
+    const since = monotonic.now() - age;
+    this.#waiting.add({ execution, expires: since + expiresMs }, rankOf({ priority: execution.priority, since }, risesAfterMs));
     this.#next();
   }
 
   #next(): void {
     while (this.#running.size < runningMax && !this.#stop.signal.aborted) {
-      const waiting = this.#lanes.find(({ length }) => length > 0)?.shift();
+      const waiting = this.#waiting.shift();
       if (waiting === undefined) return;
       this.#track(waiting.execution, (signal) => this.#run(waiting, signal));
     }

@@ -71,7 +71,28 @@ export const masterConfigSchema = {
       default: [],
       description: "variables that commands allowed by a pattern may be given",
     },
-    execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host and its result" },
+    execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host, its turn and its result" },
+    commands_max: {
+      type: "integer",
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 20_000,
+      description: "commands that may be with all connected hosts at once; the others wait for their turn, but for the critical",
+    },
+    commands_per_agent_max: {
+      type: "integer",
+      minimum: 1,
+      maximum: 10_000,
+      default: 100,
+      description:
+        "commands that may be with one host at once, running or in its queue; the others wait for their turn, but for the critical",
+    },
+    rises_after: {
+      ...duration,
+      default: "5m",
+      description:
+        "what has waited for so long stands where something new of the next higher priority does (low, normal, high), for a command's turn and for a lock; only what is critical is always before it",
+    },
     memory_max: {
       type: "integer",
       minimum: 134_217_728,

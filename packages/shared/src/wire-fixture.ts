@@ -66,7 +66,15 @@ export const fromMaster: MasterMessage[] = [
   { kind: "rewind", body: {} },
   {
     kind: "execute",
-    body: { execution, action: "file.restore", args: { path: "/etc/motd" }, priority: "critical", expiresInMs: 3_600_000, again: true },
+    body: {
+      execution,
+      action: "file.restore",
+      args: { path: "/etc/motd" },
+      priority: "low",
+      expiresInMs: 3_600_000,
+      behindMs: -5_000,
+      again: true,
+    },
   },
   { kind: "cancel", body: { execution, action: "file.restore" } },
   { kind: "beacons", body: { version: "1", part: 0, parts: 1, definitions: [{ name: "etc", type: "file", paths: ["/etc"] }] } },

@@ -127,7 +127,8 @@ export const masterMessageSchemas = {
   /** Something that was sent could not be taken: send everything that is not acknowledged anew. */
   rewind: body({}, []),
   /**
-   * `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. `again`: it was sent
+   * `priority`: the lane in which its result comes back (P8). `expiresInMs`: how long from now on it may still be begun. `behindMs`: where it stands among
+   * what waits there and is not critical, as if it had come so much later (shared/rank.ts). `again`: it was sent
    * before the agent began its present numbering; if the agent has no record of it, the record is lost, and it must not be begun (P3).
    * `secrets`: values that are in the arguments, and in nothing that the agent keeps or says. `dryRun`: say what would be done, change nothing.
    */
@@ -139,6 +140,7 @@ export const masterMessageSchemas = {
       secrets: { type: "array", items: { type: "string" } },
       priority: { enum: severities },
       expiresInMs: offset,
+      behindMs: { type: "integer" },
       again: { type: "boolean" },
       dryRun: { type: "boolean" },
     },

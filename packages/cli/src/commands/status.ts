@@ -24,6 +24,7 @@ export function register(status: Command, session: Session): void {
             `${view.agents_connected} connected of ${view.agents_known}, ${view.agents_lost} lost, ${view.agents_stopped} stopped`,
             view.agents_lost > 0 ? "red" : undefined,
           ],
+          ["commands", `${view.commands_given} with hosts, ${view.commands_waiting} wait for their turn`],
           ["events", String(view.events)],
           ["tasks", String(view.tasks)],
           ["reactors", String(view.reactors)],

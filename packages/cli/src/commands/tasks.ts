@@ -404,6 +404,7 @@ function showExecution(out: Output, execution: ExecutionView, isOfLadder: boolea
   );
   out.fields([
     ["agent", execution.agent],
+    ["waits for", execution.waits_for],
     ["sent", out.timeInFull(execution.sent)],
     ["ran for", started === undefined || ended === undefined ? undefined : formatDuration(Math.max(0, msBetween(started, ended)))],
     ["message", message],

@@ -251,6 +251,8 @@ const status = {
   agents_connected: 1,
   agents_lost: 1,
   agents_stopped: 0,
+  commands_given: 0,
+  commands_waiting: 0,
   events: 7,
   tasks: 1,
   reactors: 1,

@@ -21,6 +21,7 @@ import { conditionOf } from "../journal/condition.ts";
 import type { EventQuery } from "../journal/journal.ts";
 import { sealedDirectory, sealedFile } from "../journal/partition.ts";
 import type { Keys } from "../keys.ts";
+import type { Dispatch } from "../dispatch.ts";
 import type { Maintenance } from "../maintenance.ts";
 import { originOf } from "../origin.ts";
 import type { Presence } from "../presence.ts";
@@ -39,7 +40,7 @@ import { replayRoute } from "./replay.ts";
 import { type RolloutRoutes, rolloutRoutes } from "./rollouts.ts";
 import { type SilenceRoutes, silenceRoutes } from "./silences.ts";
 import { type TaskWordRoutes, taskWordRoutes } from "./task-words.ts";
-import { agentApiView, commentView, eventView, keyView, missingView, taskView } from "./views.ts";
+import { agentApiView, commentView, eventView, keyView, missingView, taskView, withWaits } from "./views.ts";
 
 export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BreakerRoutes, BeaconRoutes, TaskWordRoutes, RolloutRoutes, ByHandRoutes {
   engine: ReactorRoutes["engine"] & SilenceRoutes["engine"] & BreakerRoutes["engine"];
@@ -54,6 +55,7 @@ export interface ApiOptions extends ReactorRoutes, SilenceRoutes, BreakerRoutes,
   agents: Agents;
   presence: Pick<Presence, "of">;
   maintenance: Pick<Maintenance, "begin" | "end">;
+  dispatch: Pick<Dispatch, "waitOf" | "counts">;
   history: Remote<History>;
   /** The file of the master's database, for who reads it in a thread of its own. */
   database: string;
@@ -103,13 +105,18 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 }
 
 function buildServer(options: ApiOptions) {
-  const { keys, sessions, agents, presence, history, feed, clock } = options;
+  const { keys, sessions, agents, presence, history, dispatch, feed, clock } = options;
   const server = newServer(options.mask);
+  const waitOf = (execution: string) => dispatch.waitOf(execution);
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
   const countAgents = (state: schemas.Presence) =>
     keys.list().filter((key) => key.state === "accepted" && presence.of(key.id)?.state === state).length;
+  const commandCounts = () => {
+    const { given, waiting } = dispatch.counts();
+    return { commands_given: given, commands_waiting: waiting };
+  };
   server.get("/v1/status", { schema: { response: { 200: schemas.statusView } } }, async () => ({
     version: options.version,
     pid: process.pid,
@@ -122,6 +129,7 @@ function buildServer(options: ApiOptions) {
     agents_connected: sessions.all().length,
     agents_lost: countAgents("lost"),
     agents_stopped: countAgents("stopped"),
+    ...commandCounts(),
     events: await history.count(),
     tasks: await history.countTasks(),
     reactors: options.reactors().reactors.length,
@@ -262,13 +270,13 @@ function buildServer(options: ApiOptions) {
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
-    return { tasks: await Promise.all(tasks.map(async (task) => taskView(task, await history.executions(task.id)))) };
+    return { tasks: await Promise.all(tasks.map(async (task) => withWaits(taskView(task, await history.executions(task.id)), waitOf))) };
   });
   server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskShowView } } }, async (request) => {
     const task = await history.readTask(request.params.id);
     if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${request.params.id}" (needfire tasks list)`);
     const said = await history.causedBy(task.id, saidOfTaskMax, task.created);
-    return { ...taskView(task, await history.executions(task.id)), comments: said.flatMap(commentView) };
+    return { ...withWaits(taskView(task, await history.executions(task.id)), waitOf), comments: said.flatMap(commentView) };
   });
 
   taskWordRoutes(server, options);

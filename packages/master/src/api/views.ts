@@ -127,6 +127,17 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
   };
 }
 
+/** With what its commands wait for that have not been given out (P5). */
+export function withWaits(task: TaskView, waitOf: (execution: string) => string | undefined): TaskView {
+  const executions = task.executions.map((execution) => {
+    const wait = execution.ended === undefined ? waitOf(execution.id) : undefined;
+    return wait === undefined ? execution : { ...execution, waits_for: wait };
+  });
+  // What stands there has an end of its own, for which the command is under way.
+  const [wait] = executions.flatMap(({ waits_for: text }) => text ?? []);
+  return { ...task, executions, ...(wait === undefined ? {} : { waits_for: wait }) };
+}
+
 /** What a person said of it. */
 function orderView({ order }: Task): Pick<TaskView, "ordered_by" | "why" | "dry_run" | "retry_of"> {
   if (order === undefined) return {};

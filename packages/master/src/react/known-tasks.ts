@@ -16,7 +16,8 @@ export class KnownTasks {
   readonly #tasks = new Map<string, Task>();
   /** Of them, those that have ended, in that order. */
   readonly #ended = new Set<string>();
-  #locks = new Locks();
+  readonly #risesAfterMs: number;
+  #locks: Locks;
   /** By host, tasks whose verification listens for its events. Undefined: the store is to be asked. */
   #listening: Map<string, Set<string>> | undefined;
   /** Open tasks that firings may join, as this turn has left them: before it the store knows. */
@@ -24,8 +25,11 @@ export class KnownTasks {
   /** No task is due before; the store may know that it is later. */
   #due: number | undefined;
 
-  constructor(store: TaskStore, open: readonly Task[]) {
+  /** `risesAfterMs`: of who waits for a lock. */
+  constructor(store: TaskStore, open: readonly Task[], risesAfterMs: number) {
     this.#store = store;
+    this.#risesAfterMs = risesAfterMs;
+    this.#locks = new Locks(risesAfterMs);
     for (const task of open) this.#tasks.set(task.id, task);
   }
 
@@ -47,7 +51,7 @@ export class KnownTasks {
     if (!this.isStale) return;
     this.#listening = byHost(await this.#store.listeningTasks());
     this.#due = (await this.#store.tasksDue(0, 0)).next;
-    this.#locks = new Locks();
+    this.#locks = new Locks(this.#risesAfterMs);
     for (const task of await this.#store.lockingTasks()) this.#locks.note(task);
   }
 

@@ -43,6 +43,7 @@ function setting(stored: Task[] = [], reactors = index) {
         tasksMade: (names, since) => stored.filter(({ reactor, created }) => names.includes(reactor) && created > since),
       },
       hosts: () => [],
+      risesAfterMs: 300_000,
       world: { agentView: (id) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined },
       clock,
     },

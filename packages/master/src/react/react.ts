@@ -54,6 +54,8 @@ export interface ReactOptions {
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */
   hosts(): readonly AgentView[];
+  /** The time after which who waits for a lock stands where somebody new of the next higher priority does. */
+  risesAfterMs: number;
   clock: { now(): number };
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -79,7 +81,7 @@ export class React {
     const { store, world, clock, hosts, aside, random = Math.random } = options;
     this.#rules = new Rules(this.#index, world, { records: recordedReasons, ...(aside === undefined ? {} : { aside }) });
     const isSilenced = (reactor: string, agent: string) => world.silence(reactor, agent, clock.now()) !== undefined;
-    const tasks = (this.#tasks = new KnownTasks(store, openTasks));
+    const tasks = (this.#tasks = new KnownTasks(store, openTasks, options.risesAfterMs));
     const rollouts = (this.#rollouts = new Rollouts({ store, hosts, isSilenced, clock }));
     const restraints = (this.#restraints = new Restraints(store));
     const steps = (this.#steps = new Steps({ tasks, rollouts, restraints, aside, clock, random }));

@@ -563,6 +563,16 @@ export const masterEventTypes = {
       },
     },
   },
+  "master.backlog": {
+    description:
+      "For a minute commands have waited for their turn at hosts that are connected: as many are out as `commands_max` or `commands_per_agent_max` lets be. Told once, until none waits any more.",
+    severity: "normal",
+    data: object({
+      waiting: { type: "integer", description: "commands that wait for their turn" },
+      given: { type: "integer", description: "commands that are with their hosts" },
+    }),
+    example: { data: { waiting: 1_200, given: 20_000 } },
+  },
   "master.memory": {
     description: "The master took more memory than it may, and dropped all connections to get it back.",
     severity: "critical",
