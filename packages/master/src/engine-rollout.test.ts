@@ -87,6 +87,19 @@ test("P8: a large rollout begins a hundred hosts at a time, all of them in the e
   assert.deepEqual([...made.values()], [100, 100, 50]);
 });
 
+test("with a lock that all its hosts share a rollout has one at work at a time, and with one of each host's own nobody waits", async (t) => {
+  for (const [lock, waits] of [
+    ["[\"'the mirror'\"]", 5],
+    ["[agent.id, \"'apt'\"]", 0],
+  ] as const) {
+    const world = setting(t, `lock: ${lock}`, 6);
+    const rollout = await rolled(world, "done");
+    assert.deepEqual([rollout.resolved, commands(world).toSorted()], [6, names(6).toSorted()]);
+    const journal = await world.end();
+    assert.equal(journal.filter(({ type }) => type === "task.waiting").length, waits, lock);
+  }
+});
+
 test("it stops after so many failures, and people are called once, with the hosts and why", async (t) => {
   const lines =
     'limits: { concurrent: 2, stop_after_failures: 2 }\notherwise: [{ event.emit: { type: ticket.wanted, data: { tried: "${{ task.history }}" } } }]';

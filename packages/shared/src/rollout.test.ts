@@ -206,6 +206,20 @@ test("values know the host as `agent` and the trigger as `event`; a host whose v
   assert.match(bad.state === "escalated" ? bad.reason : "", /unit/);
 });
 
+test("a lock is worked out for each host, which `agent` is; what people are called for, and are asked, needs none", () => {
+  const firing = firingOf("targets: 'web*'\nlock: [agent.labels.rack, \"'apt'\"]\napprove: { from: [ann] }");
+  assert.ok(firing.plan.ok, "the host that the event is about has no such label, and need not");
+  assert.equal(firing.plan.lock, undefined);
+  const locks = hostNames(4).map((view) => {
+    const plan = firing.fleet.planOn(view);
+    return plan.ok ? plan.lock : plan.reason;
+  });
+  assert.deepEqual(
+    locks,
+    ["r0", "r1", "r2", "r0"].map((rack) => [rack, "apt"]),
+  );
+});
+
 test("`otherwise` is for the rollout as a whole, with the hosts on which it failed", () => {
   const { rollout } = start(
     'otherwise: [{ event.emit: { type: ticket.wanted, data: { why: "${{ task.reason }}", first: "${{ task.history[0].reason }}" } } }]',

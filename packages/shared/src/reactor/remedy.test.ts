@@ -58,6 +58,7 @@ test("a lock is one expression or several, and is found wrong at load", () => {
   const lockOf = (lock: string) => load(`lock: ${lock}\ndo: [{ event.emit: { type: x.y } }]\n`).remedy.lockBy?.map(({ source }) => source);
   assert.deepEqual(lockOf("event.agent"), ["event.agent"]);
   assert.deepEqual(lockOf(`[event.agent, "'apt'"]`), ["event.agent", "'apt'"]);
+  assert.match(problems("lock: []\ndo: [{ event.emit: { type: x.y } }]\n")[0]!, /^r\.yaml:3:7: a lock needs an expression/);
   assert.match(problems("lock: [event.]\ndo: [{ event.emit: { type: x.y } }]\n")[0]!, /^r\.yaml:3:\d+: /);
 });
 

@@ -48,6 +48,8 @@ function joinBy(draft: Draft, { task }: ReactorSource): By | undefined {
 }
 
 function lockBy(draft: Draft, { lock }: ReactorSource): By | undefined {
+  // Without a value all would share it, of whatever reactor: nobody means that.
+  if (lock?.length === 0) draft.problem(["lock"], `a lock needs an expression, such as [event.agent, "'apt'"]`);
   return lock === undefined ? undefined : draft.keys(lock, ["lock"]);
 }
 

@@ -38,6 +38,12 @@ const bad: [title: string, lines: string, expected: RegExp][] = [
   ["limits of one host", "limits: { ramp: [1] }", /4:11: "ramp" is for a reactor with "targets"/],
   ["CEL that is none", "targets: 'agent.labels.role =='", /4:\d+: in the targets: /],
   ["CEL over the event", `targets: 'event.agent == "a"'`, /4:\d+: in the targets: /],
+  ["a lock that is no CEL", "targets: '*'\nlock: ['agent.']", /5:15: Expected IDENTIFIER/],
+  [
+    "a lock over what only a task knows",
+    "targets: '*'\nlock: [task.id]",
+    /5:8: Unknown variable: task; it is known in values of otherwise only/,
+  ],
   ["no hosts", "targets: '*'\nlimits: { concurrent: 0 }", /5:23: .*>= 1/],
   ["more than all", "targets: '*'\nlimits: { concurrent: 110% }", /5:23: expected a number of hosts such as 10, or a part such as 10%/],
 ];

@@ -71,11 +71,13 @@ function planOf(branch: Firing["branch"], { remedy, onClear, vars }: Reactor, sc
       rung.verify?.by === "action" || rung.verify?.when === undefined ? {} : { seen: { vars, matched: { trigger: scope.event } } };
     rungs.push({ ...planned.value, ...seen });
   }
+  const lock = remedy.lockBy === undefined ? undefined : valuesOf(remedy.lockBy, scope);
+  if (lock?.ok === false) return { ok: false, reason: `lock: ${lock.detail}` };
   const common = commonPlan(branch, { remedy }, scope);
-  return common.ok ? { ...common, rungs } : common;
+  return common.ok ? { ...common, rungs, ...(lock === undefined ? {} : { lock: [...lock.values] }) } : common;
 }
 
-/** What a firing has once, however many hosts it is for. */
+/** What a firing has once, however many hosts it is for. A lock is each host's own. */
 function commonPlan(branch: Firing["branch"], { remedy }: Pick<Reactor, "remedy">, scope: RuleScope): Plan {
   if (branch === "on_clear") return { ok: true, rungs: [], otherwise: [], joinKey: undefined, approval: undefined };
   const otherwise = callsOf(remedy.otherwise, scope);
@@ -84,15 +86,12 @@ function commonPlan(branch: Firing["branch"], { remedy }: Pick<Reactor, "remedy"
   if (key?.ok === false) return { ok: false, reason: `task.key: ${key.detail}` };
   const approval = remedy.approval === undefined ? undefined : approvalOf(remedy.approval, scope);
   if (approval?.ok === false) return approval;
-  const lock = remedy.lockBy === undefined ? undefined : valuesOf(remedy.lockBy, scope);
-  if (lock?.ok === false) return { ok: false, reason: `lock: ${lock.detail}` };
   return {
     ok: true,
     rungs: [],
     otherwise: otherwise.value,
     joinKey: key === undefined ? undefined : [...key.values],
     approval: approval?.value,
-    ...(lock === undefined ? {} : { lock: [...lock.values] }),
   };
 }
 
