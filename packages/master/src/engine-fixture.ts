@@ -70,6 +70,8 @@ class Host {
 export class World {
   readonly hosts = new Map([["web1", new Host("web1")]]);
   readonly problems: string[] = [];
+  /** Whatever the engine of this life says. */
+  heard: (notice: EngineNotice) => void = () => {};
   engine!: Engine;
   directory!: string;
   readonly #parent: string;
@@ -164,6 +166,7 @@ export class World {
   }
 
   #hear(notice: EngineNotice): void {
+    this.heard(notice);
     if (notice.kind === "log") this.problems.push(notice.message);
     if (notice.kind === "perform") for (const execution of notice.start) this.#give(execution);
   }
