@@ -49,14 +49,11 @@ test("so many are with hosts at once, and so many with each; whoever ends lets i
   const [a, b, c] = add(command("web1"), command("web1"), command("web1"));
   const [d, e, f] = add(command("web2"), command("web2", "low"), command("web3", "high", 0));
   assert.deepEqual(go(), [f, a, b, d], "one of web1 has to wait for web1, and the one of web2 for all");
-  assert.deepEqual(
-    [turns.waitOf(c!), turns.waitOf(e!)],
-    [
-      { for: "turn", before: 0, limit: "commands_per_agent_max", given: 2 },
-      { for: "turn", before: 0, limit: "commands_max", given: 4 },
-    ],
-  );
+  const [ofHost, ofAll] = [turns.waitOf(c!)!, turns.waitOf(e!)!];
+  assert.deepEqual([ofHost, turns.before(c!, ofHost)], [{ for: "agent", limit: "commands_per_agent_max", given: 2 }, 0]);
+  assert.deepEqual([ofAll, turns.before(e!, ofAll)], [{ for: "all", limit: "commands_max", given: 4 }, 0]);
   const [late] = add(command("web3"));
+  assert.equal(turns.before(e!, ofAll), 1, "what waits for another host counts, but for one that has no room itself");
   turns.ended(d!);
   assert.deepEqual(go(), [late], "it came last, and is before the low one");
   turns.ended(a!);
@@ -116,7 +113,7 @@ test("a host that takes nothing for now keeps nobody else waiting", () => {
   assert.equal(turns.next(), a);
   turns.pause("web1");
   assert.equal(turns.next(), b);
-  assert.deepEqual(turns.waitOf(a!), { for: "link", before: 0 });
+  assert.deepEqual(turns.waitOf(a!), { for: "link" });
   turns.here("web1", true);
   assert.equal(turns.next(), a);
 });

@@ -23,11 +23,12 @@ export interface Turning {
   readonly since: number;
 }
 
-/** Why a command has not been given out. `before`: how many of those that wait for the same thing have a lower rank. */
+/** Why a command has not been given out: its host is away, so many are with the host or with all, or the connection takes no more for now. */
 export type Wait =
   | { for: "host" }
-  | { for: "turn"; before: number; limit: "commands_max" | "commands_per_agent_max"; given: number }
-  | { for: "link"; before: number };
+  | { for: "agent"; limit: "commands_per_agent_max"; given: number }
+  | { for: "all"; limit: "commands_max"; given: number }
+  | { for: "link" };
 
 /** The commands of one agent. One that has not been given out waits in `waiting`; one that must be told to its host again, in `again`. */
 interface Queue<C> {
@@ -169,25 +170,24 @@ export class CommandTurns<C extends Turning> {
     return { given: this.#given, waiting };
   }
 
-  /** Undefined: it has been given out, or is not wanted any more. Looks at all that wait: for people who ask (P5). */
+  /** Undefined: it has been given out, or is not wanted any more (P5). */
   waitOf(command: C): Wait | undefined {
     const queue = this.#queueOf(command);
-    const rank = queue?.waiting.rankOf(command);
-    if (queue === undefined || rank === undefined) return undefined;
+    if (queue?.waiting.rankOf(command) === undefined) return undefined;
     if (!queue.isHere) return { for: "host" };
     const { commandsMax, perAgentMax } = this.#limits;
-    const before = queue.waiting.before(rank);
-    const isLimited = hasWindow(queue) && command.execution.priority !== "critical";
-    if (isLimited && queue.given.size >= perAgentMax)
-      return { for: "turn", before, limit: "commands_per_agent_max", given: queue.given.size };
-    if (!isLimited || this.#given < commandsMax) return { for: "link", before };
-    return { for: "turn", before: this.#before(rank), limit: "commands_max", given: this.#given };
+    if (!hasWindow(queue) || command.execution.priority === "critical") return { for: "link" };
+    if (queue.given.size >= perAgentMax) return { for: "agent", limit: "commands_per_agent_max", given: queue.given.size };
+    return this.#given < commandsMax ? { for: "link" } : { for: "all", limit: "commands_max", given: this.#given };
   }
 
-  /** At all hosts that have room. */
-  #before(rank: number): number {
+  /** How many of those that wait for the same thing are before it. Looks at all that wait: for a person who asks. */
+  before(command: C, wait: Wait): number {
+    const rank = this.#rankOf(command);
+    const own = this.#queueOf(command);
     let before = 0;
-    for (const queue of this.#queues.values()) if (queue.isHere && this.#hasRoom(queue)) before += queue.waiting.before(rank);
+    for (const queue of this.#queues.values())
+      if (queue === own || (wait.for === "all" && queue.isHere && this.#hasRoom(queue))) before += queue.waiting.before(rank);
     return before;
   }
 

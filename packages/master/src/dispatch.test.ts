@@ -192,7 +192,7 @@ test("of all hosts so many commands are out at once: who ends lets in the next o
   }
   dispatch.start(command(6, "db1", "high"));
   assert.deepEqual(numbers(sent), [1, 2]);
-  const wait = (number: number) => dispatch.waitOf(command(number).id);
+  const wait = (number: number) => dispatch.waitOf(command(number).id, { withPlace: true });
   assert.equal(wait(3), "its turn: 0 before it; 2 commands are with web1 (commands_per_agent_max)");
   assert.equal(wait(4), "its turn: 1 before it; 2 commands are with hosts (commands_max)");
   assert.equal(wait(5), "off, which is not connected");
@@ -249,9 +249,17 @@ test("P5: what did not get its turn within its time says so, as often as it is t
   dispatch.start({ ...command(1), expiresMs: 600_000 });
   dispatch.start(command(2));
   monotonic.time = 60_000;
-  const why =
-    "file.remove did not get its turn within its time; it waited for its turn: 0 before it; 1 command is with hosts (commands_max)";
+  const why = "file.remove did not get its turn within its time; it waited for its turn: 1 command is with hosts (commands_max)";
   assert.deepEqual([reasons(), reasons()], [[[command(2).id, why]], [[command(2).id, why]]]);
+  dispatch.start(command(3));
+  monotonic.time = 120_000;
+  dispatch.ended(command(2).id);
+  dispatch.ended(command(1).id);
+  assert.deepEqual(
+    reasons().map(([id, reason]) => [id, String(reason).includes("did not get its turn within its time")]),
+    [[command(3).id, true]],
+    "also when there is room by then",
+  );
 });
 
 test("P4: that commands have waited for their turn for a minute is told once, until none waits any more", () => {

@@ -171,11 +171,15 @@ export class Dispatch {
     return expired;
   }
 
-  /** What a command waits for that has not been given out; undefined: it has been, or it is not known (P5). */
-  waitOf(execution: string): string | undefined {
+  /**
+   * What a command waits for that has not been given out; undefined: it has been, or it is not known (P5). `withPlace`: and how many are before it,
+   * for which all that wait are looked at.
+   */
+  waitOf(execution: string, { withPlace }: { withPlace: boolean }): string | undefined {
     const open = this.#open.get(execution);
     const wait = open === undefined ? undefined : this.#turns.waitOf(open);
-    return wait === undefined ? undefined : waitText(wait, open!.execution.agent);
+    if (open === undefined || wait === undefined) return undefined;
+    return waitText(wait, open.execution.agent, withPlace ? this.#turns.before(open, wait) : undefined);
   }
 
   /** Commands that are with hosts, and that wait for their turn at hosts that are there. */
@@ -215,7 +219,8 @@ export class Dispatch {
       return true;
     }
     if (!isOver && open.unsendable === undefined) return false;
-    // The next tick tells why.
+    // The next tick tells it.
+    if (!open.sent) open.unsendable ??= expiryReason(open, this.#turns.waitOf(open));
     this.#turns.withdraw(open);
     return true;
   }
@@ -288,14 +293,14 @@ function givenUpAt({ expires, sent, execution }: Open): number {
 function expiryReason({ execution: { action, agent }, cancelled, sent }: Open, wait: Wait | undefined): string {
   if (cancelled) return `${agent} did not say within its time what became of it`;
   if (wait !== undefined && wait.for !== "host")
-    return `${action} did not get its turn within its time; it waited for ${waitText(wait, agent)}`;
+    return `${action} did not get its turn within its time; it waited for ${waitText(wait, agent, undefined)}`;
   return sent ? `${action} on ${agent} had no result within its time` : `${agent} was not there within the time of ${action}`;
 }
 
-function waitText(wait: Wait, agent: string): string {
+function waitText(wait: Wait, agent: string, before: number | undefined): string {
   if (wait.for === "host") return `${agent}, which is not connected`;
-  const turn = `its turn: ${wait.before} before it`;
-  if (wait.for === "link") return `${turn}; the connection to ${agent} takes no more for now`;
+  const turn = `its turn: ${before === undefined ? "" : `${before} before it; `}`;
+  if (wait.for === "link") return `${turn}the connection to ${agent} takes no more for now`;
   const { limit, given } = wait;
-  return `${turn}; ${given === 1 ? "1 command is" : `${given} commands are`} with ${limit === "commands_max" ? "hosts" : agent} (${limit})`;
+  return `${turn}${given === 1 ? "1 command is" : `${given} commands are`} with ${wait.for === "all" ? "hosts" : agent} (${limit})`;
 }

@@ -107,7 +107,6 @@ export async function startApi(options: ApiOptions): Promise<{ stop(): Promise<v
 function buildServer(options: ApiOptions) {
   const { keys, sessions, agents, presence, history, dispatch, feed, clock } = options;
   const server = newServer(options.mask);
-  const waitOf = (execution: string) => dispatch.waitOf(execution);
 
   const joinString = (token?: string) => formatJoinString({ address: options.address, masterKey: options.masterKey, token });
 
@@ -270,12 +269,14 @@ function buildServer(options: ApiOptions) {
 
   server.get("/v1/tasks", { schema: { querystring: schemas.tasksQuery, response: { 200: schemas.tasksView } } }, async ({ query }) => {
     const tasks = await history.tasks(query);
+    const waitOf = (execution: string) => dispatch.waitOf(execution, { withPlace: false });
     return { tasks: await Promise.all(tasks.map(async (task) => withWaits(taskView(task, await history.executions(task.id)), waitOf))) };
   });
   server.get("/v1/tasks/:id", { schema: { params: idParams, response: { 200: schemas.taskShowView } } }, async (request) => {
     const task = await history.readTask(request.params.id);
     if (task === undefined) throw new NeedfireError("NOT_FOUND", `there is no task "${request.params.id}" (needfire tasks list)`);
     const said = await history.causedBy(task.id, saidOfTaskMax, task.created);
+    const waitOf = (execution: string) => dispatch.waitOf(execution, { withPlace: true });
     return { ...withWaits(taskView(task, await history.executions(task.id)), waitOf), comments: said.flatMap(commentView) };
   });
 
