@@ -180,6 +180,25 @@ test("P8: of commands that wait the critical begin first, however late they came
   assert.equal(readFileSync(path("order"), "utf8").trim().split("\n").join(" "), "6 3 7 2 4");
 });
 
+test("what stands before others by the time that it has waited begins before them, and what comes later does not push it back", async (t) => {
+  const { ended, path, executor, monotonic, take } = setting(t, { concurrencyMax: 1 });
+  take(1, "command.run", { argv: [`until [ -e ${path("go")} ]; do sleep 0.01; done`], shell: true });
+  const given = [
+    { number: 2, priority: "high", behindMs: 0 },
+    { number: 3, priority: "low", behindMs: 2_000 },
+    { number: 4, priority: "low", behindMs: -1 },
+  ] as const;
+  const note = (number: number) => ({ argv: [`echo ${number} >> ${path("order")}`], shell: true });
+  for (const { number, ...how } of given) executor.take({ execution: id(number), action: "command.run", args: note(number), ...how });
+  monotonic.time = 2_001;
+  for (const number of [5, 6])
+    executor.take({ execution: id(number), action: "command.run", args: note(number), priority: "high", behindMs: 0 });
+  executor.take({ execution: id(7), action: "command.run", args: note(7), priority: "critical", behindMs: 0 });
+  writeFileSync(path("go"), "");
+  await ended(7);
+  assert.equal(readFileSync(path("order"), "utf8").trim().split("\n").join(" "), "7 4 2 3 5 6");
+});
+
 test("P7: while a remedy runs the beacons know what it may change, and afterwards that it ended", async (t) => {
   const { path, remedies, ended, shell } = setting(t);
   const over: string[] = [];
