@@ -83,7 +83,7 @@ export const masterConfigSchema = {
       type: "integer",
       minimum: 1,
       maximum: 10_000,
-      default: 100,
+      default: 500,
       description:
         "commands that may be with one host at once, running or in its queue; the others wait for their turn, but for the critical",
     },
