@@ -73,5 +73,10 @@ export class Line<T> {
 }
 
 function inOrder<T>(places: Place<T>[]): TinyQueue<Place<T>> {
-  return new TinyQueue(places, (a, b) => a.rank - b.rank || a.number - b.number);
+  return new TinyQueue(places, byRank);
+}
+
+/** One for all lines: there are two for each host. */
+function byRank(a: Omit<Place<unknown>, "item">, b: Omit<Place<unknown>, "item">): number {
+  return a.rank - b.rank || a.number - b.number;
 }
