@@ -112,6 +112,9 @@ test("a host that is away is waited for, and said to be not there: exit code 1",
   assert.deepEqual([summary.ok, summary.failed, summary.not_there], [2, 0, 1]);
   const shown = await needfire("run", "db1", "--timeout", "1s", "--", "true");
   assert.match(shown.stdout, /^db1 {2}not there .*\n0 ok, 1 not there/m);
+  const listed = await needfire("tasks", "list", "--agent", "db1", "--state", "expired");
+  assert.match(listed.stdout, /expired +by hand/, listed.stdout);
+  assert.equal((await bed.events({ type: "task.expired", agent: "master" }, 2)).length, 2);
 });
 
 test("a host that comes back within its time does it then", async () => {

@@ -7,6 +7,9 @@ import { fileName, type Life, reactorName } from "./house.ts";
 import type { SpoiledJournal } from "./journal-file.ts";
 import type { Numbered, Sent } from "./load.ts";
 
+/** How a task of a round may end: nobody cancels one. */
+export const endedStates: ReadonlySet<TaskView["state"]> = new Set(["resolved", "escalated", "expired"] as const);
+
 /** What is known of one agent's host. `destroyed`: numbers that a fault took out of its spool. */
 export interface HostRecord {
   agent: string;
@@ -218,7 +221,7 @@ function countTasks({ tasks, events }: Observed, { mismatches }: Count): void {
   for (const id of doubles(tasks.map(({ id }) => id))) mismatches.push(`the task ${id} is there twice`);
   for (const pair of doubles(tasks.map(({ reactor, event }) => `${reactor} on ${event}`))) mismatches.push(`two tasks of ${pair}`);
   for (const { id, event } of tasks) if (!known.has(event)) mismatches.push(`the task ${id} is of ${event}, which is not in the journal`);
-  const open = tasks.filter(({ state }) => state !== "resolved" && state !== "escalated");
+  const open = tasks.filter(({ state }) => !endedStates.has(state));
   if (open.length > 0) mismatches.push(`these tasks have not ended: ${tasksText(open)}`);
 }
 

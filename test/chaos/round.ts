@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { EventsView } from "@needfire/shared/api";
 import { errorText } from "@needfire/shared/errors";
 import { Chance } from "../chance.ts";
-import { type Count, countRound, type Observed } from "./count.ts";
+import { type Count, countRound, endedStates, type Observed } from "./count.ts";
 import { faults } from "./faults/faults.ts";
 import type { Fault } from "./faults/fault.ts";
 import { House } from "./house.ts";
@@ -134,7 +134,7 @@ async function settle(house: House, load: Load, signal: AbortSignal): Promise<Se
   while (!giveUp.aborted) {
     await delay(settlePollMs);
     const now = await look();
-    const quiet = now.events.length === seen.events.length && now.tasks.every(({ state }) => state === "resolved" || state === "escalated");
+    const quiet = now.events.length === seen.events.length && now.tasks.every(({ state }) => endedStates.has(state));
     seen = now;
     if (quiet && isTold(now)) break;
   }

@@ -69,6 +69,21 @@ test("state is bounded: the key that was struck longest ago goes first, and none
   assert.ok(!rows.some(({ key }) => key === '["web1","k0"]'));
 });
 
+test("P4: keys that are forgotten while they might still trip are counted and told, at once and then once a minute", () => {
+  const breakers = new Breakers();
+  const hour = { ...limits, withinMs: 3_600_000 };
+  const strikeAt = (subject: string, now: number) =>
+    breakers.strike("revive", about(subject), { limits: hour, strike: { task: `t-${subject}`, at: now, how: "escalated: no" } });
+  for (let key = 0; key < 10_000; key++) strikeAt(`k${key}`, 1_000);
+  assert.deepEqual(breakers.takeFull(1_000), []);
+  strikeAt("x", 2_000);
+  assert.deepEqual(breakers.takeFull(2_000), [{ reactor: "revive", keysMax: 10_000, dropped: 1 }]);
+  for (const subject of ["y", "z"]) strikeAt(subject, 3_000);
+  assert.deepEqual([breakers.takeFull(61_999), breakers.takeFull(62_000)], [[], [{ reactor: "revive", keysMax: 10_000, dropped: 2 }]]);
+  strikeAt("later", 10_000_000);
+  assert.deepEqual(breakers.takeFull(10_000_000), [], "what was struck so long ago could not have tripped any more");
+});
+
 const move = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("fires" as const), subject: fc.constantFrom("a", "b", "c") }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("fails" as const), subject: fc.constantFrom("a", "b", "c") }) },

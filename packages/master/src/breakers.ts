@@ -3,11 +3,20 @@
  * What changes is handed over to be stored with the turn that changed it (P2).
  */
 import type { BreakerLimits } from "@needfire/shared/rules/types";
-import { type Breaker, breakerKey, judged, type Strike, struck, type Trip, trip, tripAll } from "@needfire/shared/task/breaker";
+import { type Breaker, breakerKey, judged, mayTrip, type Strike, struck, type Trip, trip, tripAll } from "@needfire/shared/task/breaker";
 import type { BreakerRow } from "./store/store.ts";
 
-/** Of one reactor. Beyond it the one that was struck longest ago is forgotten; those that have tripped stay. */
+/** Of one reactor. Beyond it the one that was struck longest ago is forgotten, which is told (P4); those that have tripped stay. */
 const keysMax = 10_000;
+/** It is told at once, and then so often how many more. */
+const tellEveryMs = 60_000;
+
+/** Keys that were forgotten although they might have tripped. */
+export interface KeysFull {
+  reactor: string;
+  keysMax: number;
+  dropped: number;
+}
 
 /** `own`: of the key. `all`: of the reactor, which trips with it. */
 export interface Tripping {
@@ -41,6 +50,8 @@ const none: Breaker = { strikes: [] };
 export class Breakers {
   readonly #reactors = new Map<string, OfReactor>();
   readonly #touched = new Map<string, { reactor: string; key: string }>();
+  /** By reactor. */
+  readonly #full = new Map<string, { told: number; dropped: number }>();
 
   /** Replaces all. */
   load(rows: readonly BreakerRow[]): void {
@@ -83,7 +94,7 @@ export class Breakers {
     keys.delete(name);
     keys.set(name, { key, breaker: struck(breaker, strike, limits) });
     this.#touch(reactor, name);
-    if (keys.size > keysMax) this.#forgetOldest(reactor, keys);
+    if (keys.size > keysMax) this.#forgetOldest(reactor, keys, { limits, now: strike.at });
   }
 
   /** What had tripped and may try again now. `key`: its values as texts; undefined: the reactor and all of its keys. */
@@ -117,16 +128,27 @@ export class Breakers {
     return rows;
   }
 
+  /** What is to be told by now. */
+  takeFull(now: number): KeysFull[] {
+    const due = [...this.#full].filter(([, { told, dropped }]) => dropped > 0 && now - told >= tellEveryMs);
+    return due.map(([reactor, { dropped }]) => {
+      this.#full.set(reactor, { told: now, dropped: 0 });
+      return { reactor, keysMax, dropped };
+    });
+  }
+
   #held(reactor: string, key: string, open: Trip): Admission {
     open.held++;
     this.#touch(reactor, key);
     return { kind: "open", trip: open };
   }
 
-  #forgetOldest(reactor: string, keys: OfReactor["keys"]): void {
+  #forgetOldest(reactor: string, keys: OfReactor["keys"], { limits, now }: { limits: BreakerLimits; now: number }): void {
     for (const [name, { breaker }] of keys) {
       if (breaker.trip !== undefined) continue;
       keys.delete(name);
+      const { told = Number.NEGATIVE_INFINITY, dropped = 0 } = this.#full.get(reactor) ?? {};
+      if (mayTrip(breaker, limits, now)) this.#full.set(reactor, { told, dropped: dropped + 1 });
       return this.#touch(reactor, name);
     }
   }

@@ -419,6 +419,38 @@ test("a command with a time of its own is not begun after it, and its result may
   assert.deepEqual(reasons(), [[`${task}.1`, "file.remove on web1 had no result within its time"]]);
 });
 
+test("a command whose task has a time to begin does not go out after it; what went out has all of its time", () => {
+  const soon = { beginMs: 5_000 };
+  const untried = (dispatch: Dispatch) => dispatch.tick().map((each) => [each.execution.id, each.untried]);
+  const { dispatch, monotonic, present, sent } = setting();
+  present.add("web1");
+  dispatch.start({ ...command(1), ...soon });
+  dispatch.start({ ...command(2, "db1"), ...soon });
+  dispatch.start(command(3, "db1"));
+  monotonic.time = 5_000;
+  present.add("db1");
+  dispatch.resume("db1");
+  assert.deepEqual(numbers(sent), [1, 3]);
+  assert.deepEqual(untried(dispatch), [[`${task}.2`, true]]);
+  dispatch.ended(`${task}.2`);
+  monotonic.time = 60_000;
+  assert.deepEqual(
+    untried(dispatch),
+    [1, 3].map((number) => [`${task}.${number}`, false]),
+    "what became of them is not known",
+  );
+
+  // Of a command that no mark says to have gone out that may not be certain, and yet it does not go out any more.
+  const again = setting([
+    { ...command(1), ...soon, created: 1_000_000 - 6_000 },
+    { ...command(2), ...soon, created: 1_000_000 - 6_000, epoch: "e1" },
+  ]);
+  again.present.add("web1");
+  again.dispatch.resume("web1");
+  assert.deepEqual(numbers(again.sent), [2]);
+  assert.deepEqual(untried(again.dispatch), [[`${task}.1`, false]]);
+});
+
 test("a host is told that a command is a dry run, also when it is sent again", () => {
   const { dispatch, monotonic, present, dry } = setting();
   present.add("web1");

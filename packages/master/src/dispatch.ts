@@ -43,6 +43,8 @@ interface Open {
   since: number;
   /** By the monotonic clock. */
   expires: number;
+  /** What has not gone out by then never does, as far as its task has a time to begin. */
+  beginBy: number;
   /** When it goes out again if nobody confirms it, or its cancellation; by the monotonic clock. */
   resend: number;
   /** It may have reached its host. */
@@ -55,9 +57,16 @@ interface Open {
   cancelled: boolean;
   /** The content that it brings, by its digest. */
   content?: string;
-  /** Why it never goes out, or not once more. */
+  /** Why it can never go out, or is given up. */
   unsendable?: string;
+  /** Its time was over, and it had certainly not gone out. */
+  untried?: boolean;
 }
+
+/**
+ * `age`: since it was made. `given`: a mark says that it has gone out. `beginMs`: what it has to do so; undefined also where it has.
+ */
+type Known = Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number; given: boolean; beginMs: number | undefined };
 
 /** What was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
@@ -86,13 +95,14 @@ export class Dispatch {
       // What no mark says of was sent in the last moments, or not at all: it takes its turn again, and its host knows it by its id.
       const given = begun || epoch !== undefined;
       // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.
-      this.#add(execution, { age, given, sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) });
+      const known = { sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) };
+      this.#add(execution, { age, given, beginMs: given ? undefined : execution.beginMs, ...known });
     }
   }
 
   /** Takes a command that is in the store. */
   start(execution: Execution): void {
-    this.#add(execution, { age: 0, given: false, sent: false, cancelled: false, epoch: undefined });
+    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent: false, cancelled: false, epoch: undefined });
     this.#pump(execution.agent);
   }
 
@@ -157,12 +167,11 @@ export class Dispatch {
     const expired: Expired[] = [];
     for (const agent of this.#turns.agents()) {
       for (const open of this.#turns.of(agent)) {
-        const reason = open.unsendable ?? (now >= givenUpAt(open) ? expiryReason(open, this.#turns.waitOf(open)) : undefined);
+        const reason = open.unsendable ?? (now >= givenUpAt(open) ? this.#timeUp(open) : undefined);
         if (reason === undefined) this.#sendAgain(open, now);
         else {
-          open.unsendable = reason;
           this.#turns.withdraw(open);
-          expired.push({ execution: open.execution, reason });
+          expired.push({ execution: open.execution, reason, untried: open.untried === true });
         }
       }
       this.#pump(agent);
@@ -187,9 +196,16 @@ export class Dispatch {
     return this.#turns.counts();
   }
 
-  #add(execution: Execution, { age, given, ...known }: Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number; given: boolean }): void {
+  /** It neither goes out nor is waited for any more. */
+  #timeUp(open: Open): string {
+    open.untried = !open.sent;
+    return (open.unsendable = expiryReason(open, this.#turns.waitOf(open)));
+  }
+
+  #add(execution: Execution, { age, given, beginMs = Infinity, ...known }: Known): void {
     const since = this.#options.monotonic.now() - age;
-    const open: Open = { execution, since, expires: since + (execution.expiresMs ?? this.#options.expiresMs), resend: Infinity, ...known };
+    const expires = since + (execution.expiresMs ?? this.#options.expiresMs);
+    const open: Open = { execution, since, expires, beginBy: since + beginMs, resend: Infinity, ...known };
     this.#open.set(execution.id, open);
     this.#turns.add(open, given);
     if (!open.cancelled) this.#turns.line(open);
@@ -211,16 +227,17 @@ export class Dispatch {
     const session = this.#options.sessionOf(agent);
     const now = this.#options.monotonic.now();
     if (session === undefined) return false;
-    const isOver = now >= open.expires;
+    const isOver = now >= Math.min(open.expires, open.beginBy);
     if (!isOver && this.#sendCommand(session, open, now)) {
       this.#turns.went(open);
       open.sent = true;
+      open.beginBy = Infinity;
       marks.push({ execution: id, state: "sent", at: this.#options.clock.now(), epoch: session.epoch });
       return true;
     }
     if (!isOver && open.unsendable === undefined) return false;
     // The next tick tells it.
-    if (!open.sent) open.unsendable ??= expiryReason(open, this.#turns.waitOf(open));
+    if (!open.sent && open.unsendable === undefined) this.#timeUp(open);
     this.#turns.withdraw(open);
     return true;
   }
@@ -285,8 +302,8 @@ export class Dispatch {
 }
 
 /** A host that has a command with a time of its own may be about to say that the time was up. */
-function givenUpAt({ expires, sent, execution }: Open): number {
-  return sent && execution.expiresMs !== undefined ? expires + lateResultMs : expires;
+function givenUpAt({ expires, beginBy, sent, execution }: Open): number {
+  return Math.min(beginBy, sent && execution.expiresMs !== undefined ? expires + lateResultMs : expires);
 }
 
 /** `wait`: it was not given out before its time was over. */

@@ -211,6 +211,17 @@ export class World {
     throw new Error(`there are not ${count} of ${type} but ${this.found(type).length}; ${[...new Set(this.problems)].join("; ")}`);
   }
 
+  /** The same, while hosts answer. */
+  async untilHeard(type: string, count: number): Promise<Event[]> {
+    for (let looks = 0; looks < looksMax; looks++) {
+      await this.quiet();
+      const found = this.found(type);
+      if (found.length >= count) return found;
+      await delay(lookMs);
+    }
+    throw new Error(`there are not ${count} of ${type} but ${this.found(type).length}; ${[...new Set(this.problems)].join("; ")}`);
+  }
+
   async end(): Promise<Event[]> {
     for (const engine of [...this.#old, this.engine]) await engine.close();
     const journal = new JournalWriter(new Database({ file: join(this.directory, "master.db"), synchronous: "NORMAL" }));

@@ -113,10 +113,10 @@ test("P2: wherever it crashes, each ladder comes to one end, those of one lock o
           [],
         );
         const ended = journal
-          .filter(({ type }) => ["task.resolved", "task.escalated", "task.cancelled"].includes(type))
+          .filter(({ type }) => ["task.resolved", "task.escalated", "task.expired", "task.cancelled"].includes(type))
           .map(({ cause }) => cause!);
         assert.deepEqual(ended.toSorted(), all.map(({ id }) => id).toSorted(), "each ends once");
-        const escalated = all.filter(({ status }) => status.state === "escalated").length;
+        const escalated = all.filter(({ status: { state } }) => state === "escalated" || state === "expired").length;
         assert.equal(journal.filter(({ type }) => type === "remedy.failed").length, escalated);
         const store = new SqliteStoreReader({ file: join(world.directory, "master.db") });
         const executions = all.flatMap(({ id }) => store.executions(id));
@@ -135,6 +135,36 @@ test("P2: wherever it crashes, each ladder comes to one end, those of one lock o
     ),
     { numRuns: 40 },
   );
+});
+
+test("a verification goes on to listen when its reactor is taken away, also over a restart, and on hosts on which it has not begun yet", async (t) => {
+  const verify = "verify: { no_event: { on: service.failed, when: event.subject == matched.trigger.subject }, within: 1h }";
+  const steady = `name: steady\non: service.wanted\nDO`;
+  const text = steady.replace("DO", `do: [{ steps: [{ command.run: { argv: [reload] } }], ${verify} }]\n`);
+  const fleet = `name: fleet\non: fleet.wanted\ntargets: [web1, web2]\nlimits: { concurrent: 1 }\ndo: [{ steps: [{ command.run: { argv: [reload] } }], ${verify} }]\n`;
+  const world = new World(t, [
+    { file: "steady.yaml", text },
+    { file: "fleet.yaml", text: fleet },
+  ]);
+  world.addHosts(["web2"]);
+  const happens = (type: string, subject: string, agent = "web1") =>
+    world.hosts.get(agent)!.happens((sequence) => incoming(sequence, { agent, type, subject }));
+  happens("service.wanted", "nginx");
+  happens("service.wanted", "sshd");
+  happens("fleet.wanted", "ntp");
+  await world.untilHeard("task.verifying", 3);
+  world.define([]);
+  happens("service.failed", "nginx");
+  assert.match(String((await world.untilHeard("task.escalated", 1))[0]!.data["reason"]), /verification: the event .* came/);
+  world.crash();
+  happens("service.failed", "sshd");
+  await world.untilHeard("task.escalated", 2);
+  for (const agent of ["web1", "web2"]) happens("service.failed", "ntp", agent);
+  await world.untilHeard("task.escalated", 3);
+  await world.untilHeard("task.verifying", 4);
+  for (const agent of ["web1", "web2"]) happens("service.failed", "ntp", agent);
+  await world.untilHeard("task.escalated", 4);
+  await world.end();
 });
 
 function tasksOf(world: World): Task[] {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
@@ -191,13 +192,100 @@ test("an approval is asked for once, before anything begins; a word against it c
   await gone.world.end();
 });
 
+test("whose word is needed says how many hosts there are after silences, and the hosts are those that the event says", async (t) => {
+  const world = setting(t, "approve: { if: size(targets) > 2, from: [ann] }", 3);
+  await world.engine.silence({ reactor: undefined, agent: "web2", forMs: 60_000, why: "new disk", by: "alice" });
+  assert.equal((await rolled(world, "done")).resolved, 2);
+  await world.end();
+  const text = `name: patch\non: test.happened\ntargets: agent.id == event.data.host\ndo: [{ command.run: { argv: [upgrade] } }]\n`;
+  const one = new World(t, [{ file: "patch.yaml", text }]);
+  one.addHosts(["web2", "web3"]);
+  one.host.happens((sequence) => incoming(sequence, { data: { host: "web3" } }));
+  assert.equal((await rolled(one, "done")).hosts, 1);
+  assert.deepEqual(commands(one), ["web3"]);
+  await one.end();
+});
+
 test("a host that a silence covers is left out, and told", async (t) => {
   const world = setting(t, "", 3);
   await world.engine.silence({ reactor: undefined, agent: "web2", forMs: 60_000, why: "new disk", by: "alice" });
   await rolled(world, "done");
   assert.deepEqual(commands(world).toSorted(), ["web1", "web3"]);
-  assert.deepEqual((await world.until("rollout.started", 1))[0]!.data["left_out_agents"], ["web2"]);
+  assert.deepEqual((await world.until("rollout.started", 1))[0]!.data["left_out"], 1);
+  assert.deepEqual(
+    rolloutIn(world).leftOut?.first.map(({ agent, reason }) => [agent, /^silenced until .*: new disk$/.test(reason)]),
+    [["web2", true]],
+  );
   await world.end();
+});
+
+test("a host for which as many tasks were made as may be is left out, also after a crash", async (t) => {
+  const world = setting(t, "limits: { per_agent: 1/1h }", 3);
+  await rolled(world, "done");
+  world.crash();
+  world.addHosts(["web4"]);
+  world.host.happens((sequence) => incoming(sequence));
+  await world.untilHeard("rollout.done", 2);
+  const [second] = read(world, (reader) => reader.rollouts({ limit: 1 }));
+  assert.deepEqual([second!.hosts, second!.leftOut?.hosts], [1, 3]);
+  assert.match(second!.leftOut!.first[0]!.reason, /^limits\.per_agent: 1 tasks in 1 ?h.*, until /);
+  assert.deepEqual(commands(world).toSorted(), names(4));
+  await world.end();
+});
+
+test("a rollout that keeps failing trips the breaker of its key: nothing of it begins any more, and people are called, until a reset", async (t) => {
+  const lines =
+    "limits: { breaker: { repeats: 2 } }\ntask: { key: event.type }\notherwise: [{ event.emit: { type: ticket.wanted, data: { why: '${{ task.reason }}' } } }]";
+  const world = setting(t, lines, 3, (agent) => agent === "web2");
+  const fire = () => world.host.happens((sequence) => incoming(sequence));
+  for (const done of [1, 2]) {
+    if (done > 1) fire();
+    await world.untilHeard("rollout.done", done);
+  }
+  const before = commands(world).length;
+  world.crash();
+  fire();
+  const [tripped] = await world.untilHeard("breaker.tripped", 1);
+  assert.match(String(tripped!.data["why"]), /2 rollouts for this key within 1 ?h.*; the last one failed on 1 of 3 hosts/);
+  assert.equal(
+    (await world.untilHeard("ticket.wanted", 3)).at(-1)!.data["why"],
+    `${String(tripped!.data["why"])} (${(tripped!.data["tasks"] as string[]).join(", ")})`,
+  );
+  world.crash();
+  fire();
+  await world.quiet();
+  assert.equal(commands(world).length, before, "nothing was sent");
+  assert.equal(world.engine.breakers()[0]?.trip.held, 1);
+  await world.engine.resetBreaker({ reactor: "patch", key: undefined, by: "ann", why: undefined });
+  fire();
+  await world.untilHeard("rollout.done", 3);
+  await world.end();
+});
+
+test("a rollout whose tasks are lost with a damaged database goes on with the others, and ends with the reason", async (t) => {
+  const world = setting(t, "limits: { concurrent: 2 }\notherwise: [{ event.emit: { type: ticket.wanted } }]", 3);
+  await world.send(1);
+  await world.until("task.created", 2);
+  const database = new DatabaseSync(`${world.directory}/master.db`);
+  database.exec("DELETE FROM task; DELETE FROM execution;");
+  database.close();
+  world.crash();
+  const done = await rolled(world, "done");
+  assert.deepEqual([done.begun, done.failed, done.resolved], [3, 2, 1]);
+  assert.match(done.failures[0]!.reason, /its task is lost: the database was damaged/);
+  await world.until("ticket.wanted", 1);
+  await world.end();
+
+  const asking = setting(t, "approve: { from: [ann] }", 2);
+  await asking.send(1);
+  await asking.until("task.waiting", 1);
+  const other = new DatabaseSync(`${asking.directory}/master.db`);
+  other.exec("DELETE FROM task");
+  other.close();
+  asking.crash();
+  const stopped = await rolled(asking, "stopped");
+  assert.match(stopped.status.state === "stopped" ? stopped.status.reason : "", /that asked for approval is lost/);
+  await asking.end();
 });
 
 test("P2: whenever it crashes, each host begins once, none is forgotten, and it stops where it must", async (t) => {

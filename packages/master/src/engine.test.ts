@@ -203,6 +203,34 @@ test("a command that is given up escalates its task with the reason, and a late 
   reader.close();
 });
 
+test("a command that never reached its host expires its task, and what its reactor says otherwise is done, once", async (t) => {
+  const reactor = {
+    file: "r.yaml",
+    text: reactors[0]!.text.trimEnd() + "\notherwise: [{ event.emit: { type: ticket.wanted, data: { why: '${{ task.reason }}' } } }]\n",
+  };
+  const world = new World(t, [reactor]);
+  const started: Execution[] = [];
+  world.host.take = (execution) => void started.push(execution);
+  world.host.happens((sequence) => drift(sequence));
+  await world.quiet();
+  world.engine.expire([{ execution: started[0]!, reason: "web1 was not there", untried: true }]);
+  await world.until("ticket.wanted", 1);
+  world.crash();
+  await world.quiet();
+  const journal = await world.end();
+  assert.deepEqual(
+    ["task.expired", "ticket.wanted"].map((type) => ofType(journal, type).map(({ data }) => data["reason"] ?? data["why"])),
+    [["web1 was not there"], ["web1 was not there"]],
+  );
+  assert.deepEqual(ofType(journal, "task.escalated"), []);
+  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
+  assert.deepEqual(
+    reader.tasks({ state: "expired", limit: 10 }).map(({ id }) => id),
+    [started[0]!.task],
+  );
+  reader.close();
+});
+
 test("what the master says before the engine starts comes after what it had said before it crashed", async (t) => {
   const world = new World(t, reactors);
   await world.engine.commit({ events: [{ type: "master.before", severity: "low", data: {} }] });

@@ -113,7 +113,7 @@ export class Engine {
       onRoom: (from, to) => this.#roomAgain(from, to),
     });
     this.#store = new StoreWriter(this.#database, { now });
-    this.#inForce = new InForce(rules, (path) => this.#store.lastText(path));
+    this.#inForce = new InForce(rules, { lastGood: (path) => this.#store.lastText(path), awaited: this.#store.awaitedTypes() });
     const onDamaged = (partition: number, reason: string) => this.partitionDamaged(partition, reason);
     this.#journal = new JournalWriter(this.#database, { partitionEventsMax, onDamaged });
     this.#upkeep = new Upkeep({

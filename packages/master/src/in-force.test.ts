@@ -17,7 +17,7 @@ function setting(t: TestContext) {
   const router = join(directory, "router");
   const write = (name: string, text: string) => writeFileSync(join(directory, name), text);
   write("router", "rules: []\n");
-  return { write, inForce: new InForce({ reactors: [directory], router, nonce: "n" }, () => undefined) };
+  return { write, inForce: new InForce({ reactors: [directory], router, nonce: "n" }, { lastGood: () => undefined, awaited: [] }) };
 }
 
 test("what was read is in force when that is said, and not before", (t) => {

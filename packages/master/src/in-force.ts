@@ -38,6 +38,8 @@ export interface ReadRules {
   /** The files of reactors that are good, in their order, each with its last good text. */
   files: ReadFile[];
   router: RuleFile | undefined;
+  /** Types for which verifications may wait, also of reactors that are there no more: what they have begun goes on. */
+  awaited: string[];
   /** Values that were not known before, by name. */
   secrets: [name: string, value: string][];
 }
@@ -59,13 +61,19 @@ export class InForce {
   readonly #routers: Definitions<RouteOf>;
   readonly #taken = new Map<string, Taken>();
   readonly #found = new Map<string, string>();
+  /** In this life nothing goes out of it: who edits files makes few of them. */
+  readonly #awaited: Set<string>;
   /** What was handed over of each file. */
   #told = new Map<string, readonly Reactor[]>();
   #judging: Judging = { files: [], index: new ReactorIndex<Reactor>([]), route: plainRoute };
 
-  /** `lastGood`: the text of a file of reactors that was in force when the last life ended. */
-  constructor({ reactors, router, nonce }: InForceOptions, lastGood: (file: string) => string | undefined) {
+  /** `lastGood`: the text of a file of reactors that was in force when the last life ended. `awaited`: by what that has begun. */
+  constructor(
+    { reactors, router, nonce }: InForceOptions,
+    { lastGood, awaited }: { lastGood(file: string): string | undefined; awaited: readonly string[] },
+  ) {
     this.#nonce = nonce;
+    this.#awaited = new Set(awaited);
     this.#router = router;
     this.#reactors = new Definitions<Reactor>({
       paths: reactors,
@@ -90,6 +98,7 @@ export class InForce {
       { kind: "router" as const, result: this.#routers.reload() },
     ];
     const files = this.#reactors.held();
+    for (const { listensFor } of this.#reactors.all()) for (const type of listensFor) this.#awaited.add(type);
     const told = this.#told;
     this.#told = new Map(files.map(({ file, items }) => [file, items]));
     const secrets = [...this.#found];
@@ -105,13 +114,14 @@ export class InForce {
         reactors: told.get(file) === items ? undefined : plainReactors(items),
       })),
       router: this.#routers.held().map(({ file, text }) => ({ file, text }))[0],
+      awaited: [...this.#awaited],
       secrets,
     };
   }
 
   /** What was read last is judged by from now on. */
   enforce(): ReactorIndex {
-    const index = new ReactorIndex(this.#reactors.all());
+    const index = new ReactorIndex(this.#reactors.all(), [...this.#awaited]);
     const files = this.#reactors.held().map(({ file, text }) => ({ file, text }));
     this.#judging = { files, index, route: this.#routers.all()[0] ?? plainRoute };
     return index;

@@ -17,7 +17,10 @@ test("a router that lies in the reactors' folder is the router, and no reactor f
   const config = loadMasterConfig("master.yaml", text, (path) => join(directory, path));
   assert.ok(config.ok, JSON.stringify(config));
   const secrets = new Secrets({ nonce: "n", past: { values: () => [], sent: () => {}, settle: () => {} }, log: silent });
-  const inForce = new InForce({ reactors: config.config.reactors, router: config.config.router, nonce: "n" }, () => undefined);
+  const inForce = new InForce(
+    { reactors: config.config.reactors, router: config.config.router, nonce: "n" },
+    { lastGood: () => undefined, awaited: [] },
+  );
   const definitions = masterDefinitions(config.config, silent, secrets);
   const { reloaded, problems } = definitions.reload(inForce.read());
   assert.deepEqual(problems, []);
@@ -29,4 +32,26 @@ test("a router that lies in the reactors' folder is the router, and no reactor f
     definitions.index().reactors.map(({ name }) => name),
     ["r"],
   );
+});
+
+test("the sieve goes on to let pass what verifications wait for, when their reactor is gone and after a restart", (t) => {
+  const directory = temporaryDirectory(t);
+  const file = join(directory, "r.yaml");
+  const verified = "verify: { no_event: service.failed, within: 1h }";
+  writeFileSync(file, `name: r\non: a.b\ndo: [{ steps: [{ event.emit: { type: c.d } }], ${verified} }]\n`);
+  const config = loadMasterConfig("master.yaml", "reactors: [.]\nbeacons: [beacons]\n", (path) => join(directory, path));
+  assert.ok(config.ok, JSON.stringify(config));
+  const secrets = new Secrets({ nonce: "n", past: { values: () => [], sent: () => {}, settle: () => {} }, log: silent });
+  const inForce = new InForce({ reactors: [file], nonce: "n" }, { lastGood: () => undefined, awaited: ["job.*"] });
+  const definitions = masterDefinitions(config.config, silent, secrets);
+  const awaited = () => {
+    definitions.reload(inForce.read());
+    return [inForce.enforce(), definitions.index()].map((index) =>
+      ["service.failed", "job.done", "x.y"].map((type) => index.isAwaited(type)),
+    );
+  };
+  const both = [true, true, false];
+  assert.deepEqual(awaited(), [both, both]);
+  writeFileSync(file, "name: r\non: a.b\ndo: [{ event.emit: { type: c.d } }]\n");
+  assert.deepEqual(awaited(), [both, both]);
 });

@@ -51,7 +51,7 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
   const actions = new UserActions(config.actions);
   let index = new ReactorIndex<KnownReactor>([]);
   let known = new Map<string, KnownReactor[]>();
-  let rules: ReadRules = { reloaded: [], problems: [], inputs: [], files: [], router: undefined, secrets: [] };
+  let rules: ReadRules = { reloaded: [], problems: [], inputs: [], files: [], router: undefined, awaited: [], secrets: [] };
   let fileProblems: Problem[] = [];
   const problems = () => [...rules.problems, ...beacons.problems(), ...actions.problems(), ...fileProblems];
   const { files: map, files_root: root, router } = config;
@@ -66,7 +66,7 @@ export function masterDefinitions(config: MasterConfig, log: Logger, secrets: Se
     const before = known;
     for (const [name, value] of read.secrets) secrets.know(name, value);
     known = new Map(read.files.map(({ file, reactors }) => [file, reactors === undefined ? before.get(file)! : knownReactors(reactors)]));
-    index = new ReactorIndex([...known.values()].flat());
+    index = new ReactorIndex([...known.values()].flat(), read.awaited);
     rules = { ...read, files: read.files.map((file) => ({ ...file, reactors: undefined })) };
   };
   return {

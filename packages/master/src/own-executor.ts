@@ -110,9 +110,10 @@ export class OwnExecutor {
       );
     }
     const { monotonic, risesAfterMs } = this.#options;
-    const { expiresMs = this.#options.expiresMs } = execution;
+    const { expiresMs = this.#options.expiresMs, beginMs = Infinity } = execution;
     const since = monotonic.now() - age;
-    this.#waiting.add({ execution, expires: since + expiresMs }, rankOf({ priority: execution.priority, since }, risesAfterMs));
+    const expires = since + Math.min(expiresMs, beginMs);
+    this.#waiting.add({ execution, expires }, rankOf({ priority: execution.priority, since }, risesAfterMs));
     this.#next();
   }
 

@@ -7,6 +7,7 @@ import {
   type Answer,
   hasRolledOut,
   type HostEnd,
+  type HostLeftOut,
   isRolling,
   type Rollout,
   type RolloutInput,
@@ -14,7 +15,7 @@ import {
   stepRollout,
   workOf,
 } from "@needfire/shared/rollout";
-import { type PlannedHost, retryRollout, type RolloutRetry, startRollout } from "@needfire/shared/rollout/start";
+import { type Fleet, type PlannedHost, retryRollout, type RolloutRetry, startRollout } from "@needfire/shared/rollout/start";
 import type { Firing, FleetFiring } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { isOpen, type Task } from "@needfire/shared/task";
@@ -32,8 +33,10 @@ export interface RolloutsOptions {
   store: Pick<Store, "rollout" | "openRollouts">;
   /** All hosts with an accepted key. */
   hosts(): readonly AgentView[];
-  /** Whether a silence covers what a reactor would do on a host. */
-  isSilenced(reactor: string, agent: string): boolean;
+  /** Why it does not go to a host that fits; undefined: it does. */
+  leavesOut(firing: Firing, agent: string): string | undefined;
+  /** Nothing more of it begins. */
+  ended(rollout: Rollout): void;
   clock: { now(): number };
 }
 
@@ -57,6 +60,11 @@ export class Rollouts {
   /** As it is now. */
   async get(id: string): Promise<Rollout | undefined> {
     return this.#open.get(id) ?? (await this.#options.store.rollout(id));
+  }
+
+  /** Those that say that tasks of theirs are under way. */
+  get open(): Rollout[] {
+    return [...this.#open.values()].filter(({ open, asking }) => open > 0 || asking !== undefined);
   }
 
   get isDue(): boolean {
@@ -83,10 +91,8 @@ export class Rollouts {
   }
 
   start(firing: Firing & { fleet: FleetFiring }): RolloutChange {
-    const { hosts, isSilenced, clock } = this.#options;
-    const fitting = hosts().filter(firing.fleet.fits);
-    const { silenced = [], free = [] } = Object.groupBy(fitting, ({ id }) => (isSilenced(firing.reactor.name, id) ? "silenced" : "free"));
-    const fleet = { hosts: free, leftOut: silenced.map(({ id }) => id) };
+    const { hosts, clock } = this.#options;
+    const fleet = this.#fleetOf(firing, hosts().filter(firing.fleet.fits));
     const { rollout, events, ...begins } = startRollout(this.#open.size < openRolloutsMax ? firing : tooMany(firing), fleet, clock.now());
     this.#keep(rollout);
     return { rollout, events, begins };
@@ -114,6 +120,7 @@ export class Rollouts {
     if (rollout !== before) {
       this.#keep(rollout);
       changes.push({ rollout, events });
+      if (isRolling(before) && !isRolling(rollout)) this.#options.ended(rollout);
     }
     return work;
   }
@@ -124,6 +131,17 @@ export class Rollouts {
     if (rollout === undefined || isOpen(task)) return;
     const isAnswer = rollout.asking === task.id;
     this.step(rollout, isAnswer ? { kind: "answered", ...answerOf(task) } : { kind: "ended", ...endOf(task) }, changes);
+  }
+
+  #fleetOf(firing: Firing, fitting: readonly AgentView[]): Fleet {
+    const hosts: AgentView[] = [];
+    const leftOut: HostLeftOut[] = [];
+    for (const view of fitting) {
+      const reason = this.#options.leavesOut(firing, view.id);
+      if (reason === undefined) hosts.push(view);
+      else leftOut.push({ agent: view.id, reason });
+    }
+    return { hosts, leftOut };
   }
 
   /** Of those that have ended nothing is kept here. */
@@ -145,8 +163,16 @@ function answerOf({ status }: Task): Answer {
 }
 
 function endOf({ status, agent, attempt, history, updated: at }: Task): HostEnd {
-  if (status.state === "resolved" || status.state === "cancelled") return { how: status.state, agent };
+  if (status.state === "resolved") return { how: "resolved", agent, verified: status.verified };
+  if (status.state === "cancelled") return { how: "cancelled", agent };
   const reason = "reason" in status && status.reason !== undefined ? status.reason : `it is ${status.state}`;
   const output = history.at(-1)?.output;
-  return { how: "failed", agent, attempt, at, reason, ...(output === undefined ? {} : { output }) };
+  return {
+    how: status.state === "expired" ? "expired" : "failed",
+    agent,
+    attempt,
+    at,
+    reason,
+    ...(output === undefined ? {} : { output }),
+  };
 }

@@ -395,7 +395,9 @@ export type ExecutionView = FromSchema<typeof executionView>;
 
 /** Of tasks that are still being tried. */
 export const openTaskStates = ["waiting", "running", "verifying", "retrying", "undoing"] as const;
-export const taskStates = [...openTaskStates, "resolved", "escalated", "cancelled", "planned"] as const;
+/** Of those that came to nothing. */
+export const failedTaskStates = ["escalated", "expired"] as const;
+export const taskStates = [...openTaskStates, "resolved", "escalated", "expired", "cancelled", "planned"] as const;
 const taskAction = object({ action: string, args: anyObject }, ["action", "args"]);
 export const taskView = object(
   {

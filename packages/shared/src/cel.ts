@@ -21,6 +21,7 @@ export interface Scope {
   count?: unknown;
   key?: unknown;
   task?: unknown;
+  targets?: unknown;
 }
 
 export type Evaluated = { ok: true; value: unknown } | { ok: false; missing: boolean; message: string };
@@ -73,19 +74,23 @@ const types = {
   count: "dyn",
   key: "list",
   task: "map",
+  targets: "list",
 } as const;
 type Variable = keyof typeof types;
 
 /**
  * Which variables are known where. `plain`: about an event, outside of reactors. `event`: a reactor's conditions and keys. `step`: the
- * conditions of a correlation's later steps. `firing`: values of `do` and `on_clear`. `otherwise`: values of what is done when all of `do` failed.
+ * conditions of a correlation's later steps. `targets`: which hosts a reactor is for; `agent` is one that may be. `firing`: values of `do` and
+ * `on_clear`. `approve`: of it, `targets` are the ids of the hosts. `otherwise`: values of what is done when all of `do` failed.
  */
 const scopes = {
   agent: ["agent"],
   plain: ["event", "agent"],
   event: ["event", "agent", "vars", "route"],
   step: ["event", "agent", "vars", "route", "matched"],
+  targets: ["event", "agent", "vars"],
   firing: ["event", "agent", "vars", "route", "matched", "events", "count", "key"],
+  approve: ["event", "agent", "vars", "route", "matched", "events", "count", "key", "targets"],
   otherwise: ["event", "agent", "vars", "route", "matched", "events", "count", "key", "task"],
 } as const satisfies Record<string, readonly Variable[]>;
 export type ScopeName = keyof typeof scopes;
@@ -95,7 +100,9 @@ const environments = {
   plain: environment(scopes.plain),
   event: environment(scopes.event),
   step: environment(scopes.step),
+  targets: environment(scopes.targets),
   firing: environment(scopes.firing),
+  approve: environment(scopes.approve),
   otherwise: environment(scopes.otherwise),
 };
 
@@ -211,6 +218,7 @@ function failure(error: unknown, sees: ScopeName): Compiled {
 }
 
 function scopeHint(name: string, sees: ScopeName): string {
+  if (name === "targets") return "; it is known in approve only";
   if (Object.hasOwn(types, name) && (sees === "plain" || sees === "agent"))
     return name === "event" ? "; a target sees the agent only" : "; it is known in reactors only";
   if (name === "matched" && sees === "event") return "; it is known in later steps and in values of do only";

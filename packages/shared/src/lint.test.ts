@@ -54,6 +54,19 @@ test("fields of event, agent and route are known whatever the type", () => {
   assert.deepEqual(said('agent.labels.anything == "x" && agent.facts.any.thing > 1', "deploy.wanted"), []);
 });
 
+test("which hosts a reactor is for, and whose word it needs, is looked at like a condition", () => {
+  const saidOf = (lines: string) =>
+    lintOf(`name: r\non: cpu.high\n${lines}\n${ending}`).map(({ code, line, column, message }) => `${code} ${line}:${column} ${message}`);
+  assert.deepEqual(saidOf("targets: agent.labels.site == event.data.sight"), [
+    "unknown-field 3:42 no such event has event.data.sight (known: percent, above, clear_below, lasted_ms, cores, processes)",
+  ]);
+  assert.deepEqual(saidOf("approve: { if: 'size(targets) > 1 && event.data.percnt > 90', from: [ann] }"), [
+    'unknown-field 3:49 no such event has event.data.percnt; did you mean "percent"?',
+  ]);
+  for (const targets of ["agent", "'*'", "[web1]", "agent.labels.cores == event.agent"])
+    assert.deepEqual(saidOf(`targets: ${targets}`), [], targets);
+});
+
 test("of people's own event types nothing is known, and nothing is said", () => {
   for (const on of ["deploy.wanted", "'*'", "'*.failed'", "[cpu.high, deploy.wanted]", "files-uploaded.now"]) {
     assert.deepEqual(said("event.data.anything.at.all > 1", on), [], on);

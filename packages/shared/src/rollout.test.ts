@@ -9,17 +9,20 @@ import { plainRoute } from "./router.ts";
 import type { Firing, FleetFiring } from "./rules/types.ts";
 import {
   hasRolledOut,
+  helpReason,
   isRolling,
   rolloutRetryProblem,
   stepRollout,
   type HostEnd,
+  type HostLeftOut,
   type Rollout,
   type RolloutInput,
   workOf,
 } from "./rollout.ts";
 import { retryRollout, startRollout } from "./rollout/start.ts";
 import type { AgentView } from "./target.ts";
-import { callForHelp, startOnHost } from "./task.ts";
+import { callForHelp, startOnHost, startTask, stepTask } from "./task.ts";
+import { retryEvent, retryOf } from "./task/order.ts";
 
 const event: Event = {
   position: 1,
@@ -51,7 +54,7 @@ function firingOf(lines: string, given: Partial<Event> = {}): Firing & { fleet: 
 const hostNames = (count: number): AgentView[] =>
   Array.from({ length: count }, (_value, index) => ({ id: `web${index + 1}`, labels: { rack: `r${index % 3}` }, facts: {} }));
 
-const fleetOf = (hosts: AgentView[], leftOut: string[] = []) => ({ hosts, leftOut });
+const fleetOf = (hosts: AgentView[], leftOut: HostLeftOut[] = []) => ({ hosts, leftOut });
 
 function start(lines: string, count: number) {
   return startRollout(firingOf(`targets: 'web*'\n${lines}`), fleetOf(hostNames(count)), 100);
@@ -73,8 +76,11 @@ function work(rollout: Rollout): { rollout: Rollout; begun: number[]; told: stri
   }
 }
 
-const end = (how: HostEnd["how"], agent = "web1"): RolloutInput =>
-  how === "failed" ? { kind: "ended", how, agent, attempt: 1, at: 300, reason: "no room" } : { kind: "ended", how, agent };
+function end(how: HostEnd["how"], agent = "web1"): RolloutInput {
+  if (how === "resolved") return { kind: "ended", how, agent, verified: true };
+  if (how === "cancelled") return { kind: "ended", how, agent };
+  return { kind: "ended", how, agent, attempt: 1, at: 300, reason: how === "failed" ? "no room" : "away" };
+}
 
 function ends(rollout: Rollout, how: HostEnd["how"], count: number): { rollout: Rollout; told: string[] } {
   const told: string[] = [];
@@ -233,6 +239,105 @@ test("`otherwise` is for the rollout as a whole, with the hosts on which it fail
   assert.deepEqual(wanted, [{ why: "it failed on 2 of 2 hosts", first: "web1: no room" }]);
 });
 
+test("somebody is asked where there are so many hosts, once they are known and without those that are left out; where that cannot be told, too", () => {
+  const asking = (condition: string, count: number) => {
+    const { rollout } = start(`approve: { if: '${condition}', from: [oncall], message: "on \${{ size(targets) }}?" }`, count);
+    assert.equal(rollout.asking !== undefined, rollout.asks !== undefined);
+    return [rollout.status.state, rollout.asks?.message];
+  };
+  assert.deepEqual(asking("size(targets) > 10", 10), ["running", undefined]);
+  assert.deepEqual(asking("size(targets) > 10", 11), ["waiting", "on 11?"]);
+  assert.deepEqual(asking('"web3" in targets', 2), ["running", undefined]);
+  assert.deepEqual(asking("event.data.nothing > 1", 2), ["waiting", "on 2?"]);
+  assert.deepEqual(asking("size(targets) > 10", 0)[0], "stopped");
+});
+
+test("a task on a host of a rollout that was approved asks for approval when it is tried once more, and is not part of the rollout then", () => {
+  const asking = start("approve: { from: [ann], message: 'all of them?' }", 2);
+  const { rollout } = stepRollout(asking.rollout, { kind: "answered", how: "approved" }, 200);
+  const host = asking.hosts[0]!;
+  const moment = { now: 300, random: 0.5 };
+  const first = startOnHost(rollout, { ...host, plan: asking.plans[host.plan]! }, moment);
+  assert.equal(first.task.status.state, "running", "it is asked once for all");
+  const [execution] = first.effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+  const failed = stepTask(first.task, { kind: "expired", execution: execution!.id, reason: "away", untried: true }, moment);
+  const request = { request: "0123456789abcdef", by: "bob", why: undefined };
+  const retried = startTask(retryOf({ ...event, ...retryEvent(failed.task, request), subject: "openssl" } as Event, failed.task), moment);
+  assert.equal(retried.task.status.state, "waiting");
+  assert.deepEqual(retried.task.asks, { from: ["ann"], timeoutMs: 1_800_000, onTimeout: "escalate" });
+  assert.deepEqual([retried.task.rollout, retried.task.order?.retryOf], [undefined, failed.task.id]);
+});
+
+test("of a damaged store tasks may be lost: they have failed, and what they asked nobody can answer", () => {
+  const { rollout } = work(start("limits: { concurrent: 2, stop_after_failures: 2 }", 4).rollout);
+  const one = stepRollout(rollout, { kind: "lost", tasks: 1, question: false }, 300).rollout;
+  assert.deepEqual([one.open, one.failed, one.status.state, one.failures[0]?.agent], [1, 1, "running", "?"]);
+  assert.equal(work(one).begun.length, 1, "it goes on with the others");
+  const both = stepRollout(rollout, { kind: "lost", tasks: 2, question: false }, 300).rollout;
+  assert.equal(both.status.state, "stopped");
+  const asking = start("approve: { from: [ann] }", 2).rollout;
+  const { status } = stepRollout(asking, { kind: "lost", tasks: 0, question: true }, 300).rollout;
+  assert.match(status.state === "stopped" ? status.reason : "", /^the task t-[0-9a-f]{16} that asked for approval is lost/);
+  const cancelled = stepRollout(rollout, { kind: "cancel", reason: "no", by: "ann" }, 300).rollout;
+  assert.ok(hasRolledOut(stepRollout(cancelled, { kind: "lost", tasks: 2, question: false }, 300).rollout));
+});
+
+test("hosts that are left out are told with the reason, and when none is left that is why it stops", () => {
+  const fleet = (count: number) =>
+    fleetOf(
+      hostNames(count),
+      Array.from({ length: 30 }, (_value, index) => ({ agent: `db${index}`, reason: "full" })),
+    );
+  const some = startRollout(firingOf("targets: 'web*'"), fleet(2), 100);
+  assert.deepEqual([some.rollout.leftOut?.hosts, some.rollout.leftOut?.first.length], [30, 20]);
+  const { left_out: count, left_out_hosts: told } = some.events[0]!.data;
+  assert.deepEqual([count, (told as unknown[])[0]], [30, { agent: "db0", reason: "full" }]);
+  const { status } = startRollout(firingOf("targets: 'web*'"), fleet(0), 100).rollout;
+  assert.deepEqual(status, { state: "stopped", reason: "the 30 hosts that fit its targets are left out; db0: full" });
+});
+
+test("the hosts may be those that the event is about", () => {
+  const { fleet } = firingOf("targets: agent.labels.rack == event.data.rack", { data: { rack: "r1" } });
+  assert.deepEqual(
+    hostNames(6)
+      .filter(fleet.fits)
+      .map(({ id }) => id),
+    ["web2", "web5"],
+  );
+});
+
+test("a host on which nothing was begun in its time is counted apart: it stops nothing, and people are called in the end", () => {
+  const { rollout } = start("limits: { stop_after_failures: 1 }\notherwise: [{ event.emit: { type: ticket.wanted } }]", 3);
+  const away = ends(work(rollout).rollout, "expired", 2);
+  assert.deepEqual([away.told, away.rollout.status.state, away.rollout.expired, away.rollout.failed], [[], "running", 2, 0]);
+  const done = work(ends(away.rollout, "resolved", 1).rollout);
+  assert.deepEqual([done.rollout.status.state, done.calls], ["done", 1]);
+  assert.deepEqual(
+    done.rollout.failures.map(({ reason }) => reason),
+    ["away", "away"],
+  );
+  assert.equal(helpReason(done.rollout), "it never began on 2 of 3 hosts");
+  assert.equal(helpReason({ ...done.rollout, failed: 1 }), "it failed on 1 and never began on 2 of 3 hosts");
+});
+
+test("a host whose turn comes after the rollout's time to begin expires; the time goes from when it may begin", () => {
+  const lines = "task: { expires: 10m }\nlimits: { concurrent: 1 }";
+  const { rollout, hosts, plans } = start(lines, 2);
+  assert.equal(rollout.beginBy, 600_100);
+  const on = (now: number, of = rollout) => startOnHost(of, { ...hosts[0]!, plan: plans[0]! }, { now, random: 0.5 });
+  const [execution] = on(600_000).effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
+  assert.equal(execution?.beginMs, 100);
+  const late = on(600_100);
+  assert.deepEqual(late.task.status, { state: "expired", reason: "it could not begin within 10 min 0 s" });
+  assert.deepEqual(
+    late.effects.map(({ kind }) => kind),
+    ["emit", "emit"],
+  );
+  const asked = start(`${lines}\napprove: { from: [ann] }`, 2).rollout;
+  const approved = stepRollout(asked, { kind: "answered", how: "approved" }, 5_000).rollout;
+  assert.equal(approved.beginBy, 605_000);
+});
+
 test("the order is the same each time, another one for another firing, and not that of the names", () => {
   const order = (id: string) =>
     startRollout(firingOf("targets: 'web*'", { id }), fleetOf(hostNames(30)), 1)
@@ -259,7 +364,10 @@ test("a reactor in mode plan shows the hosts and begins on none", () => {
 const move = fc.oneof(
   {
     weight: 60,
-    arbitrary: fc.record({ kind: fc.constant("end" as const), how: fc.constantFrom("resolved", "resolved", "failed", "cancelled") }),
+    arbitrary: fc.record({
+      kind: fc.constant("end" as const),
+      how: fc.constantFrom("resolved", "resolved", "failed", "cancelled", "expired"),
+    }),
   },
   { weight: 60, arbitrary: fc.record({ kind: fc.constant("work" as const) }) },
   { weight: 10, arbitrary: fc.record({ kind: fc.constantFrom("pause" as const, "resume" as const, "approve" as const) }) },
@@ -296,7 +404,7 @@ test("any endings, pauses and crashes: never more at once than the limit, waves 
         told.push(...made.events.map(({ type }) => type));
         assert.ok(rollout.open <= rollout.concurrent, "too many at once");
         assert.ok(rollout.begun <= (rollout.ends[rollout.wave] ?? 0), "it began beyond its wave");
-        assert.equal(rollout.begun, rollout.open + rollout.resolved + rollout.failed + rollout.cancelled);
+        assert.equal(rollout.begun, rollout.open + rollout.resolved + rollout.failed + rollout.cancelled + rollout.expired);
         if (rollout.stopAfter !== undefined && rollout.failed >= rollout.stopAfter) assert.notEqual(rollout.status.state, "running");
         if (rollout.status.state === "stopped") failedWhenStopped ??= rollout.failed;
         const waitsFor =
@@ -369,6 +477,7 @@ test("only what has ended and did not hold everywhere can be tried again", () =>
   assert.match(rolloutRetryProblem(ends(under, "resolved", 3).rollout) ?? "", /no host on which it failed/);
   const failed = ends(ends(under, "failed", 1).rollout, "resolved", 2).rollout;
   assert.equal(rolloutRetryProblem(failed), undefined);
+  assert.equal(rolloutRetryProblem(ends(ends(under, "expired", 1).rollout, "resolved", 2).rollout), undefined, "or never began");
   const cancelled = stepRollout(ends(under, "failed", 1).rollout, { kind: "cancel", reason: "", by: "bob" }, 300).rollout;
   assert.match(rolloutRetryProblem(cancelled) ?? "", /still under way on 2 of its hosts/);
   // All of its hosts had failed before: one that was denied has not done anything about it.

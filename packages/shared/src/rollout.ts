@@ -20,7 +20,7 @@ import {
 } from "./rollout/types.ts";
 
 export { rolloutHostsMax, rolloutStates, rolloutStepHostsMax } from "./rollout/types.ts";
-export type { Answer, HostEnd, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork } from "./rollout/types.ts";
+export type { Answer, HostEnd, HostLeftOut, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork } from "./rollout/types.ts";
 
 /** What one input does to it. What does not fit its state changes nothing. */
 export function stepRollout(rollout: Rollout, input: RolloutInput, now: number): RolloutStep {
@@ -38,7 +38,7 @@ export function stepRollout(rollout: Rollout, input: RolloutInput, now: number):
     case "join":
       return isRolling(rollout) ? { rollout: { ...rollout, joined: rollout.joined + 1, updated: now }, events: [] } : unchanged(rollout);
     case "lost":
-      return settle({ ...withoutQuestion(rollout), open: 0, updated: now }, now);
+      return lost(rollout, input, now);
   }
 }
 
@@ -61,12 +61,12 @@ export function isRolling({ status: { state } }: Rollout): boolean {
 
 /** Why a rollout cannot be tried again; undefined: it can. */
 export function rolloutRetryProblem(rollout: Rollout): string | undefined {
-  const { status, open, failed, hosts, resolved, order } = rollout;
+  const { status, open, failed, expired, hosts, resolved, order } = rollout;
   if (isRolling(rollout)) return `it is ${status.state}: cancel it first, or wait for its end`;
   if (status.state === "planned") return "its reactor only plans: nothing was tried";
   if (open > 0) return `it is still under way on ${open} of its hosts`;
   // Of one that was a retry itself all hosts had failed before.
-  const unresolved = order === undefined ? failed : hosts - resolved;
+  const unresolved = order === undefined ? failed + expired : hosts - resolved;
   return unresolved === 0 ? "there is no host on which it failed" : undefined;
 }
 
@@ -81,12 +81,14 @@ export function hasRolledOut(rollout: Rollout): boolean {
 }
 
 /** Why people are called. */
-export function helpReason({ status, failed, hosts }: Rollout): string {
-  return status.state === "stopped" ? status.reason : `it failed on ${failed} of ${hosts} hosts`;
+export function helpReason({ status, failed, expired, hosts }: Rollout): string {
+  if (status.state === "stopped") return status.reason;
+  const never = expired === 0 ? [] : [`never began on ${expired}`];
+  return `it ${[...(failed > 0 || expired === 0 ? [`failed on ${failed}`] : []), ...never].join(" and ")} of ${hosts} hosts`;
 }
 
-function wantsHelp({ status, failed }: Rollout): boolean {
-  return status.state === "stopped" || (status.state === "done" && failed > 0);
+function wantsHelp({ status, failed, expired }: Rollout): boolean {
+  return status.state === "stopped" || (status.state === "done" && failed + expired > 0);
 }
 
 function withoutQuestion(rollout: Rollout): Rollout {
@@ -105,12 +107,17 @@ function answered(asked: Rollout, answer: Answer, now: number): RolloutStep {
   if (rollout.status.state !== "waiting") return unchanged(rollout);
   if (answer.how === "unanswered") return stopRollout(rollout, answer.reason);
   if (answer.how === "denied") return ordered(rollout, { kind: "cancel", reason: answer.reason, by: answer.by }, now);
-  const begun: Rollout = { ...rollout, status: { state: "running" } };
+  const begun: Rollout = { ...rollout, ...timeToBegin(rollout, now), status: { state: "running" } };
   return { rollout: begun, events: [tellRollout(begun, "rollout.started", aimsOf(begun)), waveEvent(begun)] };
 }
 
 function unchanged(rollout: Rollout): RolloutStep {
   return { rollout, events: [] };
+}
+
+/** When the time is up nothing more begins: the hosts whose turn comes later expire. */
+export function timeToBegin({ beginMs }: { beginMs?: number }, now: number): Pick<Rollout, "beginMs" | "beginBy"> {
+  return beginMs === undefined ? {} : { beginMs, beginBy: now + beginMs };
 }
 
 /** It begins what is due, as far as that is its own doing; the rest is for whoever asked. */
@@ -133,12 +140,28 @@ function workOn(rollout: Rollout, now: number): RolloutStep {
 }
 
 function ended(rollout: Rollout, end: HostEnd): Rollout {
-  const open = Math.max(0, rollout.open - 1);
-  if (end.how !== "failed") return { ...rollout, open, [end.how]: rollout[end.how] + 1 };
+  const counted: Rollout = { ...rollout, open: Math.max(0, rollout.open - 1), [end.how]: rollout[end.how] + 1 };
+  if (end.how === "resolved") return { ...counted, verified: rollout.verified + (end.verified ? 1 : 0) };
+  if (end.how === "cancelled") return counted;
   const { agent, attempt, at, reason, output } = end;
   const failure = { agent, attempt, at, reason, ...(output === undefined ? {} : { output }) };
   const failures = rollout.failures.length < failuresKeptMax ? [...rollout.failures, failure] : rollout.failures;
-  return { ...rollout, open, failed: rollout.failed + 1, failures };
+  return { ...counted, failures };
+}
+
+/** Of a damaged store. It goes on with what is left, as if that had failed; what was asked nobody can answer any more. */
+function lost(rollout: Rollout, { tasks, question }: Extract<RolloutInput, { kind: "lost" }>, now: number): RolloutStep {
+  const at = now;
+  const end: HostEnd = { how: "failed", agent: "?", attempt: 0, at, reason: "its task is lost: the database was damaged" };
+  let left: Rollout = { ...rollout, updated: now };
+  for (let index = 0; index < tasks; index++) left = ended(left, end);
+  if (question && rollout.asking !== undefined)
+    return answered(
+      left,
+      { how: "unanswered", reason: `the task ${rollout.asking} that asked for approval is lost: the database was damaged` },
+      now,
+    );
+  return settle(left, now);
 }
 
 /** Whether that was the failure too many, or the last of its hosts. */
@@ -181,6 +204,6 @@ export function waveEvent(rollout: Rollout) {
   return tellRollout(rollout, "rollout.wave", { wave: wave + 1, waves: ends.length, hosts });
 }
 
-function counts({ hosts, begun, open, resolved, failed, cancelled }: Rollout) {
-  return { hosts, begun, open, resolved, failed, cancelled };
+function counts({ hosts, begun, open, resolved, failed, cancelled, expired }: Rollout) {
+  return { hosts, begun, open, resolved, failed, cancelled, expired };
 }

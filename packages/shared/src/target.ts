@@ -32,12 +32,10 @@ const globOnly = /^[A-Za-z0-9._*?{},-]+$/;
 
 /** A missing label or fact makes an expression false. */
 export function compileTarget(targets: string | readonly string[]): CompiledTarget {
-  if (typeof targets !== "string" || globOnly.test(targets)) {
-    const test = globMatcher(targets);
-    return { ok: true, test: (agent) => test(agent.id) };
-  }
+  const glob = targetGlob(targets);
+  if (glob !== undefined) return { ok: true, test: glob };
   const { compileCondition } = require("./cel.ts") as typeof cel;
-  const compiled = compileCondition(targets, "agent");
+  const compiled = compileCondition(targets as string, "agent");
   if (!compiled.ok) return compiled;
   return {
     ok: true,
@@ -46,4 +44,11 @@ export function compileTarget(targets: string | readonly string[]): CompiledTarg
       return evaluated.ok && evaluated.value === true;
     },
   };
+}
+
+/** Undefined: it is CEL. */
+export function targetGlob(targets: string | readonly string[]): TargetTest | undefined {
+  if (typeof targets === "string" && !globOnly.test(targets)) return undefined;
+  const test = globMatcher(targets);
+  return (agent) => test(agent.id);
 }

@@ -113,7 +113,8 @@ test("a comment is told of the task within the step", () => {
 });
 
 test("a remedy that did not work escalates with the reason, and nothing follows", () => {
-  for (const outcome of outcomes.filter((name) => name !== "succeeded")) {
+  // What expired on the host was not begun there: see ladder.test.ts.
+  for (const outcome of outcomes.filter((name) => name !== "succeeded" && name !== "expired")) {
     const first = start([restore, command]);
     const { task, effects } = stepTask(first.task, report(executed(first.effects)[0]!.id, outcome, "no room"), at(110));
     assert.equal(task.status.state, "escalated");

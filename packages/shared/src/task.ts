@@ -1,7 +1,7 @@
 /**
  * The life of a task, as a pure state machine: (waiting ->) running -> verifying -> resolved; what fails is retried, then the next rung of the reactor's
- * ladder is tried, and after the last the task is escalated. An operator may cancel it; of a reactor that only shows what it would do it is
- * planned. A step gives the task as it is now and the effects that the master must make durable together with it (P2) before it performs them.
+ * ladder is tried, and after the last the task is escalated. What could not be begun in its time is expired. An operator may cancel it; of a
+ * reactor that only shows what it would do it is planned. A step gives the task as it is now and the effects that the master must make durable together with it (P2) before it performs them.
  * A task that has not ended has a command under way or something that comes due: none is stuck.
  */
 import { taskId } from "./ids.ts";
@@ -12,9 +12,9 @@ import { answered, askFor, unanswered } from "./task/approval.ts";
 import { type Trip, tripped } from "./task/breaker.ts";
 import { checkEnded, climb, eventSeen, stateDue, stepEnded } from "./task/climb.ts";
 import { stopped, unheard, waited } from "./task/commands.ts";
-import { callEnded, escalate } from "./task/escalate.ts";
+import { callEnded, escalate, expire, isCalling } from "./task/escalate.ts";
 import { recordIn, recordOf, taskOf } from "./task/made.ts";
-import { admitted, enter } from "./task/lock.ts";
+import { admitted, enter, overdue } from "./task/lock.ts";
 import { tell } from "./task/tell.ts";
 import { type Beginning, type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { lend, undoDue, undoEnded } from "./task/undo.ts";
@@ -41,8 +41,20 @@ export function startOnHost(
   moment: Moment,
 ): Step {
   const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined, approval: undefined } : plan;
-  const task = { ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }), rollout: rollout.id };
+  const { beginBy, asks } = rollout;
+  const task = {
+    ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }),
+    rollout: rollout.id,
+    ...(beginBy === undefined ? {} : { beginBy }),
+    // Not before this one, for which it was given: of a task that is made like it. What was asked was asked of all hosts.
+    ...(asks === undefined ? {} : { asks: withoutMessage(asks) }),
+  };
   return begin(task, own, moment);
+}
+
+function withoutMessage(approval: PlannedApproval): PlannedApproval {
+  const { message: _, ...terms } = approval;
+  return terms;
 }
 
 /** Asks for somebody's word before a rollout begins. It does nothing else: when it has been given, the task is resolved. */
@@ -95,12 +107,14 @@ export function startTripped(
 export function stepTask(task: Task, input: Input, moment: Moment): Step {
   switch (input.kind) {
     case "report":
-      return ended(task, input.report, moment);
+      // The host itself says that it did not begin it.
+      return ended(task, input.report, { moment, isUntried: input.report.outcome === "expired" });
     case "expired": {
       const open = task.open.find(({ id }) => id === input.execution);
       if (open === undefined) return { task, effects: [] };
       const outcome = task.status.state === "cancelled" || isStopping(task, open.id) ? "cancelled" : "expired";
-      return ended(task, unheard({ execution: open.id, action: open.action, reason: input.reason }, { outcome, now: moment.now }), moment);
+      const report = unheard({ execution: open.id, action: open.action, reason: input.reason }, { outcome, now: moment.now });
+      return ended(task, report, { moment, isUntried: input.untried === true && outcome === "expired" });
     }
     case "cancel":
       return isOpen(task) ? cancel(task, input, moment.now) : { task, effects: [] };
@@ -144,11 +158,19 @@ export function dueOf({ status, leases, open }: Task): number | undefined {
 }
 
 /** What was open of a command is known now, and the state that depends on it goes on. */
-function ended(task: Task, report: ExecutionReport, moment: Moment): Step {
+function ended(task: Task, report: ExecutionReport, { moment, isUntried = false }: { moment: Moment; isUntried?: boolean }): Step {
   const { execution } = report;
   if (!task.open.some(({ id }) => id === execution)) return { task, effects: [] };
   const closed: Task = { ...task, open: task.open.filter(({ id }) => id !== execution), updated: moment.now };
-  return withEffects([{ kind: "record", report }], afterReport(closed, report, moment));
+  const { status } = task;
+  const never = isUntried && status.state === "running" && status.execution === execution && isFirstStep(task);
+  const next = never ? expire(closed, report.message ?? "its time was up", moment) : afterReport(closed, report, moment);
+  return withEffects([{ kind: "record", report }], next);
+}
+
+/** Where nothing was done of its first step nothing was done of the task. What its host has been lent would be taken back all the same. */
+function isFirstStep({ attempts, begun, leases }: Task): boolean {
+  return attempts === 1 && begun === 1 && leases.length === 0;
 }
 
 function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step {
@@ -159,14 +181,14 @@ function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step 
   if (status.state === "running" && status.execution === execution) return goOn(stepEnded(task, status, { report, moment }), moment);
   if (status.state === "verifying" && status.verifying.by === "action" && status.verifying.execution === execution)
     return goOn(checkEnded(task, status, { report, moment }), moment);
-  if (status.state === "escalated" && status.execution === execution) return callEnded(task, status.reason, { report, moment });
+  if (isCalling(status) && status.execution === execution) return callEnded(task, status, { report, moment });
   return { task, effects: [] };
 }
 
 function due(task: Task, moment: Moment): Step {
   const { status } = task;
-  if (status.state === "waiting")
-    return "approval" in status && status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
+  if (status.state === "waiting" && "lock" in status) return overdue(task, moment);
+  if (status.state === "waiting") return status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
   const awake = wake(task, moment);
   const undone = undoDue(awake.task, moment);
   const effects = [...awake.effects, ...undone.effects];
@@ -177,7 +199,7 @@ function due(task: Task, moment: Moment): Step {
 function wake(task: Task, moment: Moment): Step {
   const over = task.open.find(({ wakes = Number.POSITIVE_INFINITY }) => wakes <= moment.now);
   if (over === undefined) return { task, effects: [] };
-  const { task: awake, effects } = ended(task, waited(over, moment.now), moment);
+  const { task: awake, effects } = ended(task, waited(over, moment.now), { moment });
   return withEffects(effects, wake(awake, moment));
 }
 

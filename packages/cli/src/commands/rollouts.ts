@@ -186,6 +186,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["at once", rollout.concurrent < rollout.hosts ? `${rollout.concurrent} hosts at most` : undefined],
     ["stops", rollout.stop_after === undefined ? undefined : `when it failed on ${rollout.stop_after}`],
     ["targets", rollout.targets],
+    ["left out", leftOutText(rollout)],
     ["asks", rollout.asking],
     ["joined", rollout.joined === 0 ? undefined : `${rollout.joined} firings`],
     ["event", rollout.event],
@@ -219,14 +220,21 @@ function styleOfRollout(state: RolloutView["state"]) {
   return state === "stopped" ? "red" : styleOf(state);
 }
 
-function farText({ hosts, begun, open, resolved, failed, cancelled }: RolloutView): string {
+function farText({ hosts, begun, open, resolved, failed, cancelled, expired }: RolloutView): string {
   const of = [
     `${resolved} resolved`,
     `${failed} failed`,
+    ...(expired > 0 ? [`${expired} expired`] : []),
     ...(cancelled > 0 ? [`${cancelled} cancelled`] : []),
     ...(open > 0 ? [`${open} under way`] : []),
   ];
   return `begun on ${begun} of ${hosts}: ${of.join(", ")}`;
+}
+
+function leftOutText({ left_out: count, left_out_hosts: hosts = [] }: RolloutView): string | undefined {
+  if (count === undefined) return undefined;
+  const more = count > hosts.length ? [`${count - hosts.length} more`] : [];
+  return [...hosts.map(({ agent, reason }) => `${agent} (${reason})`), ...more].join(", ");
 }
 
 function took({ state, created, updated }: RolloutView): string {

@@ -1,7 +1,7 @@
 /** `needfire tasks`: what was done about what happened, and how it ended; and what people say and do about that. */
 import { randomBytes } from "node:crypto";
 import { type Command, Option } from "commander";
-import { type ExecutionView, openTaskStates, taskStates, type TaskView } from "@needfire/shared/api";
+import { type ExecutionView, failedTaskStates, openTaskStates, taskStates, type TaskView } from "@needfire/shared/api";
 import { formatDuration } from "@needfire/shared/duration";
 import { idKind } from "@needfire/shared/ids";
 import { NeedfireError } from "@needfire/shared/errors";
@@ -182,9 +182,10 @@ function openOf(_session: Session, tasks: readonly TaskView[]): TaskView[] {
 async function failedOf({ master }: Session, tasks: readonly TaskView[]): Promise<TaskView[]> {
   const reactors = [...new Set(tasks.map(({ reactor }) => reactor))];
   const since = await Promise.all(reactors.map((reactor) => master.tasks({ reactor, limit: tasksMax })));
-  const again = since.flatMap((view) => view.tasks).filter(({ state }) => state !== "escalated" && state !== "cancelled");
+  const hasFailed = ({ state }: TaskView) => failedTaskStates.some((each) => each === state);
+  const again = since.flatMap((view) => view.tasks).filter((task) => !hasFailed(task) && task.state !== "cancelled");
   const settled = new Set(again.map((task) => task.retry_of));
-  return tasks.filter(({ id, state }) => state === "escalated" && !settled.has(id));
+  return tasks.filter((task) => hasFailed(task) && !settled.has(task.id));
 }
 
 /** One that it cannot be done to does not keep the others from it. */

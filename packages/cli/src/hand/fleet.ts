@@ -109,7 +109,9 @@ export class Fleet {
 function endingOf({ state, executions }: TaskView): Ending | undefined {
   if (state === "resolved") return "ok";
   if (state === "cancelled") return "cancelled";
+  if (state === "expired") return "not_there";
   if (state !== "escalated") return undefined;
+  // A master that was started meanwhile cannot be certain that it did not go out.
   const last = executions.at(-1);
   return last?.state === "expired" && last.sent === undefined ? "not_there" : "failed";
 }

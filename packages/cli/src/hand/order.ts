@@ -202,7 +202,7 @@ class Carrying {
   /** What the master tells of. It may be restarted meanwhile: what was ordered is still there. */
   async #follow(onServed: () => void): Promise<void> {
     const { signal } = this.#end;
-    const type = "{task.resolved,task.escalated,task.cancelled,agent.connected,agent.disconnected}";
+    const type = "{task.resolved,task.escalated,task.expired,task.cancelled,agent.connected,agent.disconnected}";
     let givesUp = Number.POSITIVE_INFINITY;
     while (!signal.aborted) {
       try {

@@ -137,7 +137,8 @@ function taskDetail({ status }: Task): string {
     case "cancelled":
       return `cancelled by ${status.by}: ${status.reason}`;
     case "escalated":
-      return `escalated: ${status.reason}`;
+    case "expired":
+      return `${status.state}: ${status.reason}`;
     case "planned":
       return status.reason === undefined ? "planned, nothing was sent" : `planned, and it would have escalated: ${status.reason}`;
     default:
@@ -145,8 +146,8 @@ function taskDetail({ status }: Task): string {
   }
 }
 
-function rolloutDetail({ status, begun, resolved, failed }: Rollout): string {
-  const far = `begun on ${begun}, resolved on ${resolved}, failed on ${failed}`;
+function rolloutDetail({ status, begun, resolved, failed, expired }: Rollout): string {
+  const far = `begun on ${begun}, resolved on ${resolved}, failed on ${failed}${expired > 0 ? `, expired on ${expired}` : ""}`;
   return `${status.state}${"reason" in status && status.reason !== undefined ? `: ${status.reason}` : ""}; ${far}`;
 }
 

@@ -76,10 +76,12 @@ export function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): Ro
     resolved: rollout.resolved,
     failed: rollout.failed,
     cancelled: rollout.cancelled,
+    expired: rollout.expired,
     wave: rollout.wave + 1,
     waves: rollout.ends,
     concurrent: rollout.concurrent,
     ...(stopAfter === undefined ? {} : { stop_after: stopAfter }),
+    ...(rollout.leftOut === undefined ? {} : { left_out: rollout.leftOut.hosts, left_out_hosts: rollout.leftOut.first }),
     ...(rollout.asking === undefined ? {} : { asking: rollout.asking }),
     joined: rollout.joined,
     failures: rollout.failures.map(({ agent: host, at, reason, output }) => ({

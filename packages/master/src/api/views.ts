@@ -188,8 +188,10 @@ function approvalView({ until, approval }: Extract<Task["status"], { approval: u
 /** What an open task waits for, and until when. */
 function waitsFor({ status, rungs, rung }: Task): Pick<TaskView, "due" | "waits_for"> {
   const dated = (until: number, text: string) => ({ due: isoTime(until), waits_for: text });
-  if (status.state === "waiting" && "lock" in status)
-    return { waits_for: `the lock ${JSON.stringify(status.lock)}, which ${status.behind} had` };
+  if (status.state === "waiting" && "lock" in status) {
+    const lock = `the lock ${JSON.stringify(status.lock)}, which ${status.behind} had`;
+    return status.until === undefined ? { waits_for: lock } : dated(status.until, lock);
+  }
   if (status.state === "waiting") return dated(status.until, `the word of ${status.approval.from.join(" or ")}`);
   if (status.state === "retrying") return dated(status.until, "the next attempt");
   if (status.state === "running" && status.until !== undefined)

@@ -6,7 +6,7 @@ import type { Event } from "@needfire/shared/event";
 import { hideMarks } from "@needfire/shared/secret";
 import { type Decision, type Notice, reasons } from "@needfire/shared/rules/types";
 import type { MasterEventDraft } from "@needfire/shared/task";
-import type { Tripped } from "../breakers.ts";
+import type { KeysFull, Tripped } from "../breakers.ts";
 import type { Writes } from "../store/store.ts";
 import type { Tally } from "../tally.ts";
 
@@ -59,6 +59,10 @@ export function noticeEvent(notice: Notice): MasterEventDraft {
 
 export function asideEvent(reactor: string, what: string, { why, whole }: { why: string; whole: boolean }): MasterEventDraft {
   return { type: "reactor.set_aside", severity: "high", subject: reactor, data: { reactor, what, why, whole } };
+}
+
+export function keysFullEvent({ reactor, keysMax, dropped }: KeysFull): MasterEventDraft {
+  return { type: "breaker.keys_full", severity: "high", subject: reactor, data: { reactor, keys_max: keysMax, dropped } };
 }
 
 export function resetEvent({ reactor, key, trip: { held } }: Tripped, { by, why }: Pick<BreakerReset, "by" | "why">): MasterEventDraft {

@@ -5,14 +5,14 @@
 import { isoTime } from "@needfire/shared/clock";
 import { rolloutId } from "@needfire/shared/ids";
 import type { Decision, Firing, FleetFiring, Judgement } from "@needfire/shared/rules/types";
-import { spanText } from "@needfire/shared/rules/wording";
 import { startTask, startTripped, type Task } from "@needfire/shared/task";
 import type { Trip } from "@needfire/shared/task/breaker";
+import type { Tripping } from "../breakers.ts";
 import type { Rollouts } from "../rollouts.ts";
 import type { Tally } from "../tally.ts";
 import { type Consequences, noticeEvent, record } from "./consequences.ts";
 import type { KnownTasks } from "./known-tasks.ts";
-import type { Restraints } from "./restraints.ts";
+import { perAgentText, type Restraints } from "./restraints.ts";
 import type { Steps } from "./steps.ts";
 
 export interface FiringsOptions {
@@ -50,16 +50,24 @@ export class Firings {
     const restraint = restraints.admit(firing, moment.now);
     if (restraint.kind === "full") return this.#limit(decision, firing, { made, until: restraint.until });
     if (restraint.kind === "open") return this.#hold(decision, restraint.trip, made);
-    const work = () => (restraint.kind === "trips" ? startTripped(firing, restraint, moment) : startTask(firing, moment));
+    if (restraint.kind === "trips") return this.#trip(decision, firing, { restraint, made });
+    const task = steps.begin(decision.reactor, firing.trigger.event.id, { made, work: () => startTask(firing, moment) });
+    if (task === undefined) this.#record(made, { ...decision, reason: "set-aside" });
+    else this.#record(made, decision, task.id);
+  }
+
+  /** Its breaker trips with it: what it makes is a task that calls people, and nothing else. */
+  #trip(decision: Decision, firing: Firing, { restraint, made }: { restraint: Tripping; made: Consequences }): void {
+    const { steps } = this.#options;
+    const work = () => startTripped(firing, restraint, steps.moment());
     const task = steps.begin(decision.reactor, firing.trigger.event.id, { made, work });
     if (task === undefined) this.#record(made, { ...decision, reason: "set-aside" });
-    else if (restraint.kind === "trips") this.#hold(decision, restraint.own, made, task.id);
-    else this.#record(made, decision, task.id);
+    else this.#hold(decision, restraint.own, made, task.id);
   }
 
   /** P2: one rollout for each reactor and event. Nothing begins before it is durable. */
   async #rollOut(decision: Decision, firing: Firing & { fleet: FleetFiring }, made: Consequences): Promise<void> {
-    const { rollouts, steps } = this.#options;
+    const { rollouts, steps, restraints } = this.#options;
     const { reactor, event, at } = decision;
     const open = rollouts.joinedBy(firing);
     if (open !== undefined) {
@@ -68,6 +76,9 @@ export class Firings {
     }
     const trigger = firing.trigger.event.id;
     if ((await rollouts.get(rolloutId(reactor.name, trigger))) !== undefined) return;
+    const restraint = restraints.admit(firing, steps.moment().now);
+    if (restraint.kind === "open") return this.#hold(decision, restraint.trip, made);
+    if (restraint.kind === "trips") return this.#trip(decision, firing, { restraint, made });
     const rollout = steps.beginRollout(reactor, trigger, { made, work: () => rollouts.start(firing) });
     if (rollout === undefined) return this.#record(made, { ...decision, reason: "set-aside" });
     this.#record(made, decision, rollout.id);
@@ -85,8 +96,7 @@ export class Firings {
   }
 
   #limit({ reactor, event, at }: Decision, { trigger: { agent } }: Firing, { made, until }: { made: Consequences; until: number }): void {
-    const { tasks, withinMs } = reactor.perAgent!;
-    const detail = `limits.per_agent: ${tasks} tasks in ${spanText(withinMs)} for ${agent}`;
+    const detail = `${perAgentText(reactor.perAgent!)} for ${agent}`;
     this.#record(made, { reactor, event, at, reason: "throttled", detail, until });
   }
 

@@ -34,6 +34,7 @@ function setting(stored: Task[] = [], reactors = index) {
         tasksDue: (now) => ({ tasks: stored.filter((task) => (dueOf(task) ?? now + 1) <= now), next: undefined }),
         listeningTasks: () => stored.filter(listens),
         openTasksIn: () => [],
+        openTaskCounts: () => new Map(),
         openRollouts: () => [],
         rollout: () => undefined,
         hostsOnTurn: () => [],

@@ -4,6 +4,7 @@
  * itself.
  */
 import { type ExecutionReport, specOf } from "@needfire/shared/action";
+import { isoTime } from "@needfire/shared/clock";
 import { type Event, resultType } from "@needfire/shared/event";
 import { idKind, masterAgent, taskOfExecution } from "@needfire/shared/ids";
 import type { Rollout } from "@needfire/shared/rollout";
@@ -19,17 +20,26 @@ import { fromNowhere, originOf } from "../origin.ts";
 import { type RolloutOrder, Rollouts } from "../rollouts.ts";
 import type { Causing, Change, Store } from "../store/store.ts";
 import { Tally } from "../tally.ts";
-import { type Arrival, type BreakerReset, type Consequences, noConsequences, recordedReasons, resetEvent } from "./consequences.ts";
+import {
+  type Arrival,
+  type BreakerReset,
+  type Consequences,
+  keysFullEvent,
+  noConsequences,
+  recordedReasons,
+  resetEvent,
+} from "./consequences.ts";
 import { Firings } from "./firings.ts";
 import { KnownTasks, type TaskStore } from "./known-tasks.ts";
 import { Restraints } from "./restraints.ts";
 import { Rolling } from "./rolling.ts";
 import { Steps } from "./steps.ts";
 
-/** A command that will have no result, and why. */
+/** A command that will have no result, and why. `untried`: its time was up, and it certainly never reached its host. */
 export interface Expired {
   execution: Execution;
   reason: string;
+  untried?: boolean;
 }
 
 /** An operator's word to a task. */
@@ -50,7 +60,10 @@ export interface ReactOptions {
   /** What is not judged. */
   aside?: Aside;
   store: TaskStore &
-    Pick<Store, "ruleState" | "openTasksIn" | "openRollouts" | "rollout" | "hostsOnTurn" | "failedHosts" | "breakers" | "tasksMade">;
+    Pick<
+      Store,
+      "ruleState" | "openTasksIn" | "openTaskCounts" | "openRollouts" | "rollout" | "hostsOnTurn" | "failedHosts" | "breakers" | "tasksMade"
+    >;
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */
   hosts(): readonly AgentView[];
@@ -80,10 +93,16 @@ export class React {
     this.#options = options;
     const { store, world, clock, hosts, aside, random = Math.random } = options;
     this.#rules = new Rules(this.#index, world, { records: recordedReasons, ...(aside === undefined ? {} : { aside }) });
-    const isSilenced = (reactor: string, agent: string) => world.silence(reactor, agent, clock.now()) !== undefined;
     const tasks = (this.#tasks = new KnownTasks(store, openTasks, options.risesAfterMs));
-    const rollouts = (this.#rollouts = new Rollouts({ store, hosts, isSilenced, clock }));
     const restraints = (this.#restraints = new Restraints(store));
+    const rollouts = (this.#rollouts = new Rollouts({
+      store,
+      hosts,
+      leavesOut: (firing, agent) =>
+        silencedText(world.silence(firing.reactor.name, agent, clock.now())) ?? restraints.leavesOut(firing, agent, clock.now()),
+      ended: (rollout) => restraints.rolledOut(rollout),
+      clock,
+    }));
     const steps = (this.#steps = new Steps({ tasks, rollouts, restraints, aside, clock, random }));
     this.#firings = new Firings({ tasks, steps, rollouts, restraints, tally: this.#tally });
     this.#rolling = new Rolling({ store, tasks, steps, rollouts });
@@ -102,6 +121,7 @@ export class React {
     this.#tally.take();
     this.#rules.load(await this.#options.store.ruleState());
     await this.#restraints.restore();
+    this.#rolling.restore();
   }
 
   /** Whether an event of this type can have consequences: the others need not even be unpacked. */
@@ -133,14 +153,15 @@ export class React {
     if (this.#tasks.isStale) await this.#rollouts.load();
     await this.#tasks.look();
     await this.#restraints.look(this.#options.clock.now());
+    await this.#rolling.findLost(made);
     for (const { received, events } of arrivals) {
       await this.#firings.take(this.#rules.tick(received), made);
       for (const event of events) await this.#hear(event, made);
     }
     if (now !== undefined) await this.#passTime(now, made);
-    for (const { execution, reason } of expired) {
+    for (const { execution, reason, untried = false } of expired) {
       const task = await this.task(execution.task);
-      if (task !== undefined) this.#steps.step(task, { kind: "expired", execution: execution.id, reason }, execution.id, made);
+      if (task !== undefined) this.#steps.step(task, { kind: "expired", execution: execution.id, reason, untried }, execution.id, made);
     }
     for (const { task: id, word } of words) {
       const task = await this.task(id);
@@ -153,6 +174,7 @@ export class React {
     await this.#passLocks(made);
     made.rules = this.#rules.takeDirty();
     made.breakers = this.#restraints.takeDirty();
+    made.events.push(...this.#restraints.takeFull(this.#options.clock.now()).map(keysFullEvent));
     made.counts = this.#tally.take();
     return made;
   }
@@ -268,6 +290,10 @@ export class React {
     for (let task = await this.#tasks.nextWithLock(); task !== undefined; task = await this.#tasks.nextWithLock())
       this.#steps.step(task, { kind: "turn" }, task.id, made);
   }
+}
+
+function silencedText(silence: ReturnType<World["silence"]>): string | undefined {
+  return silence === undefined ? undefined : `silenced until ${isoTime(silence.until)}: ${silence.why}`;
 }
 
 /** P6: what the master does for a task no host can speak of. */

@@ -3,10 +3,13 @@
  * ends is told here.
  */
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
+import { isoTime } from "@needfire/shared/clock";
+import type { Rollout } from "@needfire/shared/rollout";
 import type { BreakerLimits, Firing, PerAgentLimit } from "@needfire/shared/rules/types";
+import { spanText } from "@needfire/shared/rules/wording";
 import type { Effect, Task } from "@needfire/shared/task";
-import { strikeOf } from "@needfire/shared/task/breaker";
-import { type Admission, Breakers, type Tripped } from "../breakers.ts";
+import { type Strike, strikeOf, strikeOfRollout } from "@needfire/shared/task/breaker";
+import { type Admission, Breakers, type KeysFull, type Tripped } from "../breakers.ts";
 import { PerAgent } from "../per-agent.ts";
 import type { BreakerRow, Store } from "../store/store.ts";
 
@@ -54,28 +57,39 @@ export class Restraints {
   }
 
   /** Whether a firing may make a task. The end of a problem is no remedy, and a plan does no harm. */
-  admit({ reactor, branch, plan, trigger }: Firing, now: number): Restraint {
+  admit({ reactor, branch, plan, trigger, fleet }: Firing, now: number): Restraint {
     const { name, mode, breaker: limits } = reactor;
     if (mode !== "live" || branch !== "do") return { kind: "closed" };
     const { agent, event } = trigger;
-    const until = this.#perAgent?.fullUntil(name, agent, now);
+    // Of a rollout single hosts are left out.
+    const until = fleet === undefined ? this.#perAgent?.fullUntil(name, agent, now) : undefined;
     if (until !== undefined) return { kind: "full", until };
     if (limits === undefined) return { kind: "closed" };
     return this.#breakers.admit(name, { agent, subject: event.subject, joinKey: plan.ok ? plan.joinKey : undefined }, { limits, now });
   }
 
-  /** A task was made. */
-  begun(task: Task): void {
-    if (task.branch === "do" && task.status.state !== "planned") this.#perAgent?.add(task);
+  /** Why a rollout leaves out this host; undefined: it does not. */
+  leavesOut({ reactor: { name, mode, perAgent }, branch }: Firing, agent: string, now: number): string | undefined {
+    if (perAgent === undefined || mode !== "live" || branch !== "do") return undefined;
+    const until = this.#perAgent?.fullUntil(name, agent, now);
+    return until === undefined ? undefined : `${perAgentText(perAgent)}, until ${isoTime(until)}`;
+  }
+
+  /** A task was made. One that asks for a rollout, or calls people for it, does nothing on a host. */
+  begun({ branch, status, rollout, rungs, ...made }: Task): void {
+    if (branch !== "do" || status.state === "planned" || (rollout !== undefined && rungs.length === 0)) return;
+    this.#perAgent?.add(made);
   }
 
   /** What a step may hold against the task's reactor. */
   stepped(task: Task, effects: readonly Effect[]): void {
-    const limits = this.#breakerLimits.get(task.reactor);
-    // What stops a rollout are failures on its hosts.
-    if (limits === undefined || task.rollout !== undefined || !effects.some(isEnd)) return;
-    const strike = strikeOf(task);
-    if (strike !== undefined) this.#breakers.strike(task.reactor, task, { limits, strike });
+    // A rollout is held against it as a whole.
+    if (task.rollout === undefined && effects.some(isEnd)) this.#strike(task, strikeOf(task));
+  }
+
+  /** A rollout has ended. */
+  rolledOut(rollout: Rollout): void {
+    this.#strike(rollout, strikeOfRollout(rollout));
   }
 
   /** Remedies that are not tried any more. */
@@ -91,6 +105,20 @@ export class Restraints {
   takeDirty(): BreakerRow[] {
     return this.#breakers.takeDirty();
   }
+
+  /** P4: keys of breakers that were forgotten. */
+  takeFull(now: number): KeysFull[] {
+    return this.#breakers.takeFull(now);
+  }
+
+  #strike(about: Task | Rollout, strike: Strike | undefined): void {
+    const limits = this.#breakerLimits.get(about.reactor);
+    if (limits !== undefined && strike !== undefined) this.#breakers.strike(about.reactor, about, { limits, strike });
+  }
+}
+
+export function perAgentText({ tasks, withinMs }: PerAgentLimit): string {
+  return `limits.per_agent: ${tasks} tasks in ${spanText(withinMs)}`;
 }
 
 /** Told once of each task that ended by itself. */

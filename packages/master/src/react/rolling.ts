@@ -4,7 +4,7 @@
  */
 import type { Event } from "@needfire/shared/event";
 import { approvalTaskId, type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
-import { callForHelp, startOnHost } from "@needfire/shared/task";
+import { callForHelp, isOpen, startOnHost } from "@needfire/shared/task";
 import { type HandOrder, orderedRolloutId } from "@needfire/shared/task/order";
 import type { Rollouts } from "../rollouts.ts";
 import type { Store } from "../store/store.ts";
@@ -13,7 +13,7 @@ import type { KnownTasks } from "./known-tasks.ts";
 import type { Steps } from "./steps.ts";
 
 export interface RollingOptions {
-  store: Pick<Store, "hostsOnTurn" | "openTasksIn" | "failedHosts">;
+  store: Pick<Store, "hostsOnTurn" | "openTasksIn" | "openTaskCounts" | "failedHosts">;
   tasks: KnownTasks;
   steps: Steps;
   rollouts: Rollouts;
@@ -21,9 +21,33 @@ export interface RollingOptions {
 
 export class Rolling {
   readonly #options: RollingOptions;
+  #mayHaveLost = true;
 
   constructor(options: RollingOptions) {
     this.#options = options;
+  }
+
+  /** The store may have been damaged since: rollouts are looked at before they go on. */
+  restore(): void {
+    this.#mayHaveLost = true;
+  }
+
+  /** A rollout whose tasks are gone would wait for them for ever: they have failed. */
+  async findLost(made: Consequences): Promise<void> {
+    if (!this.#mayHaveLost) return;
+    this.#mayHaveLost = false;
+    const { store, tasks, rollouts } = this.#options;
+    const { open } = rollouts;
+    if (open.length === 0) return;
+    const counts = await store.openTaskCounts();
+    for (const rollout of open) {
+      const { id, asking } = rollout;
+      const asks = asking === undefined ? undefined : await tasks.get(asking);
+      const isAsking = asks !== undefined && isOpen(asks);
+      const missing = rollout.open - (counts.get(id) ?? 0) + (isAsking ? 1 : 0);
+      const question = asking !== undefined && !isAsking;
+      if (missing > 0 || question) rollouts.step(rollout, { kind: "lost", tasks: Math.max(0, missing), question }, made.rollouts);
+    }
   }
 
   async goOn(made: Consequences): Promise<void> {
@@ -81,12 +105,10 @@ export class Rolling {
 
   async #cancel({ id, status }: Rollout, made: Consequences): Promise<void> {
     if (status.state !== "cancelled") return;
-    const { store, tasks, steps, rollouts } = this.#options;
+    const { store, tasks, steps } = this.#options;
     const { reason, by } = status;
     const open = await store.openTasksIn(id, rolloutStepHostsMax);
     for (const task of open) steps.step(tasks.latest(task), { kind: "cancel", reason, by }, task.id, made);
-    const rollout = await rollouts.get(id);
-    if (open.length === 0 && rollout !== undefined) rollouts.step(rollout, { kind: "lost" }, made.rollouts);
   }
 }
 

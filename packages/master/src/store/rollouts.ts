@@ -88,8 +88,11 @@ export class RolloutWriter {
 
   failedHosts({ id, reactor, created, order }: Rollout): HostOnTurn[] {
     const retried = `SELECT json_extract(body, '$.order.retryOf') FROM task
-      WHERE reactor = ? AND created >= ? AND state NOT IN ('escalated', 'cancelled') AND json_extract(body, '$.order.retryOf') IS NOT NULL`;
-    const isFailed = order === undefined ? "task.state = 'escalated'" : "(task.state IS NULL OR task.state IN ('escalated', 'cancelled'))";
+      WHERE reactor = ? AND created >= ? AND state NOT IN ('escalated', 'expired', 'cancelled') AND json_extract(body, '$.order.retryOf') IS NOT NULL`;
+    const isFailed =
+      order === undefined
+        ? "task.state IN ('escalated', 'expired')"
+        : "(task.state IS NULL OR task.state IN ('escalated', 'expired', 'cancelled'))";
     const sql = `SELECT host.number, host.agent, host.task, plan.body FROM rollout_host AS host
       JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan LEFT JOIN task ON task.id = host.task
       WHERE host.rollout = ? AND ${isFailed} AND host.task NOT IN (${retried}) ORDER BY host.number`;

@@ -99,6 +99,8 @@ export const migrations = [
   `DROP INDEX execution_task;
    DROP INDEX execution_open;
    CREATE INDEX execution_open ON execution (task) WHERE report IS NULL;`,
+  // Hosts on which a rollout never began were counted as failed.
+  "UPDATE rollout SET body = json_set(body, '$.expired', 0, '$.verified', 0)",
 ] as const;
 
 /** No number is given twice, although events leave the outbox. */
@@ -230,6 +232,25 @@ export class StoreWriter {
     return this.#bodies<Task>(`SELECT body FROM task WHERE rollout = ? AND ${isOpenSql} LIMIT ?`, rollout, limit);
   }
 
+  awaitedTypes(): string[] {
+    const sql = `WITH rungs (body) AS (
+        SELECT json_extract(body, '$.rungs') FROM task WHERE ${isOpenSql}
+        UNION ALL SELECT json_extract(plan.body, '$.rungs') FROM rollout_plan AS plan JOIN rollout ON rollout.id = plan.rollout WHERE ended = 0)
+      SELECT DISTINCT type.value AS type FROM rungs, json_each(rungs.body) AS rung, json_each(rung.value, '$.verify.on') AS type`;
+    return this.#prepare(sql)
+      .all()
+      .map(({ type }) => String(type));
+  }
+
+  openTaskCounts(): Map<string, number> {
+    const sql = `SELECT rollout, count(*) AS tasks FROM task WHERE rollout IS NOT NULL AND ${isOpenSql} GROUP BY rollout`;
+    return new Map(
+      this.#prepare(sql)
+        .all()
+        .map(({ rollout, tasks }) => [String(rollout), Number(tasks)]),
+    );
+  }
+
   openRollouts(): Rollout[] {
     return this.#rollouts.open();
   }
@@ -258,7 +279,8 @@ export class StoreWriter {
 
   tasksMade(reactors: readonly string[], since: number): MadeTask[] {
     const sql = `SELECT reactor, agent, created FROM task WHERE created > ? AND reactor IN (SELECT value FROM json_each(?))
-      AND state <> 'planned' AND json_extract(body, '$.branch') = 'do' ORDER BY created`;
+      AND state <> 'planned' AND json_extract(body, '$.branch') = 'do'
+      AND (rollout IS NULL OR json_array_length(body, '$.rungs') > 0) ORDER BY created`;
     return this.#prepare(sql)
       .all(since, JSON.stringify(reactors))
       .map(({ reactor, agent, created }) => ({ reactor: String(reactor), agent: String(agent), created: Number(created) }));

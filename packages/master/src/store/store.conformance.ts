@@ -6,7 +6,7 @@ import { describe, test, type TestContext } from "node:test";
 import type { ExecutionReport } from "@needfire/shared/action";
 import { executionId, rolloutId, taskId } from "@needfire/shared/ids";
 import type { Rollout } from "@needfire/shared/rollout";
-import type { StateRow } from "@needfire/shared/rules/types";
+import type { PlannedRung, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, Task } from "@needfire/shared/task";
 import { somePublicKey, temporaryDirectory } from "../fixture.ts";
 import type { BreakerRow, Change, ExecutionRecord, Store, Writes } from "./store.ts";
@@ -76,6 +76,8 @@ export function someRollout(event: string, hosts: number): Rollout {
     resolved: 0,
     failed: 0,
     cancelled: 0,
+    verified: 0,
+    expired: 0,
     failures: [],
     otherwise: [],
     called: false,
@@ -166,6 +168,25 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual((await s.commit([change], 17)).taken, [true]);
     });
 
+    test("what verifications wait for is found on all rungs of open tasks, and on hosts on which a rollout is still to begin", async (t) => {
+      const s = setting(t);
+      const awaits = (...on: string[]): PlannedRung => ({
+        ...{ steps: [], timeoutMs: undefined, attempts: 1, retry: undefined, undo: undefined },
+        verify: { by: "no_event", on, when: undefined, afterMs: 0, withinMs: 1 },
+      });
+      const later: Task = { ...someTask("web1:e1:1"), rungs: [...someTask("web1:e1:1").rungs, awaits("a.*", "b.c")] };
+      const over: Task = { ...someTask("web1:e1:2", { state: "resolved", verified: true }), rungs: [awaits("x.y")] };
+      const plan = { ok: true as const, rungs: [awaits("d.e")], otherwise: [], joinKey: undefined, approval: undefined };
+      const begins = (id: string) => ({ hosts: [{ agent: "web1", task: taskId("tidy", id, "web1"), plan: 0 }], plans: [plan] });
+      await s.write({
+        now,
+        changes: [later, over].map((task) => ({ isNew: true, task, effects: [] })),
+        rollouts: [{ rollout: someRollout("web1:e1:3", 1), events: [], begins: begins("web1:e1:3") }],
+      });
+      await s.reopened();
+      assert.deepEqual((await s.store.awaitedTypes()).toSorted(), ["a.*", "b.c", "d.e"]);
+    });
+
     test("P2: a rollout, its hosts and the tasks that begin are there together; its tasks are one for each host", async (t) => {
       const s = setting(t);
       const rollout = someRollout("web1:e1:1", 3);
@@ -189,6 +210,8 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       );
       assert.equal((await store.openTasksIn(rollout.id, 10)).length, 2);
       assert.equal((await store.openTasksIn(rollout.id, 1)).length, 1);
+      assert.deepEqual(await store.openTaskCounts(), new Map([[rollout.id, 2]]));
+      assert.deepEqual(await store.awaitedTypes(), []);
       const done = { ...begun, begun: 3, open: 0, resolved: 3, status: { state: "done" as const } };
       await s.write({ now, rollouts: [{ rollout: done, events: [{ type: "rollout.done", severity: "low", data: {} }] }] });
       assert.deepEqual([await store.openRollouts(), await store.rollout(rollout.id)], [[], done]);
@@ -280,6 +303,8 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
         made(4, { branch: "on_clear" }),
         made(5, { status: { state: "planned" } }),
         made(6, { reactor: "other" }),
+        // It asks for a rollout, or calls people for one.
+        made(7, { rollout: rolloutId("tidy", "web1:e1:7"), rungs: [] }),
       ];
       await s.commit(tasks.map((task) => ({ isNew: true, task, effects: [] })));
       await s.reopened();

@@ -237,8 +237,12 @@ export interface Store {
   tasksDue(now: number, limit: number): Promise<TasksDue> | TasksDue;
   /** Open tasks whose verification listens for events. */
   listeningTasks(): Promise<Task[]> | Task[];
+  /** Types, and globs of them, for which verifications of open tasks, and of hosts on which rollouts are still to begin, may wait. */
+  awaitedTypes(): Promise<string[]> | string[];
   /** Those of a rollout that are open, the first of them. */
   openTasksIn(rollout: string, limit: number): Promise<Task[]> | Task[];
+  /** How many of a rollout's tasks are open, where any are. */
+  openTaskCounts(): Promise<Map<string, number>> | Map<string, number>;
   /** Rollouts to which something can still happen, the oldest first. */
   openRollouts(): Promise<Rollout[]> | Rollout[];
   rollout(id: string): Promise<Rollout | undefined> | Rollout | undefined;

@@ -298,6 +298,13 @@ export const masterEventTypes = {
     data: object({ ...aboutTask, reason, attempts: integer, took_ms }),
     example: taskExample({ reason: "file.restore failed: ENOSPC: no space left on device", attempts: 1, took_ms: 61 }),
   },
+  "task.expired": {
+    description:
+      "Nothing of a task was begun in its time: its host was away, or its turn came too late. What its reactor says under `otherwise` is done.",
+    severity: "normal",
+    data: object({ ...aboutTask, reason, took_ms }),
+    example: taskExample({ reason: "web1 was not there within the time of file.restore", took_ms: 3_600_040 }),
+  },
   "task.comment": {
     description: "Somebody, or a step of its own, wrote a comment into a task's history.",
     severity: "low",
@@ -351,6 +358,12 @@ export const masterEventTypes = {
       subject: "restore-managed-file",
       data: { reactor: "restore-managed-file", key: ["web1", "/etc/motd"], held: 12, by: "ann" },
     },
+  },
+  "breaker.keys_full": {
+    description: "More keys of a reactor did not hold than are remembered: the breaker of those that were struck longest ago begins anew.",
+    severity: "high",
+    data: object({ reactor: text, keys_max: integer, dropped: { type: "integer", description: "keys, since it was told last" } }),
+    example: { subject: "restore-managed-file", data: { reactor: "restore-managed-file", keys_max: 10_000, dropped: 12 } },
   },
   "reactor.loaded": {
     description: "A file of reactors is in force.",

@@ -17,8 +17,12 @@ const plan = {
   concurrent: integer("so many hosts at once at most"),
   stop_after: integer("when it failed on so many hosts, nothing more begins"),
   retry_of: { type: "string", description: "the rollout that is tried again on the hosts on which it failed" },
-  left_out: integer("hosts that a silence covers"),
-  left_out_agents: { type: "array", items: text, description: "the first 100 of them" },
+  left_out: integer("hosts that fit and that it does not go to"),
+  left_out_hosts: {
+    type: "array",
+    items: object({ agent: text, reason }),
+    description: "the first 100 of them: a silence, limits.per_agent",
+  },
 } as const;
 /** In events and in the API alike. */
 export const rolloutCounts = {
@@ -28,13 +32,14 @@ export const rolloutCounts = {
   resolved: integer("on how many it held"),
   failed: integer("on how many it did not"),
   cancelled: integer("on how many it was cancelled"),
+  expired: integer("on how many nothing was begun in its time: they were away, or their turn came too late"),
 } as const;
 const order = object({ ...about, reason, by: { type: "string", description: "who" }, ...rolloutCounts });
 
 const someRollout = { rollout: "r-9b1c44d07e2a51f3", reactor: "patch-openssl", reactor_version: "5d1e0a9c44b7" };
 const example = (data: object) => ({ subject: "openssl", data: { ...someRollout, ...data } });
 const planExample = { targets: "web*", hosts: 50, waves: [1, 5, 25, 50], concurrent: 5, stop_after: 2 };
-const countsExample = { hosts: 50, begun: 5, open: 1, resolved: 2, failed: 2, cancelled: 0 };
+const countsExample = { hosts: 50, begun: 5, open: 1, resolved: 2, failed: 2, cancelled: 0, expired: 0 };
 const orderExample = example({ reason: "the load is high", by: "alice", ...countsExample });
 const required = [...Object.keys(about), "targets", "hosts", "waves", "concurrent"];
 
@@ -100,7 +105,7 @@ export const rolloutEventTypes = {
       ...about,
       reason,
       ...rolloutCounts,
-      failures: { type: "array", items: object({ agent: text, reason }), description: "the first 20 hosts on which it failed" },
+      failures: { type: "array", items: object({ agent: text, reason }), description: "the first 20 hosts on which it failed or expired" },
     }),
     example: example({
       reason: "it failed on 2 hosts, after which nothing more begins",
@@ -115,6 +120,6 @@ export const rolloutEventTypes = {
     description: "Each host of a rollout has had its turn; on some it may have failed.",
     severity: "low",
     data: object({ ...about, ...rolloutCounts, took_ms: { type: "number", description: "since it was made" } }),
-    example: example({ hosts: 50, begun: 50, open: 0, resolved: 49, failed: 1, cancelled: 0, took_ms: 184_000 }),
+    example: example({ hosts: 50, begun: 50, open: 0, resolved: 49, failed: 1, cancelled: 0, expired: 0, took_ms: 184_000 }),
   },
 } as const satisfies Record<string, EventTypeSpec>;

@@ -3,6 +3,7 @@
  * have a name. The document has passed the schema.
  */
 import type { ScopeName } from "../cel.ts";
+import { targetGlob } from "../target.ts";
 import type { Path } from "../yaml-file.ts";
 
 /** An event that an expression sees, by the `on` that lets it in. */
@@ -55,6 +56,8 @@ export interface ReactorDocument {
   otherwise?: Record<string, unknown>[];
   on_clear?: Record<string, unknown>[];
   task?: { key?: string | string[] };
+  targets?: string | string[];
+  approve?: { if?: string };
   tests?: unknown[];
 }
 
@@ -102,6 +105,20 @@ export function celPlacesOf(reactor: ReactorDocument): CelPlace[] {
     ...texts(reactor.task?.key, ["task", "key"]).map(([path, source]) => key(path, source)),
     ...texts(flow?.by, ["flow", "by"]).map(([path, source]) => key(path, source)),
     ...equals(reactor.inhibited_by).map(([path, source]) => key(path, source)),
+    ...ofHosts(reactor),
+  ];
+}
+
+/** For which hosts, and whose word that needs: asked of a firing, as values are. No condition on the event: what holds of its agent says nothing of them. */
+function ofHosts(reactor: ReactorDocument): CelPlace[] {
+  const { targets, approve } = reactor;
+  const place = (path: Path, source: string, sees: ScopeName): CelPlace => {
+    const { on, matched } = valueScope(reactor, "do");
+    return { path, offset: 0, source, kind: "key", sees, on, matched };
+  };
+  return [
+    ...(typeof targets === "string" && targetGlob(targets) === undefined ? [place(["targets"], targets, "targets")] : []),
+    ...(approve?.if === undefined ? [] : [place(["approve", "if"], approve.if, "approve")]),
   ];
 }
 

@@ -12,8 +12,9 @@ interface CompiledApproval {
 
 export function compileApproval(draft: Draft, source: ApproveSource | undefined, matched: readonly string[]): CompiledApproval {
   if (source === undefined) return { approval: undefined, reads: [] };
-  const when = draft.condition(source.if, ["approve", "if"], matched, "firing");
-  const message = source.message === undefined ? undefined : draft.text(source.message, ["approve", "message"], matched);
+  const known = { matched, sees: "approve" } as const;
+  const when = draft.condition(source.if, ["approve", "if"], known);
+  const message = source.message === undefined ? undefined : draft.text(source.message, ["approve", "message"], known);
   const approval: Approval = {
     when,
     from: source.from,

@@ -147,7 +147,7 @@ function entry(draft: Draft, source: ReactorSource, { role, path, given, matched
     const what = path.length === 0 ? "" : " here, or at the reactor";
     draft.problem(path, `the key "on" is missing${what}`);
   }
-  return { role, on, matchesType: globMatcher(on), when: draft.condition(given.when, [...path, "when"], matched), as: undefined };
+  return { role, on, matchesType: globMatcher(on), when: draft.condition(given.when, [...path, "when"], { matched }), as: undefined };
 }
 
 function globs(on: OneOrMore | undefined): string[] {

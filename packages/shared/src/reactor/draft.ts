@@ -107,14 +107,18 @@ export class Draft {
   }
 
   /** A condition; `matched`: the names of the steps before it. */
-  condition(source: string | undefined, path: Path, matched?: readonly string[], sees?: ScopeName): Expression | undefined {
+  condition(
+    source: string | undefined,
+    path: Path,
+    { what = "in the condition: ", matched, sees }: { matched?: readonly string[] | undefined; sees?: ScopeName; what?: string } = {},
+  ): Expression | undefined {
     if (source === undefined) return undefined;
-    return this.#compile(compileCondition, { source, path, matched, what: "in the condition: ", sees });
+    return this.#compile(compileCondition, { source, path, matched, what, sees });
   }
 
   /** A text for people with values of a firing in it: no secrets. */
-  text(source: string, path: Path, matched: readonly string[]): CompiledTemplate {
-    const compiled = compileTemplate(source, path);
+  text(source: string, path: Path, { matched, sees }: { matched: readonly string[]; sees: ScopeName }): CompiledTemplate {
+    const compiled = compileTemplate(source, path, sees);
     for (const problem of compiled.problems) this.problem(problem.path, problem.message, { offset: problem.offset });
     for (const { expression, offset } of compiled.expressions) this.checkNames(expression, { path, offset, matched, inValue: false });
     return compiled;

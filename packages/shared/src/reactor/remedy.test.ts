@@ -54,6 +54,12 @@ test("an approval has defaults, and its condition and message keep the events th
   assert.equal(message?.literal, false);
 });
 
+test("an approval may ask how many hosts it is for, with targets and without", () => {
+  const asked =
+    "approve: { if: size(targets) > 10, from: [oncall], timeout: 30m, on_timeout: escalate }\ndo: [{ event.emit: { type: x.y } }]\n";
+  for (const lines of [asked, `targets: 'web*'\n${asked}`]) assert.equal(load(lines).remedy.approval?.when?.source, "size(targets) > 10");
+});
+
 test("a lock is one expression or several, and is found wrong at load", () => {
   const lockOf = (lock: string) => load(`lock: ${lock}\ndo: [{ event.emit: { type: x.y } }]\n`).remedy.lockBy?.map(({ source }) => source);
   assert.deepEqual(lockOf("event.agent"), ["event.agent"]);
@@ -77,6 +83,12 @@ const bad: [title: string, lines: string, expected: RegExp][] = [
     `do:\n  - { ${steps} }\n  - command.run: { argv: [id] }\n`,
     /^r\.yaml:5:5: a rung has no key "command\.run": its actions stand under "steps"$/,
   ],
+  [
+    "hosts in a condition of `when`",
+    `when: size(targets) > 10\ndo: [{ ${steps} }]\n`,
+    /^r\.yaml:3:12: in the condition: Unknown variable: targets; it is known in approve only$/m,
+  ],
+  ["a task that may never begin", `task: { expires: 0s }\ndo: [{ ${steps} }]\n`, /^r\.yaml:3:18: expected a time from 1ms/],
   ["an approval by nobody", `approve: { timeout: 1h }\ndo: [{ ${steps} }]\n`, /^r\.yaml:3:10: .*"from"/],
   [
     "an approval whose condition cannot be read",

@@ -39,7 +39,9 @@ export function compileRemedy(draft: Draft, source: ReactorSource, matched: read
   for (const { verify } of rungs) if (verify?.by === "action") calls.push(verify.step as ReactorCall);
   checkCommands(draft, rungs);
   const { approval, reads } = compileApproval(draft, source.approve, matched);
-  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source), lockBy: lockBy(draft, source), approval };
+  const expires = source.task?.expires;
+  const beginMs = expires === undefined ? undefined : checkedDurationMs(draft, expires, ["task", "expires"]);
+  const remedy: Remedy = { isLadder, rungs, otherwise, joinBy: joinBy(draft, source), lockBy: lockBy(draft, source), approval, beginMs };
   return { remedy, reads: [...calls.map((call) => call.reads), ...reads], listensFor: [...new Set(listensFor)] };
 }
 
@@ -149,7 +151,7 @@ function compileAwaited(draft: Draft, { kind, of, afterMs, withinMs }: Awaited, 
     });
   const { on, when } = typeof of === "string" ? { on: of, when: undefined } : of;
   // A condition that does not compile, or names what is not there, is told of here; it is asked by its text.
-  draft.condition(when, [...path, kind, "when"], ["trigger"]);
+  draft.condition(when, [...path, kind, "when"], { matched: ["trigger"] });
   return { by: kind, on: typeof on === "string" ? [on] : [...on], when, afterMs, withinMs: withinMs ?? checkEveryMs };
 }
 

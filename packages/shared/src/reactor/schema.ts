@@ -280,7 +280,11 @@ const ladder = {
 const approve = {
   type: "object",
   properties: {
-    if: { ...celCondition, description: "when it is needed: a CEL condition that knows what values of do know; default: always" },
+    if: {
+      ...celCondition,
+      description:
+        "when it is needed: a CEL condition that knows what values of do know, and `targets`, the ids of the hosts; default: always",
+    },
     from: {
       type: "array",
       items: { type: "string", minLength: 1, maxLength: 100, description: "the name of a user, as `needfire` sends it" },
@@ -335,6 +339,11 @@ const taskSettings = {
   properties: {
     key: { ...by, description: "CEL expressions: while a task of these values is open, further firings join it" },
     priority: { enum: severities, description: "instead of the reactor's" },
+    expires: {
+      ...duration,
+      description:
+        "a task that nothing was begun of so long after it might have begun is given up; default: the master's `execution_expires`, and a wait for a lock has no end",
+    },
   },
   additionalProperties: false,
   description: "of the tasks that it makes",
@@ -355,7 +364,7 @@ const limits = {
       type: "string",
       title: "so many in a time, such as 3/1h",
       pattern: ratePattern,
-      description: "at most so many tasks for one agent in a time; further firings make none",
+      description: "at most so many tasks for one agent in a time; further firings make none, and a rollout leaves the agent out",
     },
     breaker,
     concurrent: { ...hostCount, description: "so many hosts at once at most; default: all" },
@@ -418,7 +427,7 @@ export const reactorSchema = {
       ...targetsSchema,
       default: "agent",
       description:
-        "the hosts that it is for: agent (where the event comes from), a glob on the agent's id, a list of globs, or a CEL expression over agent.labels and agent.facts",
+        "the hosts that it is for: agent (where the event comes from), a glob on the agent's id, a list of globs, or a CEL expression over agent.labels, agent.facts, event and vars",
     },
     limits,
     do: ladder,

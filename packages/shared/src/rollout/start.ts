@@ -4,30 +4,43 @@
  */
 import { createHash } from "node:crypto";
 import { rolloutId, taskId } from "../ids.ts";
-import { aimsOf, approvalTaskId, stopRollout, waveEvent } from "../rollout.ts";
+import { aimsOf, approvalTaskId, stopRollout, timeToBegin, waveEvent } from "../rollout.ts";
 import type { Firing, FleetFiring, Plan, PlannedApproval } from "../rules/types.ts";
 import type { AgentView } from "../target.ts";
 import { recordOf } from "../task/made.ts";
 import { tellRollout } from "./tell.ts";
-import { hostsNamedMax, type Rollout, type RolloutHost, rolloutHostsMax, rolloutPlansBytesMax, type StartedRollout } from "./types.ts";
+import {
+  failuresKeptMax,
+  type HostLeftOut,
+  hostsNamedMax,
+  type Rollout,
+  type RolloutHost,
+  rolloutHostsMax,
+  rolloutPlansBytesMax,
+  type StartedRollout,
+} from "./types.ts";
 import { hostsOf, type RolloutLimits, waveEnds } from "./waves.ts";
 
-/** Hosts that a silence covers are left out. */
+/** The hosts that fit. Some are left out: a silence covers them, or as many tasks as may be were made for them. */
 export interface Fleet {
   hosts: readonly AgentView[];
-  leftOut: readonly string[];
+  leftOut: readonly HostLeftOut[];
 }
 
 /** The rollout of a firing on the hosts that fit it. It begins nothing yet: see `workOf`. */
-export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: fitting, leftOut }: Fleet, now: number): StartedRollout {
+export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: chosen, leftOut }: Fleet, now: number): StartedRollout {
   const { reactor } = firing;
   const id = rolloutId(reactor.name, firing.trigger.event.id);
-  const planned = planHosts(firing, inOrder(id, fitting));
+  const planned = planHosts(firing, { hosts: inOrder(id, chosen), leftOut });
   const hosts = planned.ok ? planned.hosts : [];
-  const rollout = rolloutOf(firing, { id, hosts: hosts.length, now });
+  const rollout: Rollout = {
+    ...rolloutOf(firing, { id, hosts: hosts.length, now }),
+    ...(leftOut.length === 0 ? {} : { leftOut: { hosts: leftOut.length, first: leftOut.slice(0, failuresKeptMax) } }),
+    ...(planned.ok && planned.asks !== undefined ? { asks: planned.asks } : {}),
+  };
   const about = {
     ...aimsOf(rollout),
-    ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_agents: leftOut.slice(0, hostsNamedMax) }),
+    ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_hosts: leftOut.slice(0, hostsNamedMax) }),
   };
   const plans = planned.ok ? planned.plans : [];
   const made = { rollout, hosts, plans };
@@ -70,7 +83,7 @@ export interface RolloutRetry {
 /** The same once more, on the hosts on which it failed, with what was to be done there; where somebody had to say yes, somebody has to again. */
 export function retryRollout(before: Rollout, failed: readonly PlannedHost[], retry: RolloutRetry, now: number): StartedRollout {
   const { id, event, by, why, asks, problem } = retry;
-  const { asking: _, asks: __, ...kept } = before;
+  const { asking: _, asks: __, leftOut: ___, ...kept } = before;
   const limits = before.limits ?? { concurrent: { hosts: before.concurrent }, ramp: [], stopAfter: stopAfterOf(before) };
   const rollout: Rollout = {
     ...kept,
@@ -78,6 +91,7 @@ export function retryRollout(before: Rollout, failed: readonly PlannedHost[], re
     ...(asks === undefined ? {} : { asks }),
     order: { by, ...(why === undefined ? {} : { why }), retryOf: before.id },
     ...countsOf(limits, failed.length),
+    ...timeToBegin(before, now),
     ...{ called: false, joined: 0, status: { state: "running" }, created: now, updated: now },
   };
   const { hosts, plans } = inPlans(failed, (agent) => taskId(before.reactor, event, agent));
@@ -104,12 +118,12 @@ function rolloutOf(firing: Firing & { fleet: FleetFiring }, { id, hosts, now }: 
     agent: firing.trigger.agent,
     targets: fleet.targets,
     limits: fleet.limits,
-    ...(plan.ok && plan.approval !== undefined ? { asks: plan.approval } : {}),
     ...countsOf(fleet.limits, hosts),
     otherwise: plan.ok ? plan.otherwise : [],
     called: false,
     ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
     joined: 0,
+    ...timeToBegin(plan.ok ? plan : {}, now),
     status: { state: "running" },
     created: now,
     updated: now,
@@ -122,22 +136,30 @@ function countsOf({ concurrent, ramp, stopAfter }: RolloutLimits, hosts: number)
     ...{ hosts, ends: waveEnds(ramp, hosts), wave: 0 },
     concurrent: concurrent === undefined ? hosts : Math.min(hostsOf(concurrent, hosts), hosts),
     ...(stopAfter === undefined ? {} : { stopAfter: hostsOf(stopAfter, hosts) }),
-    ...{ begun: 0, open: 0, resolved: 0, failed: 0, cancelled: 0, failures: [] },
+    ...{ begun: 0, open: 0, resolved: 0, failed: 0, cancelled: 0, verified: 0, expired: 0, failures: [] },
   };
 }
 
-type PlannedHosts = { ok: true; hosts: RolloutHost[]; plans: Plan[] } | { ok: false; reason: string };
+type PlannedHosts = { ok: true; hosts: RolloutHost[]; plans: Plan[]; asks: PlannedApproval | undefined } | { ok: false; reason: string };
 
 /** Values are those of the moment of firing, as a task's are. A host whose values could not be worked out fails when it is its turn. */
-function planHosts({ reactor, trigger, plan, fleet }: Firing & { fleet: FleetFiring }, fitting: readonly AgentView[]): PlannedHosts {
+function planHosts({ reactor, trigger, plan, fleet }: Firing & { fleet: FleetFiring }, { hosts: fitting, leftOut }: Fleet): PlannedHosts {
   if (!plan.ok) return plan;
-  if (fitting.length === 0) return { ok: false, reason: `no host fits its targets: ${fleet.targets}` };
+  if (fitting.length === 0) return { ok: false, reason: noHostReason(fleet.targets, leftOut) };
   if (fitting.length > rolloutHostsMax)
     return { ok: false, reason: `${fitting.length} hosts fit its targets, and ${rolloutHostsMax} are the most for one rollout` };
+  const approval = fleet.approvalFor(fitting.map(({ id }) => id));
+  if (!approval.ok) return approval;
   const each = fitting.values().map((view) => ({ agent: view.id, plan: fleet.planOn(view) }));
   const { bytes, ...planned } = inPlans(each, (agent) => taskId(reactor.name, trigger.event.id, agent));
-  if (bytes <= rolloutPlansBytesMax) return { ok: true, ...planned };
+  if (bytes <= rolloutPlansBytesMax) return { ok: true, ...planned, asks: approval.value };
   return { ok: false, reason: `what is to be done on ${fitting.length} hosts takes more than ${rolloutPlansBytesMax} bytes` };
+}
+
+function noHostReason(targets: string, leftOut: readonly HostLeftOut[]): string {
+  const [first] = leftOut;
+  if (first === undefined) return `no host fits its targets: ${targets}`;
+  return `the ${leftOut.length} hosts that fit its targets are left out; ${first.agent}: ${first.reason}`;
 }
 
 /** What is the same for several hosts is kept once. Stops when it is too much. */

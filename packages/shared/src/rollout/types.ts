@@ -29,7 +29,7 @@ export const rolloutStates = [
   "planned",
 ] as const satisfies RolloutState["state"][];
 
-/** A host on which it failed. */
+/** A host on which it failed, or never began. */
 export interface HostFailure {
   agent: string;
   attempt: number;
@@ -37,6 +37,12 @@ export interface HostFailure {
   reason: string;
   /** What the program printed last, where it was one. */
   output?: string;
+}
+
+/** A host that fits, and that it does not go to. */
+export interface HostLeftOut {
+  agent: string;
+  reason: string;
 }
 
 /**
@@ -50,6 +56,8 @@ export interface Rollout extends FiringRecord {
   /** As they are written. */
   targets: string;
   hosts: number;
+  /** How many more fit, and the first `failuresKeptMax` of them. */
+  leftOut?: { hosts: number; first: HostLeftOut[] };
   /** As they are written: a retry has them, too, of its own number of hosts. */
   limits?: RolloutLimits;
   /** Somebody's word that it needs, or needed: a retry asks again. */
@@ -64,13 +72,20 @@ export interface Rollout extends FiringRecord {
   concurrent: number;
   /** After so many failures nothing more begins. */
   stopAfter?: number;
+  /** So long a host has to begin, from when the rollout may; and until when that is, when it may. */
+  beginMs?: number;
+  beginBy?: number;
   begun: number;
   /** Under way; of the others that have begun it is known how they ended. */
   open: number;
   resolved: number;
   failed: number;
   cancelled: number;
-  /** The first `failuresKeptMax`. */
+  /** Of those that are resolved. */
+  verified: number;
+  /** Nothing was begun there in its time. */
+  expired: number;
+  /** Hosts on which it failed or expired, the first `failuresKeptMax`. */
   failures: HostFailure[];
   otherwise: PlannedCall[];
   /** The task that asks for somebody's word, as long as it does. */
@@ -92,7 +107,10 @@ export interface RolloutHost {
 }
 
 /** How a host's task ended. */
-export type HostEnd = { how: "resolved" | "cancelled"; agent: string } | ({ how: "failed" } & HostFailure);
+export type HostEnd =
+  | { how: "resolved"; agent: string; verified: boolean }
+  | { how: "cancelled"; agent: string }
+  | ({ how: "failed" | "expired" } & HostFailure);
 
 export type Answer = { how: "approved" } | { how: "denied"; reason: string; by: string } | { how: "unanswered"; reason: string };
 
@@ -105,8 +123,8 @@ export type RolloutInput =
   | { kind: "pause" | "resume" | "cancel"; reason: string; by: string }
   /** Its reactor fired again with its key. */
   | { kind: "join" }
-  /** No task of it is open, whatever it says: of a damaged store some may be gone. */
-  | { kind: "lost" };
+  /** So many of its tasks under way, or the one that asks, are in the store no more: it was damaged. */
+  | { kind: "lost"; tasks: number; question: boolean };
 
 /** What is to be done for it next. `begin`: the hosts of these numbers. `cancel`: what is under way. */
 export type RolloutWork = { kind: "begin"; from: number; count: number } | { kind: "wave" } | { kind: "call" } | { kind: "cancel" };
@@ -132,7 +150,7 @@ export const rolloutHostsMax = 10_000;
 export const rolloutPlansBytesMax = 33_554_432;
 /** Hosts that begin, or are cancelled, at a time: what is urgent may come between (P8). */
 export const rolloutStepHostsMax = 100;
-/** Failures that are remembered of one rollout. */
+/** Failures, and hosts that were left out, that are remembered of one rollout. */
 export const failuresKeptMax = 20;
 /** Hosts that an event names. */
 export const hostsNamedMax = 100;

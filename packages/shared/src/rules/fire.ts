@@ -6,15 +6,16 @@ import { type Severity, severities } from "../event.ts";
 import { masterAgent } from "../ids.ts";
 import { problemsText } from "../schema.ts";
 import { marksIn } from "../secret.ts";
-import type { AgentView } from "../target.ts";
 import { render } from "../value.ts";
 import type { Candidate } from "./candidate.ts";
 import { type Hearing, type RuleScope, valuesOf } from "./hearing.ts";
 import type {
   Approval,
   Firing,
+  FleetFiring,
+  FleetTarget,
   Plan,
-  PlannedApproval,
+  PlannedApprovalOrNot,
   PlannedCall,
   PlannedRung,
   PlannedStep,
@@ -33,7 +34,6 @@ export function firingOf(
   const { route } = hearing;
   const { fleet } = reactor;
   const scope = scopeOf(reactor, candidate, hearing);
-  const planOn = (agent: AgentView) => planOf(branch, reactor, { ...scope, agent });
   return {
     reactor,
     branch,
@@ -44,9 +44,28 @@ export function firingOf(
     ancestry,
     route,
     priority: higher(reactor.priority, route.priority),
-    plan: fleet === undefined ? planOf(branch, reactor, scope) : commonPlan(branch, reactor, scope),
-    ...(fleet === undefined ? {} : { fleet: { ...fleet, planOn } }),
+    ...(fleet === undefined
+      ? { plan: approvedPlan(branch, reactor, scope) }
+      : { plan: commonPlan(branch, reactor, scope), fleet: fleetFiring(branch, { ...reactor, fleet }, scope) }),
   };
+}
+
+function fleetFiring(branch: Firing["branch"], reactor: Reactor & { fleet: FleetTarget }, scope: RuleScope): FleetFiring {
+  const { fleet, vars, remedy } = reactor;
+  return {
+    ...fleet,
+    fits: (agent) => fleet.fits(agent, { event: scope.event, vars }),
+    planOn: (agent) => planOf(branch, reactor, { ...scope, agent }),
+    approvalFor: (targets) => (branch === "do" ? approvalOf(remedy.approval, { ...scope, targets }) : { ok: true, value: undefined }),
+  };
+}
+
+/** On the host that the event is about. */
+function approvedPlan(branch: Firing["branch"], reactor: Reactor, scope: RuleScope): Plan {
+  const plan = planOf(branch, reactor, scope);
+  if (!plan.ok || branch === "on_clear") return plan;
+  const approval = approvalOf(reactor.remedy.approval, { ...scope, targets: [scope.agent.id] });
+  return approval.ok ? { ...plan, approval: approval.value } : approval;
 }
 
 function scopeOf(reactor: Reactor, { events, count, key, matched }: Candidate, hearing: Hearing): RuleScope {
@@ -84,19 +103,20 @@ function commonPlan(branch: Firing["branch"], { remedy }: Pick<Reactor, "remedy"
   if (!otherwise.ok) return otherwise;
   const key = remedy.joinBy === undefined ? undefined : valuesOf(remedy.joinBy, scope);
   if (key?.ok === false) return { ok: false, reason: `task.key: ${key.detail}` };
-  const approval = remedy.approval === undefined ? undefined : approvalOf(remedy.approval, scope);
-  if (approval?.ok === false) return approval;
   return {
     ok: true,
     rungs: [],
     otherwise: otherwise.value,
     joinKey: key === undefined ? undefined : [...key.values],
-    approval: approval?.value,
+    approval: undefined,
+    ...(remedy.beginMs === undefined ? {} : { beginMs: remedy.beginMs }),
   };
 }
 
 /** Undefined: it is not needed. Where that cannot be told it is: a field that is not there must not let anything begin. */
-function approvalOf({ when, message, ...rest }: Approval, scope: RuleScope): Known<PlannedApproval | undefined> {
+function approvalOf(approval: Approval | undefined, scope: RuleScope): PlannedApprovalOrNot {
+  if (approval === undefined) return { ok: true, value: undefined };
+  const { when, message, ...rest } = approval;
   const isNeeded = when?.evaluate(scope);
   if (isNeeded?.ok === true && isNeeded.value === false) return { ok: true, value: undefined };
   if (message === undefined) return { ok: true, value: rest };

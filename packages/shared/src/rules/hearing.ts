@@ -17,6 +17,7 @@ export interface RuleScope {
   events?: readonly Event[];
   count?: number;
   key?: readonly unknown[];
+  targets?: readonly string[];
 }
 
 /** Why a condition or a key says no. */

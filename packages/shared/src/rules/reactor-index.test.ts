@@ -66,7 +66,7 @@ function reactorOf({ on = ["a.b"], when, vars = {}, mode = "live", entries = [{ 
     muteDuring: [],
     onlyDuring: [],
     vars,
-    remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined, lockBy: undefined, approval: undefined },
+    remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined, lockBy: undefined, approval: undefined, beginMs: undefined },
     fleet: undefined,
     breaker: undefined,
     perAgent: undefined,

@@ -37,9 +37,10 @@ export class ReactorIndex<R extends HeardReactor = Reactor> {
   readonly #awaits: (type: string) => boolean;
   readonly #awaitedTypes = new Map<string, boolean>();
 
-  constructor(reactors: readonly R[]) {
+  /** `awaited`: types for which verifications may wait beside those of these reactors: of tasks that others have begun. */
+  constructor(reactors: readonly R[], awaited: readonly string[] = []) {
     this.reactors = reactors;
-    this.#awaited = [...new Set(reactors.flatMap(({ listensFor }) => listensFor))];
+    this.#awaited = [...new Set([...awaited, ...reactors.flatMap(({ listensFor }) => listensFor)])];
     this.#awaits = globMatcher(this.#awaited);
     const globs = new Map<string, Glob<R>>();
     for (const [order, reactor] of reactors.entries()) if (reactor.mode !== "off") this.#add(order, reactor, globs);

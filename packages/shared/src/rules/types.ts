@@ -86,6 +86,8 @@ export interface Remedy {
   joinBy: By | undefined;
   lockBy: By | undefined;
   approval: Approval | undefined;
+  /** So long a task has to begin. */
+  beginMs: number | undefined;
 }
 
 /** What an event may be to a reactor: the one that it is about, a step of its correlation, that which must not come, a raise, a clear. */
@@ -136,10 +138,10 @@ export interface Calendar {
   text: string;
 }
 
-/** `targets`: as they are written. */
+/** `targets`: as they are written. `fits`: whether a host is one of them, on a firing. */
 export interface FleetTarget {
   targets: string;
-  fits: TargetTest;
+  fits(agent: AgentView, scope: { event: Event; vars: Reactor["vars"] }): boolean;
   limits: RolloutLimits;
 }
 
@@ -244,14 +246,22 @@ export interface Firing {
   /** The higher of the reactor's and the route's. */
   priority: Severity;
   plan: Plan;
-  /** It is for other hosts: then `plan` has what is done for all of them together, `otherwise` and the key, and no rungs. */
+  /** It is for other hosts: then `plan` has what is done for all of them together, `otherwise` and the key, no rungs and no approval. */
   fleet?: FleetFiring;
 }
 
-/** `planOn`: what to do on one of them; values know it as `agent`. Not worked out before it is wanted: there may be thousands. */
-export interface FleetFiring extends FleetTarget {
+/**
+ * `planOn`: what to do on one of them; values know it as `agent`. Not worked out before it is wanted: there may be thousands. `approvalFor`: whose
+ * word that needs, when it is for these hosts.
+ */
+export interface FleetFiring extends Omit<FleetTarget, "fits"> {
+  fits: TargetTest;
   planOn(agent: AgentView): Plan;
+  approvalFor(agents: readonly string[]): PlannedApprovalOrNot;
 }
+
+/** `value` undefined: it needs nobody's. */
+export type PlannedApprovalOrNot = { ok: true; value: PlannedApproval | undefined } | { ok: false; reason: string };
 
 export type Plan =
   | {
@@ -261,6 +271,7 @@ export type Plan =
       joinKey: unknown[] | undefined;
       approval: PlannedApproval | undefined;
       lock?: unknown[];
+      beginMs?: number;
     }
   | { ok: false; reason: string };
 

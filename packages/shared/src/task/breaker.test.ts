@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Breaker, breakerKey, judged, strikeOf, struck, trip, tripAll } from "./breaker.ts";
+import { type Breaker, breakerKey, judged, strikeOf, strikeOfRollout, struck, trip, tripAll } from "./breaker.ts";
+import type { Rollout } from "../rollout/types.ts";
 import type { Task } from "./types.ts";
 
 const limits = { repeats: 3, withinMs: 1_000, keys: 2 };
@@ -19,6 +20,35 @@ test("a task is held against its remedy when it escalated after it was tried, or
     { status: { state: "resolved", verified: true }, branch: "on_clear" },
   ];
   for (const given of free) assert.equal(struckBy(given), undefined, JSON.stringify(given));
+});
+
+test("a rollout is held against it as a whole when it failed on a host, or was verified on all; not when nothing was tried, or a person ended it", () => {
+  const some = {
+    id: "r-0000000000000001",
+    branch: "do",
+    hosts: 4,
+    failed: 0,
+    resolved: 4,
+    verified: 4,
+    updated: 7,
+    status: { state: "done" },
+  };
+  const struckBy = (given: object) => strikeOfRollout({ ...some, ...given } as unknown as Rollout);
+  assert.deepEqual(struckBy({}), { task: some.id, at: 7, how: "was verified on its hosts, and the problem came back" });
+  const stopped = { failed: 2, status: { state: "stopped", reason: "it failed" } };
+  assert.equal(struckBy(stopped)?.how, "failed on 2 of 4 hosts");
+  assert.equal(struckBy({ failed: 1, verified: 3 })?.how, "failed on 1 of 4 hosts");
+  const free = [
+    { verified: 3 },
+    { resolved: 0, verified: 0 },
+    { ...stopped, failed: 0, resolved: 0, verified: 0 },
+    { failed: 1, status: { state: "cancelled", reason: "no", by: "ann" } },
+    { failed: 1, status: { state: "running" } },
+    { failed: 1, branch: "on_clear" },
+  ];
+  for (const given of free) assert.equal(struckBy(given), undefined, JSON.stringify(given));
+  const strikes = [1, 2, 3].map((at) => ({ task: some.id, at, how: "failed on 1 of 4 hosts" }));
+  assert.match(trip({ strikes }, limits, 4).why, /: 3 rollouts for this key within/);
 });
 
 test("without a key of the task, the agent and the subject are one", () => {

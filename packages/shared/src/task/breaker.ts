@@ -2,12 +2,14 @@
  * When a remedy is not tried any more, since it does not hold: what counts against it, when that is enough for a key, and when for the whole
  * reactor. Pure; who keeps the state says which keys of a reactor have tripped.
  */
+import { idKind } from "../ids.ts";
+import type { Rollout } from "../rollout/types.ts";
 import type { BreakerLimits } from "../rules/types.ts";
 import { spanText } from "../rules/wording.ts";
 import { tell } from "./tell.ts";
 import type { Effect, Task } from "./types.ts";
 
-/** A task that came to nothing, or whose problem was gone when it ended: held against it when the reactor fires again. */
+/** A task, or rollout, that came to nothing, or whose problem was gone when it ended: held against it when the reactor fires again. */
 export interface Strike {
   task: string;
   at: number;
@@ -41,6 +43,20 @@ export function strikeOf({ id, branch, attempts, status, updated }: Task): Strik
   return undefined;
 }
 
+/** The same of a rollout, as a whole, when it has just ended. Hosts on which nothing was begun say nothing of the remedy. */
+export function strikeOfRollout({ id, branch, status, failed, resolved, verified, hosts, updated }: Rollout): Strike | undefined {
+  const hasEnded = status.state === "done" || status.state === "stopped";
+  if (branch !== "do" || !hasEnded) return undefined;
+  if (failed > 0) return { task: id, at: updated, how: `failed on ${failed} of ${hosts} hosts` };
+  const isVerified = resolved > 0 && verified === resolved;
+  return isVerified ? { task: id, at: updated, how: "was verified on its hosts, and the problem came back" } : undefined;
+}
+
+/** Whether it still counts for a firing of now. */
+export function mayTrip({ strikes, trip: tripped }: Breaker, limits: BreakerLimits, now: number): boolean {
+  return tripped === undefined && recent(strikes, limits, now).length > 0;
+}
+
 /** With a further strike. */
 export function struck({ strikes, ...rest }: Breaker, strike: Strike, limits: BreakerLimits): Breaker {
   return { ...rest, strikes: recent([...strikes, strike], limits, strike.at).slice(-limits.repeats) };
@@ -54,8 +70,9 @@ export function judged({ strikes, trip }: Breaker, limits: BreakerLimits, now: n
 
 export function trip({ strikes }: Breaker, limits: BreakerLimits, now: number): Trip {
   const found = recent(strikes, limits, now);
-  const last = found.at(-1)?.how ?? "";
-  const why = `the remedy did not hold: ${found.length} tasks for this key within ${spanText(limits.withinMs)}; the last one ${last}`;
+  const { task, how: last } = found.at(-1) ?? { task: "", how: "" };
+  const what = idKind(task) === "rollout" ? "rollouts" : "tasks";
+  const why = `the remedy did not hold: ${found.length} ${what} for this key within ${spanText(limits.withinMs)}; the last one ${last}`;
   return { at: now, why, tasks: found.map(({ task }) => task), held: 0 };
 }
 

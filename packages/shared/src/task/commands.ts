@@ -48,6 +48,7 @@ export function command(
     attempt: task.attempt,
     created: now,
     ...orderedSo(task),
+    ...(purpose === "do" ? timeToBegin(task, now) : {}),
   };
   const started: Task = { ...task, started: task.started + 1, updated: now };
   if (inStep === true && execution.dryRun === true) return withEffects([foreseen(execution, now)], done(started));
@@ -57,6 +58,11 @@ export function command(
   const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...wakes }] };
   const step = under(open, execution.id);
   return { task: step.task, effects: [...step.effects, { kind: inStep === true ? "wait" : "execute", execution }] };
+}
+
+/** Its first step: what follows is not held up by the time that there was to begin. */
+function timeToBegin({ attempts, begun, beginBy }: Task, now: number): Pick<Execution, "beginMs"> {
+  return beginBy !== undefined && attempts === 1 && begun === 1 ? { beginMs: Math.max(0, beginBy - now) } : {};
 }
 
 function orderedSo({ order }: Task): Pick<Execution, "dryRun" | "expiresMs"> {

@@ -1,6 +1,6 @@
 /**
- * The end of the ladder: the task escalates, and what `otherwise` says is done, each of it once, whatever becomes of the others. Its values may
- * speak of what was tried.
+ * The end when it did not help: the task escalates after the last rung, or expires when its time was up before anything was begun. Either way what
+ * `otherwise` says is done, each of it once, whatever becomes of the others. Its values may speak of what was tried.
  */
 import { argsCheckers, isActionName } from "../action.ts";
 import type { ExecutionReport } from "../action.ts";
@@ -10,7 +10,10 @@ import { marksIn } from "../secret.ts";
 import { compileTemplate, render } from "../value.ts";
 import { command } from "./commands.ts";
 import { failureReason, tell } from "./tell.ts";
-import { type Moment, type Step, type Task, withEffects } from "./types.ts";
+import { type Moment, type Step, type Task, type TaskState, withEffects } from "./types.ts";
+
+/** The states in which `otherwise` is done. */
+export type Calling = Extract<TaskState, { state: "escalated" | "expired" }>;
 
 export function escalate(task: Task, reason: string, moment: Moment): Step {
   const { now } = moment;
@@ -19,9 +22,20 @@ export function escalate(task: Task, reason: string, moment: Moment): Step {
   return withEffects([tell(escalated, "task.escalated", { reason, attempts, took_ms: now - task.created })], callNext(escalated, moment));
 }
 
+/** Nothing was tried, so nothing is taken back; people hear of a remedy that never ran where they would of one that failed. */
+export function expire(task: Task, reason: string, moment: Moment): Step {
+  const { now } = moment;
+  const expired: Task = { ...task, status: { state: "expired", reason }, updated: now };
+  return withEffects([tell(expired, "task.expired", { reason, took_ms: now - task.created })], callNext(expired, moment));
+}
+
+export function isCalling(status: TaskState): status is Calling {
+  return status.state === "escalated" || status.state === "expired";
+}
+
 /** One of its commands has ended. */
-export function callEnded(task: Task, reason: string, { report, moment }: { report: ExecutionReport; moment: Moment }): Step {
-  const waiting: Task = { ...task, status: { state: "escalated", reason } };
+export function callEnded(task: Task, { state, reason }: Calling, { report, moment }: { report: ExecutionReport; moment: Moment }): Step {
+  const waiting: Task = { ...task, status: { state, reason } };
   const failed = report.outcome === "succeeded" ? [] : [callFailed(task, report.action, failureReason(report, ""))];
   return withEffects(failed, callNext(waiting, moment));
 }
@@ -29,7 +43,7 @@ export function callEnded(task: Task, reason: string, { report, moment }: { repo
 function callNext(task: Task, moment: Moment): Step {
   const call = task.otherwise[task.called];
   const { status } = task;
-  if (call === undefined || status.state !== "escalated") return { task, effects: [] };
+  if (call === undefined || !isCalling(status)) return { task, effects: [] };
   const called: Task = { ...task, called: task.called + 1 };
   const planned = callOf(task, call, status.reason);
   if (!planned.ok) return withEffects([callFailed(task, call.action, planned.reason)], callNext(called, moment));

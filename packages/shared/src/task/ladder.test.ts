@@ -7,6 +7,7 @@ import { loadReactors, type Reactor } from "../reactor.ts";
 import { ReactorIndex } from "../rules/reactor-index.ts";
 import { Rules } from "../rules/rules.ts";
 import type { Firing } from "../rules/types.ts";
+import { strikeOf } from "./breaker.ts";
 import { holdsLock, waitsForLock } from "./lock.ts";
 import { dueOf, type Effect, type Execution, hasEnded, type Input, isOpen, startTask, type Step, stepTask, type Task } from "../task.ts";
 
@@ -49,8 +50,9 @@ class Life {
   readonly effects: Effect[] = [];
   readonly begun: Execution[] = [];
 
-  constructor(lines: string) {
-    const step = startTask(firing(lines), { now: this.now, random: this.random });
+  constructor(lines: string, holder?: string) {
+    this.holder = holder;
+    const step = startTask(firing(lines), { now: this.now, random: this.random, holderOf: () => holder });
     this.task = step.task;
     this.#took(step);
   }
@@ -335,6 +337,61 @@ test("a firing that joins is counted while the task is open", () => {
   assert.equal(life.task.joined, 1);
 });
 
+const locked = (more = "") => `lock: event.agent\n${more}do: [${run("a")}]\notherwise: [${run("page")}]\n`;
+
+test("a task of which nothing was begun in its time is expired, and `otherwise` is done", () => {
+  const away = new Life(two);
+  away.step({ kind: "expired", execution: away.last.id, reason: "web1 was not there", untried: true });
+  assert.deepEqual(away.told, ["task.created", "task.expired", "task.otherwise_failed"], "there is no history to speak of");
+  const called = new Life(locked());
+  called.step({ kind: "expired", execution: called.last.id, reason: "web1 was not there", untried: true });
+  assert.deepEqual([called.task.status.state, called.doing, called.last.purpose], ["expired", "page", "otherwise"]);
+  called.report("failed");
+  assert.deepEqual([called.task.status, hasEnded(called.task)], [{ state: "expired", reason: "web1 was not there" }, true]);
+  assert.equal(called.told.at(-1), "task.otherwise_failed");
+});
+
+test("the host's own word that it did not begin counts as well; a command that may have been begun escalates", () => {
+  const late = new Life(`do: [${run("a")}]\n`);
+  late.report("expired", { message: "its time was over" });
+  assert.deepEqual(late.task.status, { state: "expired", reason: "its time was over" });
+  const unknown = new Life(`do: [${run("a")}]\n`);
+  unknown.step({ kind: "expired", execution: unknown.last.id, reason: "no result" });
+  assert.equal(unknown.task.status.state, "escalated");
+  const second = new Life(`do: [${run("a")}, ${run("b")}]\n`);
+  second.report("succeeded");
+  second.step({ kind: "expired", execution: second.last.id, reason: "it went away", untried: true });
+  assert.deepEqual(second.task.status, { state: "escalated", reason: "it went away" }, "something was done");
+  assert.equal(strikeOf(late.task), undefined);
+  assert.notEqual(strikeOf(second.task), undefined);
+});
+
+test("a task whose turn with its lock does not come in its time is expired; the time goes from when it may begin", () => {
+  const life = new Life(`approve: { from: [ann], timeout: 1h }\n${locked("task: { expires: 10m }\n")}`);
+  life.holder = "t-other";
+  life.now = 2_000_000;
+  life.step({ kind: "approve", by: "ann" });
+  assert.deepEqual([life.task.status.state, dueOf(life.task)], ["waiting", 2_600_000]);
+  life.now = 2_599_999;
+  life.step({ kind: "due" });
+  assert.equal(life.task.status.state, "waiting");
+  life.wait();
+  const { status }: Task = life.task;
+  assert.deepEqual(
+    [status.state, "reason" in status && status.reason],
+    ["expired", "it could not begin within 10 min 0 s: t-other had its lock"],
+  );
+  assert.deepEqual(life.begun.map(programOf), ["page"]);
+  const late = new Life(locked("task: { expires: 10m }\n"), "t-other");
+  late.now += 600_000;
+  late.step({ kind: "turn" });
+  assert.deepEqual([late.task.status.state, late.begun.map(programOf)], ["expired", ["page"]], "its turn comes too late");
+  const free = new Life(locked("task: { expires: 10m }\n"), "t-other");
+  free.now += 400_000;
+  free.step({ kind: "turn" });
+  assert.deepEqual([free.doing, free.last.beginMs], ["a", 200_000], "what is left of its time is for the wait for its host");
+});
+
 const asked = (more = "") => `approve: { from: [ann, bob], timeout: 10m, ${more} message: "revive \${{ event.subject }}?" }
 do:
   - { steps: [${run("reload")}], undo: { after: 1h, steps: [${run("back")}] } }
@@ -429,6 +486,8 @@ test("an approval is needed when its condition holds, and when that cannot be to
   assert.equal(state('event.subject == "sshd"'), "running");
   assert.equal(state("event.data.users > 10"), "waiting");
   assert.equal(state("true", "mode: plan\n"), "planned");
+  assert.equal(state('targets == ["web1"]'), "waiting");
+  assert.equal(state("size(targets) > 1"), "running");
 });
 
 const anyVerify = fc.constantFrom(
@@ -482,10 +541,11 @@ const anyMove = fc.oneof(
     }),
   },
   { weight: 5, arbitrary: fc.constant({ kind: "time" as const }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("expired" as const), pick: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("expired" as const), pick: fc.nat(), untried: fc.boolean() }) },
   { weight: 2, arbitrary: fc.constant({ kind: "event" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "join" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "cancel" as const }) },
+  { weight: 2, arbitrary: fc.constant({ kind: "turn" as const }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), by: fc.constantFrom("ann", "bob", "eve") }),
@@ -509,8 +569,13 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
       fc.array(anyMove, { maxLength: 60 }),
       fc.double({ min: 0, max: 1, noNaN: true }),
       anyApproval,
-      (rungs, otherwise, moves, random, approval) => {
-        const life = new Life(`${approval}do:\n${rungs.map(({ text }) => `  - ${text}\n`).join("")}${otherwise}`);
+      fc.constantFrom("", "lock: event.agent\n"),
+      fc.constantFrom("", "task: { expires: 5m }\n"),
+      (rungs, otherwise, moves, random, approval, lock, expires) => {
+        const life = new Life(
+          `${approval}${lock}${expires}do:\n${rungs.map(({ text }) => `  - ${text}\n`).join("")}${otherwise}`,
+          "t-other",
+        );
         life.random = random;
         const check = new Watch(
           life,
@@ -525,6 +590,7 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
         for (let round = 0; round < 2_000 && !hasEnded(life.task); round++) {
           if (life.task.open.some(({ wakes }) => wakes === undefined))
             play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
+          else if (dueOf(life.task) === undefined) play(life, { kind: "turn" });
           else life.wait();
           check.now();
         }
@@ -538,9 +604,9 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
 
 type Move =
   | { kind: "report"; pick: number; outcome: ExecutionReport["outcome"] }
-  | { kind: "expired"; pick: number }
+  | { kind: "expired"; pick: number; untried: boolean }
   | { kind: "approve" | "deny"; by: string }
-  | { kind: "time" | "event" | "join" | "cancel" };
+  | { kind: "time" | "event" | "join" | "cancel" | "turn" };
 
 function play(life: Life, move: Move): void {
   switch (move.kind) {
@@ -551,7 +617,7 @@ function play(life: Life, move: Move): void {
       const among = move.pick < 0 || move.pick % 4 > 0 ? open : life.begun;
       const execution = among[Math.abs(move.pick) % Math.max(1, among.length)];
       if (execution === undefined) return;
-      if (move.kind === "expired") return life.step({ kind: "expired", execution: execution.id, reason: "late" });
+      if (move.kind === "expired") return life.step({ kind: "expired", execution: execution.id, reason: "late", untried: move.untried });
       return life.step({ kind: "report", report: reportOf(execution, move.outcome) });
     }
     case "time":
@@ -561,6 +627,8 @@ function play(life: Life, move: Move): void {
       return life.step({ kind: "event", event: "web1:1:9" });
     case "join":
       return life.step({ kind: "join", event: "web1:1:9" });
+    case "turn":
+      return life.step({ kind: "turn" });
     case "cancel":
       return life.step({ kind: "cancel", reason: "no", by: "alice" });
     case "approve":
@@ -585,14 +653,14 @@ class Watch {
 
   now(): void {
     const { task } = this.#life;
-    assert.ok(hasEnded(task) || task.open.length > 0 || dueOf(task) !== undefined, "it is stuck");
+    assert.ok(hasEnded(task) || task.open.length > 0 || dueOf(task) !== undefined || waitsForLock(task), "it is stuck");
     assert.ok(task.rung >= this.#rung, "back to a lower rung");
     this.#rung = task.rung;
     assert.ok(task.attempt <= this.#attempts[task.rung]!, "an attempt too many");
-    const ended = ["resolved", "escalated", "cancelled"].includes(this.#state);
+    const ended = ["resolved", "escalated", "expired", "cancelled"].includes(this.#state);
     if (ended) assert.equal(task.status.state, this.#state, "it ended another way later");
     this.#state = task.status.state;
-    this.#waited ||= this.#state === "waiting";
+    this.#waited ||= task.status.state === "waiting" && "approval" in task.status;
     if (this.#state === "waiting") assert.equal(this.#life.begun.length, 0, "something was sent before anybody answered");
     if (this.#waited && this.#life.begun.some(({ purpose }) => purpose !== "otherwise"))
       assert.equal(this.#life.told.filter((type) => type === "task.approved").length, 1, "it began unasked, or was asked twice");
@@ -607,13 +675,15 @@ class Watch {
     assert.equal(new Set(ids).size, ids.length, "a number was used twice");
     const recorded = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
     assert.deepEqual(recorded.toSorted(), ids.toSorted(), "each command is recorded once");
-    assert.equal(told.filter((type) => ["task.resolved", "task.escalated", "task.cancelled"].includes(type)).length, 1);
+    assert.equal(told.filter((type) => ["task.resolved", "task.escalated", "task.expired", "task.cancelled"].includes(type)).length, 1);
     const undone = effects.flatMap((effect) =>
       effect.kind === "emit" && effect.event.type.startsWith("task.und") ? [effect.event.data["rung"]] : [],
     );
     assert.equal(new Set(undone).size, undone.length, "a rung was taken back twice");
     const attempts = begun.filter(({ purpose }) => purpose === "do").map(({ rung, attempt }) => `${rung} ${attempt}`);
     assert.deepEqual(attempts, attempts.toSorted(), "rungs and attempts out of order");
-    assert.equal(task.called, task.status.state === "escalated" ? task.otherwise.length : 0);
+    const { state } = task.status;
+    assert.equal(task.called, state === "escalated" || state === "expired" ? task.otherwise.length : 0);
+    if (state === "expired") assert.ok(begun.filter(({ purpose }) => purpose !== "otherwise").length <= 1, "something had been begun");
   }
 }

@@ -35,6 +35,7 @@ export function taskOf(record: FiringRecord, { id, agent, plan, now }: { id: str
     agent,
     ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
     ...(plan.ok && plan.lock !== undefined ? { lock: plan.lock } : {}),
+    ...(plan.ok && plan.beginMs !== undefined ? { beginMs: plan.beginMs } : {}),
     joined: 0,
     rungs: plan.ok ? plan.rungs : [],
     otherwise: plan.ok ? plan.otherwise : [],

@@ -128,6 +128,7 @@ export function retryOf(event: Event, task: Task): Beginning {
       joinKey: task.joinKey,
       approval: task.asks,
       ...(task.lock === undefined ? {} : { lock: task.lock }),
+      ...(task.beginMs === undefined ? {} : { beginMs: task.beginMs }),
     },
     order: {
       task: orderedTaskId(request, task),

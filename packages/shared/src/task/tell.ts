@@ -8,6 +8,7 @@ const severities: Readonly<Record<string, Severity>> = {
   "task.waiting": "normal",
   "task.denied": "normal",
   "breaker.tripped": "high",
+  "task.expired": "normal",
   "task.escalated": "high",
   "task.undo_failed": "high",
   "task.otherwise_failed": "high",

@@ -12,8 +12,8 @@ import type { Firing, PlannedApproval, PlannedCall, PlannedRung } from "../rules
 export type TaskState =
   /** Nothing was sent yet: somebody's word is waited for. */
   | { state: "waiting"; until: number; approval: PlannedApproval }
-  /** Nothing was sent yet: another task holds its lock, or is before it. */
-  | { state: "waiting"; lock: unknown[]; behind: string }
+  /** Nothing was sent yet: another task holds its lock, or is before it. `until`: then its time to begin is up. */
+  | { state: "waiting"; lock: unknown[]; behind: string; until?: number }
   /** `until`: the attempt's time is up. `stopping`: it is, and why: it is waited for what becomes of the command. */
   | { state: "running"; execution: string; until?: number; stopping?: string }
   | { state: "verifying"; verifying: Verifying }
@@ -24,6 +24,8 @@ export type TaskState =
   | { state: "resolved"; verified: boolean }
   /** `execution`: of `otherwise`, while that is under way. */
   | { state: "escalated"; reason: string; execution?: string }
+  /** Its time was up before anything of it was begun. `execution`: as above. */
+  | { state: "expired"; reason: string; execution?: string }
   /** Nothing is sent: its steps are there to be seen, or why they could not be worked out. */
   | { state: "planned"; reason?: string }
   | { state: "cancelled"; reason: string; by: string };
@@ -99,6 +101,9 @@ export interface Task {
   joinKey?: unknown[];
   /** Of the tasks with the same one is at work at a time. */
   lock?: unknown[];
+  /** So long it has to begin, from when it may; and until when that is, when it may. */
+  beginMs?: number;
+  beginBy?: number;
   /** How many joined. */
   joined: number;
   /** Somebody's word that it needs, or needed: a retry asks again. */
@@ -186,6 +191,8 @@ export interface Execution {
   dryRun?: boolean;
   /** How long it has, the wait for its host included; undefined: what the master gives to all. */
   expiresMs?: number;
+  /** What did not go out by then never does: from when it was made. */
+  beginMs?: number;
 }
 
 /** An event that the master itself makes. */
@@ -217,7 +224,8 @@ export type Word =
 export type Input =
   | Word
   | { kind: "report"; report: ExecutionReport }
-  | { kind: "expired"; execution: string; reason: string }
+  /** `untried`: it certainly never reached its host. */
+  | { kind: "expired"; execution: string; reason: string; untried?: boolean }
   /** Nobody holds its lock any more. */
   | { kind: "turn" }
   /** Something of it may be due by now. */
