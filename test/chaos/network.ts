@@ -37,7 +37,7 @@ export class Network {
     ip("-n", this.#switch, "link", "add", "bridge", "type", "bridge");
     ip("-n", this.#switch, "link", "set", "bridge", "up");
     for (const host of this.#hosts) {
-      const namespace = this.#namespace(host);
+      const namespace = this.#name(host);
       this.#add(namespace);
       ip("-n", namespace, "link", "add", "eth0", "type", "veth", "peer", "name", this.#port(host), "netns", this.#switch);
       ip("-n", namespace, "address", "add", `${this.address(host)}/24`, "dev", "eth0");
@@ -53,7 +53,12 @@ export class Network {
 
   /** The command that starts another one on a host. */
   through(host: string): string[] {
-    return ["nsenter", `--net=/run/netns/${this.#namespace(host)}`];
+    return ["nsenter", `--net=${this.namespace(host)}`];
+  }
+
+  /** Where the kernel shows a host's network. */
+  namespace(host: string): string {
+    return `/run/netns/${this.#name(host)}`;
   }
 
   setPort(host: string, state: "up" | "down"): void {
@@ -61,14 +66,14 @@ export class Network {
   }
 
   setBlackhole(host: string, to: string, verb: "add" | "del"): void {
-    ip("-n", this.#namespace(host), "route", verb, "blackhole", `${this.address(to)}/32`);
+    ip("-n", this.#name(host), "route", verb, "blackhole", `${this.address(to)}/32`);
   }
 
   remove(): void {
     for (const namespace of this.#made.splice(0)) ip("netns", "delete", namespace);
   }
 
-  #namespace(host: string): string {
+  #name(host: string): string {
     return `${this.#prefix}-${host}`;
   }
 

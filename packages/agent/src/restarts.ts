@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { executionIdPattern } from "@needfire/shared/ids";
 import { severities } from "@needfire/shared/event";
 import { checker } from "@needfire/shared/schema";
-import { bootId } from "./beacons/process/process-table.ts";
+import { bootId, ProcessTable } from "./beacons/process/process-table.ts";
 import { writeDurably } from "./durable-file.ts";
 
 const noteSchema = {
@@ -31,7 +31,7 @@ export class Restarts {
   readonly #boot: () => string;
 
   /** `boot`: the id of the boot that it is now. */
-  constructor(file: string, boot: () => string = bootId) {
+  constructor(file: string, boot: () => string = hostBootId) {
     this.#file = file;
     this.#boot = boot;
   }
@@ -57,4 +57,13 @@ export class Restarts {
   forget(): void {
     rmSync(this.#file, { force: true });
   }
+}
+
+/**
+ * Differs after each start of the host, which may be a container: those share the kernel's boot, and its id, with their machine. The first
+ * process of a container is another one after each start (0044). Where it may not be seen (hidepid) the kernel's id has to do.
+ */
+export function hostBootId(): string {
+  const first = new ProcessTable().one(1);
+  return first === undefined ? bootId() : `${bootId()}.${first.start}`;
 }

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { bootId } from "../beacons/process/process-table.ts";
 import { Fixture } from "../beacons/fixture.ts";
 import { noSystemdHost, SystemdHost } from "../beacons/process/systemd-host.ts";
 import { contextOf } from "./fixture.ts";
 import { reboot } from "./host-reboot.ts";
+import { hostBootId } from "../restarts.ts";
 
 const args = { timeout: "10m" };
 
@@ -34,7 +34,7 @@ test(
     const going = reboot(args, context, host);
     await f.until(() => existsSync(mark), "reboot.target");
     const { note } = context.self.restarts;
-    assert.deepEqual([note?.execution, note?.boot], [context.execution, bootId()]);
+    assert.deepEqual([note?.execution, note?.boot], [context.execution, hostBootId()]);
     stop.abort("the agent is stopping");
     assert.equal((await going).goesOn, true);
   },

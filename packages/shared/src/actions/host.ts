@@ -82,7 +82,7 @@ const rebootArgs = {
 const rebootResult = {
   type: "object",
   properties: {
-    boot: { type: "string", description: "the id of the boot that ended" },
+    boot: { type: "string", description: "the id of the boot that ended: the kernel's, and when the host's first process was started" },
     booted: { type: "string", description: "the id of the one that followed" },
     took_ms: { type: "number", description: "from the asking until the agent was back" },
   },

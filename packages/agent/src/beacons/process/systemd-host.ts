@@ -23,36 +23,49 @@ export function noSystemdHost(): string | false {
   return existsSync(join(base, ".complete")) ? false : `needs ${base}: scripts/systemd-base.sh builds it`;
 }
 
+/** systemd-nspawn ends so when the host in it has asked to be started again. */
+const askedToRestart = 133;
+
+export interface SystemdHostOptions {
+  /** Directories of this machine that it sees, too: `PATH` or `PATH:PLACE` each. */
+  shared?: readonly string[];
+  /** A network namespace for it; else it has one with nothing but a loopback. */
+  network?: string;
+}
+
 export class SystemdHost {
   readonly #dir = mkdtempSync(join(tmpdir(), "needfire-systemd-"));
   readonly #name = basename(this.#dir);
+  readonly #options: SystemdHostOptions;
   #nspawn: ChildProcess | undefined;
   #leader = 0;
+  #said = "";
+  #boots = 0;
+  #isEnding = false;
+
+  constructor(options: SystemdHostOptions = {}) {
+    this.#options = options;
+  }
+
+  /** From then on it is started again whenever it asks for that. */
+  async boot(): Promise<void> {
+    this.#mount();
+    this.#start();
+    await this.up();
+  }
 
   /** Resolves when its message bus answers. */
-  async boot(): Promise<void> {
-    const mounted = join(this.#dir, "mounted");
-    mkdirSync(mounted);
-    // Upper and work directories on one file system that overlayfs takes whatever the machine's is.
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=256m", this.#name, mounted]);
-    for (const name of ["upper", "work", "root"]) mkdirSync(join(mounted, name));
-    const layers = `lowerdir=${base},upperdir=${mounted}/upper,workdir=${mounted}/work`;
-    execFileSync("mount", ["-t", "overlay", "overlay", "-o", layers, join(mounted, "root")]);
-    // Control groups of its own, or all hosts and this machine share one tree.
-    const script = `for c in ${controllers.join(" ")}; do
-        test -e $c/cgroup.procs && mkdir -p $c/$0 && echo $$ >$c/$0/cgroup.procs
-      done
-      exec setpriv --pdeathsig TERM systemd-nspawn --register=no --keep-unit -q -D "$1" --machine="$0" --private-network -b \
-        --link-journal=no --resolv-conf=off --timezone=off --console=read-only`;
-    const program = spawn("sh", ["-c", script, this.#name, join(mounted, "root")], { stdio: ["ignore", "ignore", "pipe"] });
-    this.#nspawn = program;
-    let said = "";
-    program.stderr.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2_000)));
+  async up(): Promise<void> {
     const until = performance.now() + bootMsMax;
     while (!this.#isUp()) {
-      if (program.exitCode !== null || performance.now() > until) throw new Error(`systemd did not boot: ${said}`);
+      if (this.#nspawn?.exitCode !== null || performance.now() > until) throw new Error(`systemd did not boot: ${this.#said}`);
       await wait(20);
     }
+  }
+
+  /** How often it was started. */
+  get boots(): number {
+    return this.#boots;
   }
 
   /** Its root directory, as seen from here. */
@@ -76,12 +89,14 @@ export class SystemdHost {
   }
 
   async end(): Promise<void> {
+    this.#isEnding = true;
     const program = this.#nspawn;
     if (program !== undefined && program.exitCode === null && program.signalCode === null) {
       const gone = once(program, "exit");
       // Never SIGKILL: what runs in it would go on without it.
-      if (this.#leader > 0) process.kill(this.#leader, shutDown);
-      else program.kill("SIGTERM");
+      const leader = this.#findLeader();
+      if (leader === undefined) program.kill("SIGTERM");
+      else process.kill(leader, shutDown);
       await gone;
     }
     for (const path of ["mounted/root", "mounted"]) execFileSync("umount", ["-l", join(this.#dir, path)]);
@@ -94,19 +109,55 @@ export class SystemdHost {
     rmSync(this.#dir, { recursive: true });
   }
 
+  #mount(): void {
+    const mounted = join(this.#dir, "mounted");
+    mkdirSync(mounted);
+    // Upper and work directories on one file system that overlayfs takes whatever the machine's is.
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=256m", this.#name, mounted]);
+    for (const name of ["upper", "work", "root"]) mkdirSync(join(mounted, name));
+    const layers = `lowerdir=${base},upperdir=${mounted}/upper,workdir=${mounted}/work`;
+    execFileSync("mount", ["-t", "overlay", "overlay", "-o", layers, join(mounted, "root")]);
+  }
+
+  #start(): void {
+    const { shared = [], network } = this.#options;
+    // Control groups of its own, or all hosts and this machine share one tree.
+    const script = `for c in ${controllers.join(" ")}; do
+        test -e $c/cgroup.procs && mkdir -p $c/$0 && echo $$ >$c/$0/cgroup.procs
+      done
+      root=$1; shift
+      exec setpriv --pdeathsig TERM systemd-nspawn --register=no --keep-unit -q -D "$root" --machine="$0" -b --link-journal=no --resolv-conf=off \
+        --timezone=off --console=read-only "$@"`;
+    const options = [
+      network === undefined ? "--private-network" : `--network-namespace-path=${network}`,
+      ...shared.map((each) => `--bind=${each}`),
+    ];
+    const program = spawn("sh", ["-c", script, this.#name, join(this.#dir, "mounted/root"), ...options], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#nspawn = program;
+    this.#boots++;
+    program.stderr.on("data", (chunk: Buffer) => (this.#said = (this.#said + chunk.toString()).slice(-2_000)));
+    program.once("exit", (code) => {
+      if (code === askedToRestart && !this.#isEnding) this.#start();
+    });
+  }
+
   #isUp(): boolean {
+    const leader = this.#findLeader();
+    if (leader === undefined) return false;
+    this.#leader = leader;
+    return (
+      existsSync(join(this.root, "/run/dbus/system_bus_socket")) && this.run("systemctl", "is-active", "dbus.socket").trim() === "active"
+    );
+  }
+
+  /** Its first process, as this machine numbers it; another one after each start. */
+  #findLeader(): number | undefined {
     const { pid } = this.#nspawn ?? {};
     const children = pid === undefined ? "" : readIfThere(`/proc/${pid}/task/${pid}/children`);
-    for (const child of children.split(" ").filter((text) => text !== "")) {
-      if (readIfThere(`/proc/${child}/comm`).trim() !== "systemd") continue;
-      this.#leader = Number(child);
-      if (
-        existsSync(join(this.root, "/run/dbus/system_bus_socket")) &&
-        this.run("systemctl", "is-active", "dbus.socket").trim() === "active"
-      )
-        return true;
-    }
-    return false;
+    const leader = children.split(" ").find((child) => child !== "" && readIfThere(`/proc/${child}/comm`).trim() === "systemd");
+    return leader === undefined ? undefined : Number(leader);
   }
 }
 
