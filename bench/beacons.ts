@@ -6,9 +6,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type BeaconDefinition, loadBeacons } from "@needfire/shared/beacon";
+import { type BeaconDefinition, checkBeacon, loadBeacons } from "@needfire/shared/beacon";
 import { type BeaconType, beaconTypes } from "@needfire/shared/beacons/types";
-import { isClockwork } from "../test/drivers/driver.ts";
+import { type Clockwork, type Driver, isClockwork } from "../test/drivers/driver.ts";
+import { drivers, machineDrivers } from "../test/drivers/drivers.ts";
 import { drive, type DrivenBeacon, endAll, Told } from "../test/drivers/watched.ts";
 import { Testbed } from "../test/testbed.ts";
 import { type Figure, figuresOf } from "./figure.ts";
@@ -20,8 +21,11 @@ const changesDefault = 20;
 const settleMs = 25_000;
 const idleMs = 25_000;
 const pauseMs = 20;
-/** Of one type; one that tells slowly makes fewer changes. */
+/** Of one type; one that tells slowly makes fewer changes, one each way at least. */
 const busyMsMax = 6_000;
+/** Of what the clock brings, and how long the next may take. */
+const dueTimes = 2;
+const dueMsMax = 120_000;
 /** Processes that start at the same time. */
 const startsAtOnce = 4;
 const heartbeat = "5s";
@@ -33,11 +37,12 @@ export async function beacons({ count = changesDefault, types = Object.keys(beac
     throw new Error(`there is no beacon type ${unknown.join(", ")}; there are ${Object.keys(beaconTypes).join(", ")}`);
   const chosen = types as BeaconType[];
   const ready = readyDefinitions();
-  const bed = await Testbed.start({ heartbeat }, (made) => {
+  const driven: DrivenBeacon[] = [];
+  const launch = (name: string) => ({ through: throughTo(driven, name) });
+  const bed = await Testbed.start({ heartbeat, launch }, (made) => {
     for (const each of ready)
       made.beacon(each.name, JSON.stringify({ ...each, targets: [everybody, ...chosen.filter((type) => type === each.type)] }));
   });
-  const driven: DrivenBeacon[] = [];
   try {
     await startAll(bed, [nobody, everybody, ...chosen]);
     for (const agent of bed.agents.values()) agent.signal("SIGHUP");
@@ -51,9 +56,10 @@ export async function beacons({ count = changesDefault, types = Object.keys(beac
       heartbeat,
       default_set: set.length,
       failed: failed.join(" ") || "none",
-      looks_when_busy: "every 200 ms",
+      undriven: "none",
     };
     const figure = figuresOf("beacons", settings);
+    const undriven: string[] = [];
     const without = idle.get(nobody)!;
     const figures = [
       figure("without.cpu_pct", without.cpuPercent, "% of a core"),
@@ -68,15 +74,20 @@ export async function beacons({ count = changesDefault, types = Object.keys(beac
         figure(`${type}.idle_more_mb`, (own.privateBytes - without.privateBytes) / 1e6, "MB"),
       );
       const busy = await busyWith(bed, type, { count, driven });
-      if (busy === undefined) continue;
+      if (typeof busy === "string") {
+        undriven.push(`${type} (${busy})`);
+        continue;
+      }
+      const { note } = busy;
       figures.push(
         figure(`${type}.busy_cpu_pct`, busy.cpuPercent, "% of a core"),
         figure(`${type}.busy_more_mb`, (busy.privateBytes - without.privateBytes) / 1e6, "MB"),
         figure(`${type}.busy_changes_s`, busy.changesPerSecond, "/s"),
-        figure(`${type}.told_p50_ms`, quantile(busy.tookMs, 0.5), "ms"),
-        figure(`${type}.told_p99_ms`, quantile(busy.tookMs, 0.99), "ms"),
+        { ...figure(`${type}.told_p50_ms`, quantile(busy.tookMs, 0.5), "ms"), note },
+        { ...figure(`${type}.told_p99_ms`, quantile(busy.tookMs, 0.99), "ms"), note },
       );
     }
+    settings.undriven = undriven.join("; ") || "none";
     return figures;
   } finally {
     await endAll(bed, driven);
@@ -94,8 +105,10 @@ interface Used extends Memory {
 
 interface Busy extends Used {
   changesPerSecond: number;
-  /** From each change to the master's having its events. */
+  /** From before each change to the master's having its events. */
   tookMs: number[];
+  /** What is in that. */
+  note: string;
 }
 
 function readyDefinitions(): BeaconDefinition[] {
@@ -131,37 +144,84 @@ function spentBy(pid: number): number {
   return cpuSecondsOf(pid) + childrenCpuSecondsOf(pid);
 }
 
-/** Undefined: nobody can change what it watches. */
+/** A text: why nobody can change what it watches here. */
 async function busyWith(
   bed: Testbed,
   type: BeaconType,
   { count, driven }: { count: number; driven: DrivenBeacon[] },
-): Promise<Busy | undefined> {
-  const beacon = await drive(bed, type, type);
-  if (typeof beacon === "string") return undefined;
+): Promise<Busy | string> {
+  const beacon = await drive(bed, { type, agent: type, rows: { ...drivers, ...machineDrivers } });
+  if (typeof beacon === "string") return beacon;
   driven.push(beacon);
-  const { driver } = beacon;
-  if (isClockwork(driver)) return undefined;
+  const { driver, agent, name } = beacon;
+  if (!bed.agents.has(agent)) await bed.addAgent(agent);
   await bed.client.reload();
-  await bed.watching(type, beacon.name);
+  await bed.watching(agent, name);
   await driver.begin?.();
-  const told = new Told(bed.client, type, [beacon]);
+  const told = new Told(bed.client, agent, [beacon]);
   try {
-    const { pid } = bed.agents.get(type)!;
+    const { pid } = bed.agents.get(agent)!;
     const from = performance.now();
     const before = spentBy(pid);
-    const wanted = new Map<string, number>();
-    const tookMs: number[] = [];
-    while (tookMs.length < count && performance.now() < from + busyMsMax) {
-      const changed = Date.now();
-      for (const key of await driver.change(tookMs.length)) wanted.set(key, (wanted.get(key) ?? 0) + 1);
-      if (!(await told.until(beacon.name, wanted, new AbortController().signal))) throw new Error(`${type}: a change was not told`);
-      tookMs.push(Date.parse(beacon.last!.received) - changed);
-      await delay(pauseMs);
-    }
+    const tookMs = isClockwork(driver) ? await comeDue(beacon, driver) : await changed(beacon, driver, { told, count });
     const tookS = (performance.now() - from) / 1_000;
-    return { cpuPercent: (100 * (spentBy(pid) - before)) / tookS, changesPerSecond: tookMs.length / tookS, tookMs, ...memoryOf(pid) };
+    return {
+      ...{ tookMs, note: noteOf(beacon, tookMs.length), changesPerSecond: tookMs.length / tookS },
+      ...{ cpuPercent: (100 * (spentBy(pid) - before)) / tookS, ...memoryOf(pid) },
+    };
   } finally {
     await told.stop();
   }
+}
+
+/** As often as there is time for, and on to how it was before: what a change takes of the machine the next type must not miss. */
+async function changed(beacon: DrivenBeacon, driver: Driver, { told, count }: { told: Told; count: number }): Promise<number[]> {
+  const from = performance.now();
+  const tookMs: number[] = [];
+  while (tookMs.length % 2 === 1 || (tookMs.length < count && performance.now() < from + busyMsMax)) {
+    const before = new Map(told.counts.get(beacon.name));
+    const wanted = new Map<string, number>();
+    const changes = Date.now();
+    for (const key of await driver.change(tookMs.length)) wanted.set(key, (wanted.get(key) ?? before.get(key) ?? 0) + 1);
+    if (!(await told.until(beacon.name, wanted, new AbortController().signal))) throw new Error(`${beacon.type}: a change was not told`);
+    tookMs.push(Date.parse(beacon.last!.received) - changes);
+    await delay(pauseMs);
+  }
+  return tookMs;
+}
+
+/** What the clock brings: nobody makes it. */
+async function comeDue(beacon: DrivenBeacon, driver: Clockwork): Promise<number[]> {
+  const tookMs: number[] = [];
+  for (let from = Date.now(); tookMs.length < dueTimes;) {
+    const giveUp = performance.now() + dueMsMax;
+    while (beacon.last === undefined || driver.dueOf(beacon.last) < from) {
+      if (performance.now() > giveUp) throw new Error(`${beacon.type}: what was due was not told`);
+      await delay(pauseMs);
+    }
+    const due = driver.dueOf(beacon.last);
+    tookMs.push(Date.parse(beacon.last.received) - due);
+    from = due + 1;
+  }
+  return tookMs;
+}
+
+/** What passes until a change can be told, as the beacon's definition has it. */
+function noteOf({ type, name, driver }: DrivenBeacon, changes: number): string {
+  const checked = checkBeacon({ ...driver.options, name, type });
+  if (!checked.ok) throw new Error(checked.message);
+  const { interval, for: lasts, settle } = checked.definition as Partial<Record<"interval" | "for" | "settle", string>>;
+  const hears = interval === undefined || driver.hears === true;
+  return [
+    `${changes} changes`,
+    hears ? "no interval" : `looks every ${interval}`,
+    ...(lasts === undefined ? [] : [`for ${lasts}`]),
+    ...(settle === undefined ? [] : [`settle ${settle}`]),
+    ...(driver.delays === undefined ? [] : [driver.delays]),
+  ].join(", ");
+}
+
+/** What starts an agent where a driver has a host for it. */
+function throughTo(driven: readonly DrivenBeacon[], name: string): string[] {
+  return driven.find(({ agent }) => name === agent || name === `join-${agent}`)?.driver.host?.through ?? [];
 }

@@ -6,6 +6,8 @@ export interface Figure {
   unit: string;
   aim?: number;
   better?: "less" | "more";
+  /** What is in it. */
+  note?: string;
   settings: Record<string, unknown>;
 }
 

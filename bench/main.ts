@@ -47,7 +47,9 @@ if (flags.json === true) {
     const sign = figure.better === "more" ? ">=" : "<";
     const verdict =
       figure.aim === undefined ? "" : `   aim ${sign} ${figure.aim} ${figure.unit}: ${met(figure) === true ? "met" : "not met"}`;
-    console.log(`  ${figure.metric.padEnd(22)} ${String(rounded(figure.value)).padStart(9)} ${figure.unit}${verdict}`);
+    console.log(
+      `  ${figure.metric.padEnd(22)} ${String(rounded(figure.value)).padStart(9)} ${figure.unit}${verdict}${figure.note === undefined ? "" : `   (${figure.note})`}`,
+    );
   }
 }
 

@@ -5,10 +5,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { EventView } from "@needfire/shared/api";
 
-/** Where a driver keeps what it makes; `tag`: a short name that nobody else on this machine uses right now. */
+/** Where a driver keeps what it makes. */
 export interface Place {
   folder: string;
+  /** A short name that nobody else on this machine uses right now. */
   tag: string;
+  /** Directories that an agent needs: one on a host of its own must see them, too. */
+  shared: readonly string[];
 }
 
 /** What a key is made of. */
@@ -26,6 +29,12 @@ export interface Driver {
   change(number: number): string[] | Promise<string[]>;
   /** What tells one event of the beacon from another; undefined: none of ours. Default: type and subject. */
   keyOf?(event: Seen): string | undefined;
+  /** The beacon is woken by the change, whatever its interval. */
+  hears?: true;
+  /** What else passes until a change can be told, besides what the beacon's options say. */
+  delays?: string;
+  /** What is watched is on another host: its root as seen from here, and what starts an agent there. */
+  host?: { root: string; through: string[] };
   /** Takes away what it has made outside of its folder. */
   stop?(): void | Promise<void>;
 }
@@ -33,6 +42,8 @@ export interface Driver {
 /** Nobody changes anything: time passes. Between two moments (ms since the epoch) these events must come. */
 export interface Clockwork extends Omit<Driver, "change"> {
   due(from: number, to: number): string[];
+  /** When an event that came was due; ms since the epoch. */
+  dueOf(event: Seen): number;
 }
 
 export interface DriverRow {

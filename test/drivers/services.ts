@@ -6,6 +6,7 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { FakeEngine } from "../../packages/agent/src/beacons/check/container-fixture.ts";
+import { SystemdHost } from "../../packages/agent/src/beacons/process/systemd-host.ts";
 import { type Clockwork, type Driver, firstLook, interval, ownAddress, type Place } from "./driver.ts";
 
 const asked = { interval, attempts: 1, timeout: "5s" } as const;
@@ -93,6 +94,7 @@ export async function containersOfEngine({ folder }: Place): Promise<Driver> {
   await engine.start();
   return {
     options: { socket: join(folder, "engine.sock"), interval: "10s" },
+    hears: true,
     keyOf: ({ type }) => type,
     change(number) {
       const dies = number % 2 === 0;
@@ -100,6 +102,32 @@ export async function containersOfEngine({ folder }: Place): Promise<Driver> {
       return [`container.${dies ? "died" : "started"}`];
     },
     stop: () => engine.stop(),
+  };
+}
+
+/** A service of a real systemd, on a host of its own. */
+export async function serviceOfSystemd({ shared }: Place): Promise<Driver> {
+  const host = new SystemdHost({ shared: shared.map((path) => `${path}:${path}`) });
+  try {
+    await host.boot();
+    host.unit("driven.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sleep infinity\n");
+    host.run("systemctl", "start", "driven");
+  } catch (error) {
+    await host.end();
+    throw error;
+  }
+  return {
+    // So many ends in so short a time would be flapping.
+    options: { units: ["driven"], for: "0s", flapping_restarts: 100, flapping_window: "1s" },
+    keyOf: ({ type, subject }) => (subject === "driven.service" ? type : undefined),
+    hears: true,
+    delays: "systemctl runs first",
+    host: { root: host.root, through: host.seen() },
+    change(number) {
+      host.run("systemctl", ...(number % 2 === 0 ? ["kill", "-s", "KILL", "driven"] : ["start", "driven"]));
+      return [`service.${number % 2 === 0 ? "down" : "up"}`];
+    },
+    stop: () => host.end(),
   };
 }
 
@@ -120,6 +148,7 @@ export function everyMinute(): Clockwork {
   return {
     options: { cron: "* * * * *", zone: "UTC" },
     keyOf: ({ type, data }) => `${type} ${String(data["due"])}`,
+    dueOf: ({ data }) => Number(data["due"]),
     due(from, to) {
       const times: string[] = [];
       for (let time = Math.ceil(from / minuteMs) * minuteMs; time <= to; time += minuteMs) times.push(`schedule.due ${time}`);

@@ -3,13 +3,15 @@
  * change can be waited for, and what came too often can be told.
  */
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { EventView } from "@needfire/shared/api";
 import type { BeaconType } from "@needfire/shared/beacons/types";
 import { errorText } from "@needfire/shared/errors";
 import type { Client } from "../../packages/cli/src/client.ts";
 import type { Testbed } from "../testbed.ts";
-import { type Clockwork, type Driver, keyOf } from "./driver.ts";
-import { drivers } from "./drivers.ts";
+import { type Clockwork, type Driver, type DriverRow, keyOf } from "./driver.ts";
+
+const checkout = join(import.meta.dirname, "..", "..");
 
 /** What is not told by then counts as missed. Long, since other work may take the machine. */
 const patienceMs = 60_000;
@@ -18,22 +20,31 @@ export interface DrivenBeacon {
   name: string;
   type: BeaconType;
   driver: Driver | Clockwork;
+  /** Who watches: another than was meant when the driver has a host of its own. */
+  agent: string;
   /** The event that came last. */
   last?: EventView;
 }
 
-/** Makes the driver of a type and puts its beacon among the master's definitions, for one agent. A text: why it cannot be driven here. */
-export async function drive(bed: Testbed, type: BeaconType, agent: string): Promise<DrivenBeacon | string> {
-  const row = drivers[type];
-  if (row === undefined) return "nobody may change what it watches for a test";
+/**
+ * Makes the driver of a type and puts its beacon among the master's definitions, for one agent. A text: why it cannot be driven here. `rows`: the
+ * drivers that there are.
+ */
+export async function drive(
+  bed: Testbed,
+  { type, agent, rows }: { type: BeaconType; agent: string; rows: Readonly<Record<string, DriverRow>> },
+): Promise<DrivenBeacon | string> {
+  const row = rows[type];
+  if (row === undefined) return "nobody's change of it could be told from another's";
   const missing = row.missing?.();
   if (missing !== undefined) return missing;
   const name = `driven-${type}`;
   const folder = bed.path("driven", type);
   mkdirSync(folder, { recursive: true });
-  const driver = await row.make({ folder, tag: `nf${process.pid}` });
-  bed.beacon(name, JSON.stringify({ name, type, targets: agent, ...driver.options }));
-  return { name, type, driver };
+  const driver = await row.make({ folder, tag: `nf${process.pid}`, shared: [checkout, bed.dir] });
+  const watcher = driver.host === undefined ? agent : `${agent}-host`;
+  bed.beacon(name, JSON.stringify({ name, type, targets: watcher, ...driver.options }));
+  return { name, type, driver, agent: watcher };
 }
 
 /** Agents first: what they watch is there until nobody looks. Then what the drivers made, which lies where the testbed's files do. */

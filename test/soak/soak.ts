@@ -9,6 +9,7 @@ import { loadBeacons } from "@needfire/shared/beacon";
 import { type BeaconType, beaconTypes } from "@needfire/shared/beacons/types";
 import { drive, type DrivenBeacon, endAll, Told } from "../drivers/watched.ts";
 import { isClockwork } from "../drivers/driver.ts";
+import { drivers } from "../drivers/drivers.ts";
 import { type Process, Testbed } from "../testbed.ts";
 import { countAccount, type Counted } from "./count.ts";
 import { type Growth, growthOf } from "./growth.ts";
@@ -53,7 +54,7 @@ export async function soak({ minutes, types, signal, say }: SoakOptions): Promis
   try {
     bed = await Testbed.start({}, (made) => copyReady(made, types));
     for (const type of types) {
-      const made = await drive(bed, type, agent);
+      const made = await drive(bed, { type, agent, rows: drivers });
       if (typeof made === "string") undriven[type] = made;
       else driven.push(made);
     }

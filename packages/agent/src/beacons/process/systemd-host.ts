@@ -82,6 +82,12 @@ export class SystemdHost {
     }
   }
 
+  /** What starts a program of this machine that sees the files of the host, and its message bus; processes and network are this machine's. */
+  seen(): string[] {
+    const proc = 'mount -t proc proc /proc && exec "$@"';
+    return ["nsenter", "-t", String(this.#leader), "-m", "unshare", "--mount", "--propagation", "private", "sh", "-c", proc, "sh"];
+  }
+
   /** Puts a unit there, and lets systemd know. */
   unit(name: string, content: string): void {
     writeFileSync(join(this.root, "/etc/systemd/system", name), content);
