@@ -187,7 +187,10 @@ async function changed(beacon: DrivenBeacon, driver: Driver, { told, count }: { 
     const wanted = new Map<string, number>();
     const changes = Date.now();
     for (const key of await driver.change(tookMs.length)) wanted.set(key, (wanted.get(key) ?? before.get(key) ?? 0) + 1);
-    if (!(await told.until(beacon.name, wanted, new AbortController().signal))) return tookMs;
+    if (!(await told.until(beacon.name, wanted, new AbortController().signal))) {
+      if (tookMs.length % 2 === 0) await driver.change(tookMs.length + 1);
+      return tookMs;
+    }
     tookMs.push(Date.parse(beacon.last!.received) - changes);
     await delay(pauseMs);
   }

@@ -8,7 +8,7 @@ import { lookAtService, servicesDirectory } from "../beacons/process/service-pol
 import type { UnitState } from "../beacons/process/service-watch.ts";
 import type { Init } from "../init.ts";
 import { failed, refused, would } from "./action.ts";
-import { askProgram } from "./on-host.ts";
+import { type AskOptions, askProgram } from "./on-host.ts";
 import type { ServiceEnding, ServiceWish, Verb } from "./service-wish.ts";
 
 type Scripted = Exclude<Init, "systemd">;
@@ -42,9 +42,10 @@ export async function askScripts({ verb, unit, timeoutMs, host, context }: Servi
     return { outcome: "succeeded", changed: false, result: unchanged };
   if (running === "reload" && !runs) return { outcome: "failed", changed: false, message: `${unit} does not run`, result: unchanged };
   if (dryRun) return would(`${verb} ${unit}, which is ${before.details.state}`);
+  const ask: AskOptions = { host, signal, timeoutMs: timeoutMs + 2_000 };
+  if (init === "openrc" && before.details.state === "crashed") await forgetCrash(unit, ask);
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1_000));
-  const argv = programs[init](running, { unit, path, seconds });
-  const { problem } = await askProgram(argv, { host, signal, timeoutMs: timeoutMs + 2_000 });
+  const { problem } = await askProgram(programs[init](running, { unit, path, seconds }), ask);
   const until = problem === undefined ? performance.now() + Math.min(timeoutMs, settleMsMax) : 0;
   const isAsWished = (state: UnitState | undefined) => state === undefined || (state.verdict === "runs") === (running !== "stop");
   let after = await look();
@@ -57,4 +58,13 @@ export async function askScripts({ verb, unit, timeoutMs, host, context }: Servi
   if (problem !== undefined) return { outcome: "failed", changed: true, message: problem, result };
   if (isAsWished(after)) return { outcome: "succeeded", changed: true, result };
   return { outcome: "failed", changed: true, message: `${unit} was to ${running}, and is ${result.after.state}`, result };
+}
+
+/**
+ * A service whose daemon has died is started for OpenRC, and is not started again. It is stopped, so that it tidies up; where that fails, since there
+ * is nothing to be ended, only its record is taken back.
+ */
+async function forgetCrash(unit: string, ask: AskOptions): Promise<void> {
+  const { problem } = await askProgram(["rc-service", "--nocolor", unit, "stop"], ask);
+  if (problem !== undefined) await askProgram(["rc-service", "--nocolor", unit, "zap"], ask);
 }

@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Fixture } from "../beacons/fixture.ts";
+import { noOpenRcHost, OpenRcHost } from "../beacons/process/openrc-host.ts";
+import { lookAtService } from "../beacons/process/service-polled.ts";
+import type { UnitState } from "../beacons/process/service-watch.ts";
 import { noSystemdHost, SystemdHost } from "../beacons/process/systemd-host.ts";
 import { contextOf, runner } from "./fixture.ts";
 import { serviceAction } from "./service.ts";
@@ -13,10 +16,10 @@ import type { Verb } from "./service-wish.ts";
 
 const skip = noSystemdHost();
 
-function acting(t: TestContext, root: string) {
+function acting(t: TestContext, root: string, enter: readonly string[] = []) {
   const f = new Fixture();
   t.after(() => f.end());
-  const host = { root, enter: [] };
+  const host = { root, enter };
   const runners = (verb: Verb) => runner(`service.${verb}`, serviceAction(verb, host), contextOf(f));
   return {
     f,
@@ -163,6 +166,44 @@ test(
     assert.match((await there.act("start", { name: "not-there" })).message ?? "", /there is no service/);
     const masked = await there.act("mask", { name: "app" });
     assert.deepEqual([masked.outcome, masked.message], ["refused", "service.mask needs systemd; here services are run by runit"]);
+  },
+);
+
+test(
+  "services of a real OpenRC: started, stopped, restarted, reloaded, and started although they have crashed",
+  { skip: noOpenRcHost() },
+  async (t) => {
+    const machine = new OpenRcHost();
+    t.after(() => machine.end());
+    machine.boot();
+    const daemon = "command=/bin/sleep\ncommand_args=1000\ncommand_background=yes\npidfile=/run/$RC_SVCNAME.pid\n";
+    machine.service("app", `${daemon}extra_started_commands=reload\nreload() { touch /run/reloaded; }\n`);
+    machine.service("plain", daemon);
+    machine.service("broken", "start() { eerror no such luck; return 1; }\n");
+    const { f, act, dry } = acting(t, machine.root, machine.enter);
+    const at = { root: machine.root, signal: new AbortController().signal };
+    assert.deepEqual(brief(await act("start", { name: "app" })), ["succeeded", true, "stopped", "started"]);
+    assert.deepEqual(brief(await act("start", { name: "app.service" })), ["succeeded", false, "started", "started"]);
+    const pid = () => readFileSync(join(machine.root, "run/app.pid"), "utf8");
+    const before = pid();
+    assert.deepEqual(brief(await act("restart", { name: "app" })), ["succeeded", true, "started", "started"]);
+    assert.notEqual(pid(), before);
+    assert.equal((await act("reload", { name: "app" })).outcome, "succeeded");
+    assert.ok(existsSync(join(machine.root, "run/reloaded")));
+    assert.equal((await dry("stop", { name: "app" })).message, "would stop app, which is started");
+    assert.deepEqual(brief(await act("stop", { name: "app" })), ["succeeded", true, "started", "stopped"]);
+    assert.deepEqual(brief(await act("stop", { name: "app" })), ["succeeded", false, "stopped", "stopped"]);
+    assert.match((await act("reload", { name: "app" })).message ?? "", /does not run/);
+    assert.match((await act("start", { name: "broken" })).message ?? "", /no such luck/);
+    assert.match((await act("start", { name: "not-there" })).message ?? "", /there is no service/);
+    await act("start", { name: "plain" });
+    assert.match((await act("reload", { name: "plain" })).message ?? "", /reload/);
+    for (const verb of ["start", "restart", "stop"] as const) {
+      process.kill(Number(readFileSync(join(machine.root, "run/plain.pid"), "utf8")), "SIGKILL");
+      await f.until(() => (lookAtService("plain", { init: "openrc", ...at }) as UnitState).verdict === "failed", "the end of its process");
+      const after = verb === "stop" ? "stopped" : "started";
+      assert.deepEqual(brief(await act(verb, { name: "plain" })), ["succeeded", true, "crashed", after]);
+    }
   },
 );
 

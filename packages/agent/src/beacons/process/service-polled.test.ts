@@ -1,16 +1,18 @@
-/** Real init scripts and a real runsv; OpenRC as it leaves its files, with real processes. */
+/** Real init scripts, a real runsv, a real OpenRC as Debian has it; and OpenRC as it leaves its files elsewhere, with real processes. */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { definition, Fixture } from "../fixture.ts";
+import { noOpenRcHost, OpenRcHost } from "./openrc-host.ts";
 import { start } from "./service.ts";
 
-function watching(t: TestContext) {
-  const root = mkdtempSync(join(tmpdir(), "needfire-init-"));
+/** `there`: a root directory of somebody else's. */
+function watching(t: TestContext, there?: string) {
+  const root = there ?? mkdtempSync(join(tmpdir(), "needfire-init-"));
   const f = new Fixture({
     start: (each, context) => {
       assert.equal(each.type, "service");
@@ -19,7 +21,7 @@ function watching(t: TestContext) {
   });
   t.after(async () => {
     await f.end();
-    rmSync(root, { recursive: true, force: true });
+    if (there === undefined) rmSync(root, { recursive: true, force: true });
   });
   return {
     f,
@@ -116,6 +118,35 @@ test("OpenRC: started, stopped, crashed, restarted again and again", async (t) =
   assert.equal((await next()).is, "service.up web");
   again();
   assert.equal((await next()).is, "service.flapping web");
+});
+
+test("a real OpenRC: daemons that are killed, that are started anew, and that are given up", { skip: noOpenRcHost() }, async (t) => {
+  const host = new OpenRcHost();
+  t.after(() => host.end());
+  host.boot();
+  host.service("web", "command=/bin/sleep\ncommand_args=1000\ncommand_background=yes\npidfile=/run/web.pid\n");
+  host.service("app", "supervisor=supervise-daemon\ncommand=/bin/sleep\ncommand_args=1001\npidfile=/run/app.pid\nrespawn_delay=1\n");
+  host.service("firewall", "start() { :; }\nstop() { :; }\n");
+  for (const name of ["web", "app", "firewall"]) host.run("rc-service", name, "start");
+  const { f, apply, next } = watching(t, host.root);
+  await apply({ units: ["web", "app", "fire*"], flapping_restarts: 2 });
+  const pidOf = (file: string) => Number(readFileSync(join(host.root, file), "utf8"));
+  process.kill(pidOf("run/web.pid"), "SIGKILL");
+  const crashed = await next();
+  assert.deepEqual([crashed.is, crashed.data["state"], crashed.data["init"]], ["service.down web", "crashed", "openrc"]);
+  host.run("rc-service", "web", "zap");
+  host.run("rc-service", "web", "start");
+  assert.equal((await next()).is, "service.up web");
+  host.run("rc-service", "firewall", "stop");
+  const stopped = await next();
+  assert.deepEqual([stopped.is, stopped.data["state"]], ["service.down firewall", "stopped"]);
+  const child = "run/openrc/options/app/child_pid";
+  for (let i = 0; i < 2; i++) {
+    const before = pidOf(child);
+    process.kill(before, "SIGKILL");
+    await f.until(() => existsSync(join(host.root, child)) && pidOf(child) !== before, "its next process");
+  }
+  assert.equal((await next()).is, "service.flapping app");
 });
 
 const noRunsv = existsSync("/usr/bin/runsv") || existsSync("/sbin/runsv") ? false : "needs runsv (runit)";

@@ -3,7 +3,7 @@
  * read; of init scripts, `status` is run, one after the other, each with a time limit.
  */
 import { spawn } from "node:child_process";
-import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, lstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Init } from "../../init.ts";
@@ -86,28 +86,41 @@ const openRcStates = [
 /** OpenRC has a directory for each state, with the names of the services in it. */
 function lookAtOpenRc(unit: string, { root, directory }: { root: string; directory: string }): UnitState {
   if (!existsSync(join(directory, unit))) return absent(unit);
-  const [state, verdict] = openRcStates.find(([each]) => existsSync(join(root, "/run/openrc", each, unit))) ?? ["stopped", "stopped"];
+  // The names are links, to a path that is right within that root only.
+  const isIn = (each: string) => lstatSync(join(root, "/run/openrc", each, unit), { throwIfNoEntry: false }) !== undefined;
+  const [state, verdict] = openRcStates.find(([each]) => isIn(each)) ?? ["stopped", "stopped"];
   const processes = verdict === "runs" ? openRcProcesses(root, unit) : [];
   if (processes.some((pid) => pid === undefined)) return { unit, verdict: "failed", details: { state: "crashed" } };
-  const life = processes.length === 0 ? undefined : processes.join(",");
+  // The process of supervise-daemon stays the same when what it watches is started anew.
+  const lives = [...processes, openRcOption(root, unit, "child_pid")].filter((life) => life !== "");
+  const life = processes.length === 0 ? undefined : lives.join(",");
   return { unit, verdict, life, details: { state } };
 }
 
-/** Of each of its daemons that has a pid file: the process, or undefined when that has ended. */
+/** Of each of its daemons that has a pid file: the process, or undefined when that has ended. None: firewalls, mounts. */
 function openRcProcesses(root: string, unit: string): (number | undefined)[] {
-  const folder = join(root, "/run/openrc/daemons", unit);
-  let records: string[];
-  try {
-    records = readdirSync(folder);
-  } catch {
-    return []; // it has no daemon: firewalls, mounts
-  }
-  return records.flatMap((record) => {
-    const pidFile = /^pidfile=(.+)$/m.exec(readText(join(folder, record)))?.[1];
-    if (pidFile === undefined) return [];
+  const recorded = openRcDaemons(join(root, "/run/openrc/daemons", unit));
+  // Debian's start-stop-daemon, which is not OpenRC's, leaves no records there.
+  const pidFiles = recorded.length > 0 ? recorded : [openRcOption(root, unit, "pidfile")];
+  return pidFiles.flatMap((pidFile) => {
+    if (pidFile === "") return [];
     const pid = Number.parseInt(readText(`${root}${pidFile}`), 10);
     return [pid > 0 && existsSync(`/proc/${pid}`) ? pid : undefined];
   });
+}
+
+/** A pid file for each record; empty: it has none. */
+function openRcDaemons(folder: string): string[] {
+  try {
+    return readdirSync(folder).map((record) => /^pidfile=(.+)$/m.exec(readText(join(folder, record)))?.[1] ?? "");
+  } catch {
+    return [];
+  }
+}
+
+/** What a service has noted of itself; empty: nothing. */
+function openRcOption(root: string, unit: string, name: "pidfile" | "child_pid"): string {
+  return readText(join(root, "/run/openrc/options", unit, name)).trim();
 }
 
 function readText(path: string): string {
