@@ -77,9 +77,12 @@ before(async () => {
 });
 
 after(async () => {
-  await (bed as Testbed | undefined)?.stop();
-  await (host as SystemdHost | undefined)?.end();
-  (network as Network | undefined)?.remove();
+  try {
+    await (bed as Testbed | undefined)?.stop();
+  } finally {
+    await (host as SystemdHost | undefined)?.end();
+    (network as Network | undefined)?.remove();
+  }
 });
 
 const needfire = ["/opt/needfire/node_modules/.bin/node", "/opt/needfire/packages/cli/bin/needfire.js"];
