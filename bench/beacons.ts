@@ -21,7 +21,7 @@ const changesDefault = 20;
 const settleMs = 25_000;
 const idleMs = 25_000;
 const pauseMs = 20;
-/** Of one type; one that tells slowly makes fewer changes, one each way at least. */
+/** Of one type; one that tells slowly makes fewer changes, one there and one back at least. */
 const busyMsMax = 6_000;
 /** Of what the clock brings, and how long the next may take. */
 const dueTimes = 2;
@@ -164,7 +164,7 @@ async function busyWith(
     const from = performance.now();
     const before = spentBy(pid);
     const tookMs = isClockwork(driver) ? await comeDue(beacon, driver) : await changed(beacon, driver, { told, count });
-    if (tookMs.length === 0) return "no change was told";
+    if (tookMs.length === 0) return "no change was told in time";
     const tookS = (performance.now() - from) / 1_000;
     return {
       ...{ tookMs, note: noteOf(beacon, tookMs.length), changesPerSecond: tookMs.length / tookS },
@@ -182,16 +182,16 @@ async function busyWith(
 async function changed(beacon: DrivenBeacon, driver: Driver, { told, count }: { told: Told; count: number }): Promise<number[]> {
   const from = performance.now();
   const tookMs: number[] = [];
-  while (tookMs.length % 2 === 1 || (tookMs.length < count && performance.now() < from + busyMsMax)) {
+  for (let number = 0; number % 2 === 1 || (number < count && performance.now() < from + busyMsMax); number++) {
     const before = new Map(told.counts.get(beacon.name));
     const wanted = new Map<string, number>();
     const changes = Date.now();
-    for (const key of await driver.change(tookMs.length)) wanted.set(key, (wanted.get(key) ?? before.get(key) ?? 0) + 1);
+    for (const key of await driver.change(number)) wanted.set(key, (wanted.get(key) ?? before.get(key) ?? 0) + 1);
     if (!(await told.until(beacon.name, wanted, new AbortController().signal))) {
-      if (tookMs.length % 2 === 0) await driver.change(tookMs.length + 1);
+      if (number % 2 === 0) await driver.change(number + 1);
       return tookMs;
     }
-    tookMs.push(Date.parse(beacon.last!.received) - changes);
+    if (number % 2 === 0 || driver.endsUnmeasured !== true) tookMs.push(Date.parse(beacon.last!.received) - changes);
     await delay(pauseMs);
   }
   return tookMs;
@@ -217,7 +217,9 @@ async function comeDue(beacon: DrivenBeacon, driver: Clockwork): Promise<number[
 function noteOf({ type, name, driver }: DrivenBeacon, changes: number): string {
   const checked = checkBeacon({ ...driver.options, name, type });
   if (!checked.ok) throw new Error(checked.message);
-  const { interval, for: lasts, settle } = checked.definition as Partial<Record<"interval" | "for" | "settle", string>>;
+  const { interval, settle } = checked.definition as Partial<Record<"interval" | "settle", string>>;
+  // Where the driver does not say it, it is of something else than what is changed.
+  const lasts = driver.options["for"] as string | undefined;
   const hears = interval === undefined || driver.hears === true;
   return [
     `${changes} changes`,

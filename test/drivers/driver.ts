@@ -31,6 +31,8 @@ export interface Driver {
   keyOf?(event: Seen): string | undefined;
   /** The beacon is woken by the change, whatever its interval. */
   hears?: true;
+  /** How soon it is over is up to others on this machine, too: only its beginnings, the even changes, are worth a figure. */
+  endsUnmeasured?: true;
   /** What else passes until a change can be told, besides what the beacon's options say. */
   delays?: string;
   /** What is watched is on another host: its root as seen from here, and what starts an agent there. */

@@ -39,6 +39,7 @@ export function logWithRotation({ folder }: Place): Driver {
   };
   return {
     options: { paths: [log], patterns: [{ match: "says number (?<number>[0-9.]+)" }] },
+    hears: true,
     keyOf: ({ type, data }) => `${type} ${(data["fields"] as Record<string, string> | undefined)?.["number"]}`,
     change(number) {
       const turn = number % (2 * rotateEvery);
@@ -71,6 +72,7 @@ export function sessionsInRecords({ folder }: Place): Driver {
   };
   return {
     options: { wtmp, btmp: join(folder, "none"), logs: [], journald: "never", interval },
+    hears: true,
     keyOf: ({ type, data }) => `${type} ${String(data["user"])}`,
     change(number) {
       const session = Math.floor(number / 2);

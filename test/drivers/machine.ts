@@ -18,6 +18,7 @@ const mebibyte = 2 ** 20;
 const cores = availableParallelism();
 const sampleMs = 1_000;
 const hogBytes = 512 * mebibyte;
+const pressurePercentMax = 80;
 const swapBytes = 128 * mebibyte;
 
 /** An even change starts it, an odd one ends it. */
@@ -55,17 +56,22 @@ export function manyRunnable(): Driver {
 }
 
 export function noPressure(): string | undefined {
-  return existsSync("/proc/pressure/cpu") ? undefined : "this kernel tells no pressure (CONFIG_PSI)";
+  if (!existsSync("/proc/pressure/cpu")) return "this kernel tells no pressure (CONFIG_PSI)";
+  const percent = cpuPressure();
+  return percent < pressurePercentMax ? undefined : `others wait for the cores ${percent} % of the time already`;
 }
 
 export function coresWaitedFor(): Driver {
-  const percent = Number(/^some avg10=([0-9.]+)/.exec(readFileSync("/proc/pressure/cpu", "latin1"))?.[1]);
   return effort({
     type: "pressure",
-    options: { resource: "cpu", average: "10s", above: Math.min(90, percent + 5), for: "0s" },
+    options: { resource: "cpu", average: "10s", above: cpuPressure() + 5, for: "0s" },
     delays: "the kernel takes its average over 10 s every 2 s",
     start: () => spinning(cores * 2),
   });
+}
+
+function cpuPressure(): number {
+  return Number(/^some avg10=([0-9.]+)/.exec(readFileSync("/proc/pressure/cpu", "latin1"))?.[1]);
 }
 
 export function tooLittleMemory(): string | undefined {
@@ -77,7 +83,7 @@ export function memoryTaken(): Driver {
   return effort({
     type: "memory",
     options: { above: ((total - available + hogBytes * 0.4) / total) * 100, for: "0s" },
-    delays: `${(hogBytes * 0.4) / mebibyte} MiB are taken first`,
+    delays: `${Math.round((hogBytes * 0.4) / mebibyte)} MiB are taken first`,
     start: () => [spawn(process.execPath, ["-e", hog(hogBytes)], { stdio: "ignore" })],
   });
 }
@@ -137,6 +143,7 @@ function effort({ type, options, delays, start, stop }: Effort): Driver {
   return {
     options: { ...options, interval },
     keyOf: (event) => event.type,
+    endsUnmeasured: true,
     delays,
     async change(number) {
       const starts = number % 2 === 0;

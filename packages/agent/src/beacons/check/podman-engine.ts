@@ -36,7 +36,7 @@ export class PodmanEngine {
       this.#runtime = runtime;
       try {
         const image = execFileSync("tar", ["-C", join(this.#dir, "image"), "-c", "."], { maxBuffer: 64 * 2 ** 20 });
-        execFileSync("podman", this.#args("import", "-", "box:1"), { input: image, stdio: ["pipe", "pipe", "pipe"] });
+        execFileSync("podman", this.#args("import", "-", "box:1"), { input: image, cwd: this.#dir, stdio: ["pipe", "pipe", "pipe"] });
         this.create("trial", ["test", "-e", "/bin/sh"]);
         this.run("start", "--attach", "trial");
         this.run("rm", "trial");
@@ -50,7 +50,10 @@ export class PodmanEngine {
   }
 
   async start(): Promise<void> {
-    this.#service = spawn("podman", this.#args("system", "service", "--time", "0", `unix://${this.socket}`), { stdio: "ignore" });
+    this.#service = spawn("podman", this.#args("system", "service", "--time", "0", `unix://${this.socket}`), {
+      cwd: this.#dir,
+      stdio: "ignore",
+    });
     const until = performance.now() + startMsMax;
     while (!(await answers(this.socket))) {
       if (performance.now() > until) throw new Error("podman's API did not come up");
@@ -70,7 +73,8 @@ export class PodmanEngine {
 
   /** Runs `podman`; throws when that fails. */
   run(...argv: string[]): string {
-    return execFileSync("podman", this.#args(...argv), { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    // conmon leaves a file where it was started.
+    return execFileSync("podman", this.#args(...argv), { encoding: "utf8", cwd: this.#dir, stdio: ["ignore", "pipe", "pipe"] });
   }
 
   /** A container of the image that does not run yet. */
