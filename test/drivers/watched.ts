@@ -35,7 +35,7 @@ export async function drive(
   { type, agent, rows }: { type: BeaconType; agent: string; rows: Readonly<Record<string, DriverRow>> },
 ): Promise<DrivenBeacon | string> {
   const row = rows[type];
-  if (row === undefined) return "nobody's change of it could be told from another's";
+  if (row === undefined) return "it watches the whole machine, which others change too, or takes a host of its own";
   const missing = row.missing?.();
   if (missing !== undefined) return missing;
   const name = `driven-${type}`;
