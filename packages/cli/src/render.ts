@@ -105,6 +105,8 @@ const decisionWords: Record<DecisionView["decision"], string> = {
   merged: "fires later, with others:",
   debounced: "fires when it is quiet:",
   collecting: "fires later, with others:",
+  combining: "fires soon, with other hosts that would do the same:",
+  combined: "fired, with other hosts that do the same:",
   overflowed: "does not fire, too many wait already:",
   inhibited: "does not fire, it is held back:",
   silenced: "does not fire:",

@@ -38,7 +38,7 @@ export interface Question {
 }
 
 /** Reasons for which an event may be in a task that another one triggered. */
-const gathered = new Set<Reason>(["waiting", "pending", "collecting", "debounced", "merged", "delayed"]);
+const gathered = new Set<Reason>(["waiting", "pending", "collecting", "combining", "debounced", "merged", "delayed"]);
 /** Turns are judged a little before their tasks are made, by clocks that tremble. */
 const clockTremblesMs = 1_000;
 /** Of how many reactors the events before are judged with it; when one is asked for, it is always among them. */
@@ -111,6 +111,9 @@ function taskJoined(
   { seen, world, explaining: { store } }: Asking,
 ): string | undefined {
   if (gathered.has(reason)) return store.taskWith(name, event, seen.event.received - clockTremblesMs);
+  // With the firing of its host that was waiting for others.
+  if (reason === "joined" && reactor?.combining?.windowMs !== undefined)
+    return store.taskWith(name, event, seen.event.received - clockTremblesMs);
   if (reason !== "joined" || reactor?.correlation === undefined) return undefined;
   const key = valuesOf(reactor.correlation.by, new Hearing(world, seen).scope({ reactor, readsRoute: true }));
   return key.ok ? store.taskOfKey(name, key.values, seen.event.received + clockTremblesMs) : undefined;

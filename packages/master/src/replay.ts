@@ -115,7 +115,9 @@ export class Replay {
   #fired(decision: Decision, as: ReplayFiring["as"]): void {
     this.#firings++;
     const { reactor, firing, event } = decision;
-    const key = keyOf(reactor.name, firing?.trigger.event.id ?? event);
+    // A rollout of several is of one of their events; which that is hangs on what held others back.
+    const triggers = (firing?.members ?? [firing]).map((each) => keyOf(reactor.name, each?.trigger.event.id ?? event));
+    const key = triggers.find((each) => this.#made.has(each)) ?? "";
     const task = this.#made.get(key);
     if (task !== undefined) {
       this.#made.delete(key);
@@ -183,7 +185,7 @@ export class Replay {
 function firingLine({ reactor, firing, event, at }: Decision, as: ReplayFiring["as"], task: string | undefined): ReplayFiring {
   const by = task === undefined ? {} : { task };
   if (firing === undefined) return { kind: "firing", reactor: reactor.name, as, at: isoTime(at), event, ...by };
-  const { trigger, branch, count, priority, plan } = firing;
+  const { trigger, branch, count, priority, plan, members } = firing;
   return {
     kind: "firing",
     reactor: reactor.name,
@@ -191,6 +193,7 @@ function firingLine({ reactor, firing, event, at }: Decision, as: ReplayFiring["
     at: isoTime(at),
     event: trigger.event.id,
     agent: trigger.agent,
+    ...(members === undefined ? {} : { hosts: members.map((member) => member.trigger.agent) }),
     ...(trigger.event.subject === undefined ? {} : { subject: trigger.event.subject }),
     branch,
     count,

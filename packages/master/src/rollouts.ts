@@ -12,10 +12,11 @@ import {
   type Rollout,
   type RolloutInput,
   type RolloutWork,
+  type StartedRollout,
   stepRollout,
   workOf,
 } from "@needfire/shared/rollout";
-import { type Fleet, type PlannedHost, retryRollout, type RolloutRetry, startRollout } from "@needfire/shared/rollout/start";
+import { type Fleet, type PlannedHost, retryRollout, type RolloutRetry, startCombined, startRollout } from "@needfire/shared/rollout/start";
 import type { Firing, FleetFiring } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { isOpen, type Task } from "@needfire/shared/task";
@@ -30,7 +31,7 @@ export interface RolloutOrder {
 }
 
 export interface RolloutsOptions {
-  store: Pick<Store, "rollout" | "openRollouts">;
+  store: Pick<Store, "rollout" | "openRollouts" | "joinKeysIn">;
   /** All hosts with an accepted key. */
   hosts(): readonly AgentView[];
   /** Why it does not go to a host that fits; undefined: it does. */
@@ -47,14 +48,21 @@ const manyText = `${openRolloutsMax} rollouts are under way already`;
 export class Rollouts {
   readonly #options: RolloutsOptions;
   readonly #open = new Map<string, Rollout>();
+  /** Of those whose hosts have each a key of its own, by key: the highest number of a host with it. */
+  readonly #keys = new Map<string, Map<string, number>>();
 
   constructor(options: RolloutsOptions) {
     this.#options = options;
   }
 
   async load(): Promise<void> {
+    const { store } = this.#options;
     this.#open.clear();
-    for (const rollout of await this.#options.store.openRollouts()) this.#open.set(rollout.id, rollout);
+    this.#keys.clear();
+    for (const rollout of await store.openRollouts()) {
+      this.#open.set(rollout.id, rollout);
+      if (rollout.combined) this.#keys.set(rollout.id, lastOf(await store.joinKeysIn(rollout.id)));
+    }
   }
 
   /** As it is now. */
@@ -85,22 +93,41 @@ export class Rollouts {
 
   #openWith(reactor: string, joinKey: readonly unknown[]): Rollout | undefined {
     const key = JSON.stringify(joinKey);
-    return this.#open
-      .values()
-      .find((rollout) => rollout.reactor === reactor && isRolling(rollout) && JSON.stringify(rollout.joinKey) === key);
+    return this.#open.values().find((rollout) => rollout.reactor === reactor && isRolling(rollout) && this.#isOf(rollout, key));
+  }
+
+  /** Of firings that go together the key is each host's own: who has begun is joined in its task. */
+  #isOf({ id, combined, begun, joinKey }: Rollout, key: string): boolean {
+    return combined ? (this.#keys.get(id)?.get(key) ?? -1) >= begun : JSON.stringify(joinKey) === key;
   }
 
   start(firing: Firing & { fleet: FleetFiring }): RolloutChange {
     const { hosts, clock } = this.#options;
     const fleet = this.#fleetOf(firing, hosts().filter(firing.fleet.fits));
-    const { rollout, events, ...begins } = startRollout(this.#open.size < openRolloutsMax ? firing : tooMany(firing), fleet, clock.now());
+    return this.#started(startRollout(this.#unlessTooMany(firing), fleet, clock.now()));
+  }
+
+  /** Of firings that go together. */
+  startCombined(firing: Firing & { members: readonly Firing[] }): RolloutChange {
+    const { limits } = firing.reactor.combining!;
+    return this.#started(startCombined(this.#unlessTooMany(firing), limits, this.#options.clock.now()));
+  }
+
+  #unlessTooMany<F extends Firing>(firing: F): F {
+    return this.#open.size < openRolloutsMax ? firing : { ...firing, plan: { ok: false, reason: manyText } };
+  }
+
+  #started({ rollout, events, ...begins }: StartedRollout): RolloutChange {
+    if (rollout.combined)
+      this.#keys.set(rollout.id, lastOf(begins.hosts.map(({ firing }, number) => ({ number, joinKey: firing?.joinKey }))));
     this.#keep(rollout);
     return { rollout, events, begins };
   }
 
   /** Once more, where it failed. What keeps it from beginning is told by the rollout itself. */
   retry(before: Rollout, failed: readonly PlannedHost[], wish: Omit<RolloutRetry, "problem">): RolloutChange {
-    const open = before.joinKey === undefined ? undefined : this.#openWith(before.reactor, before.joinKey);
+    const keys = [before.joinKey, ...failed.map(({ firing }) => firing?.joinKey)].filter((key) => key !== undefined);
+    const open = keys.map((key) => this.#openWith(before.reactor, key)).find((each) => each !== undefined);
     const problem =
       failed.length === 0
         ? "there is no host on which it failed"
@@ -109,9 +136,7 @@ export class Rollouts {
           : this.#open.size >= openRolloutsMax
             ? manyText
             : undefined;
-    const { rollout, events, ...begins } = retryRollout(before, failed, { ...wish, problem }, this.#options.clock.now());
-    this.#keep(rollout);
-    return { rollout, events, begins };
+    return this.#started(retryRollout(before, failed, { ...wish, problem }, this.#options.clock.now()));
   }
 
   /** What is to be done with it now; undefined: nothing. */
@@ -148,12 +173,15 @@ export class Rollouts {
   #keep(rollout: Rollout): void {
     // So that it stands at the end.
     this.#open.delete(rollout.id);
-    if (!hasRolledOut(rollout)) this.#open.set(rollout.id, rollout);
+    if (hasRolledOut(rollout)) this.#keys.delete(rollout.id);
+    else this.#open.set(rollout.id, rollout);
   }
 }
 
-function tooMany<F extends Firing>(firing: F): F {
-  return { ...firing, plan: { ok: false, reason: manyText } };
+/** By key, the last host with it. */
+function lastOf(hosts: readonly { number: number; joinKey: unknown[] | undefined }[]): Map<string, number> {
+  const keyed = hosts.flatMap(({ number, joinKey }) => (joinKey === undefined ? [] : [[JSON.stringify(joinKey), number] as const]));
+  return new Map(keyed.toSorted(([, a], [, b]) => a - b));
 }
 
 function answerOf({ status }: Task): Answer {

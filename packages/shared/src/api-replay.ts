@@ -76,6 +76,7 @@ export const replayFiring = {
     at: time,
     event: { type: "string", description: "the event that completed it" },
     agent: string,
+    hosts: { type: "array", items: string, description: "of several that go together, each with an event of its own" },
     subject: string,
     branch: { enum: ["do", "on_clear"] },
     count: { type: "integer", description: "events that went in" },

@@ -324,3 +324,21 @@ test("a reactor that inhibits and is not there is told when its name is nearly a
     ["unknown-reactor 3:28"],
   );
 });
+
+test("a value that is another one on each host is told where firings are to be combined, and nowhere else", () => {
+  const tests = "tests: [{ name: x, timeline: [{ at: 0s, expect: nothing }] }]\n";
+  const told = (lines: string, on = "file.drifted") =>
+    lintOf(`name: r\non: ${on}\n${lines}\n${tests}`).map(({ code, line }) => `${line} ${code}`);
+  const run = (value: string) => `do:\n  - command.run: { argv: ${JSON.stringify(["fix", `\${{ ${value} }}`])} }`;
+  for (const value of ["event.id", "agent.id", "event.agent", "'of ' + event.agent"]) {
+    assert.deepEqual(told(`combine: 2s\n${run(value)}`), ["5 never-combines"], value);
+    assert.deepEqual(told(run(value)), [], value);
+  }
+  for (const value of ["event.subject", 'event.agent == "web1" ? "a" : "b"', "event.data.path", "agent.facts.distro"])
+    assert.deepEqual(told(`combine: 2s\n${run(value)}`), [], value);
+  // By whom these are told is not known.
+  for (const on of ["deploy.wanted", "task.escalated"]) assert.deepEqual(told(`combine: 2s\n${run("event.agent")}`, on), [], on);
+  const lines = `combine: 2s\napprove: { from: [ann], message: "fix \${{ event.agent }}?" }\n${run("event.subject")}`;
+  const otherwise = 'otherwise: [{ event.emit: { type: x.y, subject: "${{ event.agent }}", data: { why: "${{ task.reason }}" } } }]';
+  assert.deepEqual(told(`${lines}\n${otherwise}`), ["4 never-combines", "7 never-combines"]);
+});

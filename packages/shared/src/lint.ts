@@ -4,6 +4,7 @@
  */
 import { compileCel, type Expression } from "./cel.ts";
 import { globMatcher } from "./glob.ts";
+import { lintCombining } from "./lint/combining.ts";
 import { type Fact, factsOf, lintConditions } from "./lint/conditions.ts";
 import { knownSeverities, knownTypes, namesOf } from "./lint/names.ts";
 import {
@@ -65,6 +66,7 @@ class Linter {
       ...this.#values("on_clear"),
     ].flatMap(compiled);
     for (const place of places) this.#cel(place);
+    if (this.#reactor.combine !== undefined) this.#combining();
     if ((this.#reactor.tests ?? []).length === 0 && !tested(this.#reactor.name)) {
       const message = `"${this.#reactor.name}" has no test: write tests here, or in a file NAME.test.yaml beside this one`;
       this.#warn("no-test", ["name"], message);
@@ -104,6 +106,15 @@ class Linter {
       facts.push({ about: "event.severity", kind: "among", values: severities, why: `such events are ${severities.join(" or ")}` });
     const own = path.length > 1 ? this.#own() : undefined;
     return own === undefined ? facts : [...facts, ...factsOf(own.tree(), own.source)];
+  }
+
+  #combining(): void {
+    const { message } = this.#reactor.approve ?? {};
+    const asked = compileTemplate(message ?? "", ["approve", "message"], "approve").expressions;
+    const places = [...this.#values("do"), ...this.#values("otherwise")].flatMap(compiled);
+    const { on } = valueScope(this.#reactor, "do");
+    for (const { path, offset, expression } of [...places, ...asked])
+      for (const finding of lintCombining(expression, on)) this.#warn(finding.code, path, finding.message, offset + finding.offset);
   }
 
   #values(branch: "do" | "otherwise" | "on_clear"): CelPlace[] {

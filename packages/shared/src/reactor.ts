@@ -12,7 +12,7 @@ import { compileLimits } from "./reactor/limits.ts";
 import { compileRemedy } from "./reactor/remedy.ts";
 import { reactorSchema, type ReactorSource } from "./reactor/schema.ts";
 import { compileSteps } from "./reactor/steps.ts";
-import { compileFleet } from "./reactor/targets.ts";
+import { compileCombining, compileFleet } from "./reactor/targets.ts";
 import { compileVars, type Sources, type Variables } from "./reactor/vars.ts";
 import type { Reactor } from "./rules/types.ts";
 import { checker } from "./schema.ts";
@@ -114,6 +114,7 @@ function compileReactor(file: string, draft: Draft, source: ReactorSource, sourc
     vars: variables.values,
     remedy,
     fleet: compileFleet(draft, source),
+    combining: compileCombining(draft, source, remedy),
     ...compileLimits(draft, source),
     onClear,
     listensFor,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Event } from "./event.ts";
+import { taskId } from "./ids.ts";
 import { loadReactors } from "./reactor.ts";
 import { Rules } from "./rules/rules.ts";
 import { ReactorIndex } from "./rules/reactor-index.ts";
@@ -19,7 +20,7 @@ import {
   type RolloutInput,
   workOf,
 } from "./rollout.ts";
-import { retryRollout, startRollout } from "./rollout/start.ts";
+import { retryRollout, startCombined, startRollout } from "./rollout/start.ts";
 import type { AgentView } from "./target.ts";
 import { callForHelp, startOnHost, startTask, stepTask } from "./task.ts";
 import { retryEvent, retryOf } from "./task/order.ts";
@@ -487,4 +488,47 @@ test("only what has ended and did not hold everywhere can be tried again", () =>
     status: { state: "cancelled" as const, reason: "", by: "bob" },
   };
   assert.equal(rolloutRetryProblem(denied), undefined);
+});
+
+/** What a reactor fires for drifts on these hosts at once. */
+function combinedOf(lines: string, agents: readonly string[]): Firing & { members: readonly Firing[] } {
+  const text = `name: fix\non: file.drifted\ncombine: 2s\n${lines}\ndo: [{ command.run: { argv: [fix, "\${{ event.subject }}"] } }]`;
+  const loaded = loadReactors("r.yaml", text);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  const world = { agentView: (id: string) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined };
+  const rules = new Rules(new ReactorIndex(loaded.reactors), world);
+  for (const [index, agent] of agents.entries()) {
+    const id = `${agent}:1:1`;
+    const heard = { ...event, id, position: index + 1, type: "file.drifted", agent, subject: "/etc/a" };
+    rules.hear({ event: heard, agent, ancestry: [], root: id });
+  }
+  const [decision] = rules.tick(10_000).decisions;
+  const members = decision?.firing?.members;
+  assert.ok(members !== undefined, JSON.stringify(decision));
+  return { ...decision!.firing!, members };
+}
+
+test("of firings that go together each host has the task of its own event, with its own key, and the rollout has what is common", () => {
+  const agents = ["web1", "web2", "web3"];
+  const lines =
+    "task: { key: [event.agent, event.subject] }\notherwise: [{ event.emit: { type: x.y } }]\nlimits: { concurrent: 1, ramp: [1] }";
+  const firing = combinedOf(lines, agents);
+  const { rollout, hosts, plans, events } = startCombined(firing, firing.reactor.combining!.limits, 100);
+  assert.deepEqual([rollout.combined, rollout.hosts, rollout.ends, rollout.concurrent, rollout.count], [true, 3, [1, 3], 1, 3]);
+  assert.deepEqual([rollout.joinKey, rollout.otherwise.length, plans.length], [undefined, 1, 1]);
+  const [started] = events;
+  assert.deepEqual((started!.data["agents"] as string[]).toSorted(), agents);
+  for (const { agent, task: id, plan, firing: own } of hosts) {
+    const of = `${agent}:1:1`;
+    assert.equal(id, taskId("fix", of));
+    const { task } = startOnHost(
+      rollout,
+      { agent, task: id, plan: plans[plan]!, firing: own },
+      { now: 200, random: 0.5, holderOf: () => undefined },
+    );
+    assert.deepEqual(
+      [task.rollout, task.event, task.events, task.root, task.joinKey, task.otherwise],
+      [rollout.id, of, [of], of, [agent, "/etc/a"], []],
+    );
+  }
 });

@@ -20,7 +20,18 @@ import {
 } from "./rollout/types.ts";
 
 export { rolloutHostsMax, rolloutStates, rolloutStepHostsMax } from "./rollout/types.ts";
-export type { Answer, HostEnd, HostLeftOut, Rollout, RolloutHost, RolloutInput, RolloutStep, RolloutWork } from "./rollout/types.ts";
+export type {
+  Answer,
+  HostEnd,
+  HostFiring,
+  HostLeftOut,
+  Rollout,
+  RolloutHost,
+  RolloutInput,
+  RolloutStep,
+  RolloutWork,
+  StartedRollout,
+} from "./rollout/types.ts";
 
 /** What one input does to it. What does not fit its state changes nothing. */
 export function stepRollout(rollout: Rollout, input: RolloutInput, now: number): RolloutStep {
@@ -97,8 +108,15 @@ function withoutQuestion(rollout: Rollout): Rollout {
 }
 
 /** For people. */
-export function aimsOf({ targets, hosts, ends, concurrent, stopAfter }: Rollout) {
-  return { targets, hosts, waves: ends, concurrent, ...(stopAfter === undefined ? {} : { stop_after: stopAfter }) };
+export function aimsOf({ targets, combined, hosts, ends, concurrent, stopAfter }: Rollout) {
+  return {
+    targets,
+    ...(combined ? { combined } : {}),
+    hosts,
+    waves: ends,
+    concurrent,
+    ...(stopAfter === undefined ? {} : { stop_after: stopAfter }),
+  };
 }
 
 /** Of one that was cancelled meanwhile nothing follows from it. */

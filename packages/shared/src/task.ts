@@ -6,7 +6,7 @@
  */
 import { taskId } from "./ids.ts";
 import { helpReason } from "./rollout.ts";
-import type { Rollout } from "./rollout/types.ts";
+import type { HostFiring, Rollout } from "./rollout/types.ts";
 import type { Firing, Plan, PlannedApproval } from "./rules/types.ts";
 import { answered, askFor, unanswered } from "./task/approval.ts";
 import { type Trip, tripped } from "./task/breaker.ts";
@@ -34,16 +34,20 @@ export function startTask(firing: Beginning, moment: Moment): Step {
   return withEffects([created(task)], showPlan(task, { acts, reason: plan.ok ? undefined : plan.reason }));
 }
 
+/** A host whose turn it is. `firing`: its own, of several that go together. */
+export interface HostTurn {
+  agent: string;
+  task: string;
+  plan: Plan;
+  firing?: HostFiring | undefined;
+}
+
 /** The task of one host of a rollout: tried, verified and undone as any other. People are called for the rollout as a whole. */
-export function startOnHost(
-  rollout: Rollout,
-  { agent, task: id, plan }: { agent: string; task: string; plan: Plan },
-  moment: Moment,
-): Step {
-  const own = plan.ok ? { ...plan, otherwise: [], joinKey: undefined, approval: undefined } : plan;
+export function startOnHost(rollout: Rollout, { agent, task: id, plan, firing }: HostTurn, moment: Moment): Step {
+  const own = plan.ok ? { ...plan, otherwise: [], joinKey: firing?.joinKey, approval: undefined } : plan;
   const { beginBy, asks } = rollout;
   const task = {
-    ...taskOf(recordIn(rollout), { id, agent, plan: own, now: moment.now }),
+    ...taskOf(firing?.record ?? recordIn(rollout), { id, agent, plan: own, now: moment.now }),
     rollout: rollout.id,
     ...(beginBy === undefined ? {} : { beginBy }),
     // Not before this one, for which it was given: of a task that is made like it. What was asked was asked of all hosts.

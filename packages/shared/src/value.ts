@@ -71,6 +71,17 @@ export function typedPaths(template: Template): { path: (string | number)[]; typ
   return typed(template.node, []);
 }
 
+/** Those that are not settled. */
+export function expressionsIn({ node }: Template): Expression[] {
+  const within = (each: Node): Expression[] => {
+    if (each.kind === "expression") return [each.expression];
+    if (each.kind === "text") return each.parts.filter((part) => typeof part !== "string");
+    if (each.kind === "list") return each.items.flatMap(within);
+    return each.kind === "map" ? each.entries.flatMap(([, item]) => within(item)) : [];
+  };
+  return within(node);
+}
+
 /** The template with what is known already in place: every text whose expressions are all known, and can be evaluated. */
 export function settle(template: Template, isKnown: (expression: Expression) => boolean, scope: Scope): Template {
   const settled = (node: Node): Node => {

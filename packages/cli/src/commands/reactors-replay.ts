@@ -159,7 +159,8 @@ function progressText({ events, of, firings, events_per_s: perSecond }: ReplayPr
 }
 
 function firingCells(out: Output, firing: ReplayFiring, diff: boolean): Cell[] {
-  const { at, reactor, agent = "-", subject = "", event, task } = firing;
+  const { at, reactor, agent: first = "-", hosts = [], subject = "", event, task } = firing;
+  const agent = hosts.length > 1 ? `${first} and ${hosts.length - 1} more` : first;
   const sign: Cell = !diff ? "" : task === undefined ? { text: "+", style: "green" } : "=";
   const doing = firing.problem === undefined ? (firing.do ?? []).map(({ action }) => action).join(" ") : `cannot: ${firing.problem}`;
   const does = firing.as === "fired" ? doing : `${firing.as}${doing === "" ? "" : `: ${doing}`}`;

@@ -44,7 +44,9 @@ export function register(rollouts: Command, session: Session): void {
   rollouts
     .command("list")
     .summary("list rollouts, newest first")
-    .description("List rollouts, newest first: each is one firing of a reactor with `targets`, which goes to many hosts.")
+    .description(
+      "List rollouts, newest first: each is one firing of a reactor with `targets`, or several that go together, for many hosts.",
+    )
     .option("--reactor <glob>", "only of these reactors")
     .addOption(new Option("--state <state>", "only in this state").choices(rolloutStates))
     .option("-n, --limit <n>", "how many at most (default: 50)", wholeNumber(1, 10_000))
@@ -156,7 +158,7 @@ async function list({ out, master }: Session, filter: RolloutsFilter): Promise<v
       out.time(rollout.created),
       { text: rollout.state, style: styleOfRollout(rollout.state) },
       rollout.reactor,
-      rollout.targets,
+      targetsText(rollout),
       `${rollout.begun}/${rollout.hosts}`,
       String(rollout.failed),
       took(rollout),
@@ -185,11 +187,11 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ],
     ["at once", rollout.concurrent < rollout.hosts ? `${rollout.concurrent} hosts at most` : undefined],
     ["stops", rollout.stop_after === undefined ? undefined : `when it failed on ${rollout.stop_after}`],
-    ["targets", rollout.targets],
+    ["targets", targetsText(rollout)],
     ["left out", leftOutText(rollout)],
     ["asks", rollout.asking],
     ["joined", rollout.joined === 0 ? undefined : `${rollout.joined} firings`],
-    ["event", rollout.event],
+    ["event", `${rollout.event}${rollout.count > 1 ? `, one of ${rollout.count}` : ""}`],
     ["agent", rollout.agent],
     ["priority", rollout.priority, styleOf(rollout.priority)],
     ["reactor", `${rollout.reactor} (version ${rollout.reactor_version})${rollout.branch === "on_clear" ? ", on_clear" : ""}`],
@@ -197,16 +199,21 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["took", took(rollout)],
   ]);
   out.line();
-  showHosts(out, rollout.members ?? []);
+  showHosts(out, rollout);
 }
 
-function showHosts(out: Output, hosts: NonNullable<RolloutView["members"]>): void {
-  out.list(hosts, {
-    columns: hostColumns,
-    row: ({ number, wave, agent, state, task, reason }) => [
+function targetsText({ targets, combined }: RolloutView): string {
+  return combined ? "combined firings" : targets;
+}
+
+function showHosts(out: Output, { members = [], combined }: RolloutView): void {
+  out.list(members, {
+    columns: combined ? hostColumns.toSpliced(3, 0, { title: "EVENT" }) : hostColumns,
+    row: ({ number, wave, agent, event = "-", state, task, reason }) => [
       String(number),
       String(wave),
       agent,
+      ...(combined ? [event] : []),
       styled(state),
       task === undefined ? "-" : { text: task, style: "dim" },
       reason ?? "",

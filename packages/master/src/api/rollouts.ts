@@ -70,6 +70,9 @@ export function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): Ro
     ...(order === undefined ? {} : { ordered_by: order.by, retry_of: order.retryOf }),
     ...(order?.why === undefined ? {} : { why: order.why }),
     targets,
+    combined: rollout.combined === true,
+    count: rollout.count,
+    events: rollout.events,
     hosts: rollout.hosts,
     begun: rollout.begun,
     open: rollout.open,
@@ -96,9 +99,12 @@ export function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): Ro
   };
 }
 
-function hostView(rollout: Rollout, { number, agent, task, state, reason }: HostRecord): NonNullable<RolloutView["members"]>[number] {
+function hostView(
+  rollout: Rollout,
+  { number, agent, task, event, state, reason }: HostRecord,
+): NonNullable<RolloutView["members"]>[number] {
   const wave = rollout.ends.findIndex((end) => number < end) + 1;
-  const place = { number: number + 1, wave, agent };
+  const place = { number: number + 1, wave, agent, ...(event === undefined ? {} : { event }) };
   if (state === undefined) return { ...place, state: "not-begun" };
   return { ...place, state, task, ...(reason === undefined ? {} : { reason }) };
 }

@@ -38,6 +38,7 @@ function setting(stored: Task[] = [], reactors = index) {
         openRollouts: () => [],
         rollout: () => undefined,
         hostsOnTurn: () => [],
+        joinKeysIn: () => [],
         failedHosts: () => [],
         breakers: () => [],
         lockingTasks: () => stored.filter(({ lock }) => lock !== undefined),

@@ -62,7 +62,16 @@ export interface ReactOptions {
   store: TaskStore &
     Pick<
       Store,
-      "ruleState" | "openTasksIn" | "openTaskCounts" | "openRollouts" | "rollout" | "hostsOnTurn" | "failedHosts" | "breakers" | "tasksMade"
+      | "ruleState"
+      | "openTasksIn"
+      | "openTaskCounts"
+      | "openRollouts"
+      | "rollout"
+      | "joinKeysIn"
+      | "hostsOnTurn"
+      | "failedHosts"
+      | "breakers"
+      | "tasksMade"
     >;
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */

@@ -23,6 +23,8 @@ export class Restraints {
   /** By reactor. */
   #breakerLimits = new Map<string, BreakerLimits>();
   #perAgentLimits = new Map<string, PerAgentLimit>();
+  /** Reactors of which a firing is for many hosts. */
+  #fleets: ReadonlySet<string> = new Set();
   /** Undefined: the store is to be asked. */
   #perAgent: PerAgent | undefined;
 
@@ -33,6 +35,7 @@ export class Restraints {
   setReactors({ reactors }: Pick<ReactorIndex, "reactors">): void {
     this.#breakerLimits = new Map(reactors.flatMap(({ name, breaker }) => (breaker === undefined ? [] : [[name, breaker]])));
     this.#perAgentLimits = new Map(reactors.flatMap(({ name, perAgent }) => (perAgent === undefined ? [] : [[name, perAgent]])));
+    this.#fleets = new Set(reactors.flatMap(({ name, fleet }) => (fleet === undefined ? [] : [name])));
     this.recount();
   }
 
@@ -83,13 +86,14 @@ export class Restraints {
 
   /** What a step may hold against the task's reactor. */
   stepped(task: Task, effects: readonly Effect[]): void {
-    // A rollout is held against it as a whole.
-    if (task.rollout === undefined && effects.some(isEnd)) this.#strike(task, strikeOf(task));
+    if (!effects.some(isEnd)) return;
+    // A rollout is held against it as a whole; where firings go together each host's is its own.
+    if (task.rollout === undefined || !this.#fleets.has(task.reactor)) this.#strike(task, strikeOf(task));
   }
 
   /** A rollout has ended. */
   rolledOut(rollout: Rollout): void {
-    this.#strike(rollout, strikeOfRollout(rollout));
+    if (!rollout.combined) this.#strike(rollout, strikeOfRollout(rollout));
   }
 
   /** Remedies that are not tried any more. */

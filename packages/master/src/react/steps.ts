@@ -4,6 +4,7 @@
  */
 import { type Aside, JudgingFailed } from "@needfire/shared/rules/aside";
 import type { Rollout } from "@needfire/shared/rollout";
+import { questionOf } from "@needfire/shared/rollout/start";
 import type { Reactor } from "@needfire/shared/rules/types";
 import { askAbout, type Input, isOpen, type Moment, stepTask, type Step, type Task } from "@needfire/shared/task";
 import { everybody, type Suspect } from "../quarantine.ts";
@@ -61,9 +62,10 @@ export class Steps {
     if (change === undefined) return undefined;
     made.rollouts.push(change);
     const { rollout } = change;
-    const { asking, asks } = rollout;
-    if (asking !== undefined && asks !== undefined)
-      this.begin(reactor, rollout.id, { made, work: () => askAbout({ ...rollout, asking }, asks, this.moment()) });
+    const { asking } = rollout;
+    const question = questionOf(rollout, change.begins?.hosts ?? []);
+    if (asking !== undefined && question !== undefined)
+      this.begin(reactor, rollout.id, { made, work: () => askAbout({ ...rollout, asking }, question, this.moment()) });
     return rollout;
   }
 

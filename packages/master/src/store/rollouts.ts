@@ -4,9 +4,9 @@
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { globMatcher } from "@needfire/shared/glob";
-import { hasRolledOut, type Rollout, type RolloutHost } from "@needfire/shared/rollout";
+import { hasRolledOut, type HostFiring, type Rollout, type RolloutHost } from "@needfire/shared/rollout";
 import type { Plan } from "@needfire/shared/rules/types";
-import type { HostOnTurn, HostRecord, RolloutChange, RolloutQuery } from "./store.ts";
+import type { HostKey, HostOnTurn, HostRecord, RolloutChange, RolloutQuery } from "./store.ts";
 
 /** A task's id says of which reactor, event and host it is, so that no firing of these is twice in the table (P2). */
 export const rolloutMigration = `
@@ -25,6 +25,12 @@ export const rolloutMigration = `
   CREATE INDEX task_rollout ON task (rollout) WHERE rollout IS NOT NULL;
   DROP INDEX task_firing;
   CREATE INDEX task_reactor ON task (reactor, created);`;
+
+/** Hosts whose firings go together: of each its own, and its event, by which it is found. */
+export const combinedMigration = `
+  ALTER TABLE rollout_host ADD COLUMN event TEXT;
+  ALTER TABLE rollout_host ADD COLUMN firing TEXT;
+  CREATE INDEX rollout_host_event ON rollout_host (event) WHERE event IS NOT NULL;`;
 
 class Statements {
   readonly #connection: DatabaseSync;
@@ -64,8 +70,11 @@ export class RolloutWriter {
     }
     const sql = "INSERT INTO rollout (id, reactor, event, state, ended, created, updated, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     this.#statements.of(sql).run(id, reactor, event, status.state, ended, created, updated, body);
-    const host = this.#statements.of("INSERT INTO rollout_host (rollout, number, agent, task, plan) VALUES (?, ?, ?, ?, ?)");
-    for (const [number, { agent, task, plan }] of begins.hosts.entries()) host.run(id, number, agent, task, plan);
+    const host = this.#statements.of(
+      "INSERT INTO rollout_host (rollout, number, agent, task, plan, event, firing) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    );
+    for (const [number, { agent, task, plan, firing }] of begins.hosts.entries())
+      host.run(id, number, agent, task, plan, firing?.record.event ?? null, firing === undefined ? null : JSON.stringify(firing));
     const plan = this.#statements.of("INSERT INTO rollout_plan (rollout, number, body) VALUES (?, ?, ?)");
     for (const [number, each] of begins.plans.entries()) plan.run(id, number, JSON.stringify(each));
   }
@@ -80,10 +89,17 @@ export class RolloutWriter {
 
   /** The hosts of some numbers, each with what is to be done on it. */
   hosts(rollout: string, from: number, count: number): HostOnTurn[] {
-    const sql = `SELECT host.number, agent, task, body FROM rollout_host AS host
+    const sql = `SELECT host.number, agent, task, firing, body FROM rollout_host AS host
       JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan
       WHERE host.rollout = ? AND host.number BETWEEN ? AND ? ORDER BY host.number`;
-    return this.#statements.all(sql, rollout, from, from + count - 1).map((row) => ({ ...hostOf(row), plan: bodyOf<Plan>(row) }));
+    return this.#statements.all(sql, rollout, from, from + count - 1).map(turnOf);
+  }
+
+  joinKeys(rollout: string): HostKey[] {
+    const sql = `SELECT number, json_extract(firing, '$.joinKey') AS key FROM rollout_host
+      WHERE rollout = ? AND json_extract(firing, '$.joinKey') IS NOT NULL`;
+    const rows = this.#statements.all(sql, rollout);
+    return rows.map(({ number, key }) => ({ number: Number(number), joinKey: JSON.parse(String(key)) as unknown[] }));
   }
 
   failedHosts({ id, reactor, created, order }: Rollout): HostOnTurn[] {
@@ -93,10 +109,10 @@ export class RolloutWriter {
       order === undefined
         ? "task.state IN ('escalated', 'expired')"
         : "(task.state IS NULL OR task.state IN ('escalated', 'expired', 'cancelled'))";
-    const sql = `SELECT host.number, host.agent, host.task, plan.body FROM rollout_host AS host
+    const sql = `SELECT host.number, host.agent, host.task, host.firing, plan.body FROM rollout_host AS host
       JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan LEFT JOIN task ON task.id = host.task
       WHERE host.rollout = ? AND ${isFailed} AND host.task NOT IN (${retried}) ORDER BY host.number`;
-    return this.#statements.all(sql, id, reactor, created).map((row) => ({ ...hostOf(row), plan: bodyOf<Plan>(row) }));
+    return this.#statements.all(sql, id, reactor, created).map(turnOf);
   }
 
   /** Inside of a transaction. Removes those that ended before a time, with their hosts. Returns how many. */
@@ -134,16 +150,19 @@ export class RolloutReader {
     return this.#statements.all("SELECT body FROM rollout WHERE id = ?", id).map(bodyOf<Rollout>)[0];
   }
 
+  /** Also those in which the event is of one of the hosts. */
   ofEvent(event: string): Rollout[] {
-    return this.#statements.all("SELECT body FROM rollout WHERE event = ? ORDER BY created, id", event).map(bodyOf<Rollout>);
+    const sql = `SELECT body FROM rollout WHERE event = ?1 OR id IN (SELECT rollout FROM rollout_host WHERE event = ?1) ORDER BY created, id`;
+    return this.#statements.all(sql, event).map(bodyOf<Rollout>);
   }
 
   /** In the order in which they begin. Those that have not begun have no task yet. */
   hosts(rollout: string): HostRecord[] {
-    const sql = `SELECT host.number, host.agent, host.task, task.state, json_extract(task.body, '$.status.reason') AS reason
+    const sql = `SELECT host.number, host.agent, host.task, host.event, task.state, json_extract(task.body, '$.status.reason') AS reason
       FROM rollout_host AS host LEFT JOIN task ON task.id = host.task WHERE host.rollout = ? ORDER BY host.number`;
     return this.#statements.all(sql, rollout).map((row) => ({
       ...hostOf(row),
+      ...(typeof row["event"] === "string" ? { event: row["event"] } : {}),
       ...(typeof row["state"] === "string" ? { state: row["state"] as HostRecord["state"] & string } : {}),
       ...(typeof row["reason"] === "string" ? { reason: row["reason"] } : {}),
     }));
@@ -152,6 +171,11 @@ export class RolloutReader {
 
 function hostOf({ number, agent, task }: Record<string, unknown>): Pick<RolloutHost, "agent" | "task"> & { number: number } {
   return { number: Number(number), agent: String(agent), task: String(task) };
+}
+
+function turnOf(row: Record<string, unknown>): HostOnTurn {
+  const { firing } = row;
+  return { ...hostOf(row), plan: bodyOf<Plan>(row), ...(typeof firing === "string" ? { firing: JSON.parse(firing) as HostFiring } : {}) };
 }
 
 function bodyOf<T>(row: Record<string, unknown>): T {

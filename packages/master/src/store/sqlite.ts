@@ -14,7 +14,7 @@ import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, type Task } from "@needfire/shared/task";
 import type { MadeTask } from "../per-agent.ts";
 import type { Database } from "./database.ts";
-import { RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
+import { combinedMigration, RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
 import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
 import type {
   AgentRecord,
@@ -25,6 +25,7 @@ import type {
   DecisionRecord,
   ExecutionRecord,
   FileVersion,
+  HostKey,
   HostOnTurn,
   HostRecord,
   KeyRecord,
@@ -101,6 +102,7 @@ export const migrations = [
    CREATE INDEX execution_open ON execution (task) WHERE report IS NULL;`,
   // Hosts on which a rollout never began were counted as failed.
   "UPDATE rollout SET body = json_set(body, '$.expired', 0, '$.verified', 0)",
+  combinedMigration,
 ] as const;
 
 /** No number is given twice, although events leave the outbox. */
@@ -257,6 +259,10 @@ export class StoreWriter {
 
   rollout(id: string): Rollout | undefined {
     return this.#rollouts.rollout(id);
+  }
+
+  joinKeysIn(rollout: string): HostKey[] {
+    return this.#rollouts.joinKeys(rollout);
   }
 
   hostsOnTurn(rollout: string, from: number, count: number): HostOnTurn[] {

@@ -243,6 +243,27 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual(await where(rollout), ["web1", "web2"]);
     });
 
+    test("hosts whose firings go together have each their own, which is found by its key", async (t) => {
+      const s = setting(t);
+      const rollout: Rollout = { ...someRollout("web1:e1:1", 3), combined: true };
+      const plan = { ok: false as const, reason: "no" };
+      const hosts = ["web1", "web2", "web3"].map((agent, index) => {
+        const { reactor, reactorVersion, branch, owner, labels, runbook, key, ...of } = someTask(`${agent}:e1:1`);
+        const { event, events, count, subject, priority, ancestry, root } = of;
+        const shared = { reactor, reactorVersion, branch, owner, labels, runbook, key };
+        const record = { ...shared, event, events, count, subject, priority, ancestry, root };
+        return { agent, task: of.id, plan: 0, firing: { record, ...(index === 0 ? {} : { joinKey: [agent, 7] }) } };
+      });
+      await s.write({ now, rollouts: [{ rollout, events: [], begins: { hosts, plans: [plan] } }] });
+      await s.reopened();
+      const [, second] = await s.store.hostsOnTurn(rollout.id, 0, 5);
+      assert.deepEqual(second, { number: 1, agent: "web2", task: hosts[1]!.task, plan, firing: hosts[1]!.firing });
+      assert.deepEqual(await s.store.joinKeysIn(rollout.id), [
+        { number: 1, joinKey: ["web2", 7] },
+        { number: 2, joinKey: ["web3", 7] },
+      ]);
+    });
+
     test("P2: a second firing of a reactor on an event is not taken, nor what would follow from it; the rest of the page is", async (t) => {
       const s = setting(t);
       const task = someTask("web1:e1:1");

@@ -6,7 +6,7 @@ import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
 import type { Rollout, RolloutHost } from "@needfire/shared/rollout";
 import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
-import type { Effect, Execution, MasterEventDraft, Task } from "@needfire/shared/task";
+import type { Effect, Execution, HostTurn, MasterEventDraft, Task } from "@needfire/shared/task";
 import type { Breaker } from "@needfire/shared/task/breaker";
 import type { ExecutionReport } from "@needfire/shared/action";
 import type { MadeTask } from "../per-agent.ts";
@@ -74,18 +74,22 @@ export interface RolloutChange {
 }
 
 /** A host whose turn it is. */
-export interface HostOnTurn {
+export interface HostOnTurn extends HostTurn {
   number: number;
-  agent: string;
-  task: string;
-  plan: Plan;
 }
 
-/** A host of a rollout. `state`: of its task, when it has begun. */
+/** A host that further firings with this key join. */
+export interface HostKey {
+  number: number;
+  joinKey: unknown[];
+}
+
+/** A host of a rollout. `state`: of its task, when it has begun. `event`: its own, where several firings go together. */
 export interface HostRecord {
   number: number;
   agent: string;
   task: string;
+  event?: string;
   state?: Task["status"]["state"];
   reason?: string;
 }
@@ -246,6 +250,8 @@ export interface Store {
   /** Rollouts to which something can still happen, the oldest first. */
   openRollouts(): Promise<Rollout[]> | Rollout[];
   rollout(id: string): Promise<Rollout | undefined> | Rollout | undefined;
+  /** The keys of its hosts, where each has its own. */
+  joinKeysIn(rollout: string): Promise<HostKey[]> | HostKey[];
   /** Hosts of a rollout, by their numbers from one on. */
   hostsOnTurn(rollout: string, from: number, count: number): Promise<HostOnTurn[]> | HostOnTurn[];
   /**

@@ -12,6 +12,13 @@ const about = {
 } as const;
 const plan = {
   targets: { type: "string", description: "as they are written" },
+  combined: { type: "boolean", description: "it is of firings of several hosts that go together" },
+  agents: {
+    type: "array",
+    items: text,
+    description: "where firings go together, or nothing is begun: the first 100 hosts, in their order",
+  },
+  events: { type: "array", items: text, description: "where firings go together: the newest 100 events that went in" },
   hosts: integer("how many fit"),
   waves: { type: "array", items: { type: "integer" }, description: "up to how many hosts each goes" },
   concurrent: integer("so many hosts at once at most"),
@@ -59,10 +66,7 @@ export const rolloutEventTypes = {
   "rollout.planned": {
     description: "A reactor in mode plan fired for several hosts: nothing is begun on them.",
     severity: "low",
-    data: object(
-      { ...about, ...plan, agents: { type: "array", items: text, description: "the first 100 on which it would begin" }, reason },
-      [...required, "agents"],
-    ),
+    data: object({ ...about, ...plan, reason }, [...required, "agents"]),
     example: example({ ...planExample, agents: ["web3", "web1"] }),
   },
   "rollout.wave": {

@@ -50,6 +50,7 @@ export interface ReactorDocument {
   raise?: StepDocument & { by?: string | string[] };
   clear?: StepDocument;
   flow?: { by?: string | string[] };
+  combine?: string;
   inhibited_by?: unknown;
   vars?: Record<string, unknown>;
   do?: Record<string, unknown>[];
@@ -57,7 +58,7 @@ export interface ReactorDocument {
   on_clear?: Record<string, unknown>[];
   task?: { key?: string | string[] };
   targets?: string | string[];
-  approve?: { if?: string };
+  approve?: { if?: string; message?: string };
   tests?: unknown[];
 }
 

@@ -12,6 +12,7 @@ export const warningCodes = {
   "unknown-reactor": "a reactor in `inhibited_by` that is not here, and whose name is nearly that of one that is",
   "unused-var": "a variable that nothing reads",
   "never-clears": "a problem that is raised, and that nothing clears",
+  "never-combines": "a value in a reactor with `combine` that is another one on each host, so that no two firings go together",
   "no-test": "a reactor that no test is for",
 } as const;
 export type WarningCode = keyof typeof warningCodes;

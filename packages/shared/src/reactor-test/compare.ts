@@ -87,9 +87,10 @@ function paired(expected: readonly Expectation[], got: readonly Got[]): (number 
 }
 
 function gotOf(firing: Firing, planned: boolean, agents: readonly AgentView[]): Got {
-  const { reactor, trigger, route, priority, count, key, branch, fleet } = firing;
-  const hosts = fleet && agents.filter(fleet.fits);
-  const first = hosts?.[0];
+  const { reactor, trigger, route, priority, count, key, branch, fleet, members } = firing;
+  const fitting = fleet && agents.filter(fleet.fits);
+  const first = fitting?.[0];
+  const hosts = fitting?.map(({ id }) => id) ?? members?.map((member) => member.trigger.agent).toSorted();
   // What is done is shown as the first host does it.
   const plan = fleet !== undefined && first !== undefined && firing.plan.ok ? fleet.planOn(first) : firing.plan;
   const { subject } = trigger.event;
@@ -106,7 +107,7 @@ function gotOf(firing: Firing, planned: boolean, agents: readonly AgentView[]): 
     key,
     branch,
     planned,
-    ...(hosts === undefined ? {} : { hosts: hosts.map(({ id }) => id) }),
+    ...(hosts === undefined ? {} : { hosts }),
     ...(plan.ok ? {} : { fails: plan.reason }),
     do: plan.ok ? doneBy(plan, reactor.remedy.isLadder && branch === "do") : [],
     ...(plan.ok && plan.otherwise.length > 0 ? { otherwise: plan.otherwise.map(callText) } : {}),

@@ -157,7 +157,9 @@ class Run {
 
   /** On each of its hosts, in the order of their names. */
   #emit(firing: Firing, now: number): void {
-    const { plan, trigger, fleet } = firing;
+    const { plan, trigger, fleet, members } = firing;
+    for (const member of members ?? []) this.#emit(member, now);
+    if (members !== undefined) return;
     if (fleet === undefined) return this.#emitOn(firing, { agent: trigger.agent, plan }, now);
     for (const view of this.#agents().filter(fleet.fits))
       this.#emitOn(firing, { agent: view.id, plan: fleet.planOn(view), host: view.id }, now);

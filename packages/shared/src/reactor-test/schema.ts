@@ -62,7 +62,8 @@ const expectation = {
       type: "array",
       items: agent,
       maxItems: 1_000,
-      description: "of a reactor with `targets`: those of the test's `agents` that fit, by name; `do` is what the first of them does",
+      description:
+        "by name: of a reactor with `targets` those of the test's `agents` that fit, and `do` is what the first of them does; of several firings that go together theirs",
     },
     fails: { type: "string", description: "a part of the reason why its values could not be worked out" },
     do: {

@@ -378,7 +378,8 @@ const limits = {
     stop_after_failures: { ...hostCount, description: "when it failed on so many hosts, nothing more begins" },
   },
   additionalProperties: false,
-  description: "what keeps it from making things worse; with `targets`: how fast it goes to its hosts, and when it stops",
+  description:
+    "what keeps it from making things worse; with `targets`, `combine` or `collect`: how fast it goes to its hosts, and when it stops",
 } as const;
 
 export const reactorSchema = {
@@ -430,6 +431,11 @@ export const reactorSchema = {
         "the hosts that it is for: agent (where the event comes from), a glob on the agent's id, a list of globs, or a CEL expression over agent.labels, agent.facts, event and vars",
     },
     limits,
+    combine: {
+      ...duration,
+      description:
+        "so long a firing waits, such as 2s, for those of other hosts that would do the same: they become one rollout, with `limits` and one approval",
+    },
     do: ladder,
     otherwise: {
       ...actionList,

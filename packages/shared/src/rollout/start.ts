@@ -1,16 +1,18 @@
 /**
- * How a rollout is made: of a firing for the hosts that fit it, or once more on those where it failed. All values are worked out here; nothing begins
- * yet. Pure.
+ * How a rollout is made: of a firing for the hosts that fit it, of firings that go together, or once more on those where it failed. All values are
+ * worked out here; nothing begins yet. Pure.
  */
 import { createHash } from "node:crypto";
 import { rolloutId, taskId } from "../ids.ts";
 import { aimsOf, approvalTaskId, stopRollout, timeToBegin, waveEvent } from "../rollout.ts";
-import type { Firing, FleetFiring, Plan, PlannedApproval } from "../rules/types.ts";
+import type { Firing, FleetFiring, Plan, PlannedApproval, PlannedApprovalOrNot } from "../rules/types.ts";
 import type { AgentView } from "../target.ts";
 import { recordOf } from "../task/made.ts";
+import { hostsText } from "../rules/wording.ts";
 import { tellRollout } from "./tell.ts";
 import {
   failuresKeptMax,
+  type HostFiring,
   type HostLeftOut,
   hostsNamedMax,
   type Rollout,
@@ -28,18 +30,71 @@ export interface Fleet {
 }
 
 /** The rollout of a firing on the hosts that fit it. It begins nothing yet: see `workOf`. */
-export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts: chosen, leftOut }: Fleet, now: number): StartedRollout {
-  const { reactor } = firing;
+export function startRollout(firing: Firing & { fleet: FleetFiring }, { hosts, leftOut }: Fleet, now: number): StartedRollout {
+  const { reactor, trigger, fleet } = firing;
+  const { targets, limits, approvalFor } = fleet;
+  const wanted = hosts.map(({ id }) => ({ agent: id, task: taskId(reactor.name, trigger.event.id, id) }));
+  const views = new Map(hosts.map((view) => [view.id, view]));
+  const planOn = (agent: string) => fleet.planOn(views.get(agent)!);
+  return start(firing, { targets, limits, hosts: wanted, leftOut, planOn, approvalFor }, now);
+}
+
+/** The rollout of firings that go together: each host has the task that its own firing would have made (P2). */
+export function startCombined(firing: Firing & { members: readonly Firing[] }, limits: RolloutLimits, now: number): StartedRollout {
+  const members = new Map(firing.members.map((member) => [member.trigger.agent, member]));
+  const hosts = firing.members.map((member): WantedHost => {
+    const { reactor, trigger, plan } = member;
+    const joinKey = plan.ok ? plan.joinKey : undefined;
+    const own: HostFiring = { record: recordOf(member), ...(joinKey === undefined ? {} : { joinKey }) };
+    return { agent: trigger.agent, task: taskId(reactor.name, trigger.event.id), firing: own };
+  });
+  const planOn = (agent: string): Plan => {
+    const { plan } = members.get(agent)!;
+    // What all have in common is the rollout's.
+    return plan.ok ? { ...plan, otherwise: [], joinKey: undefined, approval: undefined } : plan;
+  };
+  const nobodys = { ok: true as const, value: undefined };
+  const approvalFor = (agents: readonly string[]) => firing.approvalFor?.(agents) ?? nobodys;
+  return start(firing, { targets: "agent", limits, hosts, leftOut: [], planOn, approvalFor }, now);
+}
+
+/** What it asks for before it begins: where the firings of several hosts go together, whoever is asked is told which. */
+export function questionOf({ asks, combined, reactor }: Rollout, hosts: readonly RolloutHost[]): PlannedApproval | undefined {
+  if (asks === undefined || combined === undefined) return asks;
+  const text = hostsText(
+    hosts.map(({ agent }) => agent),
+    hostsNamedMax,
+  );
+  return { ...asks, message: `${asks.message ?? reactor} (${text})` };
+}
+
+type WantedHost = Omit<RolloutHost, "plan">;
+
+/** What it is to do, and how fast. */
+interface Aim {
+  targets: string;
+  limits: RolloutLimits;
+  hosts: readonly WantedHost[];
+  leftOut: Fleet["leftOut"];
+  planOn(agent: string): Plan;
+  /** Whose word that needs, when it is for these hosts. */
+  approvalFor(agents: readonly string[]): PlannedApprovalOrNot;
+}
+
+function start(firing: Firing, aim: Aim, now: number): StartedRollout {
+  const { reactor, plan } = firing;
+  const { leftOut } = aim;
   const id = rolloutId(reactor.name, firing.trigger.event.id);
-  const planned = planHosts(firing, { hosts: inOrder(id, chosen), leftOut });
+  const planned = plan.ok ? planHosts({ ...aim, hosts: inOrder(id, aim.hosts) }) : plan;
   const hosts = planned.ok ? planned.hosts : [];
   const rollout: Rollout = {
-    ...rolloutOf(firing, { id, hosts: hosts.length, now }),
+    ...rolloutOf(firing, aim, { id, hosts: hosts.length, now }),
     ...(leftOut.length === 0 ? {} : { leftOut: { hosts: leftOut.length, first: leftOut.slice(0, failuresKeptMax) } }),
     ...(planned.ok && planned.asks !== undefined ? { asks: planned.asks } : {}),
   };
   const about = {
     ...aimsOf(rollout),
+    ...(rollout.combined ? { agents: hosts.slice(0, hostsNamedMax).map(({ agent }) => agent), events: rollout.events } : {}),
     ...(leftOut.length === 0 ? {} : { left_out: leftOut.length, left_out_hosts: leftOut.slice(0, hostsNamedMax) }),
   };
   const plans = planned.ok ? planned.plans : [];
@@ -94,34 +149,41 @@ export function retryRollout(before: Rollout, failed: readonly PlannedHost[], re
     ...timeToBegin(before, now),
     ...{ called: false, joined: 0, status: { state: "running" }, created: now, updated: now },
   };
-  const { hosts, plans } = inPlans(failed, (agent) => taskId(before.reactor, event, agent));
+  const again = failed.map(({ agent, plan, firing }) => {
+    const own = firing && { ...firing, record: { ...firing.record, event, events: [event], count: 1 } };
+    return { agent, plan, task: taskId(before.reactor, event, agent), ...(own === undefined ? {} : { firing: own }) };
+  });
+  const { hosts, plans } = inPlans(again);
   const about = { ...aimsOf(rollout), retry_of: before.id };
   const made = { rollout, hosts, plans };
   return problem === undefined ? begin(made, about) : stillborn(made, { about, reason: problem });
 }
 
-/** A host, and what is to be done there. */
+/** A host, and what is to be done there. `firing`: its own, where several go together. */
 export interface PlannedHost {
   agent: string;
   plan: Plan;
+  firing?: HostFiring | undefined;
 }
 
 function stopAfterOf({ stopAfter }: Rollout): RolloutLimits["stopAfter"] {
   return stopAfter === undefined ? undefined : { hosts: stopAfter };
 }
 
-function rolloutOf(firing: Firing & { fleet: FleetFiring }, { id, hosts, now }: { id: string; hosts: number; now: number }): Rollout {
-  const { fleet, plan } = firing;
+function rolloutOf(firing: Firing, { targets, limits }: Aim, { id, hosts, now }: { id: string; hosts: number; now: number }): Rollout {
+  const { plan, members } = firing;
   return {
     ...recordOf(firing),
     id,
     agent: firing.trigger.agent,
-    targets: fleet.targets,
-    limits: fleet.limits,
-    ...countsOf(fleet.limits, hosts),
+    targets,
+    ...(members === undefined ? {} : { combined: true }),
+    limits,
+    ...countsOf(limits, hosts),
     otherwise: plan.ok ? plan.otherwise : [],
     called: false,
-    ...(plan.ok && plan.joinKey !== undefined ? { joinKey: plan.joinKey } : {}),
+    // Of those that go together each has its own.
+    ...(plan.ok && plan.joinKey !== undefined && members === undefined ? { joinKey: plan.joinKey } : {}),
     joined: 0,
     ...timeToBegin(plan.ok ? plan : {}, now),
     status: { state: "running" },
@@ -143,17 +205,15 @@ function countsOf({ concurrent, ramp, stopAfter }: RolloutLimits, hosts: number)
 type PlannedHosts = { ok: true; hosts: RolloutHost[]; plans: Plan[]; asks: PlannedApproval | undefined } | { ok: false; reason: string };
 
 /** Values are those of the moment of firing, as a task's are. A host whose values could not be worked out fails when it is its turn. */
-function planHosts({ reactor, trigger, plan, fleet }: Firing & { fleet: FleetFiring }, { hosts: fitting, leftOut }: Fleet): PlannedHosts {
-  if (!plan.ok) return plan;
-  if (fitting.length === 0) return { ok: false, reason: noHostReason(fleet.targets, leftOut) };
-  if (fitting.length > rolloutHostsMax)
-    return { ok: false, reason: `${fitting.length} hosts fit its targets, and ${rolloutHostsMax} are the most for one rollout` };
-  const approval = fleet.approvalFor(fitting.map(({ id }) => id));
+function planHosts({ hosts, targets, leftOut, planOn, approvalFor }: Aim): PlannedHosts {
+  if (hosts.length === 0) return { ok: false, reason: noHostReason(targets, leftOut) };
+  if (hosts.length > rolloutHostsMax)
+    return { ok: false, reason: `${hosts.length} hosts fit its targets, and ${rolloutHostsMax} are the most for one rollout` };
+  const approval = approvalFor(hosts.map(({ agent }) => agent));
   if (!approval.ok) return approval;
-  const each = fitting.values().map((view) => ({ agent: view.id, plan: fleet.planOn(view) }));
-  const { bytes, ...planned } = inPlans(each, (agent) => taskId(reactor.name, trigger.event.id, agent));
+  const { bytes, ...planned } = inPlans(hosts.values().map((host) => ({ ...host, plan: planOn(host.agent) })));
   if (bytes <= rolloutPlansBytesMax) return { ok: true, ...planned, asks: approval.value };
-  return { ok: false, reason: `what is to be done on ${fitting.length} hosts takes more than ${rolloutPlansBytesMax} bytes` };
+  return { ok: false, reason: `what is to be done on ${hosts.length} hosts takes more than ${rolloutPlansBytesMax} bytes` };
 }
 
 function noHostReason(targets: string, leftOut: readonly HostLeftOut[]): string {
@@ -163,15 +223,12 @@ function noHostReason(targets: string, leftOut: readonly HostLeftOut[]): string 
 }
 
 /** What is the same for several hosts is kept once. Stops when it is too much. */
-function inPlans(
-  each: Iterable<PlannedHost>,
-  taskOf: (agent: string) => string,
-): Pick<StartedRollout, "hosts" | "plans"> & { bytes: number } {
+function inPlans(each: Iterable<WantedHost & { plan: Plan }>): Pick<StartedRollout, "hosts" | "plans"> & { bytes: number } {
   const numbers = new Map<string, number>();
   const plans: Plan[] = [];
   const hosts: RolloutHost[] = [];
   let bytes = 0;
-  for (const { agent, plan } of each) {
+  for (const { plan, ...host } of each) {
     const text = JSON.stringify(plan);
     let number = numbers.get(text);
     if (number === undefined) {
@@ -179,7 +236,7 @@ function inPlans(
       bytes += Buffer.byteLength(text);
       if (bytes > rolloutPlansBytesMax) break;
     }
-    hosts.push({ agent, task: taskOf(agent), plan: number });
+    hosts.push({ ...host, plan: number });
   }
   return { hosts, plans, bytes };
 }
@@ -188,8 +245,8 @@ function inPlans(
  * By chance, and each time the same: hosts of a kind have names of a kind, and by name a wave would take a whole cluster at once. Another rollout
  * begins with others.
  */
-function inOrder(id: string, hosts: readonly AgentView[]): AgentView[] {
+function inOrder(id: string, hosts: readonly WantedHost[]): WantedHost[] {
   const place = (agent: string) => createHash("sha256").update(`${id}\0${agent}`).digest("hex");
-  const placed = hosts.map((view) => ({ view, place: place(view.id) }));
-  return placed.toSorted((a, b) => (a.place < b.place ? -1 : 1)).map(({ view }) => view);
+  const placed = hosts.map((host) => ({ host, place: place(host.agent) }));
+  return placed.toSorted((a, b) => (a.place < b.place ? -1 : 1)).map(({ host }) => host);
 }

@@ -55,6 +55,8 @@ export interface Rollout extends FiringRecord {
   agent: string;
   /** As they are written. */
   targets: string;
+  /** It is of firings that go together: each host has one of its own. */
+  combined?: true;
   hosts: number;
   /** How many more fit, and the first `failuresKeptMax` of them. */
   leftOut?: { hosts: number; first: HostLeftOut[] };
@@ -99,11 +101,18 @@ export interface Rollout extends FiringRecord {
   updated: number;
 }
 
-/** `plan`: the number of what is done there, among those of its rollout. Many hosts have the same. */
+/** `plan`: the number of what is done there, among those of its rollout. Many hosts have the same. `firing`: its own, where several go together. */
 export interface RolloutHost {
   agent: string;
   task: string;
   plan: number;
+  firing?: HostFiring;
+}
+
+/** `joinKey`: further firings with this key join the host's task, or wait for it with the rollout. */
+export interface HostFiring {
+  record: FiringRecord;
+  joinKey?: unknown[];
 }
 
 /** How a host's task ended. */

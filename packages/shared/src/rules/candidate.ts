@@ -105,7 +105,7 @@ export function stepNames({ entries, correlation }: Reactor): string[] {
  * All names in their order, each as often as in the list that has it most: what several chains have in common counts once, and a chain
  * that came by one reactor twice stays as long as it is (P7).
  */
-function union(...lists: (readonly string[])[]): readonly string[] {
+export function union(...lists: (readonly string[])[]): readonly string[] {
   const found: string[] = [];
   for (const list of lists) {
     for (const [index, name] of list.entries()) {

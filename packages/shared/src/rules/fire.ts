@@ -45,7 +45,10 @@ export function firingOf(
     route,
     priority: higher(reactor.priority, route.priority),
     ...(fleet === undefined
-      ? { plan: approvedPlan(branch, reactor, scope) }
+      ? {
+          plan: approvedPlan(branch, reactor, scope),
+          ...(branch === "do" && reactor.combining !== undefined ? withOthers(reactor, scope) : {}),
+        }
       : { plan: commonPlan(branch, reactor, scope), fleet: fleetFiring(branch, { ...reactor, fleet }, scope) }),
   };
 }
@@ -58,6 +61,11 @@ function fleetFiring(branch: Firing["branch"], reactor: Reactor & { fleet: Fleet
     planOn: (agent) => planOf(branch, reactor, { ...scope, agent }),
     approvalFor: (targets) => (branch === "do" ? approvalOf(remedy.approval, { ...scope, targets }) : { ok: true, value: undefined }),
   };
+}
+
+/** What it asks for when it goes with the firings of other hosts. */
+function withOthers({ remedy }: Reactor, scope: RuleScope): Pick<FleetFiring, "approvalFor"> {
+  return { approvalFor: (targets) => approvalOf(remedy.approval, { ...scope, targets }) };
 }
 
 /** On the host that the event is about. */

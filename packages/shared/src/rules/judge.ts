@@ -18,6 +18,7 @@ import {
   windowEnds,
 } from "./correlate.ts";
 import { type Hearing, refusal, type Refusal, type RuleScope, valuesOf } from "./hearing.ts";
+import { dropGroup, groupTime, takeHosts } from "./combine.ts";
 import { cutsLoop } from "./loop.ts";
 import { flowTime, offer } from "./pass.ts";
 import { judgeRaise, problemTime } from "./problem.ts";
@@ -154,8 +155,16 @@ export function judgeTime(turn: Turn, profile: Profile, due: { row: string; stat
   const { row } = due;
   const kind = profile.reactor.correlation?.kind;
   if (row.startsWith("f")) return flowTime(turn, profile, due);
+  if (row.startsWith("g")) return groupTime(turn, profile, row);
   if (row.startsWith("c") && kind === "raise") return problemTime(turn, profile, due);
   if (row.startsWith("c") && kind === "none") return absenceTime(turn, profile, due);
+  put(turn, profile, row, { state: undefined });
+}
+
+/** What waits in a row is lost with it. */
+export function dropRow(turn: Turn, profile: Profile, row: string): void {
+  if (row.startsWith("g")) return dropGroup(turn, profile, row);
+  if (row.startsWith("f")) takeHosts(turn, profile, row);
   put(turn, profile, row, { state: undefined });
 }
 

@@ -6,8 +6,8 @@
 import { Timers } from "./due.ts";
 import type { Reactor, StateRow } from "./types.ts";
 
-/** The first letter of a row's key: correlation, flow, inhibition, loops. (`t` is the engine's clock.) */
-export type Kind = "c" | "f" | "i" | "l";
+/** The first letter of a row's key: correlation, flow, groups that are combined, inhibition, loops. (`t` is the engine's clock.) */
+export type Kind = "c" | "f" | "g" | "i" | "l";
 
 /** Ids of events have no such letter with a bracket behind it. */
 export function isRowKey(text: string): boolean {
@@ -31,7 +31,7 @@ interface Book {
   rows: Partial<Record<Kind, Map<string, Row>>>;
 }
 
-/** What had to go because of `keysMax`. */
+/** A row, or what had to go because of `keysMax`. */
 export interface Evicted {
   key: string;
   state: unknown;
@@ -82,7 +82,17 @@ export class Keys {
     rows.set(key, row);
     this.#timers.schedule(row);
     this.#dirty.add(row);
-    return rows.size > book.keysMax ? this.#evict(rows, book.keysMax) : none;
+    // Firings that wait for others are not forgotten: whoever puts them there sees to it that there are not too many.
+    return rows.size > book.keysMax && key[0] !== "g" ? this.#evict(rows, book.keysMax) : none;
+  }
+
+  /** Of one kind, the one that was not touched for longest first. */
+  *list(reactor: string, kind: Kind): Generator<Evicted> {
+    for (const [key, { state }] of this.#books.get(reactor)?.rows[kind] ?? []) yield { key, state };
+  }
+
+  count(reactor: string, kind: Kind): number {
+    return this.#books.get(reactor)?.rows[kind]?.size ?? 0;
   }
 
   /** The next row whose time has come. It has no timer any more: whoever takes it puts it anew. */

@@ -3,8 +3,9 @@
  */
 import { type Candidate, single } from "./candidate.ts";
 import { type Case, holding, type Key, keyOf, stateOf } from "./case.ts";
+import { fire } from "./decide.ts";
 import { Hearing } from "./hearing.ts";
-import { fire, offer } from "./pass.ts";
+import { offer } from "./pass.ts";
 import type { Profile } from "./profile.ts";
 import { clear, type ProblemState, raise } from "./raise.ts";
 import { inhibitionsOf, liftInhibitions } from "./suppress.ts";

@@ -68,6 +68,7 @@ function reactorOf({ on = ["a.b"], when, vars = {}, mode = "live", entries = [{ 
     vars,
     remedy: { isLadder: false, rungs: [], otherwise: [], joinBy: undefined, lockBy: undefined, approval: undefined, beginMs: undefined },
     fleet: undefined,
+    combining: undefined,
     breaker: undefined,
     perAgent: undefined,
     listensFor: [],

@@ -8,11 +8,11 @@
  */
 import { type Aside, JudgingFailed } from "./aside.ts";
 import { Hearing } from "./hearing.ts";
-import { judgeEvent, judgeTime } from "./judge.ts";
+import { dropRow, judgeEvent, judgeTime } from "./judge.ts";
 import { isRowKey, Keys } from "./keys.ts";
 import { type Profile, profilesOf } from "./profile.ts";
 import type { ReactorIndex } from "./reactor-index.ts";
-import { put, say, type Turn } from "./turn.ts";
+import { say, type Turn } from "./turn.ts";
 import type { Judgement, Notice, Reactor, Reason, Seen, StateRow, World } from "./types.ts";
 
 export interface RulesOptions {
@@ -130,7 +130,7 @@ export class Rules {
 
   #judgeDue(turn: Turn, profile: Profile, { key, state }: { key: string; state: unknown }): void {
     // What it was about is lost with it; the next event of the key begins anew.
-    if (this.#isAside(turn, profile, key)) return void put(turn, profile, key, { state: undefined });
+    if (this.#isAside(turn, profile, key)) return dropRow(turn, profile, key);
     try {
       judgeTime(turn, profile, { row: key, state });
     } catch (error) {

@@ -145,6 +145,15 @@ export interface FleetTarget {
   limits: RolloutLimits;
 }
 
+/**
+ * Firings of several hosts that would do the same go together, as one rollout. `windowMs`: how long a firing waits for others; undefined: only what
+ * `collect` has gathered goes together.
+ */
+export interface Combining {
+  windowMs: number | undefined;
+  limits: RolloutLimits;
+}
+
 /** What finding reactors by an event asks of each. */
 export interface HeardReactor {
   mode: Mode;
@@ -185,6 +194,8 @@ export interface Reactor {
   remedy: Remedy;
   /** The hosts that it is for; undefined: the one that the event is about. */
   fleet: FleetTarget | undefined;
+  /** Undefined: each firing is for itself. */
+  combining: Combining | undefined;
   /** When its remedy is not tried any more; undefined: it always is. */
   breaker: BreakerLimits | undefined;
   perAgent: PerAgentLimit | undefined;
@@ -248,6 +259,10 @@ export interface Firing {
   plan: Plan;
   /** It is for other hosts: then `plan` has what is done for all of them together, `otherwise` and the key, no rungs and no approval. */
   fleet?: FleetFiring;
+  /** The firings of several hosts that would do the same, each with its own trigger and plan: this one is of all of them together. */
+  members?: readonly Firing[];
+  /** Of one that may go with others: whose word that needs, when it is for these hosts. */
+  approvalFor?(agents: readonly string[]): PlannedApprovalOrNot;
 }
 
 /**
@@ -295,6 +310,8 @@ export const reasons = [
   "merged", // goes into a later firing
   "debounced",
   "collecting",
+  "combining", // waits for others that would do the same
+  "combined", // went with others that do the same
   "overflowed", // more wait than may
   "inhibited",
   "silenced",
@@ -343,6 +360,8 @@ export interface StateRow {
 
 /** Whole events that a firing's values can see, the newest. */
 export const eventsKeptMax = 100;
+/** Rows of firings of one reactor that wait for those of other hosts, one for each and one for each group. With one more the oldest group goes. */
+export const combiningRowsMax = 10_000;
 /** A causal chain of more remedies is cut. */
 export const chainDepthMax = 16;
 /** Firings of one reactor from one root in a minute, before the chain is cut. */

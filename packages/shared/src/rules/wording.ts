@@ -79,6 +79,12 @@ export function admissionText(turn: Turn, flow: Flow, admission: Exclude<Admissi
   return `${limit}throttled until ${end}${waits[outcome as keyof typeof waits]}; fired at ${since} by ${state.by}`;
 }
 
+/** Several hosts, so many of them by name. */
+export function hostsText(hosts: readonly string[], namedMax = 5): string {
+  const others = hosts.length - namedMax;
+  return `${hosts.length} ${hosts.length === 1 ? "host" : "hosts"}: ${hosts.slice(0, namedMax).join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
+}
+
 export function forKey(key: readonly unknown[]): string {
   return key.length === 0 ? "" : ` for ${JSON.stringify(key)}`;
 }
