@@ -28,6 +28,7 @@ import { Intake } from "./intake.ts";
 import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
 import { Maintenance } from "./maintenance.ts";
+import { MarkPost } from "./mark-post.ts";
 import { OwnExecutor } from "./own-executor.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
@@ -92,9 +93,13 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   const nonce = loadNonce(join(config.state, "secret-marks"));
   const { engine, history } = await startThreads({ config, log, onFatal, teardown }, { started, nonce }, (notice) => hear(notice));
   const known = await engine.state();
-  const commit: Commit = (writes) => engine.commit(writes);
   const background = (work: Promise<unknown>) => {
     work.catch((error: unknown) => log.error({ error: errorText(error) }, "something could not be kept"));
+  };
+  const marks = new MarkPost((all) => background(engine.mark(all)));
+  const commit: Commit = (writes) => {
+    marks.flush();
+    return engine.commit(writes);
   };
   /** Why the disk takes nothing at the moment. */
   let full: string | undefined;
@@ -166,7 +171,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       reveal: (args, action) => withContent(secrets.reveal(args), action, definitions.files),
-      mark: (marks) => background(engine.mark(marks)),
+      mark: (some) => marks.add(some),
       clock,
       monotonic,
       expiresMs: durationMs(config.execution_expires),
@@ -207,7 +212,10 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   teardown.push(() => executor.stop());
   const sieve = new Sieve({ reactors: () => definitions.index(), agentView: (id) => agents.view(id) });
   const intake = new Intake({
-    take: (frames, urgent) => engine.take(frames, urgent),
+    take: (frames, urgent) => {
+      marks.flush();
+      return engine.take(frames, urgent);
+    },
     mask: (frame) => secrets.maskFrame(frame),
     sieve: (agent, frame) => sieve.look(agent, frame),
     send: (session, message) => void sessions.send(session, message),
