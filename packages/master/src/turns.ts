@@ -18,6 +18,7 @@ import type { Outbox } from "./outbox.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { Arrival } from "./react/consequences.ts";
 import type { React } from "./react/react.ts";
+import { RecentLoad } from "./recent-load.ts";
 import { RecordLoss } from "./record-loss.ts";
 import type { Room } from "./room.ts";
 import type { Silences } from "./silences.ts";
@@ -25,7 +26,7 @@ import { Stamp } from "./stamp.ts";
 import type { StoreWriter } from "./store/sqlite.ts";
 import type { Change, Committed, Mark, Writes } from "./store/store.ts";
 
-/** A turn of more events is not the last for now, even when nothing waits at the moment: the next slice is being looked at. */
+/** While more events come than these in the last moments a turn is not the last for now, even when nothing waits: the next slice is being looked at. */
 const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
@@ -79,8 +80,7 @@ export class Turns {
   #isUrgent = false;
   /** What the sieve heard is by the rules in force. */
   #isSieved = true;
-  /** The turn is one of many. */
-  #isLoaded = false;
+  readonly #load = new RecentLoad();
 
   constructor(options: TurnsOptions) {
     this.#options = options;
@@ -147,7 +147,7 @@ export class Turns {
       this.#stamp.apply(batches, { now: clock.now(), judgedUntil: this.isLive ? react.judgedUntil : undefined });
       const placed = batches.length === 0 ? [] : await this.#untilTaken(() => journal.append(batches), asked);
       if (own !== undefined) outbox.appended(own);
-      this.#isLoaded = batches.reduce((events, batch) => events + batch.events.length, 0) > aloneEventsMax;
+      this.#load.add(batches.reduce((events, batch) => events + batch.events.length, 0));
       const { arrivals, watched, position } = this.#look(batches, placed);
       await this.#settle(arrivals, { asked, tell: [...inbox.takeTold(), ...tell], position });
       if (this.isWatched && watched.total > 0) this.#whenDurable(() => this.#show(watched));
@@ -295,7 +295,8 @@ export class Turns {
    */
   #whenDurable(saying: () => void): void {
     const { durable, inbox } = this.#options;
-    durable.say(saying, { alone: !this.#isLoaded && !inbox.hasFrames, urgent: this.#isUrgent });
+    const alone = !inbox.hasFrames && this.#load.amount <= aloneEventsMax;
+    durable.say(saying, { alone, urgent: this.#isUrgent });
   }
 
   #show({ events, total }: Watched): void {
