@@ -20,12 +20,14 @@ import { BudgetedPace, processUsage } from "./beacons/pace.ts";
 import { problemText } from "@needfire/shared/yaml-file";
 import { BlobFetch } from "./blob-fetch.ts";
 import { BlobStore } from "./blobs.ts";
+import { bootClock } from "./boot-clock.ts";
 import { Definitions } from "./definitions.ts";
 import { Executor } from "./execute.ts";
 import { gatherFacts } from "./facts.ts";
 import { Garbage } from "./garbage.ts";
 import { readJoinToken, removeJoinToken } from "./join-token.ts";
 import { loadKeyPair } from "./key-file.ts";
+import { Leases } from "./leases.ts";
 import { generateKeyPair, Link, type LinkState } from "./link.ts";
 import { ManagedFiles } from "./managed-files.ts";
 import { DefinitionParts } from "./definition-parts.ts";
@@ -93,6 +95,7 @@ class Wiring {
   readonly #pace: BudgetedPace;
   readonly #beacons: Beacons;
   readonly #executor: Executor;
+  readonly #leases: Leases;
   readonly #fileParts = new DefinitionParts<ManagedFile>();
   readonly #beaconParts = new DefinitionParts<unknown>();
   readonly #garbage = new Garbage();
@@ -126,7 +129,10 @@ class Wiring {
     const send = this.#link.send.bind(this.#link);
     this.#pump = new Pump(spool, send);
     // A session is of one numbering.
-    spool.onNewEpoch(() => this.#link.reconnect("the spool began a new numbering"));
+    spool.onNewEpoch(() => {
+      this.#leases.keepAnew();
+      this.#link.reconnect("the spool began a new numbering");
+    });
     this.#blobs = new BlobFetch(send);
     this.#managed = new ManagedFiles({
       blobs: new BlobStore(join(config.state, "blobs")),
@@ -166,6 +172,15 @@ class Wiring {
       log,
       concurrencyMax: config.executions_max,
       accepted: (execution) => void send({ kind: "accepted", body: { execution } }),
+      ended: (report) => this.#leases.ended(report),
+    });
+    this.#leases = new Leases({
+      spool,
+      executor: this.#executor,
+      answer: (answer) => void send({ kind: "leased", body: answer }),
+      clock,
+      boot: bootClock(),
+      log,
     });
   }
 
@@ -178,6 +193,7 @@ class Wiring {
     this.#pace.start();
     const { note } = this.#parts.restarts;
     if (note !== undefined) this.#executor.resume(note);
+    this.#leases.start();
     // Side by side: watching does not wait for the master, nor joining for a slow beacon.
     this.#background(this.#applyBeacons().then(() => (wasCutShort ? this.#beacons.restate() : undefined)));
     const running = this.#link.run(this.#stop.signal);
@@ -194,6 +210,7 @@ class Wiring {
         this.#garbage.stop();
         this.#pace.stop();
         await this.#beacons.stop();
+        this.#leases.stop();
         await this.#executor.stop();
         this.#parts.spool.flush();
         this.#stop.abort();
@@ -276,7 +293,9 @@ class Wiring {
       case "rewind":
         return this.#pump.rewind();
       case "execute":
-        return this.#executor.take(message.body);
+        return void this.#executor.take(message.body);
+      case "lease":
+        return this.#leases.take(message.body);
       case "blob":
         return this.#blobs.answer(message.body);
       case "cancel":

@@ -9,6 +9,7 @@ import type { Clock } from "@needfire/shared/clock";
 import { errorText } from "@needfire/shared/errors";
 import { Line } from "@needfire/shared/line";
 import { maskGiven, Masking } from "@needfire/shared/masking";
+import { taskOfExecution } from "@needfire/shared/ids";
 import { isOwnActionName, ownActionSide } from "@needfire/shared/own-action-name";
 import { type Policy, refusal, refusesPath } from "@needfire/shared/policy";
 import { rankOf } from "@needfire/shared/rank";
@@ -43,6 +44,8 @@ export interface ExecutorOptions {
   concurrencyMax: number;
   /** Tells the master that a command is in the journal here. */
   accepted(execution: string): void;
+  /** A command has ended, and its result is in the spool. */
+  ended?(report: ExecutionReport): void;
 }
 
 const cancelledReason = "it was cancelled";
@@ -83,17 +86,24 @@ export class Executor {
     rmSync(options.scratch, { recursive: true, force: true });
   }
 
-  /** Takes a command. A second delivery of the same one only confirms the first. */
-  take(command: MasterBody<"execute">): void {
-    const { spool, clock, accepted } = this.#options;
+  /** Takes a command. A second delivery of the same one only confirms the first. False: the disk took nothing, so it is not taken. */
+  take(command: MasterBody<"execute">): boolean {
+    const { spool, log } = this.#options;
     let isNew: boolean;
     try {
       isNew = spool.begin(command); // P3
     } catch (error) {
       // Not accepted, so the master sends it again.
-      return this.#options.log.error({ execution: command.execution, error: errorText(error) }, "a command could not be noted and waits");
+      log.error({ execution: command.execution, error: errorText(error) }, "a command could not be noted and waits");
+      return false;
     }
-    if (!isNew) return accepted(command.execution);
+    if (isNew) this.#begin(command);
+    else this.#options.accepted(command.execution);
+    return true;
+  }
+
+  #begin(command: MasterBody<"execute">): void {
+    const { clock, accepted } = this.#options;
     if (command.again === true) {
       const message = "this host has lost its record of commands: whether it ran is not known";
       this.#finish(command, clock.now(), { outcome: "interrupted", changed: command.dryRun !== true, message });
@@ -152,6 +162,18 @@ export class Executor {
     }
     const message = "it was cancelled before it came to this host";
     this.#finish(command, clock.now(), { outcome: "cancelled", changed: false, message });
+  }
+
+  /** Whether a command of this task is at work here, or waits. */
+  isAtWork(task: string): boolean {
+    const isOfTask = (execution: string) => taskOfExecution(execution) === task;
+    return [...this.#running.keys()].some(isOfTask) || this.#waiting.values().some(({ command }) => isOfTask(command.execution));
+  }
+
+  /** Why this would not be done here, as it is now; undefined: it would be tried. */
+  refuses({ action, args }: Pick<MasterBody<"execute">, "action" | "args">): string | undefined {
+    const judged = this.#judge(action, args);
+    return judged.ok ? undefined : judged.reason;
   }
 
   /** Stops what runs, and waits for it. What had not begun is reported as interrupted at the next start. */
@@ -233,23 +255,32 @@ export class Executor {
     action: name,
     args,
   }: MasterBody<"execute">): Promise<{ ok: true; action: LoadedAction } | { ok: false; ending: Ending }> {
-    const no = (ending: Ending) => ({ ok: false, ending }) as const;
-    if (isOwnActionName(name) && ownActionSide(name) === "agent") {
-      const reason = refusal(this.#options.policy(), name, args);
-      const own = reason === undefined ? this.#options.ownActions.prepare(name, args) : { ok: false as const, reason };
-      return own.ok ? own : no(refused(own.reason));
-    }
-    if (!runsHere(name)) return no(refused(`${name} runs on the master`)); // the door let only known actions in
-    const checked = argsCheckers[name](args);
-    if (!checked.ok) return no(refused(`arguments: ${problemsText(checked.problems)}`));
-    const known = checked.value as Record<string, unknown>;
-    const reason = refusal(this.#options.policy(), name, known);
-    if (reason !== undefined) return no(refused(reason));
+    const judged = this.#judge(name, args);
+    if (!judged.ok) return { ok: false, ending: refused(judged.reason) };
     try {
-      return { ok: true, action: await loadAction(name, known) };
+      return { ok: true, action: await judged.load() };
     } catch (error) {
-      return no(failed(`${name} cannot be loaded: ${errorText(error)}`));
+      return { ok: false, ending: failed(`${name} cannot be loaded: ${errorText(error)}`) };
     }
+  }
+
+  /** Whether it may be done here, with these arguments. */
+  #judge(
+    name: string,
+    args: Record<string, unknown>,
+  ): { ok: true; load(): LoadedAction | Promise<LoadedAction> } | { ok: false; reason: string } {
+    const { policy, ownActions } = this.#options;
+    if (isOwnActionName(name) && ownActionSide(name) === "agent") {
+      const reason = refusal(policy(), name, args);
+      const own = reason === undefined ? ownActions.prepare(name, args) : { ok: false as const, reason };
+      return own.ok ? { ok: true, load: () => own.action } : own;
+    }
+    if (!runsHere(name)) return { ok: false, reason: `${name} runs on the master` }; // the door let only known actions in
+    const checked = argsCheckers[name](args);
+    if (!checked.ok) return { ok: false, reason: `arguments: ${problemsText(checked.problems)}` };
+    const known = checked.value as Record<string, unknown>;
+    const reason = refusal(policy(), name, known);
+    return reason === undefined ? { ok: true, load: () => loadAction(name, known) } : { ok: false, reason };
   }
 
   /** What it was given in secret is in nothing that is kept here: not in the log, not in the spool. */
@@ -262,5 +293,6 @@ export class Executor {
     const subject = typeof args["path"] === "string" ? masking.maskReply(args["path"]) : undefined;
     this.#options.log.info({ execution, action, outcome: ending.outcome, message: ending.message }, "a command ended");
     this.#options.spool.finish(report, { priority, ...(subject === undefined ? {} : { subject }) });
+    this.#options.ended?.(report);
   }
 }

@@ -33,9 +33,12 @@ const schema = `
   PRAGMA user_version = ${schemaVersion};
 `;
 
-/** What beacons remember. Made at each opening: spools of before it have no such table. */
+/** What beacons remember, and leases. Made at each opening: spools of before have no such tables. */
 const memorySchema = `CREATE TABLE IF NOT EXISTS memory (beacon TEXT NOT NULL, key TEXT NOT NULL, crc INTEGER NOT NULL, value BLOB NOT NULL,
   PRIMARY KEY (beacon, key)) STRICT;`;
+
+const leaseSchema = `CREATE TABLE IF NOT EXISTS lease (task TEXT NOT NULL, first INTEGER NOT NULL, next INTEGER NOT NULL, steps INTEGER NOT NULL,
+  crc INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (task, first)) STRICT;`;
 
 /** With NORMAL, a power cut may take the last numbers back from mark and database alike: after an unclean end so many are passed over. */
 const numbersSkipped = 1_000_000;
@@ -59,6 +62,7 @@ export interface LaneContent {
 }
 
 export type MemoryStatements = ReturnType<typeof prepareMemory>;
+export type LeaseStatements = ReturnType<typeof prepareLeases>;
 export type LaneStatements = ReturnType<typeof prepareLane>;
 
 export class SpoolFile {
@@ -67,6 +71,7 @@ export class SpoolFile {
   readonly lanes: Record<Severity, LaneStatements>;
   readonly statements: ReturnType<typeof prepareAll>;
   readonly memory: MemoryStatements;
+  readonly leases: LeaseStatements;
   /** The number to go on from: the last in the database, or that the mark knows of. */
   readonly last: number;
   /** The last number as the database has it. */
@@ -121,6 +126,7 @@ export class SpoolFile {
       dropKeptLog(options.file);
       this.statements = prepareAll(this.database);
       this.memory = prepareMemory(this.database);
+      this.leases = prepareLeases(this.database);
       this.lanes = eachLane((lane) => prepareLane(this.database, lane));
       this.#marked = {
         epoch: this.epoch,
@@ -291,6 +297,21 @@ function prepareMemory(database: DatabaseSync) {
   };
 }
 
+function prepareLeases(database: DatabaseSync) {
+  return {
+    isBegun: database.prepare("SELECT 1 FROM execution WHERE id = ?"),
+    // What it is at stays.
+    keep: database.prepare(
+      `INSERT INTO lease (task, first, next, steps, crc, body) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (task, first) DO UPDATE SET crc = excluded.crc, body = excluded.body`,
+    ),
+    all: database.prepare("SELECT task, first, next, crc, body FROM lease ORDER BY rowid"),
+    goOn: database.prepare("UPDATE lease SET next = next + 1 WHERE task = ? AND first + next = ?"),
+    drop: database.prepare("DELETE FROM lease WHERE task = ? AND first + next = ?"),
+    dropDone: database.prepare("DELETE FROM lease WHERE task = ? AND next >= steps"),
+  };
+}
+
 function openDatabase({ file, synchronous }: FileOptions): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
@@ -305,6 +326,7 @@ function openDatabase({ file, synchronous }: FileOptions): DatabaseSync {
     if (tables !== 0 && version !== schemaVersion) throw damage(`it is of version ${String(version)}, not ${schemaVersion}`);
     if (tables === 0) database.exec(`BEGIN; ${schema} COMMIT`);
     database.exec(memorySchema);
+    database.exec(leaseSchema);
     return database;
   } catch (error) {
     database.close();

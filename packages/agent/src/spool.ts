@@ -1,6 +1,6 @@
 /**
  * What the agent must not lose: events that the master has not yet committed (P1 append, then ack), in four lanes by severity (P8), and
- * the journal of commands that were begun here (P3 at most once on the host), and what beacons remember. Numbers come from one counter for all lanes; what a limit
+ * the journal of commands that were begun here (P3 at most once on the host), with the leases that will begin some, and what beacons remember. Numbers come from one counter for all lanes; what a limit
  * takes away is counted and told (P4). A file that is damaged, at the start or while it is in use, is set aside, and a new numbering
  * begins in a new one. A spool that was put back to an earlier state is found out by what the master has of it: then, too, a new numbering begins.
  */
@@ -16,6 +16,7 @@ import { type Entry, Pending } from "./pending.ts";
 import { countShed, type Shed, type ShedCause, shedEvents, type Tally } from "./shed.ts";
 import { eachLane, freshEpoch, isDamaged, type LaneContent, SpoolFile } from "./spool-file.ts";
 import { type MemoryRow, WaitingMemory } from "./spool-memory.ts";
+import { endOfStep, keepLease, keptLeases, type KeptLease } from "./spool-leases.ts";
 import { setAside } from "./spool-salvage.ts";
 import { shedBefore, shedFor, type Stock } from "./spool-shed.ts";
 
@@ -271,6 +272,21 @@ export class Spool {
     this.flush();
   }
 
+  /** Keeps a lease, which may be here already. False: what it would do next was begun before. Throws when the disk takes nothing. */
+  lend(lease: KeptLease): boolean {
+    return this.#whole(() => keepLease(this.#open().leases, lease));
+  }
+
+  /** The leases that are here, in the order in which they came. */
+  leases(): KeptLease[] {
+    return this.#whole(() => keptLeases(this.#open().leases));
+  }
+
+  /** Which commands were begun before is not known for certain: records of them are missing. */
+  get isTorn(): boolean {
+    return this.#isTorn;
+  }
+
   /** A command that the last life began goes on in this one. False: there is none without a result. */
   resume(execution: string): boolean {
     const isOpen = this.#whole(() => this.#open().unfinished()).some((row) => row.execution === execution);
@@ -387,9 +403,10 @@ export class Spool {
   }
 
   /** The number is that of its result, which is never shed and so comes next. */
-  #writeEnd({ ended, execution }: ExecutionReport): void {
-    const { statements } = this.#open();
+  #writeEnd({ ended, execution, outcome }: ExecutionReport): void {
+    const { statements, leases } = this.#open();
     statements.finish.run(ended, this.#state.last + 1, execution);
+    endOfStep(leases, execution, outcome);
     if (++this.#finished % pruneEvery === 0) statements.prune.run(executionsKeptMax);
   }
 

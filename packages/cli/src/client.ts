@@ -147,7 +147,7 @@ export class Client {
   breakers = () => this.#get<{ breakers: BreakerView[] }>("/v1/breakers");
   resetBreaker = (reactor: string, wish: { key?: readonly string[] | undefined; why?: string | undefined; by: string }) =>
     this.#post<{ breakers: BreakerView[] }>(`/v1/breakers/${encodeURIComponent(reactor)}/reset`, wish);
-  answerTask = (id: string, answer: "approve" | "deny", wish: { why?: string | undefined; by?: string | undefined }) =>
+  answerTask = (id: string, answer: "approve" | "deny" | "keep", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/${answer}`, wish);
   rollouts = (filter: RolloutsFilter) => this.#get<{ rollouts: RolloutView[] }>("/v1/rollouts", { ...filter });
   rollout = (id: string) => this.#get<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}`);

@@ -121,6 +121,7 @@ describe("--json", () => {
     [["tasks", "cancel", "t-3f9a1c0b27d40000", "--why", "wrong window"], "cancelled_by"],
     [["tasks", "approve", "t-3f9a1c0b27d40000", "--why", "checked"], "approved"],
     [["tasks", "deny", "t-3f9a1c0b27d40000"], "cancelled_by"],
+    [["tasks", "keep", "t-3f9a1c0b27d40000"], "kept"],
     [["rollouts", "list"], "targets"],
     [["rollouts", "show", "r-9b1c44d07e2a51f3"], "members"],
     [["rollouts", "pause", "r-9b1c44d07e2a51f3", "--why", "lunch"], "by"],
@@ -189,6 +190,7 @@ describe("what people read", () => {
     [["tasks", "cancel", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is cancelled\.$/m]],
     [["tasks", "approve", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is approved, and begins\.$/m]],
     [["tasks", "deny", "t-3f9a1c0b27d40000"], [/^t-3f9a1c0b27d40000 is denied: it is cancelled\.$/m]],
+    [["tasks", "keep", "t-3f9a1c0b27d40000"], [/^What t-3f9a1c0b27d40000 did stays\.$/m]],
     [["tasks", "retry", "t-3f9a1c0b27d40000"], [/^t-00000000000000aa tries it once more on web1/m]],
     [
       ["run", "web1", "--", "true"],
@@ -451,6 +453,7 @@ describe("--help", () => {
     "tasks cancel",
     "tasks approve",
     "tasks deny",
+    "tasks keep",
     "rollouts",
     "rollouts list",
     "rollouts show",

@@ -65,6 +65,48 @@ function setting(unfinished: OpenExecution[] = [], known?: string, limits: Parti
 
 const numbers = (sent: string[]) => sent.map((line) => Number(line.slice(line.lastIndexOf(".") + 1)));
 
+test("P3: a command that its host has had beforehand may have run: in another numbering it goes out as again, and cancelled it is not over before the host says so", () => {
+  const { dispatch, present, sent, reasons, monotonic, numbering } = setting([], "e1");
+  numbering.now = "e2";
+  dispatch.start({ ...command(1), lent: { held: "e1" }, expiresMs: 600_000 });
+  dispatch.start({ ...command(2), lent: {} });
+  dispatch.start({ ...command(3), lent: { held: "e2" } });
+  dispatch.start({ ...command(4), lent: { held: "e2" } });
+  assert.deepEqual(dispatch.cancel(`${task}.4`), []);
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(
+    sent,
+    [`again web1 ${task}.1`, `again web1 ${task}.2`, `web1 ${task}.3`, `cancel web1 ${task}.4`].toSorted(
+      (a, b) => sent.indexOf(a) - sent.indexOf(b),
+    ),
+  );
+  monotonic.time = 599_999;
+  assert.deepEqual(
+    reasons().map(([id]) => id),
+    [2, 3, 4].map((number) => `${task}.${number}`),
+    "what its host has is waited for",
+  );
+});
+
+test("P3: over a restart a command is known by the numbering in which its host had it beforehand", () => {
+  const { dispatch, present, sent, marks, numbering } = setting(
+    [
+      { ...command(1), lent: { held: "e1" }, epoch: "e1" },
+      { ...command(2), lent: { held: "e1" } },
+    ],
+    "e2",
+  );
+  numbering.now = "e2";
+  present.add("web1");
+  dispatch.resume("web1");
+  assert.deepEqual(sent, [`again web1 ${task}.1`, `again web1 ${task}.2`]);
+  assert.deepEqual(
+    marks.flat().map(({ epoch }) => epoch),
+    ["e1", "e1"],
+  );
+});
+
 test("a command waits for its agent, goes to it alone when it comes, and is marked as sent", () => {
   const { dispatch, present, sent, marks } = setting([command(1)]);
   dispatch.start(command(2));

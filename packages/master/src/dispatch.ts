@@ -47,7 +47,7 @@ interface Open {
   beginBy: number;
   /** When it goes out again if nobody confirms it, or its cancellation; by the monotonic clock. */
   resend: number;
-  /** It may have reached its host. */
+  /** It may have reached its host, as a command or as what it was given beforehand. */
   sent: boolean;
   /**
    * In which numbering of its agent's it was first sent, as far as that is known. In another one the agent has no record of it, so it goes out as
@@ -95,14 +95,17 @@ export class Dispatch {
       // What no mark says of was sent in the last moments, or not at all: it takes its turn again, and its host knows it by its id.
       const given = begun || epoch !== undefined;
       // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.
-      const known = { sent: true, cancelled, epoch: epoch ?? options.epochOf(execution.agent) };
+      const known = { sent: true, cancelled, epoch: epoch ?? execution.lent?.held ?? options.epochOf(execution.agent) };
       this.#add(execution, { age, given, beginMs: given ? undefined : execution.beginMs, ...known });
     }
   }
 
   /** Takes a command that is in the store. */
   start(execution: Execution): void {
-    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent: false, cancelled: false, epoch: undefined });
+    const { lent, agent } = execution;
+    // A host that has it beforehand may have run it, in the numbering in which it was given it (P3).
+    const epoch = lent && (lent.held ?? this.#options.epochOf(agent));
+    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent: lent !== undefined, cancelled: false, epoch });
     this.#pump(execution.agent);
   }
 
@@ -232,7 +235,7 @@ export class Dispatch {
       this.#turns.went(open);
       open.sent = true;
       open.beginBy = Infinity;
-      marks.push({ execution: id, state: "sent", at: this.#options.clock.now(), epoch: session.epoch });
+      marks.push({ execution: id, state: "sent", at: this.#options.clock.now(), epoch: open.epoch ?? session.epoch });
       return true;
     }
     if (!isOver && open.unsendable === undefined) return false;

@@ -9,7 +9,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Outcome } from "@needfire/shared/action";
 import { type Clock, systemClock } from "@needfire/shared/clock";
 import type { Event, IncomingEvent } from "@needfire/shared/event";
-import type { Execution } from "@needfire/shared/task";
+import { executionId, taskOfExecution } from "@needfire/shared/ids";
+import type { Execution, Offer } from "@needfire/shared/task";
 import { problemText } from "@needfire/shared/yaml-file";
 import { Engine, type EngineNotice } from "./engine.ts";
 import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixture.ts";
@@ -32,11 +33,14 @@ const wireOf = ({ sequence, id: _id, source: _source, agent: _agent, epoch: _epo
 class Host {
   readonly #agent: string;
   readonly runs = new Map<string, number>();
+  readonly #outcomes = new Map<string, Outcome>();
   readonly spool: IncomingEvent[] = [];
   /** When the master is said to have received a frame. */
   received = () => 1_000_000;
   /** How a command ends there. */
-  outcomeOf: (execution: Execution) => Outcome = () => "succeeded";
+  outcomeOf: (execution: Pick<Execution, "id" | "action">) => Outcome = () => "succeeded";
+  /** What it has beforehand, by the first command, with how many of its steps are done. */
+  readonly leases = new Map<string, Offer & { done: number }>();
   #sequence = 0;
 
   constructor(agent: string) {
@@ -48,11 +52,34 @@ class Host {
   }
 
   take(given: Execution): void {
+    this.#run(given);
+  }
+
+  #run(given: Pick<Execution, "id" | "action">): void {
     const { id, action } = given;
     if (this.runs.has(id)) return;
     this.runs.set(id, 1);
-    const data = { execution: id, action, outcome: this.outcomeOf(given), changed: true, started: 1, ended: 2 };
+    const outcome = this.outcomeOf(given);
+    this.#outcomes.set(id, outcome);
+    const data = { execution: id, action, outcome, changed: true, started: 1, ended: 2 };
     this.happens((sequence) => incoming(sequence, { agent: this.#agent, type: "execution.finished", cause: id, data }));
+  }
+
+  lend(offer: Offer): void {
+    this.leases.set(offer.execution, { ...offer, done: this.leases.get(offer.execution)?.done ?? 0 });
+  }
+
+  /** By itself it does a step of what is due by then. */
+  passTime(now: number): void {
+    for (const lease of this.leases.values()) {
+      const step = lease.due <= now ? lease.steps[lease.done] : undefined;
+      if (step === undefined) continue;
+      const { execution } = lease;
+      const first = Number(execution.slice(execution.lastIndexOf(".") + 1));
+      const id = executionId(taskOfExecution(execution), first + lease.done);
+      this.#run({ id, action: step.action });
+      lease.done = this.#outcomes.get(id) === "succeeded" ? lease.done + 1 : lease.steps.length;
+    }
   }
 
   /** `heard`: whether the answer still reaches the host, which it does not when the master died meanwhile. */
@@ -72,6 +99,7 @@ export class World {
   readonly problems: string[] = [];
   /** Whatever the engine of this life says. */
   heard: (notice: EngineNotice) => void = () => {};
+  readonly #over = new Set<string>();
   engine!: Engine;
   directory!: string;
   readonly #parent: string;
@@ -155,6 +183,7 @@ export class World {
     this.#enforce();
     this.#introduce();
     for (const execution of this.engine.state().openExecutions) this.#give(execution);
+    for (const offer of this.engine.state().offers) this.hosts.get(offer.agent)?.lend(offer);
     if (start) void this.engine.start();
   }
 
@@ -168,7 +197,13 @@ export class World {
   #hear(notice: EngineNotice): void {
     this.heard(notice);
     if (notice.kind === "log") this.problems.push(notice.message);
-    if (notice.kind === "perform") for (const execution of notice.start) this.#give(execution);
+    if (notice.kind !== "perform") return;
+    for (const offer of notice.lend) this.hosts.get(offer.agent)?.lend(offer);
+    for (const execution of notice.ended) this.#over.add(execution);
+    for (const execution of notice.start) {
+      if (this.#over.has(execution.id)) this.problems.push(`${execution.id} begins after its end`);
+      this.#give(execution);
+    }
   }
 
   async send(batch: number): Promise<void> {

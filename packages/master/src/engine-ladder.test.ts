@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { outcomes } from "@needfire/shared/action";
+import { taskOfExecution } from "@needfire/shared/ids";
 import { hasEnded, type Task } from "@needfire/shared/task";
 import { holdsLock } from "@needfire/shared/task/lock";
 import { World } from "./engine-fixture.ts";
@@ -32,7 +33,7 @@ do:
     timeout: 20s
     retry: { attempts: 3, backoff: 5s }
     verify: { command.run: { argv: [check] }, after: 1s, within: 10s }
-    undo: { after: 1m, steps: [{ command.run: { argv: [back] } }] }
+    undo: { after: 1m, steps: [{ command.run: { argv: [back] } }, { command.run: { argv: [tidy] } }, { event.emit: { type: remedy.undone } }] }
   - steps: [{ command.run: { argv: [restart] } }]
     verify: { event: { on: service.recovered, when: event.subject == matched.trigger.subject }, within: 30s }
     undo: { on_failure: true, steps: [{ command.run: { argv: [stop] } }] }
@@ -62,6 +63,9 @@ const move = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant({ kind: "crash" as const }) },
+  // The host's clock is ahead, or the master asleep.
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("alone" as const), ms: fc.constantFrom(0, 60_000, 400_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("answer" as const), pick: fc.nat(), takes: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), pick: fc.nat() }) },
 );
 
@@ -79,6 +83,8 @@ test("P2: wherever it crashes, each ladder comes to one end, those of one lock o
         for (const next of moves) {
           assert.ok(tasksOf(world).filter(holdsLock).length <= 1, "two are at work although they have one lock");
           if (next.kind === "crash") world.crash();
+          else if (next.kind === "alone") world.host.passTime(clock.time + next.ms);
+          else if (next.kind === "answer") answer(world, next);
           else if (next.kind === "time") {
             clock.time += next.ms;
             world.engine.tell([]);
@@ -102,6 +108,7 @@ test("P2: wherever it crashes, each ladder comes to one end, those of one lock o
           assert.ok(tasksOf(world).filter(holdsLock).length <= 1, "two are at work although they have one lock");
           if (tasks().every(hasEnded)) break;
           clock.time += 10_000;
+          world.host.passTime(clock.time);
           world.engine.tell([]);
           await settled();
         }
@@ -166,6 +173,18 @@ test("a verification goes on to listen when its reactor is taken away, also over
   await world.untilHeard("task.escalated", 4);
   await world.end();
 });
+
+/** The host says of one of its leases whether it has it. */
+function answer(world: World, { pick, takes }: { pick: number; takes: boolean }): void {
+  const leases = [...world.host.leases.values()];
+  const lease = leases[pick % Math.max(1, leases.length)];
+  if (lease === undefined) return;
+  const { execution, due } = lease;
+  const word = takes
+    ? ({ kind: "leased", execution, epoch: "e1", due } as const)
+    : ({ kind: "lease_refused", execution, reason: "no" } as const);
+  world.engine.answerLeases([{ task: taskOfExecution(execution), word }]);
+}
 
 function tasksOf(world: World): Task[] {
   const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });

@@ -19,6 +19,7 @@ import { type Asked, Inbox } from "./inbox.ts";
 import { sealedDirectory } from "./journal/partition.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { type Retention, Upkeep } from "./journal/upkeep.ts";
+import type { LeaseAnswer } from "./leases.ts";
 import { Outbox } from "./outbox.ts";
 import { Quarantine, type Suspect } from "./quarantine.ts";
 import type { BreakerReset } from "./react/consequences.ts";
@@ -61,7 +62,7 @@ export interface EngineOptions {
 export type EngineNotice = TurnNotice | { kind: "full"; error: string | undefined } | LogNotice;
 
 /** What the main thread needs to know at start. */
-export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions">;
+export type EngineState = Pick<Snapshot, "keys" | "tokens" | "agents" | "openExecutions" | "offers">;
 
 /** The engine as the main thread calls it, each method answering with a promise. */
 export class Engine {
@@ -174,8 +175,8 @@ export class Engine {
   }
 
   state(): EngineState {
-    const { keys, tokens, agents, openExecutions } = this.#snapshot;
-    return { keys, tokens, agents, openExecutions };
+    const { keys, tokens, agents, openExecutions, offers } = this.#snapshot;
+    return { keys, tokens, agents, openExecutions, offers };
   }
 
   /** Judges what the last life left, then everything as it comes. Reactors and agents must be known by then. */
@@ -282,6 +283,11 @@ export class Engine {
 
   expire(expired: Expired[]): void {
     this.#inbox.expire(expired);
+  }
+
+  /** What hosts say of leases. */
+  answerLeases(answers: LeaseAnswer[]): void {
+    this.#inbox.answerLeases(answers);
   }
 
   /** Resolves with the task as it then is, durably, which says whether the word came to anything; undefined when there is none. */

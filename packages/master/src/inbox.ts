@@ -8,6 +8,7 @@ import type { EventsFrame, Verdict } from "./admission.ts";
 import { OwnEvents } from "./own-events.ts";
 import type { Tripped } from "./breakers.ts";
 import type { BreakerReset } from "./react/consequences.ts";
+import type { LeaseAnswer } from "./leases.ts";
 import type { Expired, Spoken } from "./react/react.ts";
 import type { RolloutOrder } from "./rollouts.ts";
 import type { Committed, Mark, Writes } from "./store/store.ts";
@@ -34,6 +35,7 @@ export class Inbox {
   readonly #marks = new WaitingMarks(() => this.#onWork());
   /** By execution: those that wait for the store are told of again and again. */
   readonly #expired = new Map<string, Expired>();
+  #leaseAnswers: LeaseAnswer[] = [];
   #words: Waiting<Spoken, Task | undefined>[] = [];
   #rolloutOrders: Waiting<RolloutOrder, Rollout | undefined>[] = [];
   readonly #ordering = new Map<string, PromiseWithResolvers<void>>();
@@ -96,6 +98,12 @@ export class Inbox {
     this.#onWork();
   }
 
+  /** What hosts say of leases. */
+  answerLeases(answers: readonly LeaseAnswer[]): void {
+    for (const answer of answers) this.#leaseAnswers.push(answer);
+    this.#onWork();
+  }
+
   /** Events of the master's own that nobody waits for. */
   tell(events: readonly MasterEventDraft[]): void {
     this.#own.add(events);
@@ -108,8 +116,17 @@ export class Inbox {
   }
 
   /** What nobody asks for a second time is kept for a later turn. */
-  keep({ told, marks }: { told: readonly MasterEventDraft[]; marks: readonly Mark[] }): void {
+  keep({
+    told,
+    marks,
+    leaseAnswers,
+  }: {
+    told: readonly MasterEventDraft[];
+    marks: readonly Mark[];
+    leaseAnswers: readonly LeaseAnswer[];
+  }): void {
     this.#own.add(told);
+    this.#leaseAnswers.unshift(...leaseAnswers);
     if (!this.#closed) this.#marks.add(marks);
   }
 
@@ -127,8 +144,9 @@ export class Inbox {
     return this.#urgent.length > 0;
   }
 
-  get hasExpired(): boolean {
-    return this.#expired.size > 0;
+  /** Of what hosts say, or do not say in time, of commands and leases. */
+  get hasFates(): boolean {
+    return this.#expired.size + this.#leaseAnswers.length > 0;
   }
 
   /** What people want of tasks, rollouts and breakers. */
@@ -150,6 +168,10 @@ export class Inbox {
     const expired = [...this.#expired.values()];
     this.#expired.clear();
     return expired;
+  }
+
+  takeLeaseAnswers(): LeaseAnswer[] {
+    return this.#leaseAnswers.splice(0);
   }
 
   takeWords(): Waiting<Spoken, Task | undefined>[] {

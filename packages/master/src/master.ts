@@ -29,6 +29,7 @@ import { loadKeyPair } from "./key-file.ts";
 import { Keys } from "./keys.ts";
 import { Maintenance } from "./maintenance.ts";
 import { MarkPost } from "./mark-post.ts";
+import { Leases } from "./leases.ts";
 import { OwnExecutor } from "./own-executor.ts";
 import { generateKeyPair, Link } from "./link.ts";
 import { masterDefinitions, reloadEvents } from "./master-definitions.ts";
@@ -162,12 +163,24 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     },
     known.agents,
   );
+  const sessionOf = (agent: string) => {
+    const session = sessions.of(agent);
+    return session !== undefined && agents.hasReported(session) ? session : undefined;
+  };
+  const leases = new Leases(
+    {
+      sessionOf,
+      send: (session, message, urgent) => sessions.send(session, message, urgent),
+      reveal: (args) => secrets.reveal(args),
+      answer: (answers) => background(engine.answerLeases(answers)),
+      clock,
+      monotonic,
+    },
+    known.offers,
+  );
   const dispatch = new Dispatch(
     {
-      sessionOf: (agent) => {
-        const session = sessions.of(agent);
-        return session !== undefined && agents.hasReported(session) ? session : undefined;
-      },
+      sessionOf,
       epochOf: (agent) => agents.get(agent)?.epoch,
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       reveal: (args, action) => withContent(secrets.reveal(args), action, definitions.files),
@@ -242,11 +255,14 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       facts: (session, body) => {
         background(agents.reported(session, body));
         presence.reported(session, body.spooled ?? 0);
+        // What takes it back goes before what is done.
+        leases.resume(session.agent);
         dispatch.resume(session.agent);
         maintenance.reported(session);
       },
       restated: (session, { id }) => background(maintenance.restated(session.agent, id)),
       accepted: (session, { execution }) => dispatch.accepted(session.agent, execution),
+      leased: (session, body) => leases.answered(session, body),
       taken: (session, body) => agents.taken(session, body),
       blobGet: (session, { digest, offset }) => {
         const piece =
@@ -281,8 +297,15 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     if (notice.kind === "log") return log[notice.level](notice.facts, notice.message);
     if (notice.kind === "committed") return feed.publish(notice.events, notice.missed);
     if (notice.kind === "full") return void (full = notice.error);
-    for (const execution of notice.ended) dispatch.ended(execution);
-    for (const execution of notice.start) (execution.agent === masterAgent ? executor : dispatch).start(execution);
+    for (const offer of notice.lend) leases.lend(offer);
+    for (const execution of notice.ended) {
+      leases.begun(execution);
+      dispatch.ended(execution);
+    }
+    for (const execution of notice.start) {
+      leases.begun(execution.id);
+      (execution.agent === masterAgent ? executor : dispatch).start(execution);
+    }
     for (const execution of notice.stop) {
       executor.cancel(execution);
       background(engine.expire(dispatch.cancel(execution)));
@@ -369,6 +392,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       presence.tick();
       agents.tick(sessions.all());
       background(maintenance.tick((agent) => sessions.of(agent)));
+      leases.tick();
       const expired = dispatch.tick();
       if (expired.length > 0) background(engine.expire(expired));
     },

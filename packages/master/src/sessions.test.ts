@@ -44,6 +44,7 @@ function setting({ pendingMax = 10, marks = new Promise<Record<Severity, number>
     handlers: {
       facts: handle("facts"),
       accepted: handle("accepted"),
+      leased: handle("leased"),
       taken: handle("taken"),
       restated: handle("restated"),
       blobGet: handle("blobGet"),

@@ -285,6 +285,8 @@ export class Sessions {
         return handlers.facts(session, message.body);
       case "accepted":
         return handlers.accepted(session, message.body);
+      case "leased":
+        return handlers.leased(session, message.body);
       case "taken":
         return handlers.taken(session, message.body);
       case "restated":

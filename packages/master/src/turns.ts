@@ -6,7 +6,7 @@
  */
 import type { Clock } from "@needfire/shared/clock";
 import { type Event, severities } from "@needfire/shared/event";
-import type { Execution, MasterEventDraft } from "@needfire/shared/task";
+import type { Execution, MasterEventDraft, Offer } from "@needfire/shared/task";
 import { isOrder } from "@needfire/shared/task/order";
 import { eventOfWire } from "@needfire/shared/wire-event";
 import type { Admission, AdmittedBatch } from "./admission.ts";
@@ -32,9 +32,9 @@ const aloneEventsMax = 200;
 const watchedEventsMax = 1_000;
 
 /** What is durable by then. `missed`: events that watchers are not shown, since there are too many. */
-/** `stop`: commands that are not wanted any more. */
+/** `lend`: what hosts are to have beforehand. `stop`: commands that are not wanted any more. */
 export type TurnNotice =
-  | { kind: "perform"; start: Execution[]; ended: string[]; stop: string[] }
+  | { kind: "perform"; lend: Offer[]; start: Execution[]; ended: string[]; stop: string[] }
   | { kind: "committed"; events: Event[]; missed: number };
 
 export interface TurnsOptions {
@@ -105,7 +105,7 @@ export class Turns {
 
   /** There is something to judge, whatever comes in. */
   get hasWork(): boolean {
-    return this.#started && (this.#behind || this.#options.inbox.hasExpired || this.#options.inbox.hasOrders);
+    return this.#started && (this.#behind || this.#options.inbox.hasFates || this.#options.inbox.hasOrders);
   }
 
   /** A turn threw. What it was about is judged again from the store; whether there is no use in waiting before. */
@@ -200,6 +200,7 @@ export class Turns {
   ): Promise<void> {
     const { inbox, react, silences, clock } = this.#options;
     const expired = this.isLive ? inbox.takeExpired() : [];
+    const leaseAnswers = this.isLive ? inbox.takeLeaseAnswers() : [];
     const words = this.isLive ? inbox.takeWords() : [];
     const rolloutOrders = this.isLive ? inbox.takeRolloutOrders() : [];
     const now = this.isLive ? clock.now() : undefined;
@@ -211,6 +212,7 @@ export class Turns {
       const reset = resets.map(({ what }) => react.reset(what));
       const { changes, events, ...rest } = await react.judge(arrivals, {
         expired,
+        leaseAnswers,
         words: words.map(({ what }) => what),
         rolloutOrders: rolloutOrders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
@@ -251,7 +253,7 @@ export class Turns {
       if (answers.length > 0) this.#whenDurable(() => answers.forEach((answer) => answer()));
     } catch (error) {
       // P4: what follows from events and time is judged again from the store; this comes from nowhere else.
-      if (committed === undefined) inbox.keep({ told, marks });
+      if (committed === undefined) inbox.keep({ told, marks, leaseAnswers });
       for (const { reject } of [...words, ...rolloutOrders, ...resets]) reject(error);
       throw error;
     }
@@ -305,10 +307,13 @@ export class Turns {
 
   #perform(changes: readonly Change[]): void {
     const effects = inPriority(changes).flatMap((change) => change.effects);
-    const start = effects.flatMap((effect) => (effect.kind === "execute" ? [effect.execution] : []));
     const ended = endedIn(changes);
+    // A host that had it beforehand may have ended it before the task began it.
+    const isOver = new Set(ended);
+    const start = effects.flatMap((effect) => (effect.kind === "execute" && !isOver.has(effect.execution.id) ? [effect.execution] : []));
     const stop = effects.flatMap((effect) => (effect.kind === "stop" ? [effect.execution] : []));
-    if (start.length + ended.length + stop.length > 0) this.#options.notify({ kind: "perform", start, ended, stop });
+    const lend = effects.flatMap((effect) => (effect.kind === "lend" ? [effect.offer] : []));
+    if (start.length + ended.length + stop.length + lend.length > 0) this.#options.notify({ kind: "perform", lend, start, ended, stop });
   }
 }
 

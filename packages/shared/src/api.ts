@@ -443,6 +443,7 @@ export const taskView = object(
       description: "in state waiting: whose word it waits for, and what becomes of it without",
     },
     approved: { ...object({ by: string, at: time, why: string }, ["by", "at"]), description: "who let it begin" },
+    kept: { ...object({ by: string, at: time, why: string }, ["by", "at"]), description: "who wanted that what it did for a time stays" },
     rungs: {
       type: "array",
       items: object(
@@ -463,7 +464,23 @@ export const taskView = object(
       items: object({ rung: integer, attempt: integer, at: time, reason: string, output: string }, ["rung", "attempt", "at", "reason"]),
       description: "attempts that failed, the newest 20",
     },
-    undo_due: { type: "array", items: object({ rung: integer, due: time }, ["rung"]), description: "what is still to be taken back" },
+    undo_due: {
+      type: "array",
+      items: object(
+        {
+          rung: integer,
+          due: { ...time, description: "when; not there: it is under way" },
+          by: {
+            enum: ["host", "master"],
+            description: "who begins it then: the host, which has it, or the master; not there: that is not settled",
+          },
+          unheard: { type: "boolean", description: "its rung is still tried: then only when the host has heard nothing more of it" },
+          why: { type: "string", description: "why the host does not have it" },
+        },
+        ["rung"],
+      ),
+      description: "what is still to be taken back",
+    },
     created: time,
     updated: time,
     executions: { type: "array", items: executionView },

@@ -17,11 +17,27 @@ import { recordIn, recordOf, taskOf } from "./task/made.ts";
 import { admitted, enter, overdue } from "./task/lock.ts";
 import { tell } from "./task/tell.ts";
 import { type Beginning, type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
-import { lend, undoDue, undoEnded } from "./task/undo.ts";
+import { leaseAnswered, lend, renewed } from "./task/lease.ts";
+import { begunByHost, keep, undoDue, undoEnded, unguarded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
 export { isAwaited, listens } from "./task/listen.ts";
-export type { Beginning, Effect, Execution, Input, MasterEventDraft, Moment, Purpose, Step, Task, Word } from "./task/types.ts";
+export { offersOf } from "./task/lease.ts";
+export type {
+  Beginning,
+  Effect,
+  Execution,
+  Input,
+  Lease,
+  LeaseWord,
+  MasterEventDraft,
+  Moment,
+  Offer,
+  Purpose,
+  Step,
+  Task,
+  Word,
+} from "./task/types.ts";
 
 /** The task of a firing, and what to do first. */
 export function startTask(firing: Beginning, moment: Moment): Step {
@@ -116,12 +132,18 @@ export function stepTask(task: Task, input: Input, moment: Moment): Step {
     case "expired": {
       const open = task.open.find(({ id }) => id === input.execution);
       if (open === undefined) return { task, effects: [] };
-      const outcome = task.status.state === "cancelled" || isStopping(task, open.id) ? "cancelled" : "expired";
+      const isUnwanted = task.status.state === "cancelled" || isStopping(task, open.id) || isKept(task, open.id);
+      const outcome = isUnwanted ? "cancelled" : "expired";
       const report = unheard({ execution: open.id, action: open.action, reason: input.reason }, { outcome, now: moment.now });
       return ended(task, report, { moment, isUntried: input.untried === true && outcome === "expired" });
     }
     case "cancel":
       return isOpen(task) ? cancel(task, input, moment.now) : { task, effects: [] };
+    case "keep":
+      return isOpen(task) ? { task, effects: [] } : keep(task, input, moment);
+    case "leased":
+    case "lease_refused":
+      return leaseAnswered(task, input, moment);
     case "approve":
     case "deny":
       return answered(task, input, moment);
@@ -148,7 +170,8 @@ export function hasEnded(task: Task): boolean {
 
 /** When time alone has consequences for it; undefined: it waits for a command, or has ended. */
 export function dueOf({ status, leases, open }: Task): number | undefined {
-  const dues = [...leases.flatMap((lease) => ("due" in lease ? [lease.due] : [])), ...open.flatMap(({ wakes }) => wakes ?? [])];
+  const leasesDue = leases.flatMap((lease) => ("renew" in lease ? [lease.renew] : "due" in lease ? [lease.due] : []));
+  const dues = [...leasesDue, ...open.flatMap(({ wakes }) => wakes ?? [])];
   const until =
     status.state === "verifying"
       ? "until" in status.verifying
@@ -164,17 +187,24 @@ export function dueOf({ status, leases, open }: Task): number | undefined {
 /** What was open of a command is known now, and the state that depends on it goes on. */
 function ended(task: Task, report: ExecutionReport, { moment, isUntried = false }: { moment: Moment; isUntried?: boolean }): Step {
   const { execution } = report;
-  if (!task.open.some(({ id }) => id === execution)) return { task, effects: [] };
-  const closed: Task = { ...task, open: task.open.filter(({ id }) => id !== execution), updated: moment.now };
+  const begun = task.open.some(({ id }) => id === execution) ? { task, effects: [] } : begunByHost(task, execution, moment);
+  if (begun === undefined) return { task, effects: [] };
+  const closed: Task = { ...begun.task, open: begun.task.open.filter(({ id }) => id !== execution), updated: moment.now };
   const { status } = task;
   const never = isUntried && status.state === "running" && status.execution === execution && isFirstStep(task);
-  const next = never ? expire(closed, report.message ?? "its time was up", moment) : afterReport(closed, report, moment);
-  return withEffects([{ kind: "record", report }], next);
+  const next = never ? neverTried(closed, report.message ?? "its time was up", moment) : afterReport(closed, report, moment);
+  return withEffects([...begun.effects, { kind: "record", report }], next);
+}
+
+/** Its host has nothing to take back. */
+function neverTried(task: Task, reason: string, moment: Moment): Step {
+  const { task: left, effects } = unguarded(task, moment);
+  return withEffects(effects, expire(left, reason, moment));
 }
 
 /** Where nothing was done of its first step nothing was done of the task. What its host has been lent would be taken back all the same. */
 function isFirstStep({ attempts, begun, leases }: Task): boolean {
-  return attempts === 1 && begun === 1 && leases.length === 0;
+  return attempts === 1 && begun === 1 && leases.every((lease) => "renew" in lease);
 }
 
 function afterReport(task: Task, report: ExecutionReport, moment: Moment): Step {
@@ -195,8 +225,8 @@ function due(task: Task, moment: Moment): Step {
   if (status.state === "waiting") return status.until <= moment.now ? unanswered(task, status, moment) : { task, effects: [] };
   const awake = wake(task, moment);
   const undone = undoDue(awake.task, moment);
-  const effects = [...awake.effects, ...undone.effects];
-  return goOn(withEffects(effects, stateDue(undone.task, moment)), moment);
+  const on = goOn(withEffects([...awake.effects, ...undone.effects], stateDue(undone.task, moment)), moment);
+  return withEffects(on.effects, renewed(on.task, moment));
 }
 
 /** What waits of it are over. */
@@ -219,16 +249,17 @@ function isStopping({ status }: Task, execution: string): boolean {
   return status.state === "running" && status.execution === execution && status.stopping !== undefined;
 }
 
+function isKept({ leases }: Task, execution: string): boolean {
+  return leases.some((lease) => "kept" in lease && lease.execution === execution);
+}
+
 /** Nothing more of the ladder is started; what is lent is still taken back in its time. What is under way is stopped. */
 function cancel(task: Task, { reason, by }: { reason: string; by: string }, now: number): Step {
   const undoing = new Set(task.leases.flatMap((lease) => ("execution" in lease ? [lease.execution] : [])));
   const unwanted = task.open.filter(({ id }) => !undoing.has(id));
   const { open, effects: stops } = stopped(task, unwanted, { reason: "it was cancelled", now });
   const cancelled: Task = { ...task, open, status: { state: "cancelled", reason, by }, updated: now };
-  return {
-    task: lend(cancelled, now),
-    effects: [...stops, tell(cancelled, "task.cancelled", { reason, by, took_ms: now - task.created })],
-  };
+  return withEffects([...stops, tell(cancelled, "task.cancelled", { reason, by, took_ms: now - task.created })], lend(cancelled, now));
 }
 
 function showPlan(task: Task, { acts, reason }: { acts: string[]; reason: string | undefined }): Step {

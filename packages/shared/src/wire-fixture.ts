@@ -50,6 +50,8 @@ export const fromAgent: AgentMessage[] = [
   { kind: "taken", body: { set: "files", version: "v1" } },
   { kind: "restated", body: { id: "s-0123abcd" } },
   { kind: "accepted", body: { execution } },
+  { kind: "leased", body: { execution, inMs: 3_600_000 } },
+  { kind: "leased", body: { execution, inMs: 0, refused: 'policy: deny.actions "*" forbids file.restore' } },
   { kind: "blobGet", body: { digest, offset: 262_144 } },
   { kind: "ping", body: {} },
   { kind: "bye", body: {} },
@@ -74,6 +76,18 @@ export const fromMaster: MasterMessage[] = [
       expiresInMs: 3_600_000,
       behindMs: -5_000,
       again: true,
+    },
+  },
+  {
+    kind: "lease",
+    body: {
+      execution,
+      inMs: 3_600_000,
+      priority: "high",
+      steps: [
+        { action: "firewall.unblock", args: { address: "192.0.2.7" } },
+        { action: "file.restore", args: { path: "/etc/motd" } },
+      ],
     },
   },
   { kind: "cancel", body: { execution, action: "file.restore" } },

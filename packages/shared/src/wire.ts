@@ -24,6 +24,8 @@ export const batchEventsMax = 500;
 export const inFlightBytesMax = 2_097_152;
 /** Bytes of content to a `blob` message. */
 export const blobChunkBytes = 262_144;
+/** Steps to a lease. */
+const leaseStepsMax = 100;
 /** Parts to a set of definitions. */
 export const partsMax = 1_000;
 /** The sets of definitions that an agent is sent. */
@@ -87,6 +89,8 @@ const fromAgent = {
   ),
   /** An `execute` has been written to the agent's execution journal (P3). */
   accepted: body({ execution }, ["execution"]),
+  /** A `lease` with this time is on the agent's disk, or was begun there before; or why it is not taken. */
+  leased: body({ execution, inMs: offset, refused: text }, ["execution", "inMs"]),
   blobGet: body({ digest, offset }, ["digest", "offset"]),
   ping: body({}, []),
   /** The agent stops: its session is over, and not because something broke. */
@@ -145,6 +149,25 @@ export const masterMessageSchemas = {
       dryRun: { type: "boolean" },
     },
     ["execution", "action", "args", "priority"],
+  ),
+  /**
+   * What the agent is to do by itself, `inMs` from now on, whether or not the master is there then: steps one after the other while they
+   * succeed, as commands with ids that follow each other, from `execution` on. A lease that comes again is the same, with its time set anew.
+   * Ends with a `cancel` of what would be its next command. An agent that does not know this kind says nothing, and gets commands in their time.
+   */
+  lease: body(
+    {
+      execution,
+      inMs: offset,
+      priority: { enum: severities },
+      steps: {
+        type: "array",
+        minItems: 1,
+        maxItems: leaseStepsMax,
+        items: body({ action: text, args: { type: "object" } }, ["action", "args"]),
+      },
+    },
+    ["execution", "inMs", "priority", "steps"],
   ),
   /** A command, delivered or not, is not wanted any more: what has not begun must not, what runs is ended. */
   cancel: body({ execution, action: text }, ["execution", "action"]),
@@ -219,10 +242,15 @@ export function decodeFromMaster(frame: Uint8Array): Decoded<MasterMessage> {
   const decoded = decode<MasterMessage>(frame, masterCheckers);
   if (!decoded.ok) return decoded;
   const { message } = decoded;
-  if (message.kind === "execute" && !isActionName(message.body.action) && !isOwnActionName(message.body.action))
-    return { ok: false, reason: `there is no action "${message.body.action}"` };
+  const unknown = actionsOf(message).find((action) => !isActionName(action) && !isOwnActionName(action));
+  if (unknown !== undefined) return { ok: false, reason: `there is no action "${unknown}"` };
   if (message.kind === "blob" && !(message.body.bytes instanceof Uint8Array)) return { ok: false, reason: "blob: bytes must be binary" };
   return decoded;
+}
+
+function actionsOf({ kind, body }: MasterMessage): string[] {
+  if (kind === "execute") return [body.action];
+  return kind === "lease" ? body.steps.map(({ action }) => action) : [];
 }
 
 function decode<M>(frame: Uint8Array, checkers: Checkers): Decoded<M> {

@@ -110,6 +110,16 @@ export function register(tasks: Command, session: Session): void {
       session.run((ids: string[], { why }: { why?: string }) => each(session, ids, { does: cancel, which: openOf, what: "is open" }, why)),
     );
   tasks
+    .command("keep")
+    .summary("let stay what a task did for a time: its undo is not done")
+    .description(
+      "Let stay what a task that is over did for a time. What is still to be taken back later is not, and a host that has the undo drops it; one that has begun it by then ends it.",
+    )
+    .argument("<id>", "the task's id, as `needfire tasks list` prints it")
+    .option("--why <text>", "the reason, for the record")
+    .addHelpText("after", examples(["needfire tasks keep t-3f9a1c0b27d40000 --why 'it is on the list now'", "and say why"]))
+    .action(session.run((id: string, { why }: { why?: string }) => keep(session, id, why)));
+  tasks
     .command("retry")
     .summary("try a task once more that did not do what it was for")
     .description(
@@ -159,6 +169,13 @@ async function retry({ out, master }: Session, id: string, why: string | undefin
   const task = await master.retryTask(id, { request: randomBytes(16).toString("hex"), why, by: userName() });
   if (out.json) return out.record(task);
   out.line(`${visible(task.id)} tries it once more on ${visible(task.agent)} (needfire tasks show ${visible(task.id)}).`);
+}
+
+async function keep({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
+  const task = await master.answerTask(id, "keep", { why, by: userName() });
+  if (out.json) return out.record(task);
+  out.line(`What ${visible(task.id)} did stays.`);
+  if (task.undo_due.length > 0) out.notice(`${visible(task.agent)} has yet to say that it drops the undo.`);
 }
 
 async function comment({ out, master }: Session, id: string, text: string): Promise<void> {
@@ -298,6 +315,7 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["without it", task.approval === undefined ? undefined : timeoutTexts[task.approval.on_timeout]],
     ["approved", task.approved === undefined ? undefined : approvedText(out, task.approved)],
     ["undo", task.undo_due.length === 0 ? undefined : task.undo_due.map((each) => undoText(out, each)).join("; ")],
+    ["kept", task.kept === undefined ? undefined : approvedText(out, task.kept)],
     ["joined", task.joined === 0 ? undefined : `${task.joined} firings`],
     ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
     ["key", task.key.length === 0 ? undefined : JSON.stringify(task.key)],
@@ -345,9 +363,16 @@ function placeText({ rung, rungs, attempt, attempts }: TaskView): string {
   return `${rung} of ${rungs.length}, attempt ${attempt} of ${here}${attempts > attempt ? `, ${attempts} attempts in all` : ""}`;
 }
 
-function undoText(out: Output, { rung, due }: TaskView["undo_due"][number]): string {
-  return `of rung ${rung} ${due === undefined ? "is under way" : `at ${out.timeInFull(due)}`}`;
+function undoText(out: Output, { rung, due, by, unheard, why }: TaskView["undo_due"][number]): string {
+  if (unheard === true) return `of rung ${rung} when it is over${by === "host" ? ", or when the host hears nothing more of it" : ""}`;
+  if (due === undefined) return `of rung ${rung} is under way`;
+  return `of rung ${rung} at ${out.timeInFull(due)}${by === undefined ? "" : `, ${undoneBy[by]}`}${why === undefined ? "" : ` (${why})`}`;
 }
+
+const undoneBy: Record<NonNullable<TaskView["undo_due"][number]["by"]>, string> = {
+  host: "leased to the host, which does it by itself",
+  master: "sent by the master",
+};
 
 function showLadder(out: Output, { rungs, otherwise, history }: TaskView): void {
   out.line();

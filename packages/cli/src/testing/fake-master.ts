@@ -362,6 +362,11 @@ const routes: Record<string, Route> = {
     takes: wordRequest,
     value: { ...task, approved: { by: "alice", at, why: hostile } },
   },
+  "POST /v1/tasks/t-3f9a1c0b27d40000/keep": {
+    schema: taskView,
+    takes: wordRequest,
+    value: { ...task, kept: { by: "alice", at, why: hostile }, undo_due: [{ rung: 1 }] },
+  },
   "POST /v1/tasks/t-3f9a1c0b27d40000/deny": {
     schema: taskView,
     takes: wordRequest,

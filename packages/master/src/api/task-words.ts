@@ -1,4 +1,4 @@
-/** What a person may say to a task: that it ends, that it may begin, that it may not. */
+/** What a person may say to a task: that it ends, that it may begin, that it may not, that what it did stays. */
 import * as schemas from "@needfire/shared/api";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { Word, Task } from "@needfire/shared/task";
@@ -28,6 +28,10 @@ const verbs: Record<Word["kind"], Verb> = {
     word: (wish) => ({ kind: "approve", ...wish }),
     isDone: ({ approved }, by) => approved?.by === by,
   },
+  keep: {
+    word: (wish) => ({ kind: "keep", ...wish }),
+    isDone: ({ kept }, by) => kept?.by === by,
+  },
   deny: {
     word: (wish) => ({ kind: "deny", ...wish }),
     isDone: ({ status }, by) => status.state === "cancelled" && status.by === by,
@@ -50,5 +54,7 @@ export function taskWordRoutes(server: Server, { say, history }: TaskWordRoutes)
 function refusal({ id, status }: Task, verb: string, by: string): NeedfireError {
   if (status.state === "waiting" && "approval" in status)
     return new NeedfireError("NOT_YOURS", `the task ${id} waits for the word of ${status.approval.from.join(" or ")}, not of ${by}`);
+  if (verb === "keep")
+    return new NeedfireError("CONFLICT", `the task ${id} is ${status.state}, and has nothing that is to be taken back later`);
   return new NeedfireError("CONFLICT", `the task ${id} is ${status.state} already: there is nothing to ${verb}`);
 }

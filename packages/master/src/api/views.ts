@@ -16,7 +16,7 @@ import type { Event } from "@needfire/shared/event";
 import { fingerprint } from "@needfire/shared/identity";
 import { formatDuration } from "@needfire/shared/duration";
 import type { PlannedRung, PlannedStep } from "@needfire/shared/rules/types";
-import type { Task } from "@needfire/shared/task";
+import type { Lease, Task } from "@needfire/shared/task";
 import type { MissingPart } from "../journal/sqlite-reader.ts";
 import type { KnownReactor } from "../known-reactor.ts";
 import type { AgentPresence, ExecutionRecord, KeyRecord, MaintenanceRecord, ReactorCounts } from "../store/store.ts";
@@ -103,6 +103,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     ...(status.state === "cancelled" ? { cancelled_by: status.by } : {}),
     ...(status.state === "waiting" && "approval" in status ? { approval: approvalView(status) } : {}),
     ...(task.approved === undefined ? {} : { approved: { ...task.approved, at: isoTime(task.approved.at) } }),
+    ...(task.kept === undefined ? {} : { kept: { ...task.kept, at: isoTime(task.kept.at) } }),
     ...orderView(task),
     ...(status.state === "resolved" ? { verified: status.verified } : {}),
     branch: task.branch,
@@ -120,7 +121,7 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     rungs: task.rungs.map(rungView),
     otherwise: task.otherwise.map(({ action }) => action),
     history: task.history.map(({ rung, at, ...rest }) => ({ ...rest, rung: rung + 1, at: isoTime(at) })),
-    undo_due: task.leases.map((lease) => ({ rung: lease.rung + 1, ...("due" in lease ? { due: isoTime(lease.due) } : {}) })),
+    undo_due: task.leases.map(leaseView),
     created: isoTime(created),
     updated: isoTime(updated),
     executions: executions.map(executionView),
@@ -136,6 +137,21 @@ export function withWaits(task: TaskView, waitOf: (execution: string) => string 
   // What stands there has an end of its own, for which the command is under way.
   const [wait] = executions.flatMap(({ waits_for: text }) => text ?? []);
   return { ...task, executions, ...(wait === undefined ? {} : { waits_for: wait }) };
+}
+
+function leaseView(lease: Lease): TaskView["undo_due"][number] {
+  const rung = lease.rung + 1;
+  const { lent } = lease;
+  // An undo whose first step is the master's is never lent.
+  const isHeld = "due" in lease && lent?.held?.due === lease.due;
+  const by = lent === undefined || lent.refused !== undefined ? "master" : isHeld ? "host" : undefined;
+  return {
+    rung,
+    ...("due" in lease ? { due: isoTime(lease.due) } : {}),
+    ...(by === undefined ? {} : { by }),
+    ...("renew" in lease ? { unheard: true } : {}),
+    ...(lent?.refused === undefined ? {} : { why: lent.refused }),
+  };
 }
 
 /** What a person said of it. */

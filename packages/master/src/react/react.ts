@@ -16,6 +16,7 @@ import type { AgentView } from "@needfire/shared/target";
 import { type Beginning, type Execution, isAwaited, type MasterEventDraft, startTask, type Task, type Word } from "@needfire/shared/task";
 import { beginningsOf, isOrder, retryOf, rolloutRetriedType } from "@needfire/shared/task/order";
 import type { Tripped } from "../breakers.ts";
+import type { LeaseAnswer } from "../leases.ts";
 import { fromNowhere, originOf } from "../origin.ts";
 import { type RolloutOrder, Rollouts } from "../rollouts.ts";
 import type { Causing, Change, Store } from "../store/store.ts";
@@ -50,6 +51,7 @@ export interface Spoken {
 
 export interface Asked {
   expired: readonly Expired[];
+  leaseAnswers?: readonly LeaseAnswer[];
   words: readonly Spoken[];
   rolloutOrders?: readonly RolloutOrder[];
   /** What is due by now happens, too. Not while there are events that were received before and are not judged yet. */
@@ -156,8 +158,8 @@ export class React {
     return this.#rules.wallTime;
   }
 
-  /** What follows from events, then from time, then from commands that are given up, then from an operator's word. */
-  async judge(arrivals: readonly Arrival[], { expired, words, rolloutOrders = [], now }: Asked): Promise<Consequences> {
+  /** What follows from events, then from time, then from commands that are given up, then from what hosts say of leases, then from an operator's word. */
+  async judge(arrivals: readonly Arrival[], { expired, leaseAnswers = [], words, rolloutOrders = [], now }: Asked): Promise<Consequences> {
     const made = noConsequences();
     if (this.#tasks.isStale) await this.#rollouts.load();
     await this.#tasks.look();
@@ -172,7 +174,7 @@ export class React {
       const task = await this.task(execution.task);
       if (task !== undefined) this.#steps.step(task, { kind: "expired", execution: execution.id, reason, untried }, execution.id, made);
     }
-    for (const { task: id, word } of words) {
+    for (const { task: id, word } of [...leaseAnswers, ...words]) {
       const task = await this.task(id);
       if (task !== undefined) this.#steps.step(task, word, id, made);
     }

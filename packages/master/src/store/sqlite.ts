@@ -11,7 +11,7 @@ import { epochAt, eventId, idKind, masterAgent } from "@needfire/shared/ids";
 import { pack, unpack } from "@needfire/shared/pack";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
-import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, type Task } from "@needfire/shared/task";
+import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, offersOf, type Task } from "@needfire/shared/task";
 import type { MadeTask } from "../per-agent.ts";
 import type { Database } from "./database.ts";
 import { combinedMigration, RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
@@ -97,8 +97,8 @@ export const migrations = [
   rolloutMigration,
   "CREATE TABLE breaker (reactor TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (reactor, key)) STRICT",
   // An execution's id begins with its task's; and what is open stays in the index as it is while it goes on.
-  `DROP INDEX execution_task;
-   DROP INDEX execution_open;
+  `DROP INDEX IF EXISTS execution_task;
+   DROP INDEX IF EXISTS execution_open;
    CREATE INDEX execution_open ON execution (task) WHERE report IS NULL;`,
   // Hosts on which a rollout never began were counted as failed.
   "UPDATE rollout SET body = json_set(body, '$.expired', 0, '$.verified', 0)",
@@ -141,6 +141,7 @@ export class StoreWriter {
       cursor: Number(this.#setting("cursor")),
       openTasks: this.#bodies<Task>(`SELECT body FROM task WHERE ${isOpenSql} OR id IN (SELECT task FROM execution WHERE report IS NULL)`),
       openExecutions: this.#openExecutions(),
+      offers: this.#bodies<Task>("SELECT body FROM task WHERE due IS NOT NULL AND body ->> '$.leases' <> '[]'").flatMap(offersOf),
       keys: this.#bodies<KeyRecord>("SELECT body FROM key"),
       tokens: this.#bodies<TokenRecord>("SELECT body FROM token"),
       agents: this.#bodies<AgentRecord>("SELECT body FROM agent"),
@@ -376,6 +377,8 @@ export class StoreWriter {
         return this.#report(effect.report);
       case "record":
         return this.#report(effect.report);
+      case "lend":
+        return; // it stands in the task
       case "stop":
         return void this.#run("UPDATE execution SET stopped = 1 WHERE id = ?", effect.execution);
       case "emit":
@@ -530,9 +533,10 @@ export class SqliteStoreReader {
       .map((row) => bodyOf<Task>(row));
   }
 
+  /** In the order in which they began. */
   executions(task: string): ExecutionRecord[] {
     const rows = this.#database
-      .prepare(`SELECT state, sent, body, report FROM execution WHERE ${executionsOfTask} ORDER BY length(id), id`)
+      .prepare(`SELECT state, sent, body, report FROM execution WHERE ${executionsOfTask} ORDER BY rowid`)
       .all(task);
     return rows.map((row) => ({
       ...bodyOf<Execution>(row),

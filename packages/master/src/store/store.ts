@@ -6,7 +6,7 @@ import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
 import type { Rollout, RolloutHost } from "@needfire/shared/rollout";
 import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
-import type { Effect, Execution, HostTurn, MasterEventDraft, Task } from "@needfire/shared/task";
+import type { Effect, Execution, HostTurn, MasterEventDraft, Offer, Task } from "@needfire/shared/task";
 import type { Breaker } from "@needfire/shared/task/breaker";
 import type { ExecutionReport } from "@needfire/shared/action";
 import type { MadeTask } from "../per-agent.ts";
@@ -217,6 +217,8 @@ export interface Snapshot {
   openTasks: Task[];
   /** The oldest first. */
   openExecutions: OpenExecution[];
+  /** What hosts are to have beforehand. */
+  offers: Offer[];
   keys: KeyRecord[];
   tokens: TokenRecord[];
   agents: AgentRecord[];

@@ -268,6 +268,29 @@ export const masterEventTypes = {
     data: object({ ...aboutTask, rung: { ...onLadder.rung, description: "the next one, from 1" }, rungs: onLadder.rungs, reason }),
     example: taskExample({ rung: 2, rungs: 2, reason: "verification command.run failed: exit code 1" }),
   },
+  "task.leased": {
+    description: "The host has what is to be taken back of a rung, and does it in time by itself, although the master be away then.",
+    severity: "low",
+    data: object({
+      ...aboutTask,
+      rung: onLadder.rung,
+      steps: { ...integer, description: "of the undo, from the first on, that the host has" },
+      due: milliseconds,
+    }),
+    example: taskExample({ rung: 1, steps: 1, due: 1_767_229_200_000 }),
+  },
+  "task.lease_refused": {
+    description: "The host cannot have beforehand what is to be taken back of a rung: the master sends it in time, if it is there then.",
+    severity: "normal",
+    data: object({ ...aboutTask, rung: onLadder.rung, reason }),
+    example: taskExample({ rung: 1, reason: 'policy: deny.actions "firewall.*" forbids firewall.unblock' }),
+  },
+  "task.undo_dropped": {
+    description: "What a rung of a task did for a time stays: a person wanted it so.",
+    severity: "normal",
+    data: object({ ...aboutTask, rung: onLadder.rung, by: who, why: reason }, [...Object.keys(aboutTask), "rung", "by"]),
+    example: taskExample({ rung: 1, by: "ann", why: "it is on the list now" }),
+  },
   "task.undone": {
     description: "What a rung of a task had done was taken back.",
     severity: "low",

@@ -11,10 +11,7 @@ import { failureReason, place, tell } from "./tell.ts";
 import {
   checkEveryMs,
   checksMax,
-  type Effect,
-  evidenceCharactersMax,
-  type FailedAttempt,
-  historyAttemptsMax,
+  type Lent,
   type Moment,
   type Step,
   stopGraceMs,
@@ -22,7 +19,9 @@ import {
   type TaskState,
   withEffects,
 } from "./types.ts";
-import { lend, undo } from "./undo.ts";
+import { type Failure, note } from "./history.ts";
+import { guard, lend, replaced } from "./lease.ts";
+import { undo } from "./undo.ts";
 
 type Running = Extract<TaskState, { state: "running" }>;
 type Checking = Extract<TaskState, { state: "verifying" }>;
@@ -40,7 +39,8 @@ export function attempt(task: Task, moment: Moment): Step {
     ...(timeoutMs === undefined ? {} : { attemptEnds: moment.now + timeoutMs }),
   };
   const told = begun.attempts === 1 ? [] : [tell(begun, "task.attempt", place(begun))];
-  return withEffects(told, next(begun, moment));
+  const { task: guarded, effects } = guard(begun, moment.now);
+  return withEffects([...told, ...effects], next(guarded, moment));
 }
 
 /** A step or a check of it has ended. */
@@ -170,11 +170,6 @@ function timeUp(task: Task, status: Running, moment: Moment): Step {
   return { task: { ...task, status: { state: "running", execution, stopping: why, until: now + stopGraceMs }, updated: now }, effects };
 }
 
-interface Failure {
-  reason: string;
-  report?: ExecutionReport;
-}
-
 function failed(task: Task, failure: Failure, moment: Moment): Step {
   // A host that is not there: whatever else is meant for it would wait as long again.
   if (failure.report?.outcome === "expired") return giveUp(task, failure.report.message ?? failure.reason, moment, failure.report);
@@ -193,9 +188,12 @@ function attemptFailed(task: Task, { reason, report }: Failure, moment: Moment):
 }
 
 function rungFailed(task: Task, reason: string, moment: Moment): Step {
-  if (rungOf(task).undo?.onFailure !== true) return climb(lend(task, moment.now), reason, moment);
+  if (rungOf(task).undo?.onFailure !== true) {
+    const { task: lent, effects } = lend(task, moment.now);
+    return withEffects(effects, climb(lent, reason, moment));
+  }
   const undoing: Task = { ...task, status: { state: "undoing", reason }, updated: moment.now };
-  return undo(undoing, { rung: task.rung, from: 0 }, moment);
+  return undo(undoing, { rung: task.rung, from: 0, lent: lentOf(task) }, moment);
 }
 
 /** No further rung could do anything. What the rung did is taken back when its host can be reached. */
@@ -203,28 +201,20 @@ function giveUp(task: Task, reason: string, moment: Moment, report?: ExecutionRe
   const noted = note(task, { reason, ...(report === undefined ? {} : { report }) }, moment.now);
   const { rung } = task;
   const atOnce = rungOf(task).undo?.onFailure === true;
-  const lent = atOnce ? { ...noted, leases: [...noted.leases, { rung, due: moment.now }] } : lend(noted, moment.now);
-  return escalate(lent, reason, moment);
+  const lent = lentOf(task);
+  const left = atOnce
+    ? { task: replaced(noted, { rung, due: moment.now, ...(lent === undefined ? {} : { lent }) }), effects: [] }
+    : lend(noted, moment.now);
+  return withEffects(left.effects, escalate(left.task, reason, moment));
 }
 
-function note(task: Task, { reason, report }: Failure, at: number): Task {
-  const { rung, attempt: number } = task;
-  const output = outputOf(report);
-  const cut = reason.slice(0, evidenceCharactersMax);
-  const failed: FailedAttempt = { rung, attempt: number, at, reason: cut, ...(output === "" ? {} : { output }) };
-  return { ...task, history: [...task.history, failed].slice(-historyAttemptsMax) };
-}
-
-/** What a program said last: rather what it complained of. */
-function outputOf(report: ExecutionReport | undefined): string {
-  const { stdout, stderr } = (report?.result ?? {}) as { stdout?: unknown; stderr?: unknown };
-  const said = [stderr, stdout].find((text) => typeof text === "string" && text !== "");
-  return typeof said === "string" ? said.trimEnd().slice(-evidenceCharactersMax) : "";
+/** What the host has of the undo of the rung that is tried. */
+function lentOf({ leases, rung }: Task): Lent | undefined {
+  return leases.find((lease) => lease.rung === rung)?.lent;
 }
 
 export function resolve(task: Task, verified: boolean, { now }: Moment): Step {
-  const resolved: Task = lend({ ...task, status: { state: "resolved", verified }, updated: now }, now);
+  const resolved: Task = { ...task, status: { state: "resolved", verified }, updated: now };
   const { attempts } = task;
-  const effects: Effect[] = [tell(resolved, "task.resolved", { verified, attempts, took_ms: now - task.created })];
-  return { task: resolved, effects };
+  return withEffects([tell(resolved, "task.resolved", { verified, attempts, took_ms: now - task.created })], lend(resolved, now));
 }

@@ -11,6 +11,7 @@ import { hideMarks } from "../secret.ts";
 import {
   type Effect,
   type Execution,
+  heldResultMs,
   type MasterEventDraft,
   type Moment,
   type Open,
@@ -25,6 +26,8 @@ interface Command {
   purpose: Purpose;
   /** Whose it is; undefined: the rung that the task is on. */
   rung?: number;
+  /** Its number was given before, and its host may have it. */
+  lent?: { number: number; held: string | undefined } | undefined;
   under(task: Task, execution: string): Step;
   done(task: Task): Step;
 }
@@ -32,12 +35,12 @@ interface Command {
 export function command(
   task: Task,
   { action, args }: PlannedStep,
-  { purpose, rung = task.rung, under, done }: Command,
+  { purpose, rung = task.rung, lent, under, done }: Command,
   { now }: Moment,
 ): Step {
   const { runsOn, inStep } = specOf(action);
   const execution: Execution = {
-    id: executionId(task.id, task.started + 1),
+    id: executionId(task.id, lent?.number ?? task.started + 1),
     task: task.id,
     ...(runsOn === "master" ? { agent: masterAgent, host: task.agent } : { agent: task.agent }),
     action,
@@ -49,8 +52,9 @@ export function command(
     created: now,
     ...orderedSo(task),
     ...(purpose === "do" ? timeToBegin(task, now) : {}),
+    ...(lent === undefined ? {} : lentSo(lent, task)),
   };
-  const started: Task = { ...task, started: task.started + 1, updated: now };
+  const started: Task = { ...task, started: task.started + (lent === undefined ? 1 : 0), updated: now };
   if (inStep === true && execution.dryRun === true) return withEffects([foreseen(execution, now)], done(started));
   const told = inStep === true && isActionName(action) ? tellings[action]?.(execution, task) : undefined;
   if (told !== undefined) return withEffects([performed(execution, now), { kind: "emit", event: told }], done(started));
@@ -68,6 +72,12 @@ function timeToBegin({ attempts, begun, beginBy }: Task, now: number): Pick<Exec
 function orderedSo({ order }: Task): Pick<Execution, "dryRun" | "expiresMs"> {
   const { dryRun, expiresMs } = order ?? {};
   return { ...(dryRun === undefined ? {} : { dryRun }), ...(expiresMs === undefined ? {} : { expiresMs }) };
+}
+
+/** A host that has it does it whether or not it is heard of: it is waited for as long as the host remembers, if the task has nothing else to do. */
+function lentSo({ held }: { held: string | undefined }, { status }: Task): Pick<Execution, "lent" | "expiresMs"> {
+  if (held === undefined) return { lent: {} };
+  return status.state === "undoing" ? { lent: { held } } : { lent: { held }, expiresMs: heldResultMs };
 }
 
 /** The event with which an action is done that needs nothing but the journal. */

@@ -8,8 +8,22 @@ import { ReactorIndex } from "../rules/reactor-index.ts";
 import { Rules } from "../rules/rules.ts";
 import type { Firing } from "../rules/types.ts";
 import { strikeOf } from "./breaker.ts";
+import { executionId, taskOfExecution } from "../ids.ts";
 import { holdsLock, waitsForLock } from "./lock.ts";
-import { dueOf, type Effect, type Execution, hasEnded, type Input, isOpen, startTask, type Step, stepTask, type Task } from "../task.ts";
+import {
+  dueOf,
+  type Effect,
+  type Execution,
+  hasEnded,
+  type Input,
+  isOpen,
+  type Offer,
+  offersOf,
+  startTask,
+  type Step,
+  stepTask,
+  type Task,
+} from "../task.ts";
 
 const event: Event = {
   position: 1,
@@ -49,6 +63,7 @@ class Life {
   readonly told: string[] = [];
   readonly effects: Effect[] = [];
   readonly begun: Execution[] = [];
+  readonly host = new Host();
 
   constructor(lines: string, holder?: string) {
     this.holder = holder;
@@ -94,8 +109,48 @@ class Life {
     for (const effect of effects) {
       if (effect.kind === "emit") this.told.push(effect.event.type);
       if (effect.kind === "execute" || effect.kind === "wait") this.begun.push(effect.execution);
+      if (effect.kind === "lend") this.host.lend(effect.offer);
     }
   }
+}
+
+/** What a host does by itself: the steps of a lease in their order, from its time on, each once; what comes of them it tells when it can. */
+class Host {
+  now = 0;
+  readonly leases: (Offer & { done: number })[] = [];
+  /** P3: by execution. */
+  readonly ran = new Map<string, ExecutionReport["outcome"]>();
+  readonly unheard: { id: string; action: string }[] = [];
+
+  /** Or another time for one. */
+  lend(offer: Offer): void {
+    const before = this.leases.find(({ execution }) => execution === offer.execution);
+    if (before === undefined) this.leases.push({ ...offer, done: 0 });
+    else before.due = offer.due;
+  }
+
+  /** A command comes to its end, which is what it was if it has run before. */
+  run(id: string, outcome: ExecutionReport["outcome"]): ExecutionReport["outcome"] {
+    const before = this.ran.get(id) ?? outcome;
+    this.ran.set(id, before);
+    return before;
+  }
+
+  /** The next step of what is due. */
+  passTime(outcome: ExecutionReport["outcome"]): void {
+    for (const lease of this.leases) {
+      const step = lease.due <= this.now ? lease.steps[lease.done] : undefined;
+      if (step === undefined) continue;
+      const id = numbered(lease.execution, lease.done);
+      const isNew = !this.ran.has(id);
+      lease.done = this.run(id, outcome) === "succeeded" ? lease.done + 1 : lease.steps.length;
+      if (isNew) this.unheard.push({ id, action: step.action });
+    }
+  }
+}
+
+function numbered(execution: string, further: number): string {
+  return executionId(taskOfExecution(execution), Number(execution.slice(execution.lastIndexOf(".") + 1)) + further);
 }
 
 function programOf({ action, args }: Execution): string {
@@ -259,6 +314,123 @@ test("what was lent for a time is taken back once, although the task ended long 
   life.report("succeeded");
   assert.ok(hasEnded(life.task));
   assert.equal(life.told.at(-1), "task.undone");
+});
+
+/** The first thing that its host was given beforehand. */
+const lease = ({ host }: Life) => host.leases[0]!;
+
+test("a host is given beforehand what it will take back, and under the same numbers the task sends it when it is due", () => {
+  const life = new Life(
+    lent("after: 1h,").replace(`[${run("unblock")}]`, `[${run("unblock")}, ${run("tell")}, { event.emit: { type: x.y } }, ${run("late")}]`),
+  );
+  life.report("succeeded");
+  const { execution, due, steps } = lease(life);
+  assert.deepEqual([life.effects.at(-1)!.kind, due, steps.map(({ args }) => args["argv"])], ["lend", 3_601_000, [["unblock"], ["tell"]]]);
+  life.step({ kind: "leased", execution, epoch: "e1", due: lease(life).due });
+  life.step({ kind: "leased", execution, epoch: "e1", due: lease(life).due });
+  assert.deepEqual(life.told.slice(-2), ["task.resolved", "task.leased"]);
+  assert.deepEqual(offersOf(life.task), [{ execution, agent: "web1", due, priority: "normal", steps, held: { epoch: "e1", due } }]);
+  life.wait();
+  assert.deepEqual([life.last.id, life.last.lent, life.last.expiresMs], [execution, { held: "e1" }, 7 * 86_400_000]);
+  assert.deepEqual(offersOf(life.task), []);
+  life.report("succeeded");
+  assert.deepEqual([life.doing, life.last.id], ["tell", numbered(execution, 1)]);
+  life.report("succeeded");
+  assert.deepEqual([life.doing, life.last.id, life.last.lent], ["late", numbered(execution, 4), undefined]);
+  life.report("succeeded");
+  assert.ok(hasEnded(life.task));
+});
+
+test("what the host took back by itself counts once, also when it is heard before it is due here, and out of nothing nothing is taken back", () => {
+  const life = new Life(lent("after: 1h,"));
+  life.report("succeeded");
+  const { execution } = lease(life);
+  const report = reportOf({ ...life.last, id: execution }, "succeeded");
+  life.step({ kind: "report", report: { ...report, execution: numbered(execution, 1) } });
+  assert.ok(!hasEnded(life.task));
+  life.step({ kind: "report", report });
+  life.step({ kind: "report", report });
+  life.step({ kind: "leased", execution, epoch: "e1", due: lease(life).due });
+  assert.ok(hasEnded(life.task));
+  assert.equal(life.told.filter((type) => type === "task.undone").length, 1);
+  assert.equal(life.effects.filter(({ kind }) => kind === "record").length, 2);
+});
+
+test("while a rung is tried its host is told so; one that hears nothing takes it back, and the next rung is tried", () => {
+  const life = new Life(lent("after: 1h,").replace("    undo:", "    verify: { command.run: { argv: [check] }, after: 3h }\n    undo:"));
+  assert.deepEqual(
+    [lease(life).due, life.effects.findIndex(({ kind }) => kind === "lend") < life.effects.findIndex(({ kind }) => kind === "execute")],
+    [3_601_000, true],
+  );
+  life.report("succeeded");
+  for (let round = 1; round <= 4; round++) {
+    assert.equal(life.wait(), 1_800_000);
+    assert.equal(lease(life).due, 3_601_000 + round * 1_800_000);
+  }
+  const { execution } = lease(life);
+  life.step({ kind: "report", report: reportOf({ ...life.last, id: execution }, "succeeded") });
+  assert.deepEqual([life.doing, life.task.status.state, life.task.leases], ["restart", "running", []]);
+  assert.deepEqual(life.told.slice(-3), ["task.undone", "task.rung", "task.attempt"]);
+  assert.match(life.task.history[0]!.reason, /nobody was heard of for too long/);
+  life.report("succeeded");
+  assert.ok(hasEnded(life.task));
+});
+
+test("what the host takes back while a command of the rung is under way, as far as the task knows, stops that command", () => {
+  const life = new Life(lent("after: 1h,"));
+  const { execution } = lease(life);
+  const step = life.last;
+  life.step({ kind: "report", report: reportOf({ ...step, id: execution }, "failed") });
+  assert.ok(life.effects.some((effect) => effect.kind === "stop" && effect.execution === step.id));
+  assert.deepEqual([life.doing, life.told.includes("task.undo_failed")], ["restart", true]);
+  life.report("succeeded");
+  assert.ok(!hasEnded(life.task), "it is not known what became of the first");
+  life.step({ kind: "report", report: reportOf(step, "cancelled") });
+  assert.ok(hasEnded(life.task));
+});
+
+test("a host that does not take a lease leaves it to the task, and that is told once for each reason", () => {
+  const life = new Life(lent("after: 1h,"));
+  life.report("succeeded");
+  const { execution } = lease(life);
+  for (const reason of ["policy", "policy", "full"]) life.step({ kind: "lease_refused", execution, reason });
+  assert.equal(life.told.filter((type) => type === "task.lease_refused").length, 2);
+  life.wait();
+  assert.deepEqual([life.doing, life.last.lent, life.last.expiresMs], ["unblock", {}, undefined]);
+  life.step({ kind: "leased", execution, epoch: "e1", due: lease(life).due });
+  life.step({ kind: "expired", execution, reason: "not there" });
+  assert.deepEqual([life.told.at(-1), hasEnded(life.task)], ["task.undo_failed", true]);
+});
+
+test("what a person wants to stay is not taken back, unless the host has begun to by then", () => {
+  for (const outcome of ["cancelled", "succeeded"] as const) {
+    const life = new Life(lent("after: 1h,"));
+    life.step({ kind: "keep", by: "ann" });
+    life.report("succeeded");
+    life.step({ kind: "keep", by: "ann", why: "for good" });
+    life.step({ kind: "keep", by: "ann" });
+    assert.deepEqual(
+      life.effects.slice(-2).map(({ kind }) => kind),
+      ["execute", "stop"],
+    );
+    assert.equal(dueOf(life.task), undefined);
+    life.report(outcome);
+    assert.deepEqual([life.told.at(-1), hasEnded(life.task)], [outcome === "cancelled" ? "task.undo_dropped" : "task.undone", true]);
+  }
+  const own = new Life(lent("after: 1h,").replace(run("unblock"), "{ event.emit: { type: x.y } }"));
+  own.report("succeeded");
+  own.step({ kind: "keep", by: "ann" });
+  assert.deepEqual([own.told.at(-1), own.told.includes("task.undone"), hasEnded(own.task)], ["task.undo_dropped", false, true]);
+});
+
+test("what is taken back before the next rung is tried is not waited for longer than other commands, although its host has it", () => {
+  const life = new Life(lent("on_failure: true, after: 1h,"));
+  life.step({ kind: "leased", execution: lease(life).execution, epoch: "e1", due: lease(life).due });
+  life.report("failed");
+  assert.deepEqual(
+    [life.task.status.state, life.last.id, life.last.lent, life.last.expiresMs],
+    ["undoing", lease(life).execution, { held: "e1" }, undefined],
+  );
 });
 
 test("a rung that failed is taken back before the next one is tried, also when that does not succeed", () => {
@@ -472,6 +644,8 @@ test("a task waits while another holds its lock, and begins when it is its turn,
     ["resolved", 1, false],
     "a lease holds nothing",
   );
+  life.wait();
+  assert.deepEqual([life.doing, holdsLock(life.task)], ["back", false], "nor does what comes of it");
   const cancelled = new Life(`lock: event.agent\ndo: [${run("a")}]\n`);
   cancelled.step({ kind: "cancel", by: "eve", reason: "no" });
   assert.ok(holdsLock(cancelled.task), "its command may still run");
@@ -546,6 +720,17 @@ const anyMove = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: "join" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "cancel" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "turn" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "keep" as const }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("leased" as const, "lease_refused" as const), pick: fc.nat() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("alone" as const),
+      ms: fc.constantFrom(30_000, 300_000),
+      outcome: fc.constantFrom("succeeded" as const, ...outcomes),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("heard" as const), count: fc.integer({ min: 1, max: 3 }) }) },
   {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom("approve" as const, "deny" as const), by: fc.constantFrom("ann", "bob", "eve") }),
@@ -587,6 +772,7 @@ test("any order of results, duplicates, timeouts, crashes, events, answers and c
           check.now();
         }
         // Whatever happened: with answers and time it comes to an end.
+        play(life, { kind: "heard", count: Number.MAX_SAFE_INTEGER });
         for (let round = 0; round < 2_000 && !hasEnded(life.task); round++) {
           if (life.task.open.some(({ wakes }) => wakes === undefined))
             play(life, { kind: "report", pick: -1, outcome: round % 3 === 0 ? "failed" : "succeeded" });
@@ -606,7 +792,10 @@ type Move =
   | { kind: "report"; pick: number; outcome: ExecutionReport["outcome"] }
   | { kind: "expired"; pick: number; untried: boolean }
   | { kind: "approve" | "deny"; by: string }
-  | { kind: "time" | "event" | "join" | "cancel" | "turn" };
+  | { kind: "alone"; ms: number; outcome: ExecutionReport["outcome"] }
+  | { kind: "heard"; count: number }
+  | { kind: "leased" | "lease_refused"; pick: number }
+  | { kind: "time" | "event" | "join" | "cancel" | "turn" | "keep" };
 
 function play(life: Life, move: Move): void {
   switch (move.kind) {
@@ -617,9 +806,36 @@ function play(life: Life, move: Move): void {
       const among = move.pick < 0 || move.pick % 4 > 0 ? open : life.begun;
       const execution = among[Math.abs(move.pick) % Math.max(1, among.length)];
       if (execution === undefined) return;
-      if (move.kind === "expired") return life.step({ kind: "expired", execution: execution.id, reason: "late", untried: move.untried });
-      return life.step({ kind: "report", report: reportOf(execution, move.outcome) });
+      // One that its host has is waited for.
+      if (move.kind === "expired" && execution.lent === undefined)
+        return life.step({ kind: "expired", execution: execution.id, reason: "late", untried: move.untried });
+      const outcome = move.kind === "report" ? move.outcome : "succeeded";
+      const came = execution.lent === undefined ? outcome : life.host.run(execution.id, outcome);
+      return life.step({ kind: "report", report: reportOf(execution, came) });
     }
+    case "alone":
+      // The master is away, or its clock is behind.
+      life.host.now = Math.max(life.host.now, life.now) + move.ms;
+      return life.host.passTime(move.outcome);
+    case "heard":
+      for (const { id, action } of life.host.unheard.splice(0, move.count)) {
+        const report = reportOf({ id, action } as Execution, life.host.ran.get(id)!);
+        life.step({ kind: "report", report });
+      }
+      return;
+    case "leased":
+    case "lease_refused": {
+      const offered = life.host.leases[move.pick % Math.max(1, life.host.leases.length)];
+      if (offered === undefined) return;
+      const { execution } = offered;
+      return life.step(
+        move.kind === "leased"
+          ? { kind: "leased", execution, epoch: `e${move.pick % 2}`, due: offered.due }
+          : { kind: "lease_refused", execution, reason: `no ${move.pick % 2}` },
+      );
+    }
+    case "keep":
+      return life.step({ kind: "keep", by: "alice" });
     case "time":
       if (dueOf(life.task) !== undefined) life.wait();
       return;
@@ -670,7 +886,7 @@ class Watch {
   }
 
   end(): void {
-    const { effects, begun, told, task } = this.#life;
+    const { effects, begun, told, task, host } = this.#life;
     const ids = begun.map(({ id }) => id);
     assert.equal(new Set(ids).size, ids.length, "a number was used twice");
     const recorded = effects.flatMap((effect) => (effect.kind === "record" ? [effect.report.execution] : []));
@@ -680,10 +896,17 @@ class Watch {
       effect.kind === "emit" && effect.event.type.startsWith("task.und") ? [effect.event.data["rung"]] : [],
     );
     assert.equal(new Set(undone).size, undone.length, "a rung was taken back twice");
+    for (const { report } of effects.filter((effect) => effect.kind === "record")) {
+      const ran = host.ran.get(report.execution);
+      assert.ok(ran === undefined || ran === report.outcome, "it is recorded another way than the host says");
+    }
+    for (const id of host.ran.keys()) assert.ok(recorded.includes(id), "the host did it, and nobody knows");
     const attempts = begun.filter(({ purpose }) => purpose === "do").map(({ rung, attempt }) => `${rung} ${attempt}`);
     assert.deepEqual(attempts, attempts.toSorted(), "rungs and attempts out of order");
     const { state } = task.status;
     assert.equal(task.called, state === "escalated" || state === "expired" ? task.otherwise.length : 0);
-    if (state === "expired") assert.ok(begun.filter(({ purpose }) => purpose !== "otherwise").length <= 1, "something had been begun");
+    // The undo that its host has is cancelled as a command.
+    if (state === "expired")
+      assert.ok(begun.filter(({ purpose }) => purpose === "do" || purpose === "verify").length <= 1, "something had been begun");
   }
 }

@@ -45,7 +45,9 @@ export function waitsForLock({ status }: Task): boolean {
   return status.state === "waiting" && "lock" in status;
 }
 
-export function holdsLock({ lock, status: { state }, open }: Task): boolean {
+export function holdsLock({ lock, status: { state }, open, leases }: Task): boolean {
   const isAtWork = state === "running" || state === "verifying" || state === "retrying" || state === "undoing";
-  return lock !== undefined && (isAtWork || open.length > 0);
+  // An undo that comes later may be waited for for days.
+  const isLent = (id: string) => leases.some((lease) => "execution" in lease && lease.execution === id);
+  return lock !== undefined && (isAtWork || open.some(({ id }) => !isLent(id)));
 }

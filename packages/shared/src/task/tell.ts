@@ -7,6 +7,8 @@ import type { Effect, Task } from "./types.ts";
 const severities: Readonly<Record<string, Severity>> = {
   "task.waiting": "normal",
   "task.denied": "normal",
+  "task.lease_refused": "normal",
+  "task.undo_dropped": "normal",
   "breaker.tripped": "high",
   "task.expired": "normal",
   "task.escalated": "high",

@@ -3,7 +3,7 @@
  */
 import type { AnyActionName, ExecutionReport } from "../action.ts";
 import type { Severity } from "../event.ts";
-import type { Firing, PlannedApproval, PlannedCall, PlannedRung } from "../rules/types.ts";
+import type { Firing, PlannedApproval, PlannedCall, PlannedRung, PlannedStep } from "../rules/types.ts";
 
 /**
  * `execution`: the command under way, on which the state depends. `until`: when time alone goes on, in ms since the epoch. The numbers of rung and
@@ -36,8 +36,35 @@ export type Verifying =
   | { by: "wait"; until: number; end?: number; again?: string }
   | { by: "event" | "no_event"; until: number };
 
-/** What is taken back of a rung: when, or by which of its commands that is being done. It is done once. */
-export type Lease = { rung: number; due: number } | { rung: number; execution: string; step: number };
+/**
+ * What is taken back of a rung: when, or by which of its commands that is being done. It is done once. `kept`: a person wants that it is not.
+ */
+export type Lease =
+  | { rung: number; due: number; lent?: Lent }
+  /** The rung is still tried: it is put off at that time, and only the host lets it come due. */
+  | { rung: number; due: number; renew: number; lent: Lent }
+  | { rung: number; execution: string; step: number; lent?: Lent; kept?: true };
+
+/**
+ * The steps with which an undo begins, as its host has them beforehand, so that it does them in time by itself. `first`: the number of the
+ * first one's command; the others follow it. `held`: the host has confirmed it with this time, in this numbering of its events. `refused`: why it does not take it.
+ */
+export interface Lent {
+  first: number;
+  steps: number;
+  held?: { epoch: string; due: number };
+  refused?: string;
+}
+
+/** A lease as its host is given it. `execution`: of its first step. `due`: ms since the epoch. */
+export interface Offer {
+  execution: string;
+  agent: string;
+  due: number;
+  priority: Severity;
+  steps: readonly PlannedStep[];
+  held?: { epoch: string; due: number };
+}
 
 /** An attempt that failed. */
 export interface FailedAttempt {
@@ -110,6 +137,8 @@ export interface Task {
   asks?: PlannedApproval;
   /** Who let it begin, where that was asked for. */
   approved?: { by: string; at: number; why?: string };
+  /** Who wanted that what it did for a time stays. */
+  kept?: { by: string; at: number; why?: string };
   rungs: PlannedRung[];
   otherwise: PlannedCall[];
   /** The rung that it is on, from 0; the attempt there, from 1; and how many of that attempt's steps, then of its checks, have been begun. */
@@ -167,6 +196,9 @@ export const stopGraceMs = 30_000;
 export const checksMax = 10;
 export const checkEveryMs = 1_000;
 
+/** How long it is waited for the result of an undo that its host does by itself: so long the host remembers it. */
+export const heldResultMs = 7 * 86_400_000;
+
 /** Why a command was sent. */
 export const purposes = ["do", "verify", "undo", "otherwise"] as const;
 export type Purpose = (typeof purposes)[number];
@@ -193,6 +225,8 @@ export interface Execution {
   expiresMs?: number;
   /** What did not go out by then never does: from when it was made. */
   beginMs?: number;
+  /** Its host may have it beforehand, and have run it. `held`: it has confirmed that it has it, in this numbering of its events. */
+  lent?: { held?: string };
 }
 
 /** An event that the master itself makes. */
@@ -213,16 +247,26 @@ export type Effect =
   | { kind: "record"; report: ExecutionReport }
   /** A command is not wanted any more: what was not sent is not, what runs is ended. Its report, or its expiry, comes all the same. */
   | { kind: "stop"; execution: string }
+  /** The host is given what it will take back by itself. It is offered until a command of it begins, or is recorded. */
+  | { kind: "lend"; offer: Offer }
   | { kind: "emit"; event: MasterEventDraft };
 
 /** What a person says to a task. */
 export type Word =
   | { kind: "cancel"; reason: string; by: string }
   /** An answer, where one is waited for. */
-  | { kind: "approve" | "deny"; by: string; why?: string | undefined };
+  | { kind: "approve" | "deny"; by: string; why?: string | undefined }
+  /** What it did stays: nothing that is lent is taken back. */
+  | { kind: "keep"; by: string; why?: string | undefined };
+
+/** What a host says of what it was offered, by the lease's first command. */
+export type LeaseWord =
+  | { kind: "leased"; execution: string; epoch: string; due: number }
+  | { kind: "lease_refused"; execution: string; reason: string };
 
 export type Input =
   | Word
+  | LeaseWord
   | { kind: "report"; report: ExecutionReport }
   /** `untried`: it certainly never reached its host. */
   | { kind: "expired"; execution: string; reason: string; untried?: boolean }
