@@ -10,7 +10,7 @@ import type { Execution, Task } from "@needfire/shared/task";
 import { rolloutRetryEvent } from "@needfire/shared/task/order";
 import { World } from "./engine-fixture.ts";
 import { incoming, TestClock } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_value, index) => `web${index + 1}`);
 

@@ -8,7 +8,7 @@ import { hasEnded, type Task } from "@needfire/shared/task";
 import { holdsLock } from "@needfire/shared/task/lock";
 import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const reactors = [
   {

@@ -9,7 +9,7 @@ import type { Rollout } from "@needfire/shared/rollout";
 import { orderedRolloutId, retryEvent, rolloutRetryEvent } from "@needfire/shared/task/order";
 import { World } from "./engine-fixture.ts";
 import { incoming } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const trigger = "web1:e1:1";
 const id = rolloutId("patch", trigger);

@@ -16,7 +16,8 @@ import { World } from "./engine-fixture.ts";
 import { eventsFrame, incoming, settled, TestClock, wire } from "./fixture.ts";
 import { originOf } from "./origin.ts";
 import { open } from "./worker-replay.ts";
-import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
+import { StoreWriter } from "./store/sqlite.ts";
 import type { DecisionRecord, Writes } from "./store/store.ts";
 
 const emit = (type: string) => `do:\n  - event.emit: { type: ${type}, data: { count: "\${{ count }}", first: "\${{ events[0].id }}" } }\n`;

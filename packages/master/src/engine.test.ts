@@ -9,7 +9,7 @@ import type { Execution } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { eventsFrame, incoming, settled, wire } from "./fixture.ts";
 import { waitingMax } from "./journal/upkeep.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const reactors = [
   {

@@ -6,7 +6,7 @@ import type { Event } from "@needfire/shared/event";
 import type { Reactor, Seen } from "@needfire/shared/rules/types";
 import type { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import { causeOf, originBy } from "./origin.ts";
-import type { SqliteStoreReader } from "./store/sqlite.ts";
+import type { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 /** `spanMs`: how far back they go. `isCut`: there were more, and these are the newest. */
 export interface Before {

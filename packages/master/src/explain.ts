@@ -20,7 +20,7 @@ import { type Before, eventsBefore, hangsOnBefore } from "./events-before.ts";
 import type { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import type { Origin } from "./origin.ts";
 import { digestOf } from "./store/record.ts";
-import type { SqliteStoreReader } from "./store/sqlite.ts";
+import type { SqliteStoreReader } from "./store/sqlite-reader.ts";
 import type { DecisionRecord } from "./store/store.ts";
 
 export interface Explaining {

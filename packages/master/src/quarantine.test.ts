@@ -8,7 +8,8 @@ import { test, type TestContext } from "node:test";
 import { World } from "./engine-fixture.ts";
 import { incoming } from "./fixture.ts";
 import { Silences } from "./silences.ts";
-import { SqliteStoreReader, StoreWriter } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
+import { StoreWriter } from "./store/sqlite.ts";
 import type { Writes } from "./store/store.ts";
 
 const reactor = (name: string, more = "") =>

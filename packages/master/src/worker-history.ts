@@ -3,7 +3,7 @@ import type { DecisionView } from "@needfire/shared/api";
 import { Compiled, type RuleFiles } from "./compiled.ts";
 import { decisionsOn, type Question } from "./explain.ts";
 import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
-import { SqliteStoreReader } from "./store/sqlite.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 import type { CheckedText } from "./versions.ts";
 
 /** What explaining asks of the store is asked in here. */

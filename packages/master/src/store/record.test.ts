@@ -4,7 +4,8 @@ import { test, type TestContext } from "node:test";
 import { temporaryDirectory } from "../fixture.ts";
 import { Database } from "./database.ts";
 import { versionsPerFileMax } from "./record.ts";
-import { SqliteStoreReader, StoreWriter } from "./sqlite.ts";
+import { SqliteStoreReader } from "./sqlite-reader.ts";
+import { StoreWriter } from "./sqlite.ts";
 import { someTask } from "./store.conformance.ts";
 import type { DecisionRecord, ReactorCounts, Writes } from "./store.ts";
 

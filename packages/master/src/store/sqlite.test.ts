@@ -4,7 +4,9 @@ import { stepTask, type Task } from "@needfire/shared/task";
 import { test, type TestContext } from "node:test";
 import { Database } from "./database.ts";
 import { temporaryDirectory } from "../fixture.ts";
-import { migrations, SqliteStoreReader, StoreWriter } from "./sqlite.ts";
+import { migrations } from "./migrations.ts";
+import { SqliteStoreReader } from "./sqlite-reader.ts";
+import { StoreWriter } from "./sqlite.ts";
 import { someExecution, someRollout, someTask, storeConformance } from "./store.conformance.ts";
 
 const file = (directory: string) => join(directory, "store.db");

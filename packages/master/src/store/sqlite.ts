@@ -1,117 +1,44 @@
 /**
- * The store in SQLite (WAL). Two classes for two threads: the writer holds P2, one transaction for all that belongs together; the reader
- * answers questions.
+ * The store in SQLite (WAL), for the one thread that writes. Holds P2: one transaction for all that belongs together. Who asks from other threads
+ * has a reader (sqlite-reader.ts).
  */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { ExecutionReport } from "@needfire/shared/action";
-import { type ExecutionState, executionStates } from "@needfire/shared/api";
 import { eventSource, type IncomingEvent } from "@needfire/shared/event";
-import { globMatcher } from "@needfire/shared/glob";
-import { epochAt, eventId, idKind, masterAgent } from "@needfire/shared/ids";
+import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
 import { pack, unpack } from "@needfire/shared/pack";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, offersOf, type Task } from "@needfire/shared/task";
 import type { MadeTask } from "../per-agent.ts";
 import type { Database } from "./database.ts";
-import { combinedMigration, RolloutReader, rolloutMigration, RolloutWriter } from "./rollouts.ts";
-import { recordMigration, RecordReader, RecordWriter } from "./record.ts";
+import { type JoinedMarks, joinedMarks } from "./joined-marks.ts";
+import { migrations } from "./migrations.ts";
+import { RolloutWriter } from "./rollouts.ts";
+import { RecordReader, RecordWriter } from "./record.ts";
+import { bodyOf, executionsOfTask } from "./row.ts";
 import type {
   AgentRecord,
   BreakerRow,
-  Causing,
   Change,
   Committed,
-  DecisionRecord,
-  ExecutionRecord,
-  FileVersion,
   HostKey,
   HostOnTurn,
-  HostRecord,
   KeyRecord,
-  Mark,
   OpenExecution,
-  ReactorCounts,
-  RolloutQuery,
   SilenceRecord,
   Snapshot,
-  TaskQuery,
   TasksDue,
   TextlessVersion,
   TokenRecord,
   Writes,
 } from "./store.ts";
 
-export const migrations = [
-  `CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-   CREATE TABLE task (
-     id TEXT PRIMARY KEY, reactor TEXT NOT NULL, event TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,
-     created REAL NOT NULL, updated REAL NOT NULL, body TEXT NOT NULL
-   ) STRICT;
-   CREATE UNIQUE INDEX task_firing ON task (reactor, event);
-   CREATE INDEX task_event ON task (event);
-   CREATE INDEX task_created ON task (created);
-   CREATE INDEX task_open ON task (state) WHERE state IN ('running', 'verifying');
-   CREATE TABLE execution (
-     id TEXT PRIMARY KEY, task TEXT NOT NULL, agent TEXT NOT NULL, state TEXT NOT NULL,
-     sent REAL, body TEXT NOT NULL, report TEXT
-   ) STRICT;
-   CREATE INDEX execution_task ON execution (task);
-   CREATE INDEX execution_open ON execution (state) WHERE report IS NULL;
-   CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL) STRICT;
-   CREATE TABLE key (public_key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
-   CREATE TABLE token (hash TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
-   CREATE TABLE agent (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;`,
-  `UPDATE agent SET body = json_set(body, '$.presence', json_object('state', 'present', 'since', json_extract(body, '$.lastSeen')));
-   UPDATE execution SET body = json_set(body, '$.priority',
-     (SELECT json_extract(task.body, '$.priority') FROM task WHERE task.id = execution.task));`,
-  `CREATE TABLE rule_state (
-     reactor TEXT NOT NULL, key TEXT NOT NULL, shape TEXT NOT NULL, due REAL, body BLOB NOT NULL, PRIMARY KEY (reactor, key)
-   ) STRICT;
-   UPDATE task SET body = json_patch(
-     json_object('branch', 'do', 'labels', json('{}'), 'key', json('[]'), 'events', json_array(event), 'count', 1, 'root', event), body);`,
-  recordMigration,
-  "ALTER TABLE execution ADD COLUMN epoch TEXT",
-  // Tasks with rungs: what there was becomes a ladder of one.
-  `ALTER TABLE task ADD COLUMN due REAL;
-   ALTER TABLE task ADD COLUMN join_key TEXT;
-   ALTER TABLE execution ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;
-   CREATE INDEX task_due ON task (due) WHERE due IS NOT NULL;
-   CREATE INDEX task_join ON task (reactor, join_key) WHERE join_key IS NOT NULL;
-   DROP INDEX task_open;
-   CREATE INDEX task_open ON task (state) WHERE state IN ('running', 'verifying', 'retrying', 'undoing');
-   UPDATE execution SET body = json_set(body, '$.rung', 0, '$.attempt', 1),
-     stopped = report IS NULL AND task IN (SELECT id FROM task WHERE state = 'cancelled');
-   UPDATE task SET body = json_remove(json_set(body,
-     '$.rungs', json_array(json_object('steps', json_extract(body, '$.steps'), 'attempts', 1)),
-     '$.otherwise', json('[]'), '$.joined', 0, '$.rung', 0, '$.attempt', 1, '$.begun', json_extract(body, '$.started'),
-     '$.heard', json('false'), '$.called', 0, '$.attempts', 1, '$.history', json('[]'), '$.leases', json('[]'),
-     '$.open', json((SELECT json_group_array(json_object('id', id, 'action', json_extract(execution.body, '$.action')))
-       FROM execution WHERE execution.task = task.id AND report IS NULL))), '$.steps');
-   UPDATE task SET body = json_set(body, '$.status', json_object('state', 'verifying',
-     'verifying', json_object('by', 'action', 'execution', json_extract(body, '$.status.execution')))) WHERE state = 'verifying';
-   UPDATE task SET body = json_remove(body, '$.status.execution') WHERE state = 'cancelled';`,
-  // Tasks that wait for somebody's word are open.
-  `DROP INDEX IF EXISTS task_open;
-   CREATE INDEX task_open ON task (state) WHERE state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing');`,
-  rolloutMigration,
-  "CREATE TABLE breaker (reactor TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (reactor, key)) STRICT",
-  // An execution's id begins with its task's; and what is open stays in the index as it is while it goes on.
-  `DROP INDEX IF EXISTS execution_task;
-   DROP INDEX IF EXISTS execution_open;
-   CREATE INDEX execution_open ON execution (task) WHERE report IS NULL;`,
-  // Hosts on which a rollout never began were counted as failed.
-  "UPDATE rollout SET body = json_set(body, '$.expired', 0, '$.verified', 0)",
-  combinedMigration,
-] as const;
-
 /** No number is given twice, although events leave the outbox. */
 const lastEmittedSql = `SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
   ifnull((SELECT max(sequence) FROM outbox), 0)) AS last`;
 /** Rows that one statement inserts. */
 const rowsPerStatement = 25;
-/** Of a task, by the index of ids: `/` comes after `.`. */
-const executionsOfTask = "id > ?1 || '.' AND id < ?1 || '/'";
 
 /** As the index of them says. */
 const isOpenSql = "state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing')";
@@ -339,7 +266,7 @@ export class StoreWriter {
     }
     for (const row of rules) this.#rule(row);
     for (const row of breakers) this.#breaker(row);
-    for (const mark of joined(marks)) this.#mark(mark);
+    for (const mark of joinedMarks(marks)) this.#mark(mark);
     for (const key of keys) this.#run("INSERT OR REPLACE INTO key (public_key, body) VALUES (?, ?)", key.publicKey, JSON.stringify(key));
     for (const token of tokens) this.#token(token);
     for (const agent of agents) this.#run("INSERT OR REPLACE INTO agent (id, body) VALUES (?, ?)", agent.id, JSON.stringify(agent));
@@ -470,147 +397,4 @@ export class StoreWriter {
     if (statement === undefined) this.#statements.set(sql, (statement = this.#database.connection.prepare(sql)));
     return statement;
   }
-}
-
-export class SqliteStoreReader {
-  readonly #database: DatabaseSync;
-  readonly #record: RecordReader;
-  readonly #rollouts: RolloutReader;
-
-  constructor({ file }: { file: string }) {
-    this.#database = new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
-    this.#record = new RecordReader(this.#database);
-    this.#rollouts = new RolloutReader(this.#database);
-  }
-
-  /** Newest first. */
-  tasks({ agent, reactor, state, rollout, event, limit }: TaskQuery): Task[] {
-    const agentMatches = agent === undefined ? () => true : globMatcher(agent);
-    const reactorMatches = reactor === undefined ? () => true : globMatcher(reactor);
-    const exact = Object.entries({ state, rollout, event }).flatMap(([column, value]) => (value === undefined ? [] : [{ column, value }]));
-    const where = exact.length === 0 ? "" : `WHERE ${exact.map(({ column }) => `${column} = ?`).join(" AND ")}`;
-    const sql = `SELECT agent, reactor, body FROM task ${where} ORDER BY created DESC, id`;
-    const found: Task[] = [];
-    for (const row of this.#database.prepare(sql).iterate(...exact.map(({ value }) => value))) {
-      if (!agentMatches(String(row["agent"])) || !reactorMatches(String(row["reactor"]))) continue;
-      found.push(bodyOf<Task>(row));
-      if (found.length === limit) break;
-    }
-    return found;
-  }
-
-  readTask(id: string): Task | undefined {
-    const row = this.#database.prepare("SELECT body FROM task WHERE id = ?").get(id);
-    return row === undefined ? undefined : bodyOf<Task>(row);
-  }
-
-  /** A task or a rollout, whose effect an event is. */
-  readCause(id: string): Causing | undefined {
-    return idKind(id) === "rollout" ? this.readRollout(id) : this.readTask(id);
-  }
-
-  rollouts(query: RolloutQuery): Rollout[] {
-    return this.#rollouts.rollouts(query);
-  }
-
-  readRollout(id: string): Rollout | undefined {
-    return this.#rollouts.rollout(id);
-  }
-
-  rolloutsOfEvent(event: string): Rollout[] {
-    return this.#rollouts.ofEvent(event);
-  }
-
-  rolloutHosts(rollout: string): HostRecord[] {
-    return this.#rollouts.hosts(rollout);
-  }
-
-  /** Not those of its rollouts. */
-  tasksOfEvent(event: string): Task[] {
-    return this.#database
-      .prepare("SELECT body FROM task WHERE event = ? AND rollout IS NULL ORDER BY created, id")
-      .all(event)
-      .map((row) => bodyOf<Task>(row));
-  }
-
-  /** In the order in which they began. */
-  executions(task: string): ExecutionRecord[] {
-    const rows = this.#database
-      .prepare(`SELECT state, sent, body, report FROM execution WHERE ${executionsOfTask} ORDER BY rowid`)
-      .all(task);
-    return rows.map((row) => ({
-      ...bodyOf<Execution>(row),
-      state: stateOf(row["state"]),
-      sent: row["sent"] === null ? undefined : Number(row["sent"]),
-      report: row["report"] === null ? undefined : (JSON.parse(String(row["report"])) as ExecutionReport),
-    }));
-  }
-
-  countTasks(): number {
-    return Number(this.#database.prepare("SELECT count(*) AS tasks FROM task").get()?.["tasks"]);
-  }
-
-  decisionsOn(event: string): DecisionRecord[] {
-    return this.#record.decisionsOn(event);
-  }
-
-  reactorCounts(): ReactorCounts[] {
-    return this.#record.reactorCounts();
-  }
-
-  versionsOf(reactor: string): FileVersion[] {
-    return this.#record.versionsOf(reactor);
-  }
-
-  versionsAt(time: number): TextlessVersion[] | undefined {
-    return this.#record.versionsAt(time);
-  }
-
-  versionText(number: number): string | undefined {
-    return this.#record.versionText(number);
-  }
-
-  taskOfKey(reactor: string, key: readonly unknown[], until: number): string | undefined {
-    return this.#record.taskOfKey(reactor, key, until);
-  }
-
-  taskWith(reactor: string, event: string, from: number): string | undefined {
-    return this.#record.taskWith(reactor, event, from);
-  }
-
-  close(): void {
-    this.#database.close();
-  }
-}
-
-/** What the marks of one execution come to. */
-interface JoinedMarks {
-  execution: string;
-  isAccepted: boolean;
-  sentAt: number | undefined;
-  epoch: string | undefined;
-}
-
-/** Of each execution one, which says when it was sent first. */
-function joined(marks: readonly Mark[]): Iterable<JoinedMarks> {
-  const found = new Map<string, JoinedMarks>();
-  for (const { execution, state, at, epoch } of marks) {
-    const one = found.get(execution) ?? { execution, isAccepted: false, sentAt: undefined, epoch: undefined };
-    found.set(execution, one);
-    if (state === "accepted") {
-      one.isAccepted = true;
-      continue;
-    }
-    one.sentAt ??= at;
-    one.epoch ??= epoch;
-  }
-  return found.values();
-}
-
-function bodyOf<T>(row: Record<string, unknown>): T {
-  return JSON.parse(String(row["body"])) as T;
-}
-
-function stateOf(value: unknown): ExecutionState {
-  return executionStates.find((state) => state === value) ?? "queued";
 }
