@@ -217,7 +217,7 @@ export class Turns {
         rolloutOrders: rolloutOrders.map(({ what }) => what),
         ...(now === undefined ? {} : { now }),
       });
-      marks = inbox.takeMarks({ all: asked.length > 0, ended: endedIn(changes) });
+      marks = inbox.takeMarks({ all: asked.length > 0 || !this.#isLoaded, ended: endedIn(changes) });
       const { silences: held, events: ended } = silences.takeChanges(now);
       const own = {
         ...rest,
@@ -297,8 +297,11 @@ export class Turns {
    */
   #whenDurable(saying: () => void): void {
     const { durable, inbox } = this.#options;
-    const alone = !inbox.hasFrames && this.#load.amount <= aloneEventsMax;
-    durable.say(saying, { alone, urgent: this.#isUrgent });
+    durable.say(saying, { alone: !this.#isLoaded && !inbox.hasFrames, urgent: this.#isUrgent });
+  }
+
+  get #isLoaded(): boolean {
+    return this.#load.amount > aloneEventsMax;
   }
 
   #show({ events, total }: Watched): void {

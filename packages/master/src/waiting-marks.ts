@@ -34,7 +34,7 @@ export class WaitingMarks {
     return this.#byExecution.size > 0 && this.#waiting === undefined;
   }
 
-  /** All of them, when they are due or `all` says so; else those of executions that have ended. */
+  /** All of them, when they are due or `all` says so (there is little else to do); else those of executions that have ended. */
   take({ all, ended }: { all: boolean; ended: readonly string[] }): Mark[] {
     if (all) this.hurry();
     if (this.#waiting !== undefined) return ended.flatMap((execution) => this.#takeOf(execution));
