@@ -1,7 +1,8 @@
 /**
  * The thread that seals partitions of the journal: reading a table and writing a file, beside the one that appends. One partition follows the other as
- * a rule, so it is kept for a while.
+ * a rule, so it is kept for a while. It can wait, and gives way to the threads that take events.
  */
+import { giveWay } from "./give-way.ts";
 import type { Partition } from "./journal/partition.ts";
 import { seal, type SealedFile } from "./journal/seal.ts";
 import { startThread } from "./thread.ts";
@@ -12,6 +13,7 @@ interface Served {
 }
 
 export function open({ database }: { database: string }): Served {
+  giveWay();
   return { seal: (partition) => seal({ database, partition }) };
 }
 
