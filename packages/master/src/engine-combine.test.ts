@@ -10,7 +10,6 @@ import type { Execution, Task } from "@needfire/shared/task";
 import { rolloutRetryEvent } from "@needfire/shared/task/order";
 import { World } from "./engine-fixture.ts";
 import { incoming, TestClock } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const names = (count: number) => Array.from({ length: count }, (_value, index) => `web${index + 1}`);
 
@@ -49,19 +48,10 @@ const failsOn = (world: World, outcomes: Record<string, Outcome>) => {
   for (const [name, host] of world.hosts) host.outcomeOf = () => outcomes[name] ?? "succeeded";
 };
 
-function read<T>(world: World, ask: (reader: SqliteStoreReader) => T): T {
-  const reader = new SqliteStoreReader({ file: `${world.directory}/master.db` });
-  try {
-    return ask(reader);
-  } finally {
-    reader.close();
-  }
-}
-
-const tasksIn = (world: World) => read(world, (reader) => reader.tasks({ limit: 1_000 }));
-const rolloutsIn = (world: World) => read(world, (reader) => reader.rollouts({ limit: 100 }));
+const tasksIn = (world: World) => world.read((reader) => reader.tasks({ limit: 1_000 }));
+const rolloutsIn = (world: World) => world.read((reader) => reader.rollouts({ limit: 100 }));
 const reasonsOn = (world: World, event: string) =>
-  read(world, (reader) => reader.decisionsOn(event)).map(({ reason, task }) => (task === undefined ? [reason] : [reason, task]));
+  world.read((reader) => reader.decisionsOn(event)).map(({ reason, task }) => (task === undefined ? [reason] : [reason, task]));
 
 /** Lets hosts answer until it is so. */
 async function until(
@@ -103,12 +93,12 @@ test("what would do the same on several hosts is one rollout; each host has the 
   for (const name of names(5)) {
     assert.deepEqual(reasonsOn(world, `${name}:e1:1`), [["combining"], ["combined", rollout!.id]]);
     assert.deepEqual(
-      read(world, (reader) => reader.rolloutsOfEvent(`${name}:e1:1`)).map(({ id }) => id),
+      world.read((reader) => reader.rolloutsOfEvent(`${name}:e1:1`)).map(({ id }) => id),
       [rollout!.id],
     );
   }
   assert.deepEqual(reasonsOn(world, "web6:e1:1"), [["combining"], ["fired", taskId("fix", "web6:e1:1")]]);
-  const hosts = read(world, (reader) => reader.rolloutHosts(rollout!.id));
+  const hosts = world.read((reader) => reader.rolloutHosts(rollout!.id));
   assert.deepEqual(
     new Set(hosts.map(({ agent, event, state }) => `${agent} ${event} ${state}`)),
     new Set(names(5).map((name) => `${name} ${name}:e1:1 resolved`)),
@@ -191,7 +181,7 @@ test("each host's own breaker and limit is asked before it goes with the others"
   const tripped = tasks.find(({ status }) => status.state === "escalated" && status.reason.includes("did not hold"));
   assert.equal(tripped?.agent, "web1");
   const last = rollouts[0]!;
-  const members = read(world, (reader) => reader.rolloutHosts(last.id)).map(({ agent }) => agent);
+  const members = world.read((reader) => reader.rolloutHosts(last.id)).map(({ agent }) => agent);
   assert.deepEqual(members.toSorted(), ["web3", "web4"]);
   await world.end();
 });

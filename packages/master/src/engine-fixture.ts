@@ -17,6 +17,7 @@ import { eventsFrame, incoming, settled, temporaryDirectory, wire } from "./fixt
 import { SqliteJournalReader } from "./journal/sqlite-reader.ts";
 import { JournalWriter } from "./journal/sqlite.ts";
 import { Database } from "./store/database.ts";
+import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const lookMs = 20;
 const looksMax = 3_000;
@@ -223,6 +224,16 @@ export class World {
     for (let idle = 0; idle < 3; idle = isQuiet() ? idle + 1 : 0) {
       await this.send(100);
       await settled();
+    }
+  }
+
+  /** What the store has. */
+  read<T>(ask: (reader: SqliteStoreReader) => T): T {
+    const reader = new SqliteStoreReader({ file: join(this.directory, "master.db") });
+    try {
+      return ask(reader);
+    } finally {
+      reader.close();
     }
   }
 

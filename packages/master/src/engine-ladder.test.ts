@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { outcomes } from "@needfire/shared/action";
@@ -8,7 +7,6 @@ import { hasEnded, type Task } from "@needfire/shared/task";
 import { holdsLock } from "@needfire/shared/task/lock";
 import { World } from "./engine-fixture.ts";
 import { incoming, settled, TestClock } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const reactors = [
   {
@@ -125,9 +123,7 @@ test("P2: wherever it crashes, each ladder comes to one end, those of one lock o
         assert.deepEqual(ended.toSorted(), all.map(({ id }) => id).toSorted(), "each ends once");
         const escalated = all.filter(({ status: { state } }) => state === "escalated" || state === "expired").length;
         assert.equal(journal.filter(({ type }) => type === "remedy.failed").length, escalated);
-        const store = new SqliteStoreReader({ file: join(world.directory, "master.db") });
-        const executions = all.flatMap(({ id }) => store.executions(id));
-        store.close();
+        const executions = world.read((store) => all.flatMap(({ id }) => store.executions(id)));
         assert.ok(
           executions.every(({ report }) => report !== undefined),
           "each is recorded",
@@ -187,10 +183,5 @@ function answer(world: World, { pick, takes }: { pick: number; takes: boolean })
 }
 
 function tasksOf(world: World): Task[] {
-  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
-  try {
-    return reader.tasks({ limit: 10_000 });
-  } finally {
-    reader.close();
-  }
+  return world.read((reader) => reader.tasks({ limit: 10_000 }));
 }

@@ -9,7 +9,6 @@ import type { Rollout } from "@needfire/shared/rollout";
 import { orderedRolloutId, retryEvent, rolloutRetryEvent } from "@needfire/shared/task/order";
 import { World } from "./engine-fixture.ts";
 import { incoming } from "./fixture.ts";
-import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const trigger = "web1:e1:1";
 const id = rolloutId("patch", trigger);
@@ -29,26 +28,17 @@ function setting(t: TestContext, lines: string, count: number, fails: (agent: st
   return world;
 }
 
-function read<T>(world: World, ask: (reader: SqliteStoreReader) => T): T {
-  const reader = new SqliteStoreReader({ file: `${world.directory}/master.db` });
-  try {
-    return ask(reader);
-  } finally {
-    reader.close();
-  }
-}
-
-const rolloutIn = (world: World): Rollout => read(world, (reader) => reader.readRollout(id))!;
+const rolloutIn = (world: World): Rollout => world.read((reader) => reader.readRollout(id))!;
 
 /** Lets hosts answer until it is in this state. */
 async function rolled(world: World, state: Rollout["status"]["state"], which = id): Promise<Rollout> {
   for (let round = 0; round < 400; round++) {
     await world.quiet();
-    const rollout = read(world, (reader) => reader.readRollout(which));
+    const rollout = world.read((reader) => reader.readRollout(which));
     if (rollout?.status.state === state && rollout.open === 0) return rollout;
     await delay(5);
   }
-  throw new Error(`it is ${JSON.stringify(read(world, (reader) => reader.readRollout(id)))}; ${world.problems.join("; ")}`);
+  throw new Error(`it is ${JSON.stringify(world.read((reader) => reader.readRollout(id)))}; ${world.problems.join("; ")}`);
 }
 
 const commands = (world: World) => [...world.hosts].flatMap(([agent, { runs }]) => [...runs.values()].map(() => agent));
@@ -59,15 +49,15 @@ test("one firing goes to every host that fits, wave by wave, each with a task of
   const rollout = await rolled(world, "done");
   assert.deepEqual([rollout.resolved, rollout.failed, rollout.ends], [9, 0, [1, 4, 9]]);
   assert.deepEqual(commands(world).toSorted(), names(9).toSorted());
-  const tasks = read(world, (reader) => reader.tasks({ rollout: id, limit: 100 }));
+  const tasks = world.read((reader) => reader.tasks({ rollout: id, limit: 100 }));
   assert.deepEqual(
     new Set(tasks.map(({ agent, status }) => `${agent} ${status.state}`)),
     new Set(names(9).map((name) => `${name} resolved`)),
   );
-  const hosts = read(world, (reader) => reader.rolloutHosts(id));
+  const hosts = world.read((reader) => reader.rolloutHosts(id));
   assert.ok(hosts.every(({ state }) => state === "resolved"));
   assert.deepEqual(
-    read(world, (reader) => reader.decisionsOn(trigger)).map(({ reason, task }) => [reason, task]),
+    world.read((reader) => reader.decisionsOn(trigger)).map(({ reason, task }) => [reason, task]),
     [["fired", id]],
   );
   const journal = await world.end();
@@ -111,7 +101,7 @@ test("it stops after so many failures, and people are called once, with the host
   assert.deepEqual(more, []);
   const tried = wanted!.data["tried"] as { reason: string }[];
   assert.match(tried[0]!.reason, /^web\d+: command\.run failed/);
-  const hosts = read(world, (reader) => reader.rolloutHosts(id));
+  const hosts = world.read((reader) => reader.rolloutHosts(id));
   assert.equal(hosts.filter(({ state }) => state === undefined).length, 20 - rollout.begun);
   assert.deepEqual(types(await world.end()).slice(-1), ["rollout.stopped"]);
 });
@@ -121,7 +111,7 @@ test("P7: what a rollout says does not make its own reactor fire again", async (
   const world = new World(t, [{ file: "patch.yaml", text }]);
   world.host.happens((sequence) => incoming(sequence));
   await rolled(world, "done");
-  assert.equal(read(world, (reader) => reader.rollouts({ limit: 10 })).length, 1);
+  assert.equal(world.read((reader) => reader.rollouts({ limit: 10 })).length, 1);
   await world.end();
 });
 
@@ -131,7 +121,7 @@ test("a firing joins the rollout of its key while that is open", async (t) => {
   const rollout = await rolled(world, "done");
   assert.equal(rollout.joined, 1);
   assert.deepEqual(
-    read(world, (reader) => reader.decisionsOn("web1:e1:2")).map(({ reason, task }) => [reason, task]),
+    world.read((reader) => reader.decisionsOn("web1:e1:2")).map(({ reason, task }) => [reason, task]),
     [["joined", id]],
   );
   await world.end();
@@ -226,7 +216,7 @@ test("a host for which as many tasks were made as may be is left out, also after
   world.addHosts(["web4"]);
   world.host.happens((sequence) => incoming(sequence));
   await world.untilHeard("rollout.done", 2);
-  const [second] = read(world, (reader) => reader.rollouts({ limit: 1 }));
+  const [second] = world.read((reader) => reader.rollouts({ limit: 1 }));
   assert.deepEqual([second!.hosts, second!.leftOut?.hosts], [1, 3]);
   assert.match(second!.leftOut!.first[0]!.reason, /^limits\.per_agent: 1 tasks in 1 ?h.*, until /);
   assert.deepEqual(commands(world).toSorted(), names(4));
@@ -338,7 +328,7 @@ test("a host whose task was retried by itself counts once in its rollout, and is
   const world = setting(t, "", 3, (agent) => agent !== "web1");
   const first = await rolled(world, "done");
   heal(world);
-  const [task] = read(world, (reader) => reader.tasks({ rollout: id, agent: "web2", limit: 1 }));
+  const [task] = world.read((reader) => reader.tasks({ rollout: id, agent: "web2", limit: 1 }));
   await world.engine.enact(retryEvent(task!, wish));
   for (let round = 0; round < 400 && world.found("task.resolved").length < 2; round++) await world.quiet();
   await world.until("task.resolved", 2);

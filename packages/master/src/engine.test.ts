@@ -9,7 +9,6 @@ import type { Execution } from "@needfire/shared/task";
 import { World } from "./engine-fixture.ts";
 import { eventsFrame, incoming, settled, wire } from "./fixture.ts";
 import { waitingMax } from "./journal/upkeep.ts";
-import { SqliteStoreReader } from "./store/sqlite-reader.ts";
 
 const reactors = [
   {
@@ -198,9 +197,7 @@ test("a command that is given up escalates its task with the reason, and a late 
     ["nobody answered"],
   );
   assert.deepEqual(ofType(journal, "task.resolved"), []);
-  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
-  assert.equal(reader.executions(taskId("restore", "web1:e1:1"))[0]?.state, "expired");
-  reader.close();
+  assert.equal(world.read((reader) => reader.executions(taskId("restore", "web1:e1:1")))[0]?.state, "expired");
 });
 
 test("a command that never reached its host expires its task, and what its reactor says otherwise is done, once", async (t) => {
@@ -223,12 +220,10 @@ test("a command that never reached its host expires its task, and what its react
     [["web1 was not there"], ["web1 was not there"]],
   );
   assert.deepEqual(ofType(journal, "task.escalated"), []);
-  const reader = new SqliteStoreReader({ file: join(world.directory, "master.db") });
   assert.deepEqual(
-    reader.tasks({ state: "expired", limit: 10 }).map(({ id }) => id),
+    world.read((reader) => reader.tasks({ state: "expired", limit: 10 })).map(({ id }) => id),
     [started[0]!.task],
   );
-  reader.close();
 });
 
 test("what the master says before the engine starts comes after what it had said before it crashed", async (t) => {

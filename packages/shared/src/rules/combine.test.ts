@@ -75,14 +75,16 @@ test("firings of several hosts that would do the same wait, and go together when
   assert.deepEqual(groups(stage.tick(10_000)), []);
 });
 
+/** Two of them would do the same. */
+function hearThree(stage: Stage): void {
+  stage.hear(0, "web1", "/etc/a");
+  stage.hear(0, "web2", "/etc/b");
+  stage.hear(0, "web3", "/etc/a");
+}
+
 test("other arguments are another group; one host alone fires as ever, when its time is over", () => {
   const stage = new Stage(drift("combine: 2s"));
-  for (const [agent, path] of [
-    ["web1", "/etc/a"],
-    ["web2", "/etc/b"],
-    ["web3", "/etc/a"],
-  ] as const)
-    stage.hear(0, agent, path);
+  hearThree(stage);
   const judgement = stage.tick(2_000);
   assert.deepEqual(groups(judgement), [["web1", "web3"], ["web2"]]);
   const alone = fired(judgement).find(({ trigger }) => trigger.agent === "web2");
@@ -103,12 +105,7 @@ test("all that would be done is compared: a later rung, a verification, an undo,
   ];
   for (const way of ways) {
     const stage = new Stage(drift("combine: 2s", way));
-    for (const [agent, path] of [
-      ["web1", "/etc/a"],
-      ["web2", "/etc/b"],
-      ["web3", "/etc/a"],
-    ] as const)
-      stage.hear(0, agent, path);
+    hearThree(stage);
     assert.deepEqual(groups(stage.tick(2_000)), [["web1", "web3"], ["web2"]], way);
   }
 });
@@ -268,12 +265,7 @@ test("what was collected of several hosts is done on each of them, and its steps
 
 test("of what was collected each host does what its own newest event says", () => {
   const stage = new Stage(collecting(restore));
-  for (const [agent, path] of [
-    ["web1", "/etc/a"],
-    ["web2", "/etc/b"],
-    ["web3", "/etc/a"],
-  ] as const)
-    stage.hear(0, agent, path);
+  hearThree(stage);
   assert.deepEqual(groups(stage.tick(60_000)), [["web1", "web3"], ["web2"]]);
 });
 
