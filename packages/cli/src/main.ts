@@ -28,10 +28,10 @@ const groups: Record<string, Group> = {
   run: { summary: "run a program on many hosts, by hand", load: () => import("./commands/run.ts") },
   do: { summary: "do an action on many hosts, by hand", load: () => import("./commands/do.ts") },
   tasks: {
-    summary: "what was done about it: list, show, watch, cancel, approve, deny, retry, comment",
+    summary: "what was done about it: list, show, watch, cancel, keep, retry, comment, approve, deny",
     load: () => import("./commands/tasks.ts"),
   },
-  rollouts: { summary: "what goes to many hosts: list, show, pause, resume, cancel", load: () => import("./commands/rollouts.ts") },
+  rollouts: { summary: "what goes to many hosts: list, show, pause, resume, cancel, retry", load: () => import("./commands/rollouts.ts") },
   reload: { summary: "make the master read its reactors, beacons and files again", load: () => import("./commands/reload.ts") },
 };
 
