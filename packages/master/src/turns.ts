@@ -31,8 +31,10 @@ const aloneEventsMax = 200;
 /** Committed events that are passed on for those who watch, a turn; the others are counted. */
 const watchedEventsMax = 1_000;
 
-/** What is durable by then. `missed`: events that watchers are not shown, since there are too many. */
-/** `lend`: what hosts are to have beforehand. `stop`: commands that are not wanted any more. */
+/**
+ * What is durable by then. `lend`: what hosts are to have beforehand. `stop`: commands that are not wanted any more. `missed`: events that watchers
+ * are not shown, since there are too many.
+ */
 export type TurnNotice =
   | { kind: "perform"; lend: Offer[]; start: Execution[]; ended: string[]; stop: string[] }
   | { kind: "committed"; events: Event[]; missed: number };
