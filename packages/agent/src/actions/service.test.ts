@@ -28,11 +28,13 @@ function acting(t: TestContext, root: string, enter: readonly string[] = []) {
   };
 }
 
-const brief = ({ outcome, changed, result }: Awaited<ReturnType<ReturnType<typeof acting>["act"]>>) => [
+/** With what it says when it failed, so that a test that fails tells why. */
+const brief = ({ outcome, changed, message, result }: Awaited<ReturnType<ReturnType<typeof acting>["act"]>>) => [
   outcome,
   changed,
   result?.before.state,
   result?.after.state,
+  ...(message === undefined ? [] : [message]),
 ];
 
 test("services of a real systemd", { skip, timeout: 110_000 }, async (t) => {
@@ -140,25 +142,29 @@ test(
   "services of runit: started, stopped, restarted, and waited for",
   { skip: existsSync("/usr/bin/runsv") ? false : "needs runit", timeout: 60_000 },
   async (t) => {
-    const { f, act, dry } = acting(t, "");
+    const f = new Fixture();
+    t.after(() => f.end());
     const root = f.path("root");
     const folder = join(root, "etc/service/app");
     mkdirSync(folder, { recursive: true });
     mkdirSync(join(root, "run/runit"), { recursive: true });
-    writeFileSync(join(folder, "run"), "#!/bin/sh\ntrap 'touch reloaded' HUP\nwhile :; do sleep 0.05; done\n", { mode: 0o755 });
+    // Before its trap is set, the signal of a reload would end it: that it is set is told with its process.
+    writeFileSync(join(folder, "run"), "#!/bin/sh\ntrap 'touch reloaded' HUP\necho $$ > ready\nwhile :; do sleep 0.05; done\n", {
+      mode: 0o755,
+    });
+    const ready = (pid: string) => existsSync(join(folder, "ready")) && readFileSync(join(folder, "ready"), "utf8") === pid;
     const runsv = spawn("runsv", [folder], { stdio: "ignore" });
     t.after(async () => {
       runsv.kill("SIGTERM");
       await once(runsv, "exit");
     });
-    void act;
-    void dry;
     const there = acting(t, root);
     await f.until(() => existsSync(join(folder, "supervise/status")), "runsv");
     assert.equal((await there.act("start", { name: "app" })).outcome, "succeeded");
     assert.deepEqual(brief(await there.act("start", { name: "app.service" })), ["succeeded", false, "run", "run"]);
     assert.deepEqual(brief(await there.act("restart", { name: "app" })), ["succeeded", true, "run", "run"]);
-    assert.equal((await there.act("reload", { name: "app" })).outcome, "succeeded");
+    await f.until(() => ready(readFileSync(join(folder, "supervise/pid"), "utf8")), "its trap");
+    assert.deepEqual(brief(await there.act("reload", { name: "app" })), ["succeeded", true, "run", "run"]);
     await f.until(() => existsSync(join(folder, "reloaded")), "the reload");
     assert.equal((await there.dry("stop", { name: "app" })).message, "would stop app, which is run");
     assert.deepEqual(brief(await there.act("stop", { name: "app" })), ["succeeded", true, "run", "down"]);
