@@ -4,8 +4,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseJoinString } from "@needfire/shared/identity";
-import type { Order, Report } from "./generator.ts";
-import type { SimulatedEvent } from "./simulated-agent.ts";
+import type { NewEvent, Order, Report } from "./generator.ts";
 
 /**
  * An agent takes 4 open files (its connection, its mailbox, two of its monitor) of the 20,000 that a process may have; half are left for
@@ -54,13 +53,13 @@ export class Fleet {
     return this.#reports.reduce((sum, report) => sum + (report?.[what] ?? 0), 0);
   }
 
-  /** Every agent has one such event. */
-  emit(event: Omit<SimulatedEvent, "time">): void {
-    for (const child of this.#children) this.#tell(child, { kind: "emit", event });
+  /** Every agent has so many such events; `inTurn`: each when the command that followed from the one before has ended. */
+  emit(event: NewEvent, { times = 1, inTurn = false } = {}): void {
+    for (const child of this.#children) this.#tell(child, { kind: "emit", event, times, inTurn });
   }
 
   /** Every agent offers such events without end, its whole credit on its way, until {@link calm}. */
-  flood(event: Omit<SimulatedEvent, "time">): void {
+  flood(event: NewEvent): void {
     for (const child of this.#children) this.#tell(child, { kind: "flood", event });
   }
 

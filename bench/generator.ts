@@ -18,8 +18,16 @@ export interface Start {
   /** Of the process, as `nice` counts. */
   nice: number;
 }
-/** `emit`: each agent has one event. `flood`: each offers such events until `calm`. `count-returns`: sessions from now on count as `back`. */
-export type Order = Start | { kind: "emit" | "flood"; event: Omit<SimulatedEvent, "time"> } | { kind: "calm" | "count-returns" };
+/** `emit`: each agent has so many events, all at once or `inTurn`. `flood`: each offers such events until `calm`. `count-returns`: sessions from now on count as `back`. */
+export type Order = Start | Emit | { kind: "flood"; event: NewEvent } | { kind: "calm" | "count-returns" };
+export interface Emit {
+  kind: "emit";
+  event: NewEvent;
+  times: number;
+  /** Each when the command that followed from the one before has ended. */
+  inTurn: boolean;
+}
+export type NewEvent = Omit<SimulatedEvent, "time">;
 export type Report = Counts & { offered: number };
 
 const reportMs = 50;
@@ -31,12 +39,18 @@ let told = "";
 
 process.on("message", (order: Order) => {
   if (order.kind === "start") void start(order);
-  if (order.kind === "emit") for (const agent of agents) agent.emit({ ...order.event, time: Date.now() });
+  if (order.kind === "emit") for (const agent of agents) emit(agent, order);
   if (order.kind === "flood") for (const agent of agents) agent.flood(() => ({ ...order.event, time: Date.now() }));
   if (order.kind === "count-returns") for (const agent of agents) agent.countReturn();
   if (order.kind === "calm") for (const agent of agents) agent.flood(undefined);
 });
 process.on("disconnect", () => process.exit());
+
+function emit(agent: SimulatedAgent, { event, times, inTurn }: Emit): void {
+  const next = () => ({ ...event, time: Date.now() });
+  if (inTurn) return agent.emitInTurn(next, times);
+  for (let time = 0; time < times; time++) agent.emit(next());
+}
 
 async function start({ names, address, masterKey, token, perSecond, nice }: Start): Promise<void> {
   setPriority(nice);

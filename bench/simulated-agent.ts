@@ -93,10 +93,13 @@ export class SimulatedAgent {
   /** The next batch goes on from what was acknowledged. */
   #resumes = true;
   #onTheWay = 0;
+  /** It will move when what emits is done. */
+  #moves = false;
   /** By the welcome; in force with the marks. */
   #granted = 0;
   #credit = 0;
   #flood: (() => SimulatedEvent) | undefined;
+  #inTurn: { next: () => SimulatedEvent; left: number } | undefined;
   #connection: Connection | undefined;
   #attempt = 0;
   #closed = false;
@@ -119,9 +122,21 @@ export class SimulatedAgent {
     this.#connection = new Connection({ ...this.#options, keys: this.#keys, secret: this.#secret, epoch: this.#epoch }, hearer);
   }
 
+  /** What is emitted in one go goes out together, as a real agent's spool has it (`Spool.append`). */
   emit(event: SimulatedEvent): void {
     this.#waiting.push(wireEvent(++this.#sequence, event));
-    this.#move();
+    if (this.#moves) return;
+    this.#moves = true;
+    queueMicrotask(() => {
+      this.#moves = false;
+      this.#move();
+    });
+  }
+
+  /** So many, each when the command that followed from the one before has ended and its result is with the master. */
+  emitInTurn(next: () => SimulatedEvent, times: number): void {
+    this.#inTurn = { next, left: times };
+    this.#nextInTurn();
   }
 
   /** Offers events without end, so that the whole credit is on its way all the time; `undefined` stops it. What was offered still arrives. */
@@ -189,10 +204,19 @@ export class SimulatedAgent {
     this.#onTheWay = Math.max(0, this.#onTheWay - done.length);
     this.#options.onCount("acknowledged", done.length);
     const answered = done.filter(([, type]) => type === resultType).length;
-    if (answered > 0) this.#options.onCount("answered", answered);
+    if (answered > 0) {
+      this.#options.onCount("answered", answered);
+      this.#nextInTurn();
+    }
     clearTimeout(this.#resend);
     this.#resend = undefined;
     this.#move();
+  }
+
+  #nextInTurn(): void {
+    if (this.#inTurn === undefined || this.#inTurn.left === 0) return;
+    this.#inTurn.left--;
+    this.emit(this.#inTurn.next());
   }
 
   #execute(command: MasterBody<"execute">): void {

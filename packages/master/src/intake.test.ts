@@ -25,7 +25,7 @@ const numberOf = ({ frame }: EventsFrame) => Buffer.from(frame).readUInt32BE();
 const taken = (frame: EventsFrame): Verdict => ({ kind: "taken", lane: "low", epoch: "e1", sequence: numberOf(frame), resumed: false });
 
 /** Intake with an engine that answers when the test says so. */
-function setting({ creditEvents = 2_000, sessions = 1 } = {}) {
+function setting({ creditEvents = 2_000, sessions = 1, sieve = (): number[] | undefined => undefined } = {}) {
   const slices: Slice[] = [];
   const said: [agent: string, message: MasterMessage][] = [];
   const open = new Map<string, Session>();
@@ -42,7 +42,7 @@ function setting({ creditEvents = 2_000, sessions = 1 } = {}) {
     },
     send: ({ agent }, message) => void said.push([agent, message]),
     mask: (frame) => frame,
-    sieve: () => undefined,
+    sieve,
     isOpen: (session) => open.get(session.agent) === session,
     sessions: () => sessions,
     clock: new TestClock(),
@@ -100,6 +100,38 @@ test("P8: critical events do not wait for slices of others, higher lanes go firs
   assert.ok(order.indexOf(20) < order.indexOf(16));
   const low = order.filter((number) => number < 20);
   assert.deepEqual(low, many);
+});
+
+test("P8: what the engine must look at comes in slices that end soon, so that nothing has to wait long for the turn of one", async () => {
+  const heardEach = 100;
+  const sieve = () => Array.from({ length: heardEach }, (_, at) => at);
+  const lengths = async (critical: boolean) => {
+    const { intake, slices, session } = setting({ sieve });
+    const web1 = session("web1");
+    if (critical) intake.take(web1, "critical", frameOf(0));
+    for (let number = 1; number <= 12; number++) intake.take(web1, "low", frameOf(number));
+    for (let at = 0; await settled(), at < slices.length; at++) slices[at]!.done();
+    const others = slices.filter(({ urgent }) => !urgent);
+    assert.equal(others.flatMap(({ frames }) => frames).length, 12);
+    return others.map(({ frames }) => frames.length);
+  };
+  assert.deepEqual(await lengths(false), [5, 5, 2]);
+  assert.deepEqual(await lengths(true), [2, 2, 2, 2, 2, 2], "while critical events come");
+});
+
+test("a batch that cannot be looked at is asked for again, and what waits behind it is taken", async () => {
+  let looks = 0;
+  const sieve = () => {
+    if (++looks === 1) throw new Error("a condition that throws");
+    return [];
+  };
+  const { intake, slices, session, rewinds } = setting({ sieve });
+  intake.take(session("web1"), "low", frameOf(1));
+  await settled();
+  intake.take(session("web2"), "low", frameOf(2));
+  await settled();
+  assert.deepEqual(slices[0]!.frames.map(numberOf), [2]);
+  assert.equal(rewinds(), 1);
 });
 
 test("P4: more than a session may have here is left out, and asked for once when there is room", async () => {

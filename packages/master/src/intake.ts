@@ -37,10 +37,13 @@ const creditEventsMin = 20;
 const sessionBytesMax = 3 * inFlightBytesMax;
 /** Frames that wait here in all. */
 const waitingBytesMax = 268_435_456;
-/** A slice for the engine: large enough to be worth a turn. */
-const sliceBytesMax = 524_288;
+/**
+ * A slice for the engine: large enough to be worth a turn. `heardMax`: events that the engine must look at. Each may become a task, and to judge and
+ * keep one takes as long as to write some thirty that nobody waits for.
+ */
+const usualSlice = { bytesMax: 524_288, heardMax: 500 };
 /** The same while critical events come: the next one will wait for the turn before its own. */
-const sliceBytesWhileCritical = 196_608;
+const sliceWhileCritical = { bytesMax: 196_608, heardMax: 150 };
 /** They come, when the last one came so short a time ago. */
 const criticalForMs = 2_000;
 /** Slices of a kind at the engine: one is on its way to the disk, one is worked on, one is on its way there. */
@@ -50,6 +53,12 @@ interface Waiting {
   session: Session;
   frame: Shelved;
   received: number;
+}
+
+/** What goes to the engine in one go: as it waited, and as the engine gets it. */
+interface Slice {
+  waited: Waiting[];
+  frames: EventsFrame[];
 }
 
 interface SessionState {
@@ -101,51 +110,63 @@ export class Intake {
     this.#slices[kind]++;
     // What came in one go goes in one slice.
     await Promise.resolve();
-    for (let slice = this.#slice(urgent); slice.length > 0; slice = this.#slice(urgent)) await this.#hand(slice, urgent);
+    while (await this.#hand(urgent)) continue;
     this.#slices[kind]--;
     this.#askForWhatWasLeftOut();
   }
 
-  /** Critical events have slices of their own. */
-  #slice(urgent: boolean): Waiting[] {
-    const slice: Waiting[] = [];
-    const bytesMax = performance.now() - this.#lastCritical < criticalForMs ? sliceBytesWhileCritical : sliceBytesMax;
+  /** False when nothing waits. */
+  async #hand(urgent: boolean): Promise<boolean> {
+    const { take, log } = this.#options;
+    const slice: Slice = { waited: [], frames: [] };
+    try {
+      this.#fill(slice, urgent);
+      if (slice.frames.length === 0) return false;
+      const verdicts = await take(slice.frames, urgent);
+      for (const [index, { session }] of slice.waited.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
+    } catch (error) {
+      log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");
+      for (const { session } of slice.waited) {
+        this.#state(session).leftOut = true;
+        this.#leftOut.add(session);
+      }
+    } finally {
+      for (const { frame } of slice.waited) this.#shelf.takeOff(frame);
+    }
+    return true;
+  }
+
+  /** Critical events have slices of their own. A slice ends with the frame that fills it. */
+  #fill({ waited, frames }: Slice, urgent: boolean): void {
+    const room = performance.now() - this.#lastCritical < criticalForMs ? sliceWhileCritical : usualSlice;
     let bytes = 0;
+    let heard = 0;
     for (const severity of severities.filter((each) => (each === "critical") === urgent)) {
       const lane = this.#lanes[severity];
       for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
         const { length } = next.frame.bytes;
-        if (bytes > 0 && bytes + length > bytesMax) return slice;
+        if (heard >= room.heardMax || (bytes > 0 && bytes + length > room.bytesMax)) return;
         lane.shift();
         bytes += length;
         this.#bytes -= length;
         this.#state(next.session).bytes -= length;
         // Authority is checked when it is used: the key may have been revoked while this waited.
-        if (this.#options.isOpen(next.session)) slice.push(next);
-        else this.#shelf.takeOff(next.frame);
+        if (!this.#options.isOpen(next.session)) {
+          this.#shelf.takeOff(next.frame);
+          continue;
+        }
+        waited.push(next);
+        const frame = this.#look(next);
+        frames.push(frame);
+        heard += frame.heard?.length ?? 0;
       }
     }
-    return slice;
   }
 
-  async #hand(slice: Waiting[], urgent: boolean): Promise<void> {
-    const { take, mask, sieve, log } = this.#options;
-    const frameOf = ({ session: { agent }, frame: sent, received }: Waiting) => {
-      const frame = mask(sent.bytes);
-      return { agent, frame, received, heard: sieve(agent, frame) };
-    };
-    try {
-      const verdicts = await take(slice.map(frameOf), urgent);
-      for (const [index, { session }] of slice.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
-    } catch (error) {
-      log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");
-      for (const { session } of slice) {
-        this.#state(session).leftOut = true;
-        this.#leftOut.add(session);
-      }
-    } finally {
-      for (const { frame } of slice) this.#shelf.takeOff(frame);
-    }
+  #look({ session: { agent }, frame: sent, received }: Waiting): EventsFrame {
+    const { mask, sieve } = this.#options;
+    const frame = mask(sent.bytes);
+    return { agent, frame, received, heard: sieve(agent, frame) };
   }
 
   #answer(session: Session, verdict: Verdict): void {
