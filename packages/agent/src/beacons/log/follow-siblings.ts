@@ -51,8 +51,18 @@ async function list(path: string): Promise<Sibling[]> {
   const found = await Promise.all(names.slice(0, 10 * siblingsMax).map((name) => sibling(join(dirname(path), name))));
   return found
     .filter((one) => one !== undefined)
-    .sort((a, b) => a.modified - b.modified)
+    .sort(byAge)
     .slice(-siblingsMax);
+}
+
+/** Files that were written in one tick of the kernel's clock are as old by their time: then their names tell, where the higher number is older. */
+function byAge(a: Sibling, b: Sibling): number {
+  return a.modified - b.modified || rotations(b.path) - rotations(a.path) || (a.path < b.path ? -1 : 1);
+}
+
+/** How often it was rotated, where its name says so: `app.log.2.gz`, `app-2.log`; a date is no such number. */
+function rotations(path: string): number {
+  return Number(/(?<!\d)[.\-_](\d{1,4})(?=\D*(\.bz2|\.lz4)?$)/.exec(basename(path))?.[1] ?? 0);
 }
 
 function isSame(one: readonly Sibling[], other: readonly Sibling[]): boolean {

@@ -10,6 +10,7 @@ import {
   renameSync,
   rmSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -203,6 +204,30 @@ test("after a restart what came into a file that was empty is told, wherever it 
     writeFileSync(path, line("line 4"));
   });
   await third.untilTold("line 3", "line 4");
+});
+
+test("what was rotated several times within one tick of the clock is told in its order, by the numbers or the dates in the names", async (t) => {
+  for (const names of [
+    [".10.gz", ".9.gz", ".2.gz", ".1"],
+    ["-20260228.gz", "-20260301.gz", "-20260302.gz", "-20260303"],
+  ]) {
+    const memory = forgetfulStore();
+    const first = logs(t, {}, { memory });
+    const path = first.host("app.log");
+    writeFileSync(path, "");
+    await first.watch(path);
+    const second = await restarted(t, first, memory, path, () => {
+      const at = new Date();
+      for (const [index, name] of names.entries()) {
+        appendFileSync(path, line(`line ${index}`));
+        if (name.endsWith(".gz")) compress(path, `${path}${name}`);
+        else renameSync(path, `${path}${name}`);
+        writeFileSync(path, "");
+        utimesSync(`${path}${name}`, at, at);
+      }
+    });
+    await second.untilTold(...names.map((_, index) => `line ${index}`));
+  }
 });
 
 test("after a restart the copy of a truncated file is found, and a file that is gone is told", async (t) => {
