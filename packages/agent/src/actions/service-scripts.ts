@@ -47,7 +47,10 @@ export async function askScripts({ verb, unit, timeoutMs, host, context }: Servi
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1_000));
   const { problem } = await askProgram(programs[init](running, { unit, path, seconds }), ask);
   const until = problem === undefined ? performance.now() + Math.min(timeoutMs, settleMsMax) : 0;
-  const isAsWished = (state: UnitState | undefined) => state === undefined || (state.verdict === "runs") === (running !== "stop");
+  // `sv` takes a service that was started within the same second for one that it has restarted.
+  const lifeBefore = init === "runit" && running === "restart" && runs ? before.life : undefined;
+  const isAsWished = (state: UnitState | undefined) =>
+    state === undefined || ((state.verdict === "runs") === (running !== "stop") && (lifeBefore === undefined || state.life !== lifeBefore));
   let after = await look();
   // An init may have taken the wish, and be about to fulfil it.
   while (!isAsWished(after) && performance.now() < until && !signal.aborted) {
