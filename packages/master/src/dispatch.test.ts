@@ -89,6 +89,18 @@ test("P3: a command that its host has had beforehand may have run: in another nu
   );
 });
 
+test("what its host is to drop of what it had beforehand never goes out as a command, also when that is critical", () => {
+  const { dispatch, present, sent, reasons } = setting();
+  present.add("web1");
+  dispatch.start({ ...command(1, "web1", "critical"), lent: { held: "e1" } }, { cancelled: true });
+  dispatch.start({ ...command(2), lent: {} }, { cancelled: true });
+  assert.deepEqual(sent, [`cancel web1 ${command(1).id}`, `cancel web1 ${command(2).id}`]);
+  assert.deepEqual(dispatch.cancel(command(1).id), []);
+  dispatch.resume("web1");
+  assert.equal(sent.filter((line) => !line.startsWith("cancel ")).length, 0);
+  assert.deepEqual(reasons(), [], "the host has not said what became of it");
+});
+
 test("P3: over a restart a command is known by the numbering in which its host had it beforehand", () => {
   const { dispatch, present, sent, marks, numbering } = setting(
     [

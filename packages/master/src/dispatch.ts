@@ -100,12 +100,15 @@ export class Dispatch {
     }
   }
 
-  /** Takes a command that is in the store. */
-  start(execution: Execution): void {
+  /** Takes a command that is in the store. `cancelled`: its host may have it beforehand, and is told to drop it. */
+  start(execution: Execution, { cancelled = false } = {}): void {
     const { lent, agent } = execution;
     // A host that has it beforehand may have run it, in the numbering in which it was given it (P3).
     const epoch = lent && (lent.held ?? this.#options.epochOf(agent));
-    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent: lent !== undefined, cancelled: false, epoch });
+    const sent = lent !== undefined;
+    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent, cancelled: cancelled && sent, epoch });
+    // It must not go out first: what is to be dropped would be begun.
+    if (cancelled && sent) this.#sendCancel(this.#open.get(execution.id)!);
     this.#pump(execution.agent);
   }
 

@@ -302,9 +302,11 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       leases.begun(execution);
       dispatch.ended(execution);
     }
+    const unwanted = new Set(notice.stop);
     for (const execution of notice.start) {
       leases.begun(execution.id);
-      (execution.agent === masterAgent ? executor : dispatch).start(execution);
+      if (execution.agent === masterAgent) executor.start(execution);
+      else dispatch.start(execution, { cancelled: unwanted.has(execution.id) });
     }
     for (const execution of notice.stop) {
       executor.cancel(execution);
