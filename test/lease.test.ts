@@ -1,10 +1,11 @@
 /**
  * What was done for a time is taken back in time, whoever is away then: real processes, a master that is killed, an agent that is killed as well,
- * a policy that does not let the undo be, and a person who wants it to stay.
+ * a policy that does not let the undo be, a person who wants it to stay, a remedy that comes again before that, and one whose master dies in the
+ * middle of it.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TaskView } from "@needfire/shared/api";
@@ -30,14 +31,14 @@ function notes(bed: Testbed): string[] {
 async function blocked(
   after: string,
   work: (bed: Testbed, task: TaskView) => Promise<void>,
-  { undo, policy }: { undo?: (bed: Testbed) => string; policy?: string } = {},
+  { undo, policy, task }: { undo?: (bed: Testbed) => string; policy?: string; task?: string } = {},
 ): Promise<void> {
   const bed = await Testbed.start({}, (made) => {
     made.beacon("drop", dropping(made));
     const steps = undo?.(made) ?? `${note(made, "unblock")}, ${note(made, "tidy")}`;
     made.reactor(
       "block",
-      `name: block\non: file.created\nwhen: event.subject.endsWith("/attack")\ndo:\n  - steps: [${note(made, "block")}]\n    undo: { after: ${after}, steps: [${steps}] }\n`,
+      `name: block\non: file.created\nwhen: event.subject.endsWith("/attack")\n${task === undefined ? "" : `task: ${task}\n`}do:\n  - steps: [${note(made, "block")}]\n    undo: { after: ${after}, steps: [${steps}] }\n`,
     );
   });
   try {
@@ -45,8 +46,8 @@ async function blocked(
     if (policy !== undefined) await obey(bed, policy);
     await bed.watching("web1", "drop");
     writeFileSync(bed.path("host", "attack"), "");
-    const [task] = await bed.tasks(([first]) => first?.state === "resolved" && first.undo_due[0]?.by !== undefined);
-    await work(bed, task!);
+    const [made] = await bed.tasks(([first]) => first?.state === "resolved" && first.undo_due[0]?.by !== undefined);
+    await work(bed, made!);
   } finally {
     await bed.stop();
   }
@@ -96,6 +97,80 @@ test("what is blocked for a time is released in time by the host itself, althoug
     assert.deepEqual(notes(bed), ["block", "unblock", "tidy"]);
   }));
 
+/** The cause once more. */
+async function attackAgain(bed: Testbed): Promise<void> {
+  rmSync(bed.path("host", "attack"));
+  await bed.events({ type: "file.removed" }, 1);
+  writeFileSync(bed.path("host", "attack"), "");
+}
+
+test("what fires again before it was taken back is taken back once, at the later time, by the host itself, although the master was killed between and is dead then; both tasks say so", () =>
+  blocked(
+    "20s",
+    async (bed, { id: first }) => {
+      await bed.master.stop("SIGKILL");
+      await bed.startMaster();
+      await bed.connected("web1");
+      await attackAgain(bed);
+      const tasks = await bed.tasks(
+        ([second, given]) => given?.taken_over !== undefined && second?.state === "resolved" && second.undo_due[0]?.by === "host",
+      );
+      const [{ id: second, undo_due: later, took_over: tookOver }] = tasks as [TaskView, TaskView];
+      assert.deepEqual(tookOver, [first]);
+      assert.match(needfire(bed, "tasks", "show", first), new RegExp(`taken over +undo of rung 1 by ${second} at `));
+      assert.match(needfire(bed, "tasks", "show", second), new RegExp(`takes over +the undo of ${first}\n`));
+      assert.throws(() => needfire(bed, "tasks", "keep", first), new RegExp(`${second} takes it back instead`));
+      await bed.master.stop("SIGKILL");
+      await until("it is released", () => notes(bed).length === 4);
+      assert.ok(Date.now() >= Date.parse(later[0]!.due!) - 1_000, "not before the later time");
+      await bed.agents.get("web1")!.stop();
+      await bed.startMaster();
+      await bed.startAgent("web1");
+      await bed.tasks((all) => all.every(({ undo_due: due }) => due.length === 0));
+      assert.deepEqual(notes(bed), ["block", "block", "unblock", "tidy"]);
+      const told = async (type: string) => (await bed.events({ type }, 1)).map(({ cause }) => cause);
+      assert.deepEqual([await told("task.undo_taken_over"), await told("task.undone")], [[first], [second]]);
+    },
+    { task: "{ key: event.subject }" },
+  ));
+
+for (const [how, away, back] of [
+  ["dies", (bed: Testbed) => bed.master.stop("SIGKILL"), (bed: Testbed) => bed.startMaster()],
+  ["hangs", (bed: Testbed) => bed.master.signal("SIGSTOP"), (bed: Testbed) => bed.master.signal("SIGCONT")],
+] as const) {
+  test(`a host whose master ${how} while a remedy is verified takes it back by itself, and the master, back, learns that the rung failed, and climbs`, async () => {
+    const bed = await Testbed.start({ master: "undo_guard: 10s" }, (made) => {
+      made.beacon("drop", dropping(made));
+      made.reactor(
+        "block",
+        `name: block\non: file.created\ndo:\n  - steps: [${note(made, "block")}]\n    verify: { command.run: { argv: ["true"] }, after: 1h }\n    undo: { after: 1s, steps: [${note(made, "unblock")}] }\n  - steps: [${note(made, "second")}]\n`,
+      );
+    });
+    try {
+      await bed.addAgent("web1");
+      await bed.watching("web1", "drop");
+      writeFileSync(bed.path("host", "attack"), "");
+      await bed.tasks(([task]) => task?.state === "verifying" && task.undo_due[0]?.by === "host");
+      assert.deepEqual(notes(bed), ["block"]);
+      await away(bed);
+      await until("it is taken back", () => notes(bed).includes("unblock"));
+      assert.deepEqual(notes(bed), ["block", "unblock"]);
+      await back(bed);
+      const [task] = await bed.tasks(([each]) => each?.state === "resolved");
+      assert.deepEqual([task!.rung, task!.undo_due, notes(bed)], [2, [], ["block", "unblock", "second"]]);
+      assert.match(task!.history[0]!.reason, /the host took it back: nobody was heard of for too long/);
+      assert.deepEqual(
+        (await bed.events({ type: "task.undone" }, 1)).map(({ cause }) => cause),
+        [task!.id],
+      );
+    } finally {
+      // What is stopped cannot end.
+      bed.master.signal("SIGCONT");
+      await bed.stop();
+    }
+  });
+}
+
 test("what the host's policy refuses is refused when it is lent, which is told, and done by nobody when it is due", () =>
   blocked(
     "15s",
@@ -115,17 +190,21 @@ test("what the host's policy refuses is refused when it is lent, which is told, 
     },
   ));
 
-test("what a person wants to stay is not taken back: the host drops the undo, and history says who wanted it", () =>
-  blocked("10m", async (bed, task) => {
-    const shown = needfire(bed, "tasks", "show", task.id);
-    assert.match(shown, /undo +of rung 1 at .*, leased to the host, which does it by itself\n/);
-    assert.match(needfire(bed, "tasks", "keep", task.id, "--why", "for good"), /did stays\.$/m);
-    const [dropped] = await bed.events({ type: "task.undo_dropped" }, 1);
-    assert.equal(dropped!.data["why"], "for good");
-    const { executions, kept } = await undone(bed);
-    assert.deepEqual([executions.map(({ state }) => state), kept!.why], [["succeeded", "cancelled"], "for good"]);
-    assert.deepEqual(notes(bed), ["block"]);
-  }));
+test("what a person wants to stay is not taken back, however urgent: the host drops the undo, and history says who wanted it", () =>
+  blocked(
+    "10m",
+    async (bed, task) => {
+      const shown = needfire(bed, "tasks", "show", task.id);
+      assert.match(shown, /undo +of rung 1 at .*, leased to the host, which does it by itself\n/);
+      assert.match(needfire(bed, "tasks", "keep", task.id, "--why", "for good"), /did stays\.$/m);
+      const [dropped] = await bed.events({ type: "task.undo_dropped" }, 1);
+      assert.equal(dropped!.data["why"], "for good");
+      const { executions, kept } = await undone(bed);
+      assert.deepEqual([executions.map(({ state }) => state), kept!.why], [["succeeded", "cancelled"], "for good"]);
+      assert.deepEqual(notes(bed), ["block"]);
+    },
+    { task: "{ priority: critical }" },
+  ));
 
 function needfire(bed: Testbed, ...args: string[]): string {
   const run = spawnSync(process.execPath, [program, "--master", bed.path("master.sock"), ...args], { encoding: "utf8" });

@@ -56,11 +56,17 @@ class Host {
     this.#run(given);
   }
 
-  #run(given: Pick<Execution, "id" | "action">): void {
+  /** What it has not begun it never will. */
+  drop(given: Pick<Execution, "id" | "action">): void {
+    this.#run(given, "cancelled");
+    this.leases.delete(given.id);
+  }
+
+  #run(given: Pick<Execution, "id" | "action">, end?: Outcome): void {
     const { id, action } = given;
     if (this.runs.has(id)) return;
     this.runs.set(id, 1);
-    const outcome = this.outcomeOf(given);
+    const outcome = end ?? this.outcomeOf(given);
     this.#outcomes.set(id, outcome);
     const data = { execution: id, action, outcome, changed: true, started: 1, ended: 2 };
     this.happens((sequence) => incoming(sequence, { agent: this.#agent, type: "execution.finished", cause: id, data }));
@@ -134,9 +140,11 @@ export class World {
     this.engine.setHosts(names, true);
   }
 
-  /** A command goes to its host. */
-  #give(execution: Execution): void {
-    this.hosts.get(execution.agent)?.take(execution);
+  /** A command goes to its host, or that it is not wanted any more. */
+  #give(execution: Execution, isUnwanted: boolean): void {
+    const host = this.hosts.get(execution.agent);
+    if (isUnwanted) host?.drop(execution);
+    else host?.take(execution);
   }
 
   /** Other reactors than those that there are. */
@@ -175,6 +183,7 @@ export class World {
       partitionEventsMax: this.#partitionEventsMax,
       rules: { reactors: [this.#rules], nonce: "" },
       risesAfterMs: 300_000,
+      guardMs: 300_000,
       now: 1_700_000_000_000,
     };
     const hear = (notice: EngineNotice) => {
@@ -183,7 +192,7 @@ export class World {
     this.engine = new Engine(options, hear, this.#clock);
     this.#enforce();
     this.#introduce();
-    for (const execution of this.engine.state().openExecutions) this.#give(execution);
+    for (const execution of this.engine.state().openExecutions) this.#give(execution, execution.cancelled === true);
     for (const offer of this.engine.state().offers) this.hosts.get(offer.agent)?.lend(offer);
     if (start) void this.engine.start();
   }
@@ -203,7 +212,7 @@ export class World {
     for (const execution of notice.ended) this.#over.add(execution);
     for (const execution of notice.start) {
       if (this.#over.has(execution.id)) this.problems.push(`${execution.id} begins after its end`);
-      this.#give(execution);
+      this.#give(execution, notice.stop.includes(execution.id));
     }
   }
 

@@ -17,7 +17,7 @@ function engineOn(state: string, clock: TestClock, hear: (notice: EngineNotice) 
   const retention = { keepMs: day, bytesMax: 1_000_000_000 };
   const rules = { reactors, nonce: "" };
   const engine = new Engine(
-    { state, synchronous: "FULL", retention, partitionEventsMax, rules, risesAfterMs: 300_000, now: clock.now() },
+    { state, synchronous: "FULL", retention, partitionEventsMax, rules, risesAfterMs: 300_000, guardMs: 300_000, now: clock.now() },
     hear,
     clock,
   );

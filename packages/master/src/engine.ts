@@ -55,6 +55,8 @@ export interface EngineOptions {
   rules: InForceOptions;
   /** The time after which who waits for a lock stands where somebody new of the next higher priority does. */
   risesAfterMs: number;
+  /** So long at least a host hears nothing of a rung that is tried before it takes it back. */
+  guardMs: number;
   now: number;
 }
 
@@ -94,7 +96,7 @@ export class Engine {
   #tellingDamage: Promise<void> | undefined;
 
   constructor(
-    { state, synchronous, retention, partitionEventsMax, rules, risesAfterMs, now }: EngineOptions,
+    { state, synchronous, retention, partitionEventsMax, rules, risesAfterMs, guardMs, now }: EngineOptions,
     notify: (notice: EngineNotice) => void,
     clock = systemClock(),
   ) {
@@ -147,6 +149,7 @@ export class Engine {
         },
         hosts: () => this.#inForce.hosts(),
         risesAfterMs,
+        guardMs,
         clock: this.#clock,
       },
       this.#snapshot.openTasks,

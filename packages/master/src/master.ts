@@ -491,6 +491,7 @@ async function startThreads(
       partitionEventsMax,
       rules: { reactors: config.reactors, router: config.router, nonce },
       risesAfterMs: durationMs(config.rises_after),
+      guardMs: durationMs(config.undo_guard),
       now: started,
     } satisfies EngineOptions,
     onNotice: (notice) => onNotice(notice as EngineNotice),

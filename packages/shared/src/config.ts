@@ -72,6 +72,12 @@ export const masterConfigSchema = {
       description: "variables that commands allowed by a pattern may be given",
     },
     execution_expires: { ...duration, default: "1h", description: "how long a command waits for its host, its turn and its result" },
+    undo_guard: {
+      ...duration,
+      default: "5m",
+      description:
+        "while a remedy with `undo: { after: ... }` is tried, its host takes it back by itself when it has heard nothing for that `after`, and for at least so long (1s at the least): a restart of the master must not take longer",
+    },
     commands_max: {
       type: "integer",
       minimum: 1,

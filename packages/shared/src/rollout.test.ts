@@ -321,6 +321,12 @@ test("a host on which nothing was begun in its time is counted apart: it stops n
   assert.equal(helpReason({ ...done.rollout, failed: 1 }), "it failed on 1 and never began on 2 of 3 hosts");
 });
 
+test("a host's task has the rollout's key for its undo alone: a firing joins the rollout, not the task", () => {
+  const { rollout, hosts, plans } = start("task: { key: [event.data.package] }", 2);
+  const { task } = startOnHost(rollout, { ...hosts[0]!, plan: plans[0]! }, { now: 100, random: 0.5 });
+  assert.deepEqual([rollout.joinKey, task.joinKey, task.fleetKey], [["openssl"], undefined, ["openssl"]]);
+});
+
 test("a host whose turn comes after the rollout's time to begin expires; the time goes from when it may begin", () => {
   const lines = "task: { expires: 10m }\nlimits: { concurrent: 1 }";
   const { rollout, hosts, plans } = start(lines, 2);

@@ -18,7 +18,8 @@ import { admitted, enter, overdue } from "./task/lock.ts";
 import { tell } from "./task/tell.ts";
 import { type Beginning, type Effect, type Input, type Moment, type Step, type Task, withEffects } from "./task/types.ts";
 import { leaseAnswered, lend, renewed } from "./task/lease.ts";
-import { begunByHost, keep, undoDue, undoEnded, unguarded } from "./task/undo.ts";
+import { takeOver } from "./task/take-over.ts";
+import { begunByHost, giveUpUndo, keep, undoDue, undoEnded, unguarded } from "./task/undo.ts";
 import type { ExecutionReport } from "./action.ts";
 
 export { isAwaited, listens } from "./task/listen.ts";
@@ -65,6 +66,7 @@ export function startOnHost(rollout: Rollout, { agent, task: id, plan, firing }:
   const task = {
     ...taskOf(firing?.record ?? recordIn(rollout), { id, agent, plan: own, now: moment.now }),
     rollout: rollout.id,
+    ...(rollout.joinKey === undefined ? {} : { fleetKey: rollout.joinKey }),
     ...(beginBy === undefined ? {} : { beginBy }),
     // Not before this one, for which it was given: of a task that is made like it. What was asked was asked of all hosts.
     ...(asks === undefined ? {} : { asks: withoutMessage(asks) }),
@@ -141,6 +143,10 @@ export function stepTask(task: Task, input: Input, moment: Moment): Step {
       return isOpen(task) ? cancel(task, input, moment.now) : { task, effects: [] };
     case "keep":
       return isOpen(task) ? { task, effects: [] } : keep(task, input, moment);
+    case "takes_over":
+      return takeOver(task, input, moment);
+    case "taken_over":
+      return giveUpUndo(task, input, moment);
     case "leased":
     case "lease_refused":
       return leaseAnswered(task, input, moment);

@@ -315,6 +315,8 @@ async function show({ out, master }: Session, id: string): Promise<void> {
     ["without it", task.approval === undefined ? undefined : timeoutTexts[task.approval.on_timeout]],
     ["approved", task.approved === undefined ? undefined : approvedText(out, task.approved)],
     ["undo", task.undo_due.length === 0 ? undefined : task.undo_due.map((each) => undoText(out, each)).join("; ")],
+    ["taken over", task.taken_over?.map(({ rung, by, at }) => `undo of rung ${rung} by ${by} at ${out.timeInFull(at)}`).join("; ")],
+    ["takes over", task.took_over === undefined ? undefined : `the undo of ${task.took_over.join(", ")}`],
     ["kept", task.kept === undefined ? undefined : approvedText(out, task.kept)],
     ["joined", task.joined === 0 ? undefined : `${task.joined} firings`],
     ["event", `${task.event}${task.count > 1 ? `, the last of ${task.count}` : ""}`],
@@ -363,7 +365,8 @@ function placeText({ rung, rungs, attempt, attempts }: TaskView): string {
   return `${rung} of ${rungs.length}, attempt ${attempt} of ${here}${attempts > attempt ? `, ${attempts} attempts in all` : ""}`;
 }
 
-function undoText(out: Output, { rung, due, by, unheard, why }: TaskView["undo_due"][number]): string {
+function undoText(out: Output, { rung, due, by, unheard, why, given_up_for: heir }: TaskView["undo_due"][number]): string {
+  if (heir !== undefined) return `of rung ${rung} is given up for that of ${heir}`;
   if (unheard === true) return `of rung ${rung} when it is over${by === "host" ? ", or when the host hears nothing more of it" : ""}`;
   if (due === undefined) return `of rung ${rung} is under way`;
   return `of rung ${rung} at ${out.timeInFull(due)}${by === undefined ? "" : `, ${undoneBy[by]}`}${why === undefined ? "" : ` (${why})`}`;

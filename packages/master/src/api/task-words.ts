@@ -51,10 +51,12 @@ export function taskWordRoutes(server: Server, { say, history }: TaskWordRoutes)
   }
 }
 
-function refusal({ id, status }: Task, verb: string, by: string): NeedfireError {
+function refusal({ id, status, takenOver = [] }: Task, verb: string, by: string): NeedfireError {
   if (status.state === "waiting" && "approval" in status)
     return new NeedfireError("NOT_YOURS", `the task ${id} waits for the word of ${status.approval.from.join(" or ")}, not of ${by}`);
+  const heir = takenOver.at(-1)?.by;
+  const instead = heir === undefined ? "" : `: ${heir} takes it back instead (needfire tasks keep ${heir})`;
   if (verb === "keep")
-    return new NeedfireError("CONFLICT", `the task ${id} is ${status.state}, and has nothing that is to be taken back later`);
+    return new NeedfireError("CONFLICT", `the task ${id} is ${status.state}, and has nothing that is to be taken back later${instead}`);
   return new NeedfireError("CONFLICT", `the task ${id} is ${status.state} already: there is nothing to ${verb}`);
 }

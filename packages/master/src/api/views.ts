@@ -122,6 +122,10 @@ export function taskView(task: Task, executions: ExecutionRecord[]): TaskView {
     otherwise: task.otherwise.map(({ action }) => action),
     history: task.history.map(({ rung, at, ...rest }) => ({ ...rest, rung: rung + 1, at: isoTime(at) })),
     undo_due: task.leases.map(leaseView),
+    ...(task.takenOver === undefined
+      ? {}
+      : { taken_over: task.takenOver.map(({ rung, by, at }) => ({ rung: rung + 1, by, at: isoTime(at) })) }),
+    ...(task.tookOver === undefined ? {} : { took_over: task.tookOver }),
     created: isoTime(created),
     updated: isoTime(updated),
     executions: executions.map(executionView),
@@ -151,6 +155,7 @@ function leaseView(lease: Lease): TaskView["undo_due"][number] {
     ...(by === undefined ? {} : { by }),
     ...("renew" in lease ? { unheard: true } : {}),
     ...(lent?.refused === undefined ? {} : { why: lent.refused }),
+    ...("takenBy" in lease && lease.takenBy !== undefined ? { given_up_for: lease.takenBy } : {}),
   };
 }
 

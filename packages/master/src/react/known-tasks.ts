@@ -1,15 +1,16 @@
 /**
  * Tasks as the engine has left them, open or ended of late; of the others the store knows. Finds them by what may make them go on: an event from
- * the host that one listens to, a point in time, a lock that is free, a firing that joins. Decides nothing and writes nothing.
+ * the host that one listens to, a point in time, a lock that is free, a firing that joins, another task's undo. Decides nothing and writes nothing.
  */
 import { dueOf, hasEnded, isOpen, listens, type Task } from "@needfire/shared/task";
 import { Locks } from "../locks.ts";
 import type { Store } from "../store/store.ts";
+import { UndoKeys } from "../undo-keys.ts";
 
 /** Tasks that ended and may still be asked for as a cause. */
 const endedMax = 10_000;
 
-export type TaskStore = Pick<Store, "task" | "openTaskOf" | "tasksDue" | "listeningTasks" | "lockingTasks">;
+export type TaskStore = Pick<Store, "task" | "openTaskOf" | "tasksDue" | "listeningTasks" | "lockingTasks" | "leasedTasks">;
 
 export class KnownTasks {
   readonly #store: TaskStore;
@@ -18,6 +19,7 @@ export class KnownTasks {
   readonly #ended = new Set<string>();
   readonly #risesAfterMs: number;
   #locks: Locks;
+  #undoKeys = new UndoKeys();
   /** By host, tasks whose verification listens for its events. Undefined: the store is to be asked. */
   #listening: Map<string, Set<string>> | undefined;
   /** Open tasks that firings may join, as this turn has left them: before it the store knows. */
@@ -53,6 +55,8 @@ export class KnownTasks {
     this.#due = (await this.#store.tasksDue(0, 0)).next;
     this.#locks = new Locks(this.#risesAfterMs);
     for (const task of await this.#store.lockingTasks()) this.#locks.note(task);
+    this.#undoKeys = new UndoKeys();
+    for (const task of await this.#store.leasedTasks()) this.#undoKeys.note(task);
   }
 
   async get(id: string): Promise<Task | undefined> {
@@ -69,6 +73,7 @@ export class KnownTasks {
     this.#tasks.set(task.id, task);
     this.#listen(task);
     this.#locks.note(task);
+    this.#undoKeys.note(task);
     this.awaitDue(task);
     if (task.joinKey !== undefined) this.#joins.set(joinName(task.reactor, task.joinKey), isOpen(task) ? task.id : undefined);
     this.#ended.delete(task.id);
@@ -123,6 +128,17 @@ export class KnownTasks {
       if (task !== undefined) return task;
     }
     return undefined;
+  }
+
+  /** One of them may take over what another is to take back. */
+  get hasShared(): boolean {
+    return this.#undoKeys.hasShared;
+  }
+
+  /** Those tasks, of one key. */
+  async nextShared(): Promise<Task[]> {
+    const tasks = await Promise.all(this.#undoKeys.nextShared().map((id) => this.get(id)));
+    return tasks.filter((task) => task !== undefined);
   }
 
   holderOf(lock: readonly unknown[]): string | undefined {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Event } from "@needfire/shared/event";
 import { executionId, taskId } from "@needfire/shared/ids";
 import { plainRoute } from "@needfire/shared/router";
+import { hasLeased } from "@needfire/shared/task/take-over";
 import { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { loadReactors, type Reactor } from "@needfire/shared/reactor";
 import { dueOf, isOpen, listens, type Task } from "@needfire/shared/task";
@@ -41,11 +42,13 @@ function setting(stored: Task[] = [], reactors = index) {
         joinKeysIn: () => [],
         failedHosts: () => [],
         breakers: () => [],
+        leasedTasks: () => stored.filter(hasLeased),
         lockingTasks: () => stored.filter(({ lock }) => lock !== undefined),
         tasksMade: (names, since) => stored.filter(({ reactor, created }) => names.includes(reactor) && created > since),
       },
       hosts: () => [],
       risesAfterMs: 300_000,
+      guardMs: 300_000,
       world: { agentView: (id) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined },
       clock,
     },

@@ -14,6 +14,7 @@ import { Rules } from "@needfire/shared/rules/rules";
 import type { Reactor, World } from "@needfire/shared/rules/types";
 import type { AgentView } from "@needfire/shared/target";
 import { type Beginning, type Execution, isAwaited, type MasterEventDraft, startTask, type Task, type Word } from "@needfire/shared/task";
+import { nextHandOver } from "@needfire/shared/task/take-over";
 import { beginningsOf, isOrder, retryOf, rolloutRetriedType } from "@needfire/shared/task/order";
 import type { Tripped } from "../breakers.ts";
 import type { LeaseAnswer } from "../leases.ts";
@@ -80,6 +81,8 @@ export interface ReactOptions {
   hosts(): readonly AgentView[];
   /** The time after which who waits for a lock stands where somebody new of the next higher priority does. */
   risesAfterMs: number;
+  /** See `Moment`. */
+  guardMs: number;
   clock: { now(): number };
   /** From 0 to 1, for jitter. */
   random?: () => number;
@@ -102,7 +105,7 @@ export class React {
 
   constructor(options: ReactOptions, openTasks: Task[]) {
     this.#options = options;
-    const { store, world, clock, hosts, aside, random = Math.random } = options;
+    const { store, world, clock, hosts, aside, guardMs, random = Math.random } = options;
     this.#rules = new Rules(this.#index, world, { records: recordedReasons, ...(aside === undefined ? {} : { aside }) });
     const tasks = (this.#tasks = new KnownTasks(store, openTasks, options.risesAfterMs));
     const restraints = (this.#restraints = new Restraints(store));
@@ -114,7 +117,7 @@ export class React {
       ended: (rollout) => restraints.rolledOut(rollout),
       clock,
     }));
-    const steps = (this.#steps = new Steps({ tasks, rollouts, restraints, aside, clock, random }));
+    const steps = (this.#steps = new Steps({ tasks, rollouts, restraints, aside, clock, random, guardMs }));
     this.#firings = new Firings({ tasks, steps, rollouts, restraints, tally: this.#tally });
     this.#rolling = new Rolling({ store, tasks, steps, rollouts });
   }
@@ -148,8 +151,8 @@ export class React {
   /** When time alone has consequences next, by the clock by which events are received. */
   nextDue(): number | undefined {
     // Whose turn it is, it is at once.
-    const rolloutDue = this.#rollouts.isDue ? 0 : undefined;
-    const dues = [this.#rules.nextDue(), this.#tasks.nextDue, rolloutDue].filter((due) => due !== undefined);
+    const atOnce = this.#rollouts.isDue || this.#tasks.hasShared ? 0 : undefined;
+    const dues = [this.#rules.nextDue(), this.#tasks.nextDue, atOnce].filter((due) => due !== undefined);
     return dues.length === 0 ? undefined : Math.min(...dues);
   }
 
@@ -165,6 +168,8 @@ export class React {
     await this.#tasks.look();
     await this.#restraints.look(this.#options.clock.now());
     await this.#rolling.findLost(made);
+    // P2: only of what is in the store. A task that is made in this turn may prove to be there already.
+    if (now !== undefined) await this.#handOver(made);
     for (const { received, events } of arrivals) {
       await this.#firings.take(this.#rules.tick(received), made);
       for (const event of events) await this.#hear(event, made);
@@ -294,6 +299,18 @@ export class React {
     // What this turn has done before is not in the store, by which the next point in time was set.
     for (const { task } of made.changes) this.#tasks.awaitDue(task);
     for (const task of due) this.#steps.step(task, { kind: "due" }, task.id, made);
+  }
+
+  /** An undo for a key comes once: later tasks take over those of earlier ones. */
+  async #handOver(made: Consequences): Promise<void> {
+    for (let dues = 0; dues < duesMax && this.#tasks.hasShared; dues++) {
+      const next = nextHandOver(await this.#tasks.nextShared());
+      if (next === undefined) continue;
+      const { from, to } = next;
+      const isGiven = this.#steps.step(from.task, { kind: "taken_over", rung: from.lease.rung, by: to.task.id }, from.task.id, made);
+      if (!isGiven) continue; // it is set aside
+      this.#steps.step(to.task, { kind: "takes_over", rung: to.lease.rung, from: from.task.id, due: from.lease.due }, to.task.id, made);
+    }
   }
 
   /** Whoever waits for a lock that nobody holds any more begins. */

@@ -23,6 +23,8 @@ export interface StepsOptions {
   clock: { now(): number };
   /** From 0 to 1, for jitter. */
   random: () => number;
+  /** See `Moment`. */
+  guardMs: number;
 }
 
 interface Attempt<T> {
@@ -39,13 +41,14 @@ export class Steps {
     this.#options = options;
   }
 
-  /** A task goes on, if the input concerns it. `what`: the event, execution or task from which that follows. */
-  step(task: Task, input: Input, what: string, made: Consequences): void {
+  /** A task goes on, if the input concerns it; false: it does not. `what`: the event, execution or task from which that follows. */
+  step(task: Task, input: Input, what: string, made: Consequences): boolean {
     const reactor = { name: task.reactor, version: task.reactorVersion };
     const step = this.attempt(reactor, what, { made, work: () => stepTask(task, input, this.moment()) });
-    if (step === undefined || step.task === task) return;
+    if (step === undefined || step.task === task) return false;
     this.#change(step, false, made);
     if (isOpen(task)) this.#options.rollouts.ended(step.task, made.rollouts);
+    return true;
   }
 
   /** A new task; undefined when it is set aside. */
@@ -85,8 +88,8 @@ export class Steps {
   }
 
   moment(): Moment {
-    const { clock, random, tasks } = this.#options;
-    return { now: clock.now(), random: random(), holderOf: (lock) => tasks.holderOf(lock) };
+    const { clock, random, guardMs, tasks } = this.#options;
+    return { now: clock.now(), random: random(), guardMs, holderOf: (lock) => tasks.holderOf(lock) };
   }
 
   #isAside(reactor: Suspect, what: string, made: Consequences): boolean {

@@ -43,6 +43,9 @@ const rowsPerStatement = 25;
 /** As the index of them says. */
 const isOpenSql = "state IN ('waiting', 'running', 'verifying', 'retrying', 'undoing')";
 
+/** Each of them has a time. */
+const hasLeasesSql = "due IS NOT NULL AND body ->> '$.leases' <> '[]'";
+
 export class StoreWriter {
   readonly #database: Database;
   readonly #epoch: string;
@@ -68,7 +71,7 @@ export class StoreWriter {
       cursor: Number(this.#setting("cursor")),
       openTasks: this.#bodies<Task>(`SELECT body FROM task WHERE ${isOpenSql} OR id IN (SELECT task FROM execution WHERE report IS NULL)`),
       openExecutions: this.#openExecutions(),
-      offers: this.#bodies<Task>("SELECT body FROM task WHERE due IS NOT NULL AND body ->> '$.leases' <> '[]'").flatMap(offersOf),
+      offers: this.#bodies<Task>(`SELECT body FROM task WHERE ${hasLeasesSql}`).flatMap(offersOf),
       keys: this.#bodies<KeyRecord>("SELECT body FROM key"),
       tokens: this.#bodies<TokenRecord>("SELECT body FROM token"),
       agents: this.#bodies<AgentRecord>("SELECT body FROM agent"),
@@ -209,6 +212,11 @@ export class StoreWriter {
   lockingTasks(): Task[] {
     const isAtWork = `(${isOpenSql} OR id IN (SELECT task FROM execution WHERE report IS NULL))`;
     return this.#bodies<Task>(`SELECT body FROM task WHERE ${isAtWork} AND json_extract(body, '$.lock') IS NOT NULL`);
+  }
+
+  leasedTasks(): Task[] {
+    const hasKey = "(body ->> '$.joinKey' IS NOT NULL OR body ->> '$.fleetKey' IS NOT NULL)";
+    return this.#bodies<Task>(`SELECT body FROM task WHERE ${hasLeasesSql} AND ${hasKey}`);
   }
 
   tasksMade(reactors: readonly string[], since: number): MadeTask[] {

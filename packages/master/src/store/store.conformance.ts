@@ -352,6 +352,21 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       assert.deepEqual(found.map(({ id }) => id).toSorted(), [open, waiting, stopping].map(({ id }) => id).toSorted());
     });
 
+    test("tasks with a key that have something to take back are found again, and no others", async (t) => {
+      const s = setting(t);
+      const leases = [{ rung: 0, due: 9_000 }];
+      const keyed: Task = { ...someTask("web1:e1:1", { state: "resolved", verified: true }), joinKey: ["a"], leases };
+      const fleet: Task = { ...someTask("web1:e1:2"), fleetKey: ["b"], leases };
+      const others: Task[] = [
+        { ...someTask("web1:e1:3"), leases },
+        { ...someTask("web1:e1:4"), joinKey: ["c"] },
+      ];
+      await s.commit([keyed, fleet, ...others].map((task) => ({ isNew: true, task, effects: [] })));
+      await s.reopened();
+      const found = await s.store.leasedTasks();
+      assert.deepEqual(found.map(({ id }) => id).toSorted(), [keyed, fleet].map(({ id }) => id).toSorted());
+    });
+
     test("breakers are kept as they were last written, the one that was written longest ago first, until they are gone", async (t) => {
       const s = setting(t);
       const row = (key: string, held = 0): BreakerRow => ({

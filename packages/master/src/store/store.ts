@@ -265,6 +265,8 @@ export interface Store {
   tasksMade(reactors: readonly string[], since: number): Promise<MadeTask[]> | MadeTask[];
   /** Tasks with a lock that are open, or have a command under way. */
   lockingTasks(): Promise<Task[]> | Task[];
+  /** Tasks with a key that still have something to take back. */
+  leasedTasks(): Promise<Task[]> | Task[];
   /** What rules remember. */
   ruleState(): Promise<StateRow[]> | StateRow[];
   silences(): Promise<SilenceRecord[]> | SilenceRecord[];

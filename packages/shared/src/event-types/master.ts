@@ -291,6 +291,13 @@ export const masterEventTypes = {
     data: object({ ...aboutTask, rung: onLadder.rung, by: who, why: reason }, [...Object.keys(aboutTask), "rung", "by"]),
     example: taskExample({ rung: 1, by: "ann", why: "it is on the list now" }),
   },
+  "task.undo_taken_over": {
+    description:
+      "What a rung of a task did for a time is taken back by a later task with the same key, at that one's time, and not by this one.",
+    severity: "low",
+    data: object({ ...aboutTask, rung: onLadder.rung, taken_by: { type: "string", description: "that task" } }),
+    example: taskExample({ rung: 1, taken_by: "t-9f1c2b3a4d5e6f70" }),
+  },
   "task.undone": {
     description: "What a rung of a task had done was taken back.",
     severity: "low",

@@ -39,7 +39,7 @@ export function attempt(task: Task, moment: Moment): Step {
     ...(timeoutMs === undefined ? {} : { attemptEnds: moment.now + timeoutMs }),
   };
   const told = begun.attempts === 1 ? [] : [tell(begun, "task.attempt", place(begun))];
-  const { task: guarded, effects } = guard(begun, moment.now);
+  const { task: guarded, effects } = guard(begun, moment);
   return withEffects([...told, ...effects], next(guarded, moment));
 }
 

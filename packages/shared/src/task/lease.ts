@@ -4,27 +4,28 @@
  * commands (P3).
  *
  * While the rung is tried the lease is a guard: its time is put off again and again, and comes when nobody can do that any more: the master is
- * gone, or what the rung did has cut the host off. Then the rung has failed. When the task leaves the rung, the lease has its own time.
+ * gone, or what the rung did has cut the host off. Then the rung has failed. When the task leaves the rung, the lease has its own time. What cannot be
+ * lent is a time in the task alone.
  */
 import { specOf } from "../action.ts";
 import { executionId } from "../ids.ts";
 import { tell } from "./tell.ts";
 import { type Lease, type LeaseWord, type Lent, type Moment, type Offer, type Step, type Task, withEffects } from "./types.ts";
 
+/** Whatever is wished for: it is put off at half of that, again and again. */
+const guardMsMin = 1_000;
+
 export type Waiting = Extract<Lease, { due: number }>;
+type Guard = Extract<Lease, { renew: number }>;
 
-/** How long a host hears nothing of a rung that is tried before it takes it back, where the undo is due sooner than that. */
-const guardMsMin = 300_000;
-
-/** Before an attempt: the host can take it back, whatever the attempt does. */
-export function guard(task: Task, now: number): Step {
+/** Before an attempt: the host can take it back, whatever the attempt does. Where it cannot, what the rung takes over is not done meanwhile. */
+export function guard(task: Task, moment: Moment): Step {
   const { rung } = task;
   const undo = task.rungs[rung]?.undo;
   if (undo?.afterMs === undefined || task.leases.some((lease) => lease.rung === rung)) return { task, effects: [] };
   const steps = stepsOnHost(task, rung);
-  if (steps === 0) return { task, effects: [] };
-  const lent = { first: task.started + 1, steps };
-  return offer({ ...task, started: task.started + steps }, guardian(task, { rung, lent }, now));
+  const lent = steps === 0 ? {} : { lent: { first: task.started + 1, steps } };
+  return offer({ ...task, started: task.started + steps }, guardian(task, { rung, ...lent }, moment));
 }
 
 /** The task leaves its rung: what that did is lent for a time. Not when it is taken back at once, nor when it did nothing. */
@@ -34,14 +35,27 @@ export function lend(task: Task, now: number): Step {
   const before = task.leases.find((lease) => lease.rung === rung);
   const isLeft = before !== undefined && !("renew" in before);
   if (undo?.afterMs === undefined || task.attempt === 0 || isLeft) return { task, effects: [] };
-  return offer(task, { rung, due: now + undo.afterMs, ...(before?.lent === undefined ? {} : { lent: before.lent }) });
+  const due = Math.max(now + undo.afterMs, before?.owed ?? 0);
+  return offer(task, { rung, due, ...(before?.lent === undefined ? {} : { lent: before.lent }) });
+}
+
+/** Nothing was done on the rung: what it has taken over of another task is due when it was. */
+export function owe(task: Task, { rung, owed, lent }: Guard & { owed: number }): Step {
+  return offer(task, { rung, due: owed, ...(lent === undefined ? {} : { lent }) });
+}
+
+/** The lease comes at the later of the two times: nothing is taken back before it was promised. */
+export function putOff(task: Task, lease: Waiting, due: number): Step {
+  if ("renew" in lease) return { task: replaced(task, { ...lease, owed: Math.max(due, lease.owed ?? 0) }), effects: [] };
+  return due > lease.due ? offer(task, { ...lease, due }) : { task, effects: [] };
 }
 
 /** The guards that are to be put off by now. */
-export function renewed(task: Task, { now }: Moment): Step {
+export function renewed(task: Task, moment: Moment): Step {
   let step: Step = { task, effects: [] };
   for (const lease of task.leases) {
-    if ("renew" in lease && lease.renew <= now) step = withEffects(step.effects, offer(step.task, guardian(step.task, lease, now)));
+    if ("renew" in lease && lease.renew <= moment.now)
+      step = withEffects(step.effects, offer(step.task, guardian(step.task, lease, moment)));
   }
   return step;
 }
@@ -82,9 +96,9 @@ export function replaced(task: Task, lease: Lease): Task {
   return { ...task, leases: [...task.leases.filter(({ rung }) => rung !== lease.rung), lease] };
 }
 
-function guardian({ rungs }: Task, { rung, lent }: { rung: number; lent: Lent }, now: number): Waiting {
-  const forMs = Math.max(guardMsMin, rungs[rung]?.undo?.afterMs ?? 0);
-  return { rung, lent, due: now + forMs, renew: now + forMs / 2 };
+function guardian({ rungs }: Task, lease: Omit<Guard, "due" | "renew">, { now, guardMs = 0 }: Moment): Guard {
+  const forMs = Math.max(guardMsMin, guardMs, rungs[lease.rung]?.undo?.afterMs ?? 0);
+  return { ...lease, due: now + forMs, renew: now + forMs / 2 };
 }
 
 function offer(task: Task, lease: Waiting): Step {

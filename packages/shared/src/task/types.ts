@@ -37,13 +37,17 @@ export type Verifying =
   | { by: "event" | "no_event"; until: number };
 
 /**
- * What is taken back of a rung: when, or by which of its commands that is being done. It is done once. `kept`: a person wants that it is not.
+ * What is taken back of a rung: when, or by which of its commands that is being done. It is done once. `kept`: it is not wanted any more, by a
+ * person, or since the task `takenBy` has the same to take back later.
  */
 export type Lease =
   | { rung: number; due: number; lent?: Lent }
-  /** The rung is still tried: it is put off at that time, and only the host lets it come due. */
-  | { rung: number; due: number; renew: number; lent: Lent }
-  | { rung: number; execution: string; step: number; lent?: Lent; kept?: true };
+  /**
+   * The rung is still tried: it is put off at that time, and only the host lets it come due. `owed`: when what it has taken over of another task was
+   * to be taken back.
+   */
+  | { rung: number; due: number; renew: number; lent?: Lent; owed?: number }
+  | { rung: number; execution: string; step: number; lent?: Lent; kept?: true; takenBy?: string };
 
 /**
  * The steps with which an undo begins, as its host has them beforehand, so that it does them in time by itself. `first`: the number of the
@@ -126,6 +130,8 @@ export interface Task {
   rollout?: string;
   /** While it is open, further firings of its reactor with this key join it. */
   joinKey?: unknown[];
+  /** The same of its rollout, which firings join instead. */
+  fleetKey?: unknown[];
   /** Of the tasks with the same one is at work at a time. */
   lock?: unknown[];
   /** So long it has to begin, from when it may; and until when that is, when it may. */
@@ -139,6 +145,9 @@ export interface Task {
   approved?: { by: string; at: number; why?: string };
   /** Who wanted that what it did for a time stays. */
   kept?: { by: string; at: number; why?: string };
+  /** Of which rungs another task takes back what they did; and the tasks of which this one takes it back. */
+  takenOver?: { rung: number; by: string; at: number }[];
+  tookOver?: string[];
   rungs: PlannedRung[];
   otherwise: PlannedCall[];
   /** The rung that it is on, from 0; the attempt there, from 1; and how many of that attempt's steps, then of its checks, have been begun. */
@@ -264,9 +273,13 @@ export type LeaseWord =
   | { kind: "leased"; execution: string; epoch: string; due: number }
   | { kind: "lease_refused"; execution: string; reason: string };
 
+/** One task's undo is given up in favour of another's. `from`, `by`: the tasks. `due`: when that undo was to come. */
+export type Handing = { kind: "takes_over"; rung: number; from: string; due: number } | { kind: "taken_over"; rung: number; by: string };
+
 export type Input =
   | Word
   | LeaseWord
+  | Handing
   | { kind: "report"; report: ExecutionReport }
   /** `untried`: it certainly never reached its host. */
   | { kind: "expired"; execution: string; reason: string; untried?: boolean }
@@ -279,10 +292,14 @@ export type Input =
   /** Its reactor fired again with its key. */
   | { kind: "join"; event: string };
 
-/** `random`: from 0 to 1, for jitter. `holderOf`: the task that keeps others with this lock from beginning. */
+/**
+ * `random`: from 0 to 1, for jitter. `holderOf`: the task that keeps others with this lock from beginning. `guardMs`: how long a host hears nothing of
+ * a rung that is tried before it takes it back, where the undo is due sooner than that.
+ */
 export interface Moment {
   now: number;
   random: number;
+  guardMs?: number;
   holderOf?(lock: readonly unknown[]): string | undefined;
 }
 

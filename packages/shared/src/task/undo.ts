@@ -6,7 +6,7 @@ import type { ExecutionReport } from "../action.ts";
 import { executionId, masterAgent } from "../ids.ts";
 import { command, stopped } from "./commands.ts";
 import { note } from "./history.ts";
-import { lentBy, replaced } from "./lease.ts";
+import { lentBy, owe, replaced } from "./lease.ts";
 import { failureReason, tell } from "./tell.ts";
 import { type Effect, type Input, type Lease, type Lent, type Moment, type Step, stopGraceMs, type Task, withEffects } from "./types.ts";
 
@@ -64,15 +64,13 @@ export function undo(task: Task, { rung, from, lent }: { rung: number; from: num
 /** One of its commands has ended. */
 export function undoEnded(
   task: Task,
-  { rung, step, lent, kept }: Running,
+  { rung, step, lent, kept, takenBy }: Running,
   { report, moment }: { report: ExecutionReport; moment: Moment },
 ): Step {
   if (report.outcome === "succeeded") return undo(task, { rung, from: step + 1, lent }, moment);
-  const told =
-    kept === true && report.outcome === "cancelled"
-      ? dropped(task, rung)
-      : tell(task, "task.undo_failed", { rung: rung + 1, reason: failureReason(report, "undo ") });
-  return gone(task, rung, told, moment.now);
+  if (kept !== true || report.outcome !== "cancelled")
+    return gone(task, rung, tell(task, "task.undo_failed", { rung: rung + 1, reason: failureReason(report, "undo ") }), moment.now);
+  return takenBy === undefined ? gone(task, rung, dropped(task, rung), moment.now) : left(task, { rung, by: takenBy }, moment.now);
 }
 
 /** What is lent stays. A host that may have the undo is told; what it has begun by then goes on. */
@@ -83,24 +81,40 @@ export function keep(task: Task, { by, why }: Extract<Input, { kind: "keep" }>, 
   let step: Step = { task: { ...task, kept, updated: moment.now }, effects: [] };
   for (const { rung, lent } of waiting) {
     const next =
-      lent === undefined ? gone(step.task, rung, dropped(step.task, rung), moment.now) : withdraw(step.task, { rung, lent }, moment);
+      lent === undefined ? gone(step.task, rung, dropped(step.task, rung), moment.now) : withdraw(step.task, { rung, lent }, {}, moment);
     step = withEffects(step.effects, next);
   }
   return step;
 }
 
-/** Nothing was done on the rung: its host is to drop the guard, if it has it. */
+/** Nothing was done on the rung: its host is to drop the guard, if it has it. Unless it stands for another task's undo, too. */
 export function unguarded(task: Task, moment: Moment): Step {
-  const guarding = task.leases.find((lease) => lease.rung === task.rung && "renew" in lease);
-  return guarding?.lent === undefined ? { task, effects: [] } : withdraw(task, { rung: guarding.rung, lent: guarding.lent }, moment);
+  const guarding = task.leases.find((lease) => lease.rung === task.rung);
+  if (guarding === undefined || !("renew" in guarding)) return { task, effects: [] };
+  const { rung, lent, owed } = guarding;
+  if (owed !== undefined) return owe(task, { ...guarding, owed });
+  return lent === undefined ? { task: without(task, rung), effects: [] } : withdraw(task, { rung, lent }, {}, moment);
+}
+
+/** Another task takes back the same later on: here it is given up. A host that has begun it by then says so. */
+export function giveUpUndo(task: Task, { rung, by }: { rung: number; by: string }, moment: Moment): Step {
+  const lease = task.leases.find((each) => each.rung === rung);
+  if (lease === undefined || !("due" in lease) || "renew" in lease) return { task, effects: [] };
+  const { lent } = lease;
+  return lent === undefined ? left(task, { rung, by }, moment.now) : withdraw(task, { rung, lent }, { takenBy: by }, moment);
 }
 
 /** Its first command is stopped, whether or not the host has begun it: that it says. */
-function withdraw(task: Task, { rung, lent }: { rung: number; lent: Lent }, moment: Moment): Step {
+function withdraw(task: Task, { rung, lent }: { rung: number; lent: Lent }, why: Pick<Running, "takenBy">, moment: Moment): Step {
   const begun = undo(task, { rung, from: 0, lent }, moment);
   const execution = executionId(task.id, lent.first);
-  const unwanted = replaced(begun.task, { rung, execution, step: 0, lent, kept: true });
+  const unwanted = replaced(begun.task, { rung, execution, step: 0, lent, kept: true, ...why });
   return { task: unwanted, effects: [...begun.effects, { kind: "stop", execution }] };
+}
+
+function left(task: Task, { rung, by }: { rung: number; by: string }, now: number): Step {
+  const takenOver = [...(task.takenOver ?? []), { rung, by, at: now }];
+  return gone({ ...task, takenOver }, rung, tell(task, "task.undo_taken_over", { rung: rung + 1, taken_by: by }), now);
 }
 
 function dropped(task: Task, rung: number): Effect {
@@ -109,7 +123,11 @@ function dropped(task: Task, rung: number): Effect {
 }
 
 function gone(task: Task, rung: number, told: Effect, now: number): Step {
-  return { task: { ...task, leases: task.leases.filter((lease) => lease.rung !== rung), updated: now }, effects: [told] };
+  return { task: { ...without(task, rung), updated: now }, effects: [told] };
+}
+
+function without(task: Task, rung: number): Task {
+  return { ...task, leases: task.leases.filter((lease) => lease.rung !== rung) };
 }
 
 function given(lent: Lent | undefined): { lent?: Lent } {
