@@ -9,6 +9,7 @@ import { FakeCommit, somePublicKey, TestClock } from "./fixture.ts";
 import type { SourcedFile } from "./files.ts";
 import { Keys } from "./keys.ts";
 import type { Session } from "./sessions.ts";
+import type { AgentRecord } from "./store/store.ts";
 
 const yaml = (name: string, targets: string) => `name: ${name}\ntype: file\npaths: [/etc/${name}]\ntargets: ${targets}\n`;
 
@@ -18,7 +19,7 @@ function beaconsOf(...texts: string[]) {
   return loaded.beacons;
 }
 
-async function setting() {
+async function setting(records: AgentRecord[] = []) {
   const clock = new TestClock();
   const monotonic = new TestClock(0);
   const store = new FakeCommit();
@@ -28,6 +29,9 @@ async function setting() {
   const sent: MasterMessage[] = [];
   const seen: AgentView[] = [];
   const unsendable: string[] = [];
+  const ready: string[] = [];
+  /** Whether marks say of all commands that have gone out that they have. */
+  const commands = { marked: true };
   const link = { full: false, tooLarge: false };
   const given = {
     files: [] as SourcedFile[],
@@ -48,11 +52,14 @@ async function setting() {
       },
       onView: (views) => seen.push(...views),
       onUnsendable: (_session, reason) => unsendable.push(reason),
+      onReady: (agent) => ready.push(agent),
+      isMarked: () => commands.marked,
     },
-    [],
+    records,
   );
   const session = (agent: string) => ({ agent, epoch: "e1", lastHeard: clock.time }) as Session;
-  return { agents, clock, monotonic, store, sent, seen, unsendable, link, given, session };
+  const settled = () => store.writes.flatMap(({ agents: kept = [] }) => kept.map((record) => record.settled === true));
+  return { agents, clock, monotonic, store, sent, seen, unsendable, ready, commands, settled, link, given, session };
 }
 
 function someFile(path: string, digit: string): SourcedFile {
@@ -104,6 +111,49 @@ test("an agent that has everything already is sent nothing when it comes back", 
   assert.equal(sent.length, 0);
 });
 
+test("P2: an agent takes commands when it is durable that it has a session, after a disk that was full, too", async () => {
+  const { agents, store, ready, settled, session } = await setting();
+  const web1 = session("web1");
+  const disk = store.hold();
+  const reporting = agents.reported(web1, report);
+  assert.deepEqual([agents.isReady(web1), ready], [false, []]);
+  disk.resolve();
+  await reporting;
+  assert.deepEqual([agents.isReady(web1), ready, settled()], [true, ["web1"], [false]]);
+  await agents.left(web1);
+  const next = session("web1");
+  store.failing = new NeedfireError("DISK_FULL", "no room");
+  await assert.rejects(agents.reported(next, report));
+  await agents.tick([next]);
+  assert.equal(agents.isReady(next), false, "the store has it as settled");
+  store.failing = undefined;
+  await agents.tick([next]);
+  assert.deepEqual([agents.isReady(next), ready, settled()], [true, ["web1", "web1"], [false, true, false]]);
+});
+
+test("an agent without a session is settled when marks say of all that went out that it did, whatever else is kept of it", async () => {
+  const { agents, clock, commands, settled, session } = await setting();
+  await agents.reported(session("web1"), report);
+  commands.marked = false;
+  await agents.left(session("web1"));
+  assert.equal(agents.isSettled("web1"), false);
+  const presence = { state: "lost", since: clock.time } as const;
+  commands.marked = true;
+  await agents.keepPresence(new Map([["web1", presence]]), []);
+  await agents.keep({ ...agents.get("web1")!, restate: "x" }, []);
+  await agents.reported(session("web1"), report);
+  await agents.keep({ ...agents.get("web1")!, restate: "y" }, []);
+  assert.deepEqual(settled(), [false, false, true, true, false, false]);
+  const next = await setting([
+    { ...agents.get("web1")!, settled: true },
+    { ...agents.get("web1")!, id: "web2" },
+  ]);
+  assert.deepEqual(
+    ["web1", "web2"].map((id) => next.agents.isSettled(id)),
+    [true, false],
+  );
+});
+
 test("what the link did not take is offered again; what fits no frame is told once and ends nothing", async () => {
   const { agents, monotonic, sent, store, unsendable, link, session } = await setting();
   const web1 = session("web1");
@@ -111,7 +161,7 @@ test("what the link did not take is offered again; what fits no frame is told on
   await agents.reported(web1, report);
   link.full = false;
   monotonic.time = 500;
-  agents.tick([web1]);
+  await agents.tick([web1]);
   assert.equal(sent.length, 2);
   const web2 = session("web2");
   link.tooLarge = true;
@@ -124,22 +174,22 @@ test("what the link did not take is offered again; what fits no frame is told on
 test("what the agent has not confirmed is sent again, ever more seldom; soon after a frame was lost; not once it is confirmed", async () => {
   const { agents, monotonic, sent, session } = await setting();
   const web1 = session("web1");
-  const kindsAt = (time: number) => {
+  const kindsAt = async (time: number) => {
     monotonic.time = time;
-    agents.tick([web1, session("unheard")]);
+    await agents.tick([web1, session("unheard")]);
     return sent.splice(0).map(({ kind }) => kind);
   };
   await agents.reported(web1, report);
   const [files, beacons] = sent.splice(0).map((message) => (message.body as { version: string }).version);
   agents.taken(web1, { set: "files", version: "of another time" });
-  assert.deepEqual([kindsAt(9_999), kindsAt(10_000), kindsAt(29_999)], [[], ["files", "beacons"], []]);
+  assert.deepEqual([await kindsAt(9_999), await kindsAt(10_000), await kindsAt(29_999)], [[], ["files", "beacons"], []]);
   agents.taken(web1, { set: "files", version: files! });
-  assert.deepEqual([kindsAt(30_000), kindsAt(40_000)], [["beacons"], []]);
+  assert.deepEqual([await kindsAt(30_000), await kindsAt(40_000)], [["beacons"], []]);
   agents.slow(web1);
-  assert.deepEqual([kindsAt(40_499), kindsAt(40_500)], [[], ["beacons"]]);
+  assert.deepEqual([await kindsAt(40_499), await kindsAt(40_500)], [[], ["beacons"]]);
   agents.taken(web1, { set: "beacons", version: beacons! });
   agents.slow(web1);
-  assert.deepEqual(kindsAt(10_000_000), []);
+  assert.deepEqual(await kindsAt(10_000_000), []);
 });
 
 test("a set that is too large for a frame goes in parts that hold all of it, in order", async () => {
@@ -181,12 +231,12 @@ test("what an agent reported and when it was last heard is kept", async () => {
   await agents.left(web1);
   const presence = { state: "present" as const, since: clock.time - 500 };
   const expected = { id: "web1", facts: report.facts, labels: report.labels, lastSeen: clock.time, presence, epoch: "e1" };
-  assert.deepEqual(store.writes.at(-1)?.agents, [expected]);
+  assert.deepEqual(store.writes.at(-1)?.agents, [{ ...expected, settled: true }]);
   assert.deepEqual(agents.get("web1"), expected);
   const lost = { state: "lost" as const, since: 7 };
   const event = { type: "agent.lost", severity: "high" as const, data: { agent: "web1", last_heard: 5, reason: "silent" } };
   await agents.keepPresence(new Map([["web1", lost]]), [event]);
-  assert.deepEqual(store.writes.at(-1), { agents: [{ ...expected, presence: lost }], events: [event] });
+  assert.deepEqual(store.writes.at(-1), { agents: [{ ...expected, presence: lost, settled: true }], events: [event] });
   await agents.reported(web1, report);
   assert.deepEqual(agents.get("web1")?.presence, lost, "that is not for a report to change");
   const writes = store.writes.length;

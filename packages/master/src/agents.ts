@@ -3,13 +3,13 @@
  * managed files each is to have, which are pushed, in parts that fit a frame, when they differ from what it has, and again until it has
  * said that they are all there.
  */
-import { createHash } from "node:crypto";
 import { NeedfireError } from "@needfire/shared/errors";
 import type { BeaconDefinition, LoadedBeacon } from "@needfire/shared/beacon";
 import type { ManagedFile } from "@needfire/shared/managed-file";
 import type { AgentView } from "@needfire/shared/target";
-import { type AgentBody, type DefinitionSet, definitionSets, frameBytesMax, type MasterMessage, partsMax } from "@needfire/shared/wire";
+import { type AgentBody, type DefinitionSet, definitionSets, type MasterMessage, partsMax } from "@needfire/shared/wire";
 import type { MasterEventDraft } from "@needfire/shared/task";
+import { beaconParts, fileParts, partBytesMax, versionOf } from "./definition-parts.ts";
 import type { SourcedFile } from "./files.ts";
 import type { Keys } from "./keys.ts";
 import type { Commit } from "./commit.ts";
@@ -26,6 +26,10 @@ export interface AgentsOptions {
   send(session: Session, message: MasterMessage): boolean;
   /** What conditions see of these agents is different from now on. */
   onView(views: AgentView[]): void;
+  /** It is durable that an agent has a session, and what it is: it may be given what there is for it. */
+  onReady(agent: string): void;
+  /** Whether marks say of all commands that may have gone out to an agent that they have. */
+  isMarked(agent: string): boolean;
   /** Definitions of an agent do not fit a frame. */
   onUnsendable(session: Session, reason: string): void;
 }
@@ -52,8 +56,6 @@ interface DefinitionsFor {
 /** Of an agent without managed files: one for all, since an empty set takes 200 bytes. */
 const noDigests: ReadonlySet<string> = new Set();
 
-/** What one part takes as JSON; as MessagePack it is hardly ever larger, and there is room to spare in a frame. */
-const partBytesMax = Math.floor(frameBytesMax * 0.6);
 /** A set that was sent and not confirmed goes out again after so long, then after twice as long, and so on: the line may be slow. */
 const resendMs = 10_000;
 const resendMsMax = 300_000;
@@ -64,10 +66,17 @@ export class Agents {
   readonly #options: AgentsOptions;
   readonly #records = new Map<string, AgentRecord>();
   readonly #pushed = new WeakMap<Session, Pushed>();
+  /** Agents whose records are kept as `settled` from now on, whatever else is kept of them. */
+  readonly #settled = new Set<string>();
+  /** Sessions of which it is durable that there is one. Undefined: it is being written. */
+  readonly #ready = new WeakMap<Session, boolean>();
 
   constructor(options: AgentsOptions, records: AgentRecord[]) {
     this.#options = options;
-    for (const record of records) this.#records.set(record.id, record);
+    for (const { settled, ...record } of records) {
+      this.#records.set(record.id, record);
+      if (settled === true) this.#settled.add(record.id);
+    }
   }
 
   get(id: string): AgentRecord | undefined {
@@ -97,7 +106,8 @@ export class Agents {
     const has = (version: string): Delivery => ({ version, resend: Infinity, resendAfterMs: resendMs });
     this.#pushed.set(session, { sets: { beacons: has(beacons), files: has(files) }, digests: noDigests });
     this.push(session);
-    await this.#options.commit({ agents: [record] });
+    this.#settled.delete(id);
+    await this.#makeReady(session);
   }
 
   /** A session ended: when the agent was last heard outlives the master. */
@@ -106,7 +116,13 @@ export class Agents {
     if (record === undefined) return;
     const seen = { ...record, lastSeen: lastHeard };
     this.#records.set(agent, seen);
-    await this.#options.commit({ agents: [seen] });
+    this.#settle(agent);
+    await this.#keep([seen]);
+  }
+
+  /** Whether it is certain of every command without a mark that it has not gone out, a restart of the master notwithstanding. */
+  isSettled(agent: string): boolean {
+    return this.#settled.has(agent);
   }
 
   /** Agents came, went or are missed. */
@@ -117,15 +133,17 @@ export class Agents {
       if (record === undefined) continue;
       const changed = { ...record, presence };
       this.#records.set(agent, changed);
+      // Since the master was started it has not come back.
+      if (presence.state === "lost") this.#settle(agent);
       agents.push(changed);
     }
-    await this.#options.commit({ agents, events });
+    await this.#keep(agents, events);
   }
 
   /** Takes a record as it is now, with the events that tell of the change. */
   async keep(record: AgentRecord, events: MasterEventDraft[]): Promise<void> {
     this.put(record);
-    await this.#options.commit({ agents: [record], events });
+    await this.#keep([record], events);
   }
 
   /** Takes a record as it is now. It is kept with its next change. */
@@ -137,9 +155,12 @@ export class Agents {
     return this.#records.values();
   }
 
-  /** It said what it is in this session. Before that it may turn out to be put back to an earlier state, and takes no commands. */
-  hasReported(session: Session): boolean {
-    return this.#pushed.has(session);
+  /**
+   * It said what it is in this session: before that it may turn out to be put back to an earlier state. And that it has one is durable: what goes out
+   * to it from now on is not taken for unsent after a crash (P2).
+   */
+  isReady(session: Session): boolean {
+    return this.#ready.get(session) === true;
   }
 
   /** Only what is meant for an agent is given to it: the content of another host's file is none of its business. */
@@ -188,9 +209,12 @@ export class Agents {
   }
 
   /** Sends again what was not confirmed. */
-  tick(sessions: Session[]): void {
+  async tick(sessions: Session[]): Promise<void> {
     const now = this.#options.monotonic.now();
+    const unready: Promise<void>[] = [];
     for (const session of sessions) {
+      // The disk took nothing.
+      if (this.#ready.get(session) === false) unready.push(this.#makeReady(session).catch(unlessFull));
       const pushed = this.#pushed.get(session);
       for (const set of definitionSets) {
         const delivery = pushed?.sets[set];
@@ -200,6 +224,32 @@ export class Agents {
         this.#deliver(session, set, { wanted, version: versionOf(wanted[set]), resendAfterMs });
       }
     }
+    await Promise.all(unready);
+  }
+
+  async #makeReady(session: Session): Promise<void> {
+    const { agent } = session;
+    const wasReady = this.isReady(session);
+    if (!wasReady) this.#ready.delete(session);
+    try {
+      await this.#keep([this.#records.get(agent)!]);
+    } catch (error) {
+      this.#ready.set(session, wasReady);
+      throw error;
+    }
+    this.#ready.set(session, true);
+    this.#options.onReady(agent);
+  }
+
+  /** It has no session. */
+  #settle(agent: string): void {
+    if (this.#options.isMarked(agent)) this.#settled.add(agent);
+  }
+
+  /** Marks of before are durable with it, or before. */
+  async #keep(records: AgentRecord[], events: MasterEventDraft[] = []): Promise<void> {
+    const agents = records.map((record) => (this.#settled.has(record.id) ? { ...record, settled: true as const } : record));
+    await this.#options.commit({ agents, ...(events.length === 0 ? {} : { events }) });
   }
 
   /** What does not fit a frame never will: that is told once (P4). */
@@ -225,30 +275,7 @@ export class Agents {
   }
 }
 
-function fileParts(version: string, all: ManagedFile[]): MasterMessage[] {
-  return partsOf(all).map((files, part, { length: parts }) => ({ kind: "files", body: { version, part, parts, files } }));
-}
-
-function beaconParts(version: string, all: BeaconDefinition[]): MasterMessage[] {
-  return partsOf(all).map((definitions, part, { length: parts }) => ({ kind: "beacons", body: { version, part, parts, definitions } }));
-}
-
-/** At least one, which may be empty. */
-function partsOf<T>(items: T[]): T[][] {
-  const parts: T[][] = [[]];
-  let bytes = 0;
-  for (const item of items) {
-    const size = Buffer.byteLength(JSON.stringify(item));
-    if (bytes + size > partBytesMax && parts.at(-1)!.length > 0) {
-      parts.push([]);
-      bytes = 0;
-    }
-    parts.at(-1)!.push(item);
-    bytes += size;
-  }
-  return parts;
-}
-
-function versionOf(value: unknown): string {
-  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 16);
+/** That is told elsewhere. */
+function unlessFull(error: unknown): void {
+  if (!(error instanceof NeedfireError) || error.code !== "DISK_FULL") throw error;
 }

@@ -17,8 +17,13 @@ function command(number: number, agent = "web1", priority: Severity = "normal"):
   return { id, task, agent, action: "file.remove", args: { path: "/x" }, purpose: "do", priority, rung: 0, attempt: 1, created: 1_000_000 };
 }
 
+/** `isSettled`: the record says of all agents that what has no mark has not gone out. */
+interface Given extends Partial<TurnLimits> {
+  isSettled?: boolean;
+}
+
 /** Agents that have a session, and what was sent to them. `known`: the numbering that the master's record of an agent has. */
-function setting(unfinished: OpenExecution[] = [], known?: string, limits: Partial<TurnLimits> = {}) {
+function setting(unfinished: OpenExecution[] = [], known?: string, { isSettled = false, ...limits }: Given = {}) {
   const clock = new TestClock();
   const monotonic = new TestClock(0);
   const present = new Set<string>();
@@ -36,6 +41,7 @@ function setting(unfinished: OpenExecution[] = [], known?: string, limits: Parti
     {
       reveal: (args) => ({ ok: true, args, secrets: JSON.stringify(args).match(/hush\w*/g) ?? [] }),
       epochOf: () => known,
+      isSettled: () => isSettled,
       sessionOf: (agent) => (present.has(agent) ? ({ agent, epoch: numbering.now } as Session) : undefined),
       send: (session, message) => {
         assert.ok(message.kind === "execute" || message.kind === "cancel");
@@ -513,4 +519,36 @@ test("a host is told that a command is a dry run, also when it is sent again", (
   monotonic.time = 10_000;
   dispatch.tick();
   assert.deepEqual(dry, [true, undefined, true, undefined]);
+});
+
+test("P2: over a restart what has no mark is untried where its agent is settled, and not where a frame may have got out", () => {
+  const unfinished = [
+    command(1),
+    { ...command(2), epoch: "e1" },
+    { ...command(3), begun: true as const },
+    { ...command(4), lent: { held: "e1" } },
+    { ...command(5), cancelled: true as const },
+  ];
+  const ends = (isSettled: boolean) => {
+    const { dispatch, monotonic } = setting(unfinished, "e1", { isSettled });
+    const first = dispatch.tick().map(({ execution }) => execution.id);
+    monotonic.time = 60_000;
+    const untried = dispatch.tick().flatMap((each) => (each.untried === true ? [each.execution.id] : []));
+    return { isMarked: dispatch.isMarked("web1"), first, untried };
+  };
+  assert.deepEqual(ends(true), { isMarked: true, first: [`${task}.5`], untried: [`${task}.1`] });
+  assert.deepEqual(ends(false), { isMarked: false, first: [], untried: [] });
+});
+
+test("P3: what has never gone out is new to its host, whatever numbering that is in after a restart", () => {
+  const sentBy = (isSettled: boolean) => {
+    const { dispatch, present, sent, numbering } = setting([command(1)], "e1", { isSettled });
+    numbering.now = "e2";
+    present.add("web1");
+    dispatch.resume("web1");
+    assert.ok(dispatch.isMarked("web1"));
+    return sent;
+  };
+  assert.deepEqual(sentBy(true), [`web1 ${task}.1`]);
+  assert.deepEqual(sentBy(false), [`again web1 ${task}.1`]);
 });

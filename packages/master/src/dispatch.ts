@@ -17,6 +17,8 @@ export interface DispatchOptions {
   /** The numbering in which an agent was before this master's life. */
   epochOf(agent: string): string | undefined;
   sessionOf(agent: string): Session | undefined;
+  /** Whether of an agent's commands of before this master's life only those have gone out of which a mark says so. */
+  isSettled(agent: string): boolean;
   /** `urgent` overtakes what is not (P8). */
   send(session: Session, message: MasterMessage, urgent: boolean): boolean;
   /** A command's arguments with its secrets, and the digest of its content, in place; what this gives is sent and kept nowhere. */
@@ -49,6 +51,8 @@ interface Open {
   resend: number;
   /** It may have reached its host, as a command or as what it was given beforehand. */
   sent: boolean;
+  /** A mark says that it has gone out. */
+  marked: boolean;
   /**
    * In which numbering of its agent's it was first sent, as far as that is known. In another one the agent has no record of it, so it goes out as
    * `again`, over a restart of this master, too: the mark that tells it is durable with the agent's first facts in the other one, or before (P3).
@@ -63,10 +67,8 @@ interface Open {
   untried?: boolean;
 }
 
-/**
- * `age`: since it was made. `given`: a mark says that it has gone out. `beginMs`: what it has to do so; undefined also where it has.
- */
-type Known = Pick<Open, "sent" | "cancelled" | "epoch"> & { age: number; given: boolean; beginMs: number | undefined };
+/** `age`: since it was made. `beginMs`: what it has to go out; undefined also where it has. */
+type Known = Pick<Open, "sent" | "marked" | "cancelled" | "epoch"> & { age: number; beginMs: number | undefined };
 
 /** What was sent and not confirmed goes out again after so long. */
 const resendMs = 10_000;
@@ -74,6 +76,7 @@ const resendMs = 10_000;
 const lateResultMs = 15_000;
 /** The same after libzmq could not take a frame for the agent. */
 const resendSlowMs = 500;
+const cancelledUnsent = "it was cancelled before it was sent";
 /** So long something waits for its turn before that is told. */
 const backlogAfterMs = 60_000;
 
@@ -92,11 +95,13 @@ export class Dispatch {
     for (const { cancelled = false, begun = false, epoch, ...execution } of unfinished) {
       // Over a restart only the wall clock has gone on; a command from the future has all its time and no more.
       const age = Math.max(0, now - execution.created);
-      // What no mark says of was sent in the last moments, or not at all: it takes its turn again, and its host knows it by its id.
-      const given = begun || epoch !== undefined;
+      const marked = begun || epoch !== undefined;
+      // Otherwise what no mark says of was sent in the last moments, or not at all: it takes its turn again, and its host knows it by its id.
+      const sent = marked || execution.lent !== undefined || !options.isSettled(execution.agent);
       // Where no mark says in which numbering it was sent, it is the last that its agent is known to have had, or it was not sent.
-      const known = { sent: true, cancelled, epoch: epoch ?? execution.lent?.held ?? options.epochOf(execution.agent) };
-      this.#add(execution, { age, given, beginMs: given ? undefined : execution.beginMs, ...known });
+      const last = execution.lent?.held ?? options.epochOf(execution.agent);
+      const known = { sent, marked, cancelled, epoch: epoch ?? (sent ? last : undefined) };
+      this.#add(execution, { age, beginMs: marked ? undefined : execution.beginMs, ...known });
     }
   }
 
@@ -106,7 +111,7 @@ export class Dispatch {
     // A host that has it beforehand may have run it, in the numbering in which it was given it (P3).
     const epoch = lent && (lent.held ?? this.#options.epochOf(agent));
     const sent = lent !== undefined;
-    this.#add(execution, { age: 0, given: false, beginMs: execution.beginMs, sent, cancelled: cancelled && sent, epoch });
+    this.#add(execution, { age: 0, beginMs: execution.beginMs, sent, marked: false, cancelled: cancelled && sent, epoch });
     // It must not go out first: what is to be dropped would be begun.
     if (cancelled && sent) this.#sendCancel(this.#open.get(execution.id)!);
     this.#pump(execution.agent);
@@ -154,7 +159,7 @@ export class Dispatch {
     open.cancelled = true;
     this.#turns.withdraw(open);
     if (open.sent) this.#sendCancel(open);
-    else open.unsendable = "it was cancelled before it was sent";
+    else open.unsendable = cancelledUnsent;
     this.#pump(open.execution.agent);
     return open.unsendable === undefined ? [] : [{ execution: open.execution, reason: open.unsendable }];
   }
@@ -186,6 +191,12 @@ export class Dispatch {
     return expired;
   }
 
+  /** Whether marks say of all commands that may have gone out to an agent that they have. */
+  isMarked(agent: string): boolean {
+    for (const { sent, marked, execution } of this.#turns.of(agent)) if (sent && !marked && execution.lent === undefined) return false;
+    return true;
+  }
+
   /**
    * What a command waits for that has not been given out; undefined: it has been, or it is not known (P5). `withPlace`: and how many are before it,
    * for which all that wait are looked at.
@@ -208,13 +219,14 @@ export class Dispatch {
     return (open.unsendable = expiryReason(open, this.#turns.waitOf(open)));
   }
 
-  #add(execution: Execution, { age, given, beginMs = Infinity, ...known }: Known): void {
+  #add(execution: Execution, { age, beginMs = Infinity, ...known }: Known): void {
     const since = this.#options.monotonic.now() - age;
     const expires = since + (execution.expiresMs ?? this.#options.expiresMs);
     const open: Open = { execution, since, expires, beginBy: since + beginMs, resend: Infinity, ...known };
     this.#open.set(execution.id, open);
-    this.#turns.add(open, given);
+    this.#turns.add(open, open.marked);
     if (!open.cancelled) this.#turns.line(open);
+    else if (!open.sent) open.unsendable = cancelledUnsent;
   }
 
   /** Sends what may go now: to this agent, and, where it has left room, to others. */
@@ -236,7 +248,7 @@ export class Dispatch {
     const isOver = now >= Math.min(open.expires, open.beginBy);
     if (!isOver && this.#sendCommand(session, open, now)) {
       this.#turns.went(open);
-      open.sent = true;
+      open.sent = open.marked = true;
       open.beginBy = Infinity;
       marks.push({ execution: id, state: "sent", at: this.#options.clock.now(), epoch: open.epoch ?? session.epoch });
       return true;

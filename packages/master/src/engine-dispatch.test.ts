@@ -34,6 +34,7 @@ function setting(t: TestContext) {
     dispatch = new Dispatch(
       {
         reveal: (args) => ({ ok: true, args, secrets: [] }),
+        isSettled: () => false,
         epochOf: () => "e1",
         sessionOf: (agent) => ({ agent, epoch: "e1" }) as Session,
         send: (_session, message) => {

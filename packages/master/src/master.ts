@@ -137,6 +137,12 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       files: () => definitions.files.all(),
       send: (session, message) => sessions.send(session, message),
       onView: (views) => tellHosts(views.map(({ id }) => id)),
+      onReady: (agent) => {
+        // What takes it back goes before what is done.
+        leases.resume(agent);
+        dispatch.resume(agent);
+      },
+      isMarked: (agent) => dispatch.isMarked(agent),
       onUnsendable: ({ agent }, reason) => {
         log.error({ agent }, reason);
         tell({ type: "agent.overfull", severity: "high", subject: agent, data: { agent, reason } });
@@ -165,7 +171,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
   );
   const sessionOf = (agent: string) => {
     const session = sessions.of(agent);
-    return session !== undefined && agents.hasReported(session) ? session : undefined;
+    return session !== undefined && agents.isReady(session) ? session : undefined;
   };
   const leases = new Leases(
     {
@@ -182,6 +188,8 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
     {
       sessionOf,
       epochOf: (agent) => agents.get(agent)?.epoch,
+      // With less a power cut may take back that it is not any more.
+      isSettled: (agent) => config.synchronous === "FULL" && agents.isSettled(agent),
       send: (session, message, urgent) => sessions.send(session, message, urgent),
       reveal: (args, action) => withContent(secrets.reveal(args), action, definitions.files),
       mark: (some) => marks.add(some),
@@ -255,9 +263,6 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       facts: (session, body) => {
         background(agents.reported(session, body));
         presence.reported(session, body.spooled ?? 0);
-        // What takes it back goes before what is done.
-        leases.resume(session.agent);
-        dispatch.resume(session.agent);
         maintenance.reported(session);
       },
       restated: (session, { id }) => background(maintenance.restated(session.agent, id)),
@@ -392,7 +397,7 @@ async function build({ config, log, onFatal, teardown }: Building): Promise<Omit
       guard.check(monotonic.now()).catch((error: unknown) => onFatal(error as Error));
       sessions.tick(monotonic.now());
       presence.tick();
-      agents.tick(sessions.all());
+      background(agents.tick(sessions.all()));
       background(maintenance.tick((agent) => sessions.of(agent)));
       leases.tick();
       const expired = dispatch.tick();

@@ -135,6 +135,29 @@ test("a damaged page of events costs the events on it, and no others; the damage
   assertUsable(directory, events);
 });
 
+test("P2: after damage it is certain of no command that it never went out, since its mark may be lost", (t) => {
+  const { directory } = lived(t);
+  const file = databaseFile(directory);
+  const { database, store } = openAll(directory);
+  const presence = { state: "lost", since: 5 } as const;
+  const agent = { id: "web1", facts: {}, labels: { site: "north" }, lastSeen: 5, presence, epoch: "e1" };
+  store.commitAll([{ now: 1, agents: [{ ...agent, settled: true }] }]);
+  database.close();
+  const connection = new DatabaseSync(file, { readOnly: true });
+  const page = connection.prepare("SELECT pageno FROM dbstat WHERE name = 'event_3' AND pagetype = 'leaf' LIMIT 1").get()?.["pageno"];
+  connection.close();
+  assert.deepEqual(openedAgents(directory), [{ ...agent, settled: true }]);
+  damagePage(file, Number(page));
+  assert.deepEqual(openedAgents(directory), [agent]);
+});
+
+function openedAgents(directory: string) {
+  const { database, store } = openAll(directory);
+  const { agents } = store.load();
+  database.close();
+  return agents;
+}
+
 test("P4: damage that nobody had been told of when there was more of it is told with it, and each file is kept", (t) => {
   const { directory, events } = lived(t);
   const file = databaseFile(directory);

@@ -151,6 +151,8 @@ function copyReadable(file: string, to: string): Copied {
       const cursor = target.prepare("SELECT value FROM setting WHERE name = 'cursor'").get()?.["value"];
       copied.cursor = cursor === undefined ? undefined : Number(cursor);
     }
+    // A mark may be among what is lost: of no command it is certain any more that it has not gone out.
+    if (hasTable(target, "agent")) target.exec("UPDATE agent SET body = json_remove(body, '$.settled') WHERE json_valid(body)");
     target.exec("COMMIT");
     return copied;
   } finally {

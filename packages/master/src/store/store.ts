@@ -46,6 +46,11 @@ export interface AgentRecord {
   epoch?: string;
   /** Somebody works on it. */
   maintenance?: MaintenanceRecord;
+  /**
+   * It has no session, and a mark is in the store of every command that may have gone out to it: one without has not. Written when a session ends; gone
+   * before the first command of the next one goes out.
+   */
+  settled?: true;
   /** Its beacons are to say once more what is wrong: the name of this wish. */
   restate?: string;
 }
