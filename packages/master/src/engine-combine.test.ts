@@ -186,6 +186,21 @@ test("each host's own breaker and limit is asked before it goes with the others"
   await world.end();
 });
 
+test("of two groups that come out at once a host goes with one, where it may have one task", async (t) => {
+  const world = setting(t, "combine: 10s\nlimits: { concurrent: 1, per_agent: 1/1h }", 3);
+  happens(world, names(3), "/etc/a");
+  happens(world, names(3), "/etc/b");
+  const both = names(3).map((name) => world.hosts.get(name)!.spool.map(({ id }) => id));
+  await world.pass();
+  const { rollouts } = await until(world, (all, made) => all.length === 3 && all.every(isResolved) && made.every(({ open }) => open === 0));
+  assert.equal(rollouts.length, 1);
+  for (const events of both) {
+    const reasons = new Set(events.map((event) => reasonsOn(world, event)[1]![0]));
+    assert.deepEqual(reasons, new Set(["combined", "throttled"]));
+  }
+  await world.end();
+});
+
 test("what was collected of several hosts is one rollout on them, and a plan shows it", async (t) => {
   const world = setting(t, "flow: { collect: 10s }", 3, 'do: [{ command.run: { argv: [tidy, "${{ count }} events"] } }]');
   happens(world, names(3));

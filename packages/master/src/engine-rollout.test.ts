@@ -223,6 +223,34 @@ test("a host for which as many tasks were made as may be is left out, also after
   await world.end();
 });
 
+test("a host counts from when a rollout was let through, not from its turn: of two at once one leaves it out, also after a crash", async (t) => {
+  const world = setting(t, "limits: { concurrent: 1, per_agent: 1/1h }", 3);
+  // Nobody ends anything: on all hosts but one the first is still to begin.
+  for (const host of world.hosts.values()) host.take = () => {};
+  await world.send(1);
+  await world.until("rollout.started", 1);
+  const fire = async (started: number) => {
+    world.host.happens((sequence) => incoming(sequence));
+    await world.send(1);
+    await world.until("rollout.started", started);
+    return world.read((reader) => reader.rollouts({ limit: 1 }))[0]!;
+  };
+  const second = await fire(2);
+  assert.deepEqual([second.hosts, second.leftOut?.hosts, second.status.state], [0, 3, "stopped"]);
+  const waits = second.leftOut!.first.filter(({ reason }) => reason.endsWith("with 1 that is still to begin in rollouts"));
+  assert.equal(waits.length, 2, JSON.stringify(second.leftOut));
+  world.crash();
+  world.addHosts(["web4"]);
+  world.hosts.get("web4")!.take = () => {};
+  const third = await fire(3);
+  assert.deepEqual([third.hosts, third.leftOut?.hosts], [1, 3]);
+  // What begins nowhere any more is not counted on.
+  await world.engine.orderRollout({ rollout: id, kind: "cancel", reason: "enough", by: "ann" });
+  const fourth = await fire(4);
+  assert.deepEqual([fourth.hosts, fourth.leftOut?.hosts], [2, 2]);
+  await world.end();
+});
+
 test("a rollout that keeps failing trips the breaker of its key: nothing of it begins any more, and people are called, until a reset", async (t) => {
   const lines =
     "limits: { breaker: { repeats: 2 } }\ntask: { key: event.type }\notherwise: [{ event.emit: { type: ticket.wanted, data: { why: '${{ task.reason }}' } } }]";

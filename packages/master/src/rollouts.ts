@@ -36,6 +36,8 @@ export interface RolloutsOptions {
   hosts(): readonly AgentView[];
   /** Why it does not go to a host that fits; undefined: it does. */
   leavesOut(firing: Firing, agent: string): string | undefined;
+  /** It is to begin on these hosts, if nothing keeps it. */
+  started(rollout: Rollout, agents: readonly string[]): void;
   /** Nothing more of it begins. */
   ended(rollout: Rollout): void;
   clock: { now(): number };
@@ -121,6 +123,10 @@ export class Rollouts {
     if (rollout.combined)
       this.#keys.set(rollout.id, lastOf(begins.hosts.map(({ firing }, number) => ({ number, joinKey: firing?.joinKey }))));
     this.#keep(rollout);
+    this.#options.started(
+      rollout,
+      begins.hosts.map(({ agent }) => agent),
+    );
     return { rollout, events, begins };
   }
 

@@ -14,6 +14,7 @@ import type { Rollouts } from "../rollouts.ts";
 import type { Tally } from "../tally.ts";
 import { type Consequences, noticeEvent, record } from "./consequences.ts";
 import type { KnownTasks } from "./known-tasks.ts";
+import type { Full } from "../per-agent.ts";
 import { perAgentText, type Restraints } from "./restraints.ts";
 import type { Steps } from "./steps.ts";
 
@@ -96,7 +97,7 @@ export class Firings {
     if (open !== undefined) return this.#join(decision, open, made);
     const moment = steps.moment();
     const restraint = restraints.admit(firing, moment.now);
-    if (restraint.kind === "full") return this.#limit(decision, firing, { made, until: restraint.until });
+    if (restraint.kind === "full") return this.#limit(decision, firing, { made, full: restraint });
     if (restraint.kind === "open") return this.#hold(decision, restraint.trip, made);
     if (restraint.kind === "trips") return this.#trip(decision, firing, { restraint, made });
     return true;
@@ -141,9 +142,9 @@ export class Firings {
     return false;
   }
 
-  #limit({ reactor, event, at }: Decision, { trigger: { agent } }: Firing, { made, until }: { made: Consequences; until: number }): false {
-    const detail = `${perAgentText(reactor.perAgent!)} for ${agent}`;
-    this.#record(made, { reactor, event, at, reason: "throttled", detail, until });
+  #limit({ reactor, event, at }: Decision, { trigger: { agent } }: Firing, { made, full }: { made: Consequences; full: Full }): false {
+    const detail = `${perAgentText(reactor.perAgent!, full)} for ${agent}`;
+    this.#record(made, { reactor, event, at, reason: "throttled", detail, ...(full.until === undefined ? {} : { until: full.until }) });
     return false;
   }
 

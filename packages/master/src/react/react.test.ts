@@ -41,6 +41,7 @@ function setting(stored: Task[] = [], reactors = index) {
         hostsOnTurn: () => [],
         joinKeysIn: () => [],
         failedHosts: () => [],
+        tasksPromised: () => [],
         breakers: () => [],
         leasedTasks: () => stored.filter(hasLeased),
         lockingTasks: () => stored.filter(({ lock }) => lock !== undefined),

@@ -75,6 +75,7 @@ export interface ReactOptions {
       | "failedHosts"
       | "breakers"
       | "tasksMade"
+      | "tasksPromised"
     >;
   world: World;
   /** All hosts with an accepted key: of these a rollout's are chosen. */
@@ -114,6 +115,7 @@ export class React {
       hosts,
       leavesOut: (firing, agent) =>
         silencedText(world.silence(firing.reactor.name, agent, clock.now())) ?? restraints.leavesOut(firing, agent, clock.now()),
+      started: (rollout, agents) => restraints.promised(rollout, agents),
       ended: (rollout) => restraints.rolledOut(rollout),
       clock,
     }));

@@ -4,18 +4,18 @@
  */
 import type { ReactorIndex } from "@needfire/shared/rules/reactor-index";
 import { isoTime } from "@needfire/shared/clock";
-import type { Rollout } from "@needfire/shared/rollout";
+import { isRolling, type Rollout } from "@needfire/shared/rollout";
 import type { BreakerLimits, Firing, PerAgentLimit } from "@needfire/shared/rules/types";
 import { spanText } from "@needfire/shared/rules/wording";
 import type { Effect, Task } from "@needfire/shared/task";
 import { type Strike, strikeOf, strikeOfRollout } from "@needfire/shared/task/breaker";
 import { type Admission, Breakers, type KeysFull, type Tripped } from "../breakers.ts";
-import { PerAgent } from "../per-agent.ts";
+import { type Full, PerAgent } from "../per-agent.ts";
 import type { BreakerRow, Store } from "../store/store.ts";
 
-export type Restraint = Admission | { kind: "full"; until: number };
+export type Restraint = Admission | ({ kind: "full" } & Full);
 
-type RestraintStore = Pick<Store, "breakers" | "tasksMade">;
+type RestraintStore = Pick<Store, "breakers" | "tasksMade" | "tasksPromised">;
 
 export class Restraints {
   readonly #store: RestraintStore;
@@ -56,7 +56,9 @@ export class Restraints {
     this.#perAgent = new PerAgent(this.#perAgentLimits);
     if (this.#perAgentLimits.size === 0) return;
     const longestMs = Math.max(...[...this.#perAgentLimits.values()].map(({ withinMs }) => withinMs));
-    for (const each of await this.#store.tasksMade([...this.#perAgentLimits.keys()], now - longestMs)) this.#perAgent.add(each);
+    const reactors = [...this.#perAgentLimits.keys()];
+    for (const each of await this.#store.tasksMade(reactors, now - longestMs)) this.#perAgent.add(each);
+    for (const each of await this.#store.tasksPromised(reactors)) this.#perAgent.promise(each);
   }
 
   /** Whether a firing may make a task. The end of a problem is no remedy, and a plan does no harm. */
@@ -65,8 +67,8 @@ export class Restraints {
     if (mode !== "live" || branch !== "do") return { kind: "closed" };
     const { agent, event } = trigger;
     // Of a rollout single hosts are left out.
-    const until = fleet === undefined ? this.#perAgent?.fullUntil(name, agent, now) : undefined;
-    if (until !== undefined) return { kind: "full", until };
+    const full = fleet === undefined ? this.#perAgent?.full(name, agent, now) : undefined;
+    if (full !== undefined) return { kind: "full", ...full };
     if (limits === undefined) return { kind: "closed" };
     return this.#breakers.admit(name, { agent, subject: event.subject, joinKey: plan.ok ? plan.joinKey : undefined }, { limits, now });
   }
@@ -74,14 +76,23 @@ export class Restraints {
   /** Why a rollout leaves out this host; undefined: it does not. */
   leavesOut({ reactor: { name, mode, perAgent }, branch }: Firing, agent: string, now: number): string | undefined {
     if (perAgent === undefined || mode !== "live" || branch !== "do") return undefined;
-    const until = this.#perAgent?.fullUntil(name, agent, now);
-    return until === undefined ? undefined : `${perAgentText(perAgent)}, until ${isoTime(until)}`;
+    const full = this.#perAgent?.full(name, agent, now);
+    if (full === undefined) return undefined;
+    const until = full.until === undefined ? "" : `, until ${isoTime(full.until)}`;
+    return `${perAgentText(perAgent, full)}${until}`;
+  }
+
+  /** A rollout was made: it counts for its hosts from now on, and not from when it is their turn. */
+  promised(rollout: Rollout, agents: readonly string[]): void {
+    const { id, reactor, branch } = rollout;
+    if (branch === "do" && isRolling(rollout)) for (const agent of agents) this.#perAgent?.promise({ reactor, agent, rollout: id });
   }
 
   /** A task was made. One that asks for a rollout, or calls people for it, does nothing on a host. */
   begun({ branch, status, rollout, rungs, ...made }: Task): void {
     if (branch !== "do" || status.state === "planned" || (rollout !== undefined && rungs.length === 0)) return;
     this.#perAgent?.add(made);
+    if (rollout !== undefined) this.#perAgent?.keep({ ...made, rollout });
   }
 
   /** What a step may hold against the task's reactor. */
@@ -93,6 +104,7 @@ export class Restraints {
 
   /** A rollout has ended. */
   rolledOut(rollout: Rollout): void {
+    this.#perAgent?.withdraw(rollout.id);
     if (!rollout.combined) this.#strike(rollout, strikeOfRollout(rollout));
   }
 
@@ -121,8 +133,9 @@ export class Restraints {
   }
 }
 
-export function perAgentText({ tasks, withinMs }: PerAgentLimit): string {
-  return `limits.per_agent: ${tasks} tasks in ${spanText(withinMs)}`;
+export function perAgentText({ tasks, withinMs }: PerAgentLimit, { promised }: Pick<Full, "promised">): string {
+  const to = promised === 0 ? "" : `, with ${promised} that ${promised === 1 ? "is" : "are"} still to begin in rollouts`;
+  return `limits.per_agent: ${tasks} tasks in ${spanText(withinMs)}${to}`;
 }
 
 /** Told once of each task that ended by itself. */

@@ -6,6 +6,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { globMatcher } from "@needfire/shared/glob";
 import { hasRolledOut, type HostFiring, type Rollout, type RolloutHost } from "@needfire/shared/rollout";
 import type { Plan } from "@needfire/shared/rules/types";
+import type { PromisedTask } from "../per-agent.ts";
 import type { HostKey, HostOnTurn, HostRecord, RolloutChange, RolloutQuery } from "./store.ts";
 
 /** A task's id says of which reactor, event and host it is, so that no firing of these is twice in the table (P2). */
@@ -100,6 +101,14 @@ export class RolloutWriter {
       WHERE rollout = ? AND json_extract(firing, '$.joinKey') IS NOT NULL`;
     const rows = this.#statements.all(sql, rollout);
     return rows.map(({ number, key }) => ({ number: Number(number), joinKey: JSON.parse(String(key)) as unknown[] }));
+  }
+
+  promised(reactors: readonly string[]): PromisedTask[] {
+    const sql = `SELECT host.agent, rollout.reactor, rollout.id FROM rollout JOIN rollout_host AS host ON host.rollout = rollout.id
+      WHERE ended = 0 AND state IN ('waiting', 'running', 'paused') AND reactor IN (SELECT value FROM json_each(?))
+      AND json_extract(body, '$.branch') = 'do' AND host.number >= json_extract(body, '$.begun')`;
+    const rows = this.#statements.all(sql, JSON.stringify(reactors));
+    return rows.map(({ agent, reactor, id }) => ({ agent: String(agent), reactor: String(reactor), rollout: String(id) }));
   }
 
   failedHosts({ id, reactor, created, order }: Rollout): HostOnTurn[] {

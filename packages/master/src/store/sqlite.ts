@@ -10,7 +10,7 @@ import { pack, unpack } from "@needfire/shared/pack";
 import type { Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, offersOf, type Task } from "@needfire/shared/task";
-import type { MadeTask } from "../per-agent.ts";
+import type { MadeTask, PromisedTask } from "../per-agent.ts";
 import type { Database } from "./database.ts";
 import { type JoinedMarks, joinedMarks } from "./joined-marks.ts";
 import { migrations } from "./migrations.ts";
@@ -226,6 +226,10 @@ export class StoreWriter {
     return this.#prepare(sql)
       .all(since, JSON.stringify(reactors))
       .map(({ reactor, agent, created }) => ({ reactor: String(reactor), agent: String(agent), created: Number(created) }));
+  }
+
+  tasksPromised(reactors: readonly string[]): PromisedTask[] {
+    return this.#rollouts.promised(reactors);
   }
 
   /** Removes tasks that ended before a time, oldest first, and their executions. Returns how many tasks. */

@@ -335,6 +335,31 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       ]);
     });
 
+    test("the hosts on which reactors' rollouts are still to begin are found: not those of a problem's end, nor of what begins nowhere any more", async (t) => {
+      const s = setting(t);
+      const agents = ["web1", "web2", "web3"];
+      const plan = { ok: false as const, reason: "no" };
+      const made = async (number: number, given: Partial<Rollout> = {}) => {
+        const event = `web1:e1:${number}`;
+        const rollout = { ...someRollout(event, 3), ...given };
+        const hosts = agents.map((agent) => ({ agent, task: taskId(rollout.reactor, event, agent), plan: 0 }));
+        await s.write({ now, rollouts: [{ rollout, events: [], begins: { hosts, plans: [plan] } }] });
+        return rollout.id;
+      };
+      const first = await made(1, { begun: 2, open: 2 });
+      const paused = await made(2, { begun: 2, status: { state: "paused", reason: "", by: "ann" } });
+      await made(3, { begun: 1, open: 1, status: { state: "stopped", reason: "no" } });
+      await made(4, { branch: "on_clear" });
+      await made(5, { reactor: "other" });
+      await made(6, { begun: 3, open: 3 });
+      await s.reopened();
+      const found = await s.store.tasksPromised(["tidy", "nobody"]);
+      assert.deepEqual(
+        found.toSorted((a, b) => (a.rollout === first && b.rollout !== first ? -1 : 1)),
+        [first, paused].map((rollout) => ({ reactor: "tidy", agent: "web3", rollout })),
+      );
+    });
+
     test("tasks with a lock are found while they are open or have a command under way", async (t) => {
       const s = setting(t);
       const lock = ["web1", "apt"];

@@ -9,7 +9,7 @@ import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, HostTurn, MasterEventDraft, Offer, Task } from "@needfire/shared/task";
 import type { Breaker } from "@needfire/shared/task/breaker";
 import type { ExecutionReport } from "@needfire/shared/action";
-import type { MadeTask } from "../per-agent.ts";
+import type { MadeTask, PromisedTask } from "../per-agent.ts";
 
 export interface KeyRecord {
   publicKey: string;
@@ -268,6 +268,8 @@ export interface Store {
   failedHosts(rollout: Rollout): Promise<HostOnTurn[]> | HostOnTurn[];
   /** Tasks of these reactors that were made since, the oldest first; not those of a problem's end, nor those that only show a plan. */
   tasksMade(reactors: readonly string[], since: number): Promise<MadeTask[]> | MadeTask[];
+  /** Hosts on which rollouts of these reactors are still to begin; not those of a problem's end. */
+  tasksPromised(reactors: readonly string[]): Promise<PromisedTask[]> | PromisedTask[];
   /** Tasks with a lock that are open, or have a command under way. */
   lockingTasks(): Promise<Task[]> | Task[];
   /** Tasks with a key that still have something to take back. */
