@@ -117,6 +117,15 @@ test("a host that is away is waited for, and said to be not there: exit code 1",
   assert.equal((await bed.events({ type: "task.expired", agent: "master" }, 2)).length, 2);
 });
 
+test("a wait has the time that it was given and no more, and has failed then: exit code 1", async () => {
+  const ran = await needfire("do", "web*", "wait", "for=1h", "--timeout", "1s", "--json");
+  const { hosts, summary } = told(ran);
+  assert.equal(ran.code, 1);
+  assert.deepEqual([hosts.get("web1")?.ending, hosts.get("web2")?.ending, summary.failed], ["failed", "failed", 2]);
+  const shown = await needfire("do", "master", "wait", "for=1h", "--timeout", "1s");
+  assert.match(shown.stdout, /^master {2}failed: its time of 1\.0 s was over/m);
+});
+
 test("a host that comes back within its time does it then", async () => {
   const running = begin("run", "db1", "--json", "--timeout", "2m", "--", "echo", "late");
   await bed.tasks((tasks) => tasks.some(({ agent, state }) => agent === "db1" && state === "running"), byHand);

@@ -172,11 +172,17 @@ export class OwnExecutor {
     if (!prepared.ok) return { outcome: "refused", changed: false, message: prepared.reason, secrets };
     try {
       const ending = await prepared.run({ ...this.#options.context, host, task, signal, dryRun });
-      const outcome = signal.aborted && ending.outcome === "failed" ? outcomeOf(ends) : ending.outcome;
-      return { ...ending, outcome, secrets };
+      return { ...ending, outcome: ending.outcome === "failed" ? this.#cutOutcome(ends) : ending.outcome, secrets };
     } catch (error) {
       return { outcome: "failed", changed: !dryRun, message: errorText(error), secrets };
     }
+  }
+
+  /** Of what had begun, and then failed. */
+  #cutOutcome({ cancelled, late }: Ends): Outcome {
+    if (cancelled.aborted) return "cancelled";
+    // It is nothing that never began: that alone is expired.
+    return !late.aborted && this.#stop.signal.aborted ? "interrupted" : "failed";
   }
 
   async #end({ id, action, dryRun }: Execution, started: number, given: Ending, secrets: readonly string[]): Promise<void> {
@@ -217,6 +223,7 @@ interface Ends {
   late: AbortSignal;
 }
 
+/** Of what had not begun. */
 function outcomeOf({ cancelled, late }: Ends): Outcome {
   if (cancelled.aborted) return "cancelled";
   return late.aborted ? "expired" : "interrupted";

@@ -3,7 +3,7 @@
  * is done within the step; a wait is a time in the task.
  */
 import { type ActionName, type AnyActionName, type ExecutionReport, isActionName, specOf } from "../action.ts";
-import { durationMs } from "../duration.ts";
+import { durationMs, formatDuration } from "../duration.ts";
 import type { Severity } from "../event.ts";
 import { executionId, masterAgent } from "../ids.ts";
 import type { PlannedStep } from "../rules/types.ts";
@@ -58,10 +58,16 @@ export function command(
   if (inStep === true && execution.dryRun === true) return withEffects([foreseen(execution, now)], done(started));
   const told = inStep === true && isActionName(action) ? tellings[action]?.(execution, task) : undefined;
   if (told !== undefined) return withEffects([performed(execution, now), { kind: "emit", event: told }], done(started));
-  const wakes = inStep === true ? { wakes: now + durationMs(String(args["for"])) } : {};
-  const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...wakes }] };
+  const over = inStep === true ? overAt(execution, now) : {};
+  const open: Task = { ...started, open: [...task.open, { id: execution.id, action, ...over }] };
   const step = under(open, execution.id);
   return { task: step.task, effects: [...step.effects, { kind: inStep === true ? "wait" : "execute", execution }] };
+}
+
+/** When a wait is over: what a person ordered has no more than the order's time. */
+function overAt({ args, expiresMs }: Execution, now: number): Pick<Open, "wakes" | "cutMs"> {
+  const waitMs = durationMs(String(args["for"]));
+  return expiresMs !== undefined && expiresMs < waitMs ? { wakes: now + expiresMs, cutMs: expiresMs } : { wakes: now + waitMs };
 }
 
 /** Its first step: what follows is not held up by the time that there was to begin. */
@@ -123,8 +129,12 @@ function performed(execution: Execution, now: number): Effect {
 }
 
 /** The record of a wait that is over. */
-export function waited({ id: execution, action }: Open, now: number): ExecutionReport {
-  return { execution, action, outcome: "succeeded", changed: false, result: {}, started: now, ended: now };
+export function waited({ id: execution, action, cutMs }: Open, now: number): ExecutionReport {
+  const ending =
+    cutMs === undefined
+      ? ({ outcome: "succeeded", result: {} } as const)
+      : ({ outcome: "failed", message: `its time of ${formatDuration(cutMs)} was over` } as const);
+  return { execution, action, changed: false, ...ending, started: now, ended: now };
 }
 
 /** The record of a command whose host said nothing of it in time, or that was stopped before it was sent. */

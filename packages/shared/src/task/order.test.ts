@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../event.ts";
-import { type Execution, startTask, type Step, stepTask, type Task } from "../task.ts";
+import { dueOf, type Execution, startTask, type Step, stepTask, type Task } from "../task.ts";
 import { beginningsOf, byHand, isOrder, type HandOrder, orderedTaskId, orderEvent, retryEvent, retryOf, retryProblem } from "./order.ts";
 
 const moment = { now: 1_000, random: 0.5 };
@@ -53,6 +53,15 @@ test("what was done is verified as a reactor's remedy is; a dry run is not, sinc
   const [dry] = begun({ dryRun: true });
   assert.equal(commandsOf(dry!)[0]?.dryRun, true);
   assert.deepEqual(after(dry!.task, "succeeded").task.status, { state: "resolved", verified: false });
+});
+
+test("a wait that is ordered has the order's time and no more: then it has failed, and is nothing that never began", () => {
+  const waiting = (lasts: string) => begun({ action: "wait", args: { for: lasts }, agents: ["master"] })[0]!.task;
+  const wakenAt = (task: Task, now: number) => stepTask(task, { kind: "due" }, { ...moment, now }).task;
+  assert.deepEqual([dueOf(waiting("1m")), dueOf(waiting("5s")), dueOf(waiting("2s"))], [6_000, 6_000, 3_000]);
+  assert.equal(wakenAt(waiting("1m"), 5_999).status.state, "running");
+  assert.deepEqual(wakenAt(waiting("1m"), 6_000).status, { state: "escalated", reason: "wait failed: its time of 5.0 s was over" });
+  assert.equal(wakenAt(waiting("5s"), 6_000).status.state, "resolved");
 });
 
 test("a task that failed is tried once more as it was, from the first rung on, under a name of its own", () => {

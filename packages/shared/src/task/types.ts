@@ -80,11 +80,12 @@ export interface FailedAttempt {
   output?: string;
 }
 
-/** `wakes`: it is a wait, and over then. */
+/** `wakes`: it is a wait, and over then. `cutMs`: not because it has waited for long enough, but because a person gave it no more than that. */
 export interface Open {
   id: string;
   action: AnyActionName;
   wakes?: number;
+  cutMs?: number;
 }
 
 /** What a person said of a task. `dryRun`: hosts say what they would do. `expiresMs`: how long each of its commands has, the wait for its host included. */
