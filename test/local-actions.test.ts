@@ -103,6 +103,7 @@ test("one of the master's own runs there, by a reactor and by hand, as commands_
     await bed.client.send({ type: "try.note", subject, severity: "normal", data: {} });
     const [task] = await bed.tasks((found) => found.length === 1 && found[0]!.state === "resolved", "note");
     assert.deepEqual([(await bed.client.task(task!.id)).executions[0]!.agent, note()], [masterAgent, subject]);
+    assert.match((await needfire("actions", "list")).stdout, /^master\.note +master /m);
     const done = await needfire("do", masterAgent, "master.note", "text=by hand");
     assert.deepEqual([done.code, note()], [0, "by hand"], done.stderr);
     const refused = await needfire("do", masterAgent, "master.other");

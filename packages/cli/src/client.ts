@@ -110,6 +110,11 @@ export class Client {
     this.#socket = socket;
   }
 
+  /** Where it asks. */
+  get socket(): FoundSocket {
+    return this.#socket;
+  }
+
   status = () => this.#get<StatusView>("/v1/status");
   keys = () => this.#get<KeysView>("/v1/keys");
   decideKey = (key: string, verb: "accept" | "reject" | "revoke", by?: string) =>

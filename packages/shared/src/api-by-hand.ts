@@ -2,7 +2,7 @@
  * What a person has done by hand: whom a target means, orders, retries and comments. A part of the API of `api.ts`.
  */
 import type { FromSchema } from "json-schema-to-ts";
-import { by } from "./api.ts";
+import { by, problemView } from "./api.ts";
 import { severities } from "./event.ts";
 import { targetsSchema } from "./target.ts";
 
@@ -22,7 +22,7 @@ export const orderAgentsMax = 1_000;
 const reached = { type: "boolean", description: "it has a session now; without one the command waits for it" } as const;
 
 const anyObject = { type: "object", additionalProperties: true } as const;
-/** Actions of the user's own that the master knows, by which orders are checked. */
+/** Actions of the user's own that the master knows, by which orders are checked, and what is wrong with files of them. */
 export const actionsView = {
   type: "object",
   properties: {
@@ -30,13 +30,17 @@ export const actionsView = {
       type: "array",
       items: {
         type: "object",
-        properties: { action: string, runs_on: { enum: ["agent", "master"] }, summary: string, file: string, args: anyObject },
+        properties: {
+          ...{ action: string, runs_on: { enum: ["agent", "master"] }, summary: string, file: string, args: anyObject },
+          result: { ...anyObject, description: "the JSON Schema of what it prints, where its file says so" },
+        },
         required: ["action", "runs_on", "summary", "file", "args"],
         additionalProperties: false,
       },
     },
+    problems: { type: "array", items: problemView },
   },
-  required: ["actions"],
+  required: ["actions", "problems"],
   additionalProperties: false,
 } as const;
 export type ActionsView = FromSchema<typeof actionsView>;

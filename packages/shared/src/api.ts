@@ -18,7 +18,7 @@ function object<const P extends Record<string, JSONSchema>, const R extends (key
   return { type: "object", properties, required, additionalProperties: false } as const;
 }
 
-const problemView = object({ file: string, line: integer, column: integer, message: string }, ["file", "line", "column", "message"]);
+export const problemView = object({ file: string, line: integer, column: integer, message: string }, ["file", "line", "column", "message"]);
 
 export const errorView = object({ error: object({ code: string, message: string }, ["code", "message"]) }, ["error"]);
 

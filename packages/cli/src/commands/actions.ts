@@ -1,16 +1,15 @@
-/** `needfire actions`: what can be done about something, with which arguments, and what is said of it. Asks no master. */
-import { readFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+/** `needfire actions`: what can be done about something, with which arguments, and what is said of it. */
+import { basename } from "node:path";
 import { type Command, Option } from "commander";
 import { actions as specs } from "@needfire/shared/action";
 import type { ActionSpec } from "@needfire/shared/actions/spec";
-import { errorText, NeedfireError, systemCode } from "@needfire/shared/errors";
-import { loadOwnAction } from "@needfire/shared/own-action";
+import { NeedfireError } from "@needfire/shared/errors";
 import { isOwnActionName, ownActionFile, type OwnActionName, ownActionSide } from "@needfire/shared/own-action-name";
 import { problemText } from "@needfire/shared/yaml-file";
 import { didYouMean } from "@needfire/shared/schema";
 import type { Column, Output } from "../output.ts";
+import { type OwnActions, ownActions } from "../own-actions.ts";
+import { problemLines } from "../problems.ts";
 import { type FieldSchema, fieldsOf } from "../schema-fields.ts";
 import { examples, type Session } from "../session.ts";
 
@@ -26,16 +25,19 @@ export function register(actions: Command, session: Session): void {
   actions
     .command("list")
     .summary("list what can be done")
-    .description("List the actions: what a reactor's `do` can name.")
+    .description(
+      "List the actions: what a reactor's `do` can name. Your own are those that the running master has in force; where none can be reached, those of /etc/needfire/actions. Which they are, and what is wrong with their files, is told on stderr.",
+    )
     .addHelpText(
       "after",
       examples(
-        ["needfire actions list", "all of them, with your own of /etc/needfire/actions"],
+        ["needfire actions list", "all of them, with your own that the master knows"],
+        ["needfire actions list --actions ./actions", "with those of a folder, whatever a master knows"],
         ["needfire actions list --json | jq -r .action", "their names"],
       ),
     )
     .addOption(folderOption())
-    .action(session.run(async ({ actions: folder }: Wish) => list(session.out, await ownActions(folder))));
+    .action(session.run(async ({ actions: folder }: Wish) => list(session.out, await ownActions(session.master, folder), folder)));
   actions
     .command("show")
     .summary("show one action: its arguments, its result, and what a policy judges of it")
@@ -49,44 +51,31 @@ export function register(actions: Command, session: Session): void {
       ),
     )
     .addOption(folderOption())
-    .action(session.run(async (name: string, { actions: folder }: Wish) => show(session.out, name, folder)));
+    .action(session.run((name: string, wish: Wish) => show(session, name, wish)));
 }
 
 interface Wish {
-  actions: string;
+  actions?: string;
 }
 
 function folderOption(): Option {
-  return new Option("--actions <folder>", "where your own actions are, one file each").default("/etc/needfire/actions");
-}
-
-/** What the files of a folder say. One with a problem is listed with it. */
-async function ownActions(folder: string): Promise<{ action: string; runs_on: string; summary: string }[]> {
-  let names: string[];
-  try {
-    names = (await readdir(folder)).filter((name) => /\.ya?ml$/.test(name) && !name.startsWith("."));
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return [];
-    throw new NeedfireError("BAD_REQUEST", `the folder of your own actions cannot be read: ${errorText(error)}`);
-  }
-  return names.toSorted().map((name) => {
-    const file = join(folder, name);
-    const loaded = loadOwnAction(file, readFileSync(file, "utf8"));
-    if (loaded.ok) return { action: loaded.action.name, runs_on: ownActionSide(loaded.action.name), summary: loaded.action.description };
-    const summary = `cannot be used: ${loaded.problems.map(problemText).join("; ")}`;
-    return { action: name, runs_on: "-", summary };
-  });
+  return new Option("--actions <folder>", "your own actions as a folder has them, one file each, and not as the master does");
 }
 
 const all: Readonly<Record<string, ActionSpec>> = specs;
 
-function list(out: Output, own: { action: string; runs_on: string; summary: string }[]): void {
-  const rows = [...Object.entries(all).map(([action, { runsOn, summary }]) => ({ action, runs_on: runsOn as string, summary })), ...own];
-  out.list(rows, { columns, row: ({ action, runs_on: side, summary }) => [action, side, summary], empty: "" });
+function list(out: Output, own: OwnActions, folder: string | undefined): void {
+  const ours = Object.entries(all).map(([action, { runsOn, summary }]) => ({ action, runs_on: runsOn, summary }));
+  const theirs = own.actions.map(({ action, runs_on, summary, file }) => ({ action, runs_on, summary, file }));
+  out.list([...ours, ...theirs], { columns, row: ({ action, runs_on: side, summary }) => [action, side, summary], empty: "" });
+  if (folder === undefined) out.notice(`Your own actions (${theirs.length}) are those of ${own.of}.`);
+  for (const line of problemLines(out, own.problems)) out.notice(line);
 }
 
-function show(out: Output, name: string, folder: string): void {
-  const spec = isOwnActionName(name) ? ownSpecOf(name, folder) : specOf(name);
+async function show({ out, master }: Session, name: string, { actions: folder }: Wish): Promise<void> {
+  const own = isOwnActionName(name) ? await ownActions(master, folder) : undefined;
+  const spec = own !== undefined && isOwnActionName(name) ? ownSpecOf(name, own) : specOf(name);
+  if (own?.isFallback === true) out.notice(`This is what it is by ${own.of}.`);
   const { runsOn, summary, args, result, verify } = spec;
   const policy = isOwnActionName(name) && runsOn === "master" ? "its command line (commands_local of master.yaml)" : judgedText(spec);
   if (out.json) return out.record({ action: name, runs_on: runsOn, summary, args, result, verify, policy });
@@ -113,27 +102,18 @@ function judgedText({ runsOn, judged = {}, command }: ActionSpec): string | unde
   return ["the action", ...parts, ...(command === undefined ? [] : ["what it starts (commands)"])].join(", ");
 }
 
-function ownSpecOf(name: OwnActionName, folder: string): ActionSpec {
-  const file = join(folder, ownActionFile(name));
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}" here: ${errorText(error)} (--actions names another folder)`);
+function ownSpecOf(name: OwnActionName, { actions, problems, of }: OwnActions): ActionSpec {
+  const found = actions.find(({ action }) => action === name);
+  if (found === undefined) {
+    const wrong = problems.filter(({ file }) => basename(file) === ownActionFile(name)).map(problemText);
+    const known = actions.map(({ action }) => action);
+    const none = `there is no action "${name}" among your own, those of ${of}${didYouMean(name, known)}`;
+    throw new NeedfireError("BAD_REQUEST", [none, ...wrong].join("\n"));
   }
-  const loaded = loadOwnAction(file, text);
-  if (!loaded.ok) throw new NeedfireError("BAD_REQUEST", loaded.problems.map(problemText).join("\n"));
-  if (loaded.action.name !== name)
-    throw new NeedfireError("BAD_REQUEST", `there is no action "${name}" here: ${file} says what ${loaded.action.name} is`);
-  const { description, args, result } = loaded.action;
+  const { summary, args, result } = found;
   const output = result === undefined ? {} : { output: { ...result, description: "what it printed, as JSON" } };
   const { properties } = specs["command.run"].result;
-  return {
-    runsOn: ownActionSide(name),
-    summary: description,
-    args: args as object,
-    result: { type: "object", properties: { ...properties, ...output } },
-  };
+  return { runsOn: ownActionSide(name), summary, args, result: { type: "object", properties: { ...properties, ...output } } };
 }
 
 function specOf(name: string): ActionSpec {

@@ -344,6 +344,19 @@ const routes: Record<string, Route> = {
     takes: byHand.commentRequest,
     value: { id: "master:mi4k2x:2" },
   },
+  "GET /v1/actions": {
+    schema: byHand.actionsView,
+    value: {
+      actions: [
+        {
+          ...{ action: "local.say", runs_on: "agent", summary: "Say it.", file: "/etc/needfire/actions/say.yaml" },
+          args: { type: "object", properties: { text: { type: "string", description: "what" } }, required: ["text"] },
+          result: { type: "object" },
+        },
+      ],
+      problems: [problem],
+    },
+  },
   "POST /v1/targets": { schema: byHand.targetsView, takes: byHand.targetsRequest, value: { agents: [{ id: "web1", connected: true }] } },
   "POST /v1/orders": {
     schema: byHand.orderView,

@@ -14,15 +14,17 @@ import { taskView } from "./views.ts";
 
 export interface ByHandRoutes {
   byHand: Pick<ByHand, "targets" | "order" | "retry" | "retryRollout" | "comment">;
-  userActions: Pick<UserActions, "all">;
+  userActions: Pick<UserActions, "all" | "problems">;
   history: Pick<Remote<History>, "readTask" | "executions" | "readRollout" | "rolloutHosts">;
 }
 
 export function byHandRoutes(server: Server, { byHand, history, userActions }: ByHandRoutes): void {
   server.get("/v1/actions", { schema: { response: { 200: schemas.actionsView } } }, async () => ({
-    actions: userActions.all().map(({ file, action: { name, description, args } }) => ({
+    actions: userActions.all().map(({ file, action: { name, description, args, result } }) => ({
       ...{ action: name, runs_on: ownActionSide(name), summary: description, file, args: { ...args } },
+      ...(result === undefined ? {} : { result: { ...result } }),
     })),
+    problems: userActions.problems(),
   }));
   const targets = { body: schemas.targetsRequest, response: { 200: schemas.targetsView } };
   server.post("/v1/targets", { schema: targets }, async ({ body }) => byHand.targets(body.targets));
