@@ -14,7 +14,7 @@ import type { ActionSpec } from "@needfire/shared/actions/spec";
 import * as api from "@needfire/shared/api";
 import { beaconsQuery, beaconsView } from "@needfire/shared/api-beacons";
 import * as byHand from "@needfire/shared/api-by-hand";
-import { rolloutsQuery, rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
+import { rolloutsQuery, rolloutsView, rolloutRetryView, rolloutView } from "@needfire/shared/api-rollouts";
 import { replayLine, replayRequest } from "@needfire/shared/api-replay";
 import type { BeaconSpec } from "@needfire/shared/beacons/spec";
 import { beaconTypes } from "@needfire/shared/beacons/types";
@@ -133,9 +133,14 @@ const routes: Record<string, Route> = {
     gives: api.taskView,
   },
   "POST /v1/tasks/:id/comments": { does: "Say something of a task.", body: byHand.commentRequest, gives: byHand.commentView },
+  "GET /v1/rollouts/:id/retry": {
+    does: "Where a rollout would be tried again; nothing is done.",
+    query: byHand.rolloutRetryQuery,
+    gives: rolloutRetryView,
+  },
   "POST /v1/rollouts/:id/retry": {
     does: "Try a rollout again on the hosts on which it failed: a new rollout, with its hosts.",
-    body: byHand.retryRequest,
+    body: byHand.rolloutRetryRequest,
     gives: rolloutView,
   },
   "GET /v1/actions": { does: "Actions of the user's own that are in force on the master.", gives: byHand.actionsView },

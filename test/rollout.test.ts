@@ -117,6 +117,10 @@ otherwise: [{ event.emit: { type: ticket.wanted, data: { why: "\${{ task.reason 
 
   test("is tried again on the host on which it failed and on no other, by whoever asked", async () => {
     const failed = await rolloutOf(bed, "steady", ({ state }) => state === "done");
+    const foreseen = await cli("rollouts", "retry", failed.id, "--dry-run");
+    assert.match(foreseen.stdout, /web2 +escalated .*interrupted/);
+    assert.match(foreseen.stderr, /it would be tried once more on 1 host\./);
+    assert.equal((await bed.client.rollouts({ reactor: "steady" })).rollouts.length, 1, "nothing was done");
     const asked = await cli("rollouts", "retry", failed.id, "--why", "it is back", "--json");
     assert.equal(asked.code, 0, asked.stderr);
     const { id } = JSON.parse(asked.stdout) as { id: string };

@@ -27,7 +27,7 @@ import type {
 import type { ActionsView, OrderRequest, OrderView, TargetsView } from "@needfire/shared/api-by-hand";
 import type { BeaconsView } from "@needfire/shared/api-beacons";
 import type { ReplayLine, ReplayRequest } from "@needfire/shared/api-replay";
-import type { RolloutView } from "@needfire/shared/api-rollouts";
+import type { RolloutRetryView, RolloutView } from "@needfire/shared/api-rollouts";
 import { type ErrorCode, errorCodes, NeedfireError, systemCode } from "@needfire/shared/errors";
 import type { Problem } from "@needfire/shared/yaml-file";
 import { connectablePath, type FoundSocket } from "./socket.ts";
@@ -158,7 +158,9 @@ export class Client {
   rollout = (id: string) => this.#get<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}`);
   orderRollout = (id: string, kind: "pause" | "resume" | "cancel", wish: { why?: string | undefined; by?: string | undefined }) =>
     this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/${kind}`, wish);
-  retryRollout = (id: string, wish: { request: string; why?: string | undefined; by: string }) =>
+  foreseeRetry = (id: string, unresolved: boolean) =>
+    this.#get<RolloutRetryView>(`/v1/rollouts/${encodeURIComponent(id)}/retry`, { unresolved: String(unresolved) });
+  retryRollout = (id: string, wish: { request: string; why?: string | undefined; by: string; unresolved: boolean }) =>
     this.#post<RolloutView>(`/v1/rollouts/${encodeURIComponent(id)}/retry`, wish);
   reload = (by?: string) => this.#post<ReloadView>("/v1/reload", by === undefined ? {} : { by });
 

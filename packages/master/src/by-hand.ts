@@ -12,7 +12,15 @@ import { type Checked, didYouMean, problemsText } from "@needfire/shared/schema"
 import { hideMarks, marksIn } from "@needfire/shared/secret";
 import { compileTarget } from "@needfire/shared/target";
 import type { Task } from "@needfire/shared/task";
-import { isRolling, type Rollout, rolloutHostsMax, rolloutRetryProblem } from "@needfire/shared/rollout";
+import {
+  approvalTaskId,
+  isRolling,
+  retriesAll,
+  type RetryScope,
+  type Rollout,
+  rolloutHostsMax,
+  rolloutRetryProblem,
+} from "@needfire/shared/rollout";
 import {
   byHand,
   type HandOrder,
@@ -22,10 +30,12 @@ import {
   retryEvent,
   retryProblem,
   rolloutRetryEvent,
+  type RolloutRetryWish,
 } from "@needfire/shared/task/order";
 import type { Agents } from "./agents.ts";
 import type { Engine } from "./engine.ts";
 import type { Secrets } from "./secrets.ts";
+import type { HostRecord } from "./store/store.ts";
 import type { Remote } from "./thread.ts";
 import type { UserActions } from "./user-actions.ts";
 import type { History } from "./worker-history.ts";
@@ -34,7 +44,7 @@ export interface ByHandOptions {
   /** Of those that may connect. */
   agents: { ids(): string[]; view: Agents["view"]; isConnected(id: string): boolean };
   engine: Pick<Remote<Engine>, "enact" | "emit" | "openTaskOf">;
-  history: Pick<Remote<History>, "readTask" | "tasksOfEvent" | "tasks" | "readRollout" | "rollouts">;
+  history: Pick<Remote<History>, "readTask" | "tasksOfEvent" | "tasks" | "readRollout" | "rollouts" | "rolloutHostsToRetry">;
   secrets: Pick<Secrets, "conceal" | "mask">;
   userActions: Pick<UserActions, "find" | "all">;
 }
@@ -105,30 +115,54 @@ export class ByHand {
   }
 
   /** The new rollout's id. Throws `NOT_FOUND`, `CONFLICT`, `DISK_FULL`. */
-  async retryRollout(id: string, wish: Pick<HandOrder, "request" | "by" | "why">): Promise<string> {
+  async retryRollout(id: string, wish: RolloutRetryWish): Promise<string> {
     const { engine, history, secrets } = this.#options;
-    const rollout = await history.readRollout(id);
-    if (rollout === undefined) throw new NeedfireError("NOT_FOUND", `there is no rollout "${id}" (needfire rollouts list)`);
+    const rollout = await this.#rollout(id);
     const made = orderedRolloutId(wish.request, rollout);
     if ((await history.readRollout(made)) !== undefined) return made;
-    const problem = rolloutRetryProblem(rollout) ?? (await this.#heldBy(rollout));
-    if (problem !== undefined) throw new NeedfireError("CONFLICT", `the rollout ${id} cannot be tried again: ${problem}`);
+    await this.#checkRetry(rollout, wish);
     await engine.enact(rolloutRetryEvent(rollout, { ...wish, by: secrets.mask(wish.by), why: secrets.mask(wish.why) }));
     return made;
   }
 
-  /** What of others, or of its own hosts, keeps a rollout from being tried again. */
-  async #heldBy({ id, reactor, joinKey }: Rollout): Promise<string | undefined> {
+  /** What a retry would come to; nothing is done. Throws `NOT_FOUND`, `CONFLICT`. */
+  async foreseeRetry(id: string, scope: RetryScope): Promise<{ rollout: Rollout; hosts: HostRecord[]; left: number; asks: boolean }> {
     const { history } = this.#options;
+    const rollout = await this.#rollout(id);
+    await this.#checkRetry(rollout, scope);
+    const hosts = await history.rolloutHostsToRetry(rollout, scope);
+    const all = await history.rolloutHostsToRetry(rollout, { unresolved: true });
+    const asks = rollout.asks ?? (await history.readTask(approvalTaskId(rollout)))?.asks;
+    return { rollout, hosts, left: all.length - hosts.length, asks: asks !== undefined };
+  }
+
+  async #rollout(id: string): Promise<Rollout> {
+    const rollout = await this.#options.history.readRollout(id);
+    if (rollout === undefined) throw new NeedfireError("NOT_FOUND", `there is no rollout "${id}" (needfire rollouts list)`);
+    return rollout;
+  }
+
+  async #checkRetry(rollout: Rollout, scope: RetryScope): Promise<void> {
+    const problem = rolloutRetryProblem(rollout, scope) ?? (await this.#heldBy(rollout, scope));
+    if (problem !== undefined) throw new NeedfireError("CONFLICT", `the rollout ${rollout.id} cannot be tried again: ${problem}`);
+  }
+
+  /** What of others, or of its own hosts, keeps a rollout from being tried again. */
+  async #heldBy(rollout: Rollout, scope: RetryScope): Promise<string | undefined> {
+    const { history } = this.#options;
+    const { id, reactor, joinKey } = rollout;
     const others = await history.rollouts({ reactor, limit: rolloutsLookedAtMax });
     const later = others.find(({ order }) => order?.retryOf === id);
     if (later !== undefined) return `it was tried again as ${later.id}: that one is to be retried (needfire rollouts show ${later.id})`;
     const key = JSON.stringify(joinKey);
     const open = others.find((each) => joinKey !== undefined && isRolling(each) && JSON.stringify(each.joinKey) === key);
     if (open !== undefined) return `${open.id} is open for the same (needfire rollouts show ${open.id})`;
-    const failed = await history.tasks({ rollout: id, state: "escalated", limit: rolloutHostsMax });
-    const busy = failed.find((task) => task.rungs.length > 0 && retryProblem(task) !== undefined);
-    return busy && `on ${busy.agent}, ${retryProblem(busy)} (needfire tasks show ${busy.id})`;
+    for (const state of retriesAll(rollout, scope) ? (["escalated", "cancelled"] as const) : (["escalated"] as const)) {
+      const tasks = await history.tasks({ rollout: id, state, limit: rolloutHostsMax });
+      const busy = tasks.find((task) => task.rungs.length > 0 && retryProblem(task) !== undefined);
+      if (busy !== undefined) return `on ${busy.agent}, ${retryProblem(busy)} (needfire tasks show ${busy.id})`;
+    }
+    return undefined;
   }
 
   /** The id of the event. Throws `NOT_FOUND`, `DISK_FULL`. */

@@ -283,7 +283,7 @@ test("where it failed it is tried again: with each host's own key, and the quest
   await world.engine.say({ task: String(asked!.data["task"]), word: { kind: "approve", by: "ann" } });
   const isOver = ({ status }: Rollout) => status.state === "done";
   const { rollouts } = await until(world, (_tasks, all) => all.length === 1 && all.every(isOver));
-  await world.engine.enact(rolloutRetryEvent(rollouts[0]!, { request: "once-more", by: "bob", why: undefined }));
+  await world.engine.enact(rolloutRetryEvent(rollouts[0]!, { request: "once-more", by: "bob", why: undefined, unresolved: false }));
   const [, again] = await world.until("task.waiting", 2);
   assert.equal(again!.data["message"], "fix (1 host: web2)");
   const retried = rolloutsIn(world).find(({ order }) => order !== undefined);

@@ -329,7 +329,7 @@ test("P2: whenever it crashes, each host begins once, none is forgotten, and it 
   );
 });
 
-const wish = { request: "once-more", by: "alice", why: undefined };
+const wish = { request: "once-more", by: "alice", why: undefined, unresolved: false };
 const heal = (world: World) => {
   for (const host of world.hosts.values()) host.outcomeOf = () => "succeeded";
 };
@@ -350,6 +350,24 @@ test("a retry goes to the hosts on which it failed and to no others, once, whene
   assert.equal(rolloutIn(world).failed, 2, "what was, was");
   const journal = await world.end();
   assert.equal(journal.filter(({ type }) => type === "rollout.started").length, 2);
+});
+
+test("a retry of all that is not resolved goes on where it was stopped, and says before where that is", async (t) => {
+  const world = setting(t, "limits: { concurrent: 1, stop_after_failures: 1 }", 5, () => true);
+  const first = await rolled(world, "stopped");
+  assert.deepEqual([first.begun, first.failed], [1, 1]);
+  const hosts = (unresolved: boolean) =>
+    world.read((reader) => reader.rolloutHostsToRetry(first, { unresolved })).map(({ number, state }) => [number, state]);
+  assert.deepEqual(hosts(false), [[0, "escalated"]]);
+  assert.deepEqual(hosts(true), [[0, "escalated"], ...[1, 2, 3, 4].map((number) => [number, undefined])]);
+  heal(world);
+  await world.engine.enact(rolloutRetryEvent(first, { ...wish, unresolved: true }));
+  world.crash();
+  const done = await rolled(world, "done", orderedRolloutId(wish.request, first));
+  assert.deepEqual([done.hosts, done.resolved], [5, 5]);
+  assert.deepEqual(new Set(commands(world)), new Set(names(5)));
+  assert.equal(commands(world).length, 6);
+  await world.end();
 });
 
 test("a host whose task was retried by itself counts once in its rollout, and is not tried a third time", async (t) => {

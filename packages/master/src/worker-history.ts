@@ -49,6 +49,7 @@ export function open({ file, nonce }: HistoryOptions, notify: (notice: HistoryNo
     readRollout: (id) => store.readRollout(id),
     rolloutsOfEvent: (event) => store.rolloutsOfEvent(event),
     rolloutHosts: (rollout) => store.rolloutHosts(rollout),
+    rolloutHostsToRetry: (rollout, scope) => store.rolloutHostsToRetry(rollout, scope),
     tasksOfEvent: (event) => store.tasksOfEvent(event),
     executions: (task) => store.executions(task),
     countTasks: () => store.countTasks(),

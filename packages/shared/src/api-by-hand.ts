@@ -130,6 +130,19 @@ export const retryRequest = {
   additionalProperties: false,
 } as const;
 
+const unresolved = {
+  type: "boolean",
+  default: false,
+  description: "also on the hosts on which it never began, and those that were cancelled",
+} as const;
+export const rolloutRetryRequest = {
+  type: "object",
+  properties: { request, why, by, unresolved },
+  required: ["request"],
+  additionalProperties: false,
+} as const;
+export const rolloutRetryQuery = { type: "object", properties: { unresolved }, additionalProperties: false } as const;
+
 export const commentRequest = {
   type: "object",
   properties: { text: { type: "string", minLength: 1, maxLength: 10_000 }, by },

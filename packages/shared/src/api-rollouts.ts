@@ -118,6 +118,20 @@ export const rolloutsView = {
   additionalProperties: false,
 } as const;
 
+/** What trying it again would come to. */
+export const rolloutRetryView = {
+  type: "object",
+  properties: {
+    rollout: string,
+    hosts: { type: "array", items: hostView, description: "those that it would go to, as they were in the old one" },
+    left: integer("on so many more it never began, or was cancelled: `unresolved` takes these"),
+    asks: { type: "boolean", description: "somebody's word would be asked for first" },
+  },
+  required: ["rollout", "hosts", "left", "asks"],
+  additionalProperties: false,
+} as const;
+export type RolloutRetryView = FromSchema<typeof rolloutRetryView>;
+
 export const rolloutsQuery = {
   type: "object",
   properties: {

@@ -480,20 +480,30 @@ test("where somebody had to say yes, somebody has to again; what keeps it from b
 
 test("only what has ended and did not hold everywhere can be tried again", () => {
   const under = work(start("", 3).rollout).rollout;
-  assert.match(rolloutRetryProblem(under) ?? "", /^it is running/);
-  assert.match(rolloutRetryProblem(ends(under, "resolved", 3).rollout) ?? "", /no host on which it failed/);
+  assert.match(rolloutRetryProblem(under, { unresolved: false }) ?? "", /^it is running/);
+  assert.match(rolloutRetryProblem(ends(under, "resolved", 3).rollout, { unresolved: false }) ?? "", /no host on which it failed/);
   const failed = ends(ends(under, "failed", 1).rollout, "resolved", 2).rollout;
-  assert.equal(rolloutRetryProblem(failed), undefined);
-  assert.equal(rolloutRetryProblem(ends(ends(under, "expired", 1).rollout, "resolved", 2).rollout), undefined, "or never began");
+  assert.equal(rolloutRetryProblem(failed, { unresolved: false }), undefined);
+  assert.equal(
+    rolloutRetryProblem(ends(ends(under, "expired", 1).rollout, "resolved", 2).rollout, { unresolved: false }),
+    undefined,
+    "or never began",
+  );
   const cancelled = stepRollout(ends(under, "failed", 1).rollout, { kind: "cancel", reason: "", by: "bob" }, 300).rollout;
-  assert.match(rolloutRetryProblem(cancelled) ?? "", /still under way on 2 of its hosts/);
+  assert.match(rolloutRetryProblem(cancelled, { unresolved: false }) ?? "", /still under way on 2 of its hosts/);
+  const stopped: Rollout = { ...under, begun: 1, open: 0, resolved: 1, status: { state: "cancelled", reason: "", by: "bob" } };
+  assert.match(
+    rolloutRetryProblem(stopped, { unresolved: false }) ?? "",
+    /no host on which it failed; it never began, or was cancelled, on 2 /,
+  );
+  assert.equal(rolloutRetryProblem(stopped, { unresolved: true }), undefined);
   // All of its hosts had failed before: one that was denied has not done anything about it.
   const denied = {
     ...start("", 3).rollout,
     order: { by: "alice", retryOf: "r-0" },
     status: { state: "cancelled" as const, reason: "", by: "bob" },
   };
-  assert.equal(rolloutRetryProblem(denied), undefined);
+  assert.equal(rolloutRetryProblem(denied, { unresolved: false }), undefined);
 });
 
 /** What a reactor fires for drifts on these hosts at once. */

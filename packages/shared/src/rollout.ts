@@ -12,6 +12,7 @@ import {
   type Answer,
   failuresKeptMax,
   type HostEnd,
+  type RetryScope,
   type Rollout,
   type RolloutInput,
   type RolloutStep,
@@ -25,6 +26,7 @@ export type {
   HostEnd,
   HostFiring,
   HostLeftOut,
+  RetryScope,
   Rollout,
   RolloutHost,
   RolloutInput,
@@ -70,15 +72,21 @@ export function isRolling({ status: { state } }: Rollout): boolean {
   return state === "waiting" || state === "running" || state === "paused";
 }
 
+/** Whether it is tried again on all hosts that it did not resolve. Of one that was a retry itself all hosts had failed before. */
+export function retriesAll({ order }: Pick<Rollout, "order">, { unresolved }: RetryScope): boolean {
+  return unresolved || order !== undefined;
+}
+
 /** Why a rollout cannot be tried again; undefined: it can. */
-export function rolloutRetryProblem(rollout: Rollout): string | undefined {
-  const { status, open, failed, expired, hosts, resolved, order } = rollout;
+export function rolloutRetryProblem(rollout: Rollout, scope: RetryScope): string | undefined {
+  const { status, open, failed, expired, hosts, resolved } = rollout;
   if (isRolling(rollout)) return `it is ${status.state}: cancel it first, or wait for its end`;
   if (status.state === "planned") return "its reactor only plans: nothing was tried";
   if (open > 0) return `it is still under way on ${open} of its hosts`;
-  // Of one that was a retry itself all hosts had failed before.
-  const unresolved = order === undefined ? failed + expired : hosts - resolved;
-  return unresolved === 0 ? "there is no host on which it failed" : undefined;
+  const all = hosts - resolved;
+  if ((retriesAll(rollout, scope) ? all : failed + expired) > 0) return undefined;
+  const others = all === 0 ? "" : `; it never began, or was cancelled, on ${all} (--unresolved takes these)`;
+  return `there is no host on which it failed${others}`;
 }
 
 /** The task that asks for somebody's word on it. */

@@ -6,7 +6,7 @@ import { formatDuration } from "@needfire/shared/duration";
 import { rolloutStates } from "@needfire/shared/rollout";
 import type { RolloutsFilter } from "../client.ts";
 import { wholeNumber } from "../options.ts";
-import { type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
+import { type Cell, type Column, msBetween, type Output, styled, styleOf } from "../output.ts";
 import { examples, type Session } from "../session.ts";
 import { counted, visible } from "../text.ts";
 import { userName } from "../user.ts";
@@ -97,18 +97,31 @@ export function register(rollouts: Command, session: Session): void {
     .command("retry")
     .summary("try a rollout once more on the hosts on which it failed")
     .description(
-      "Try a rollout that has ended once more, on the hosts on which it failed and no others: a new rollout, with the same limits, from the first wave on. What is done there is what was to be done there before. Where somebody had to approve it, somebody has to again. Prints its id.",
+      "Try a rollout that has ended once more, on the hosts on which it failed or expired and no others: a new rollout, with the same limits, from the first wave on. What is done there is what was to be done there before. Where somebody had to approve it, somebody has to again. Prints its id. It can be done once: then the newer one can be retried, with its own hosts.",
     )
     .argument("<id>", "the rollout's id, as `needfire rollouts list` prints it")
+    .option("--unresolved", "also on the hosts on which it never began, since it was stopped or cancelled, and those that were cancelled")
+    .option("--dry-run", "show the hosts that it would go to, and do nothing")
     .option("--why <text>", "the reason, for the record")
     .addHelpText(
       "after",
       examples(
+        [`needfire rollouts retry ${exampleId} --dry-run`, "where that would be"],
         [`needfire rollouts retry ${exampleId}`, "once more"],
+        [`needfire rollouts retry ${exampleId} --unresolved`, "and go on where it was stopped"],
         [`needfire rollouts retry ${exampleId} --why 'the mirror is back'`, "and say why"],
       ),
     )
-    .action(session.run((id: string, { why }: { why?: string }) => retry(session, id, why)));
+    .action(
+      session.run((id: string, { dryRun = false, ...wish }: RetryWish & { dryRun?: boolean }) =>
+        dryRun ? foresee(session, id, wish) : retry(session, id, wish),
+      ),
+    );
+}
+
+interface RetryWish {
+  why?: string;
+  unresolved?: boolean;
 }
 
 type OrderKind = "pause" | "resume" | "cancel";
@@ -141,8 +154,22 @@ async function order({ out, master }: Session, kind: OrderKind, { id, why }: { i
   out.line(`${visible(rollout.id)} ${orders[kind].said}: ${farText(rollout)}.`);
 }
 
-async function retry({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
-  const rollout = await master.retryRollout(id, { request: randomBytes(16).toString("hex"), why, by: userName() });
+async function foresee({ out, master }: Session, id: string, { unresolved = false }: RetryWish): Promise<void> {
+  const plan = await master.foreseeRetry(id, unresolved);
+  if (out.json) return out.record(plan);
+  const { hosts, left, asks } = plan;
+  out.list(hosts, {
+    columns: hostColumns.filter(({ title }) => title !== "WAVE"),
+    row: ({ number, agent, state, task, reason }) => [String(number), agent, styled(state), taskCell(task), reason ?? ""],
+    empty: "There is no host left on which it failed: it was tried again on each of them by itself.",
+  });
+  const rest = left === 0 ? "" : ` ${counted(left, "more host")}, where it never began or was cancelled, would be left out (--unresolved).`;
+  out.notice(`A dry run: it would be tried once more on ${counted(hosts.length, "host")}.${rest}`);
+  if (asks) out.notice("Somebody's word would be asked for first.");
+}
+
+async function retry({ out, master }: Session, id: string, { why, unresolved = false }: RetryWish): Promise<void> {
+  const rollout = await master.retryRollout(id, { request: randomBytes(16).toString("hex"), why, by: userName(), unresolved });
   if (out.json) return out.record(rollout);
   out.line(
     `${visible(rollout.id)} tries it once more on ${counted(rollout.hosts, "host")} (needfire rollouts show ${visible(rollout.id)}).`,
@@ -215,11 +242,15 @@ function showHosts(out: Output, { members = [], combined }: RolloutView): void {
       agent,
       ...(combined ? [event] : []),
       styled(state),
-      task === undefined ? "-" : { text: task, style: "dim" },
+      taskCell(task),
       reason ?? "",
     ],
     empty: "It has no hosts.",
   });
+}
+
+function taskCell(task: string | undefined): Cell {
+  return task === undefined ? "-" : { text: task, style: "dim" };
 }
 
 /** An agent that is stopped is nothing bad; a rollout that is has failed. */

@@ -38,7 +38,7 @@ import {
   tokenView,
 } from "@needfire/shared/api";
 import * as byHand from "@needfire/shared/api-by-hand";
-import { rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
+import { rolloutRetryView, rolloutsView, rolloutView } from "@needfire/shared/api-rollouts";
 import { problemsText, untypedChecker } from "@needfire/shared/schema";
 
 const at = "2026-01-02T03:04:05.678901Z";
@@ -393,9 +393,18 @@ const routes: Record<string, Route> = {
       { schema: rolloutView, takes: wordRequest, value: { ...rollout, state, by: "alice" } },
     ]),
   ),
+  "GET /v1/rollouts/r-9b1c44d07e2a51f3/retry": {
+    schema: rolloutRetryView,
+    value: {
+      rollout: rollout.id,
+      hosts: [{ number: 2, wave: 1, agent: "web2", state: "escalated", task: task.id, reason: "no room" }],
+      left: 1,
+      asks: true,
+    },
+  },
   "POST /v1/rollouts/r-9b1c44d07e2a51f3/retry": {
     schema: rolloutView,
-    takes: byHand.retryRequest,
+    takes: byHand.rolloutRetryRequest,
     value: { ...rollout, id: "r-00000000000000aa", retry_of: rollout.id, ordered_by: "alice" },
   },
   "POST /v1/reload": { schema: reloadView, value: { problems: [problem] } },

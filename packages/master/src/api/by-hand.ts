@@ -1,6 +1,6 @@
 /** The API's routes about what people do by hand. */
 import * as schemas from "@needfire/shared/api-by-hand";
-import { rolloutView as rolloutSchema } from "@needfire/shared/api-rollouts";
+import { rolloutRetryView, rolloutView as rolloutSchema } from "@needfire/shared/api-rollouts";
 import { taskView as taskSchema } from "@needfire/shared/api";
 import { NeedfireError } from "@needfire/shared/errors";
 import { ownActionSide } from "@needfire/shared/own-action-name";
@@ -9,11 +9,11 @@ import type { Remote } from "../thread.ts";
 import type { History } from "../worker-history.ts";
 import type { UserActions } from "../user-actions.ts";
 import { idParams, type Server } from "./http.ts";
-import { rolloutView } from "./rollouts.ts";
+import { hostView, rolloutView } from "./rollouts.ts";
 import { taskView } from "./views.ts";
 
 export interface ByHandRoutes {
-  byHand: Pick<ByHand, "targets" | "order" | "retry" | "retryRollout" | "comment">;
+  byHand: Pick<ByHand, "targets" | "order" | "retry" | "retryRollout" | "foreseeRetry" | "comment">;
   userActions: Pick<UserActions, "all" | "problems">;
   history: Pick<Remote<History>, "readTask" | "executions" | "readRollout" | "rolloutHosts">;
 }
@@ -38,9 +38,14 @@ export function byHandRoutes(server: Server, { byHand, history, userActions }: B
     if (task === undefined) throw new NeedfireError("CONFLICT", `the task ${made} will be made when the master has caught up`);
     return taskView(task, await history.executions(made));
   });
-  const again = { params: idParams, body: schemas.retryRequest, response: { 200: rolloutSchema } };
-  server.post("/v1/rollouts/:id/retry", { schema: again }, async ({ params, body: { request, by, why } }) => {
-    const made = await byHand.retryRollout(params.id, { request, by, why });
+  const plan = { params: idParams, querystring: schemas.rolloutRetryQuery, response: { 200: rolloutRetryView } };
+  server.get("/v1/rollouts/:id/retry", { schema: plan }, async ({ params, query }) => {
+    const { rollout, hosts, left, asks } = await byHand.foreseeRetry(params.id, query);
+    return { rollout: rollout.id, hosts: hosts.map((host) => hostView(rollout, host)), left, asks };
+  });
+  const again = { params: idParams, body: schemas.rolloutRetryRequest, response: { 200: rolloutSchema } };
+  server.post("/v1/rollouts/:id/retry", { schema: again }, async ({ params, body: { request, by, why, unresolved } }) => {
+    const made = await byHand.retryRollout(params.id, { request, by, why, unresolved });
     const rollout = await history.readRollout(made);
     if (rollout === undefined) throw new NeedfireError("CONFLICT", `the rollout ${made} will be made when the master has caught up`);
     return rolloutView(rollout, await history.rolloutHosts(made));

@@ -99,7 +99,7 @@ export function rolloutView(rollout: Rollout, hosts?: readonly HostRecord[]): Ro
   };
 }
 
-function hostView(
+export function hostView(
   rollout: Rollout,
   { number, agent, task, event, state, reason }: HostRecord,
 ): NonNullable<RolloutView["members"]>[number] {

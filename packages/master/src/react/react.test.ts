@@ -40,7 +40,7 @@ function setting(stored: Task[] = [], reactors = index) {
         rollout: () => undefined,
         hostsOnTurn: () => [],
         joinKeysIn: () => [],
-        failedHosts: () => [],
+        hostsToRetry: () => [],
         tasksPromised: () => [],
         breakers: () => [],
         leasedTasks: () => stored.filter(hasLeased),

@@ -72,7 +72,7 @@ export interface ReactOptions {
       | "rollout"
       | "joinKeysIn"
       | "hostsOnTurn"
-      | "failedHosts"
+      | "hostsToRetry"
       | "breakers"
       | "tasksMade"
       | "tasksPromised"

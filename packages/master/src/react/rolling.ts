@@ -5,7 +5,7 @@
 import type { Event } from "@needfire/shared/event";
 import { approvalTaskId, type Rollout, rolloutStepHostsMax } from "@needfire/shared/rollout";
 import { callForHelp, isOpen, startOnHost } from "@needfire/shared/task";
-import { type HandOrder, orderedRolloutId } from "@needfire/shared/task/order";
+import { orderedRolloutId, type RolloutRetryWish } from "@needfire/shared/task/order";
 import type { Rollouts } from "../rollouts.ts";
 import type { Store } from "../store/store.ts";
 import type { Consequences } from "./consequences.ts";
@@ -13,7 +13,7 @@ import type { KnownTasks } from "./known-tasks.ts";
 import type { Steps } from "./steps.ts";
 
 export interface RollingOptions {
-  store: Pick<Store, "hostsOnTurn" | "openTasksIn" | "openTaskCounts" | "failedHosts">;
+  store: Pick<Store, "hostsOnTurn" | "openTasksIn" | "openTaskCounts" | "hostsToRetry">;
   tasks: KnownTasks;
   steps: Steps;
   rollouts: Rollouts;
@@ -63,14 +63,14 @@ export class Rolling {
   /** A person wants one tried again. What came twice is there. */
   async retry(event: Event, made: Consequences): Promise<void> {
     const { store, tasks, steps, rollouts } = this.#options;
-    const { rollout: of, request, by, why } = event.data as unknown as { rollout: string } & Pick<HandOrder, "request" | "by" | "why">;
+    const { rollout: of, request, by, why, unresolved = false } = event.data as unknown as RetriedData;
     const before = await rollouts.get(of);
     const id = before && orderedRolloutId(request, before);
     if (before === undefined || id === undefined || (await rollouts.get(id)) !== undefined) return;
-    const failed = await store.failedHosts(before);
+    const again = await store.hostsToRetry(before, { unresolved });
     // Where it does not stand in the rollout, it was made before that was kept there.
     const asks = before.asks ?? (await tasks.get(approvalTaskId(before)))?.asks;
-    const work = () => rollouts.retry(before, failed, { id, event: event.id, by, why, asks });
+    const work = () => rollouts.retry(before, again, { id, event: event.id, by, why, asks });
     steps.beginRollout(reactorOf(before), event.id, { made, work });
   }
 
@@ -111,6 +111,9 @@ export class Rolling {
     for (const task of open) steps.step(tasks.latest(task), { kind: "cancel", reason, by }, task.id, made);
   }
 }
+
+/** What `rolloutRetryEvent` says. */
+type RetriedData = { rollout: string } & Omit<RolloutRetryWish, "unresolved"> & { unresolved?: boolean };
 
 function reactorOf({ reactor: name, reactorVersion: version }: Rollout): { name: string; version: string } {
   return { name, version };

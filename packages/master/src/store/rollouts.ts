@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { globMatcher } from "@needfire/shared/glob";
-import { hasRolledOut, type HostFiring, type Rollout, type RolloutHost } from "@needfire/shared/rollout";
+import { hasRolledOut, type HostFiring, retriesAll, type RetryScope, type Rollout, type RolloutHost } from "@needfire/shared/rollout";
 import type { Plan } from "@needfire/shared/rules/types";
 import type { PromisedTask } from "../per-agent.ts";
 import type { HostKey, HostOnTurn, HostRecord, RolloutChange, RolloutQuery } from "./store.ts";
@@ -111,17 +111,13 @@ export class RolloutWriter {
     return rows.map(({ agent, reactor, id }) => ({ agent: String(agent), reactor: String(reactor), rollout: String(id) }));
   }
 
-  failedHosts({ id, reactor, created, order }: Rollout): HostOnTurn[] {
-    const retried = `SELECT json_extract(body, '$.order.retryOf') FROM task
-      WHERE reactor = ? AND created >= ? AND state NOT IN ('escalated', 'expired', 'cancelled') AND json_extract(body, '$.order.retryOf') IS NOT NULL`;
-    const isFailed =
-      order === undefined
-        ? "task.state IN ('escalated', 'expired')"
-        : "(task.state IS NULL OR task.state IN ('escalated', 'expired', 'cancelled'))";
+  toRetry(rollout: Rollout, scope: RetryScope): HostOnTurn[] {
     const sql = `SELECT host.number, host.agent, host.task, host.firing, plan.body FROM rollout_host AS host
-      JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan LEFT JOIN task ON task.id = host.task
-      WHERE host.rollout = ? AND ${isFailed} AND host.task NOT IN (${retried}) ORDER BY host.number`;
-    return this.#statements.all(sql, id, reactor, created).map(turnOf);
+      JOIN rollout_plan AS plan ON plan.rollout = host.rollout AND plan.number = host.plan WHERE host.rollout = ? AND host.number IN`;
+    const { id } = rollout;
+    return this.#statements
+      .all(`${sql} (${numbersToRetrySql(rollout, scope)}) ORDER BY host.number`, id, ...retryValues(rollout))
+      .map(turnOf);
   }
 
   /** Inside of a transaction. Removes those that ended before a time, with their hosts. Returns how many. */
@@ -176,6 +172,28 @@ export class RolloutReader {
       ...(typeof row["reason"] === "string" ? { reason: row["reason"] } : {}),
     }));
   }
+
+  /** Those of them on which it is tried again. */
+  toRetry(rollout: Rollout, scope: RetryScope): HostRecord[] {
+    const rows = this.#statements.all(numbersToRetrySql(rollout, scope), ...retryValues(rollout));
+    const numbers = new Set(rows.map((row) => Number(row["number"])));
+    return this.hosts(rollout.id).filter(({ number }) => numbers.has(number));
+  }
+}
+
+/** The hosts on which it is tried again, by their numbers: with `retryValues`. */
+function numbersToRetrySql(rollout: Rollout, scope: RetryScope): string {
+  const retried = `SELECT json_extract(body, '$.order.retryOf') FROM task
+    WHERE reactor = ? AND created >= ? AND state NOT IN ('escalated', 'expired', 'cancelled') AND json_extract(body, '$.order.retryOf') IS NOT NULL`;
+  const which = retriesAll(rollout, scope)
+    ? `(member.number >= ${rollout.begun} OR task.state IN ('escalated', 'expired', 'cancelled'))`
+    : "task.state IN ('escalated', 'expired')";
+  return `SELECT member.number FROM rollout_host AS member LEFT JOIN task ON task.id = member.task
+    WHERE member.rollout = ? AND ${which} AND member.task NOT IN (${retried})`;
+}
+
+function retryValues({ id, reactor, created }: Rollout): SQLInputValue[] {
+  return [id, reactor, created];
 }
 
 function hostOf({ number, agent, task }: Record<string, unknown>): Pick<RolloutHost, "agent" | "task"> & { number: number } {

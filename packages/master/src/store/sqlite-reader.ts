@@ -4,7 +4,7 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import { type ExecutionState, executionStates } from "@needfire/shared/api";
 import { globMatcher } from "@needfire/shared/glob";
 import { idKind } from "@needfire/shared/ids";
-import type { Rollout } from "@needfire/shared/rollout";
+import type { RetryScope, Rollout } from "@needfire/shared/rollout";
 import type { Execution, Task } from "@needfire/shared/task";
 import { bodyOf, executionsOfTask } from "./row.ts";
 import { RolloutReader } from "./rollouts.ts";
@@ -72,6 +72,11 @@ export class SqliteStoreReader {
 
   rolloutHosts(rollout: string): HostRecord[] {
     return this.#rollouts.hosts(rollout);
+  }
+
+  /** Of one that is tried again, those on which it is. */
+  rolloutHostsToRetry(rollout: Rollout, scope: RetryScope): HostRecord[] {
+    return this.#rollouts.toRetry(rollout, scope);
   }
 
   /** Not those of its rollouts. */

@@ -7,7 +7,7 @@ import type { ExecutionReport } from "@needfire/shared/action";
 import { eventSource, type IncomingEvent } from "@needfire/shared/event";
 import { epochAt, eventId, masterAgent } from "@needfire/shared/ids";
 import { pack, unpack } from "@needfire/shared/pack";
-import type { Rollout } from "@needfire/shared/rollout";
+import type { RetryScope, Rollout } from "@needfire/shared/rollout";
 import type { StateRow } from "@needfire/shared/rules/types";
 import { dueOf, type Effect, type Execution, isOpen, type MasterEventDraft, offersOf, type Task } from "@needfire/shared/task";
 import type { MadeTask, PromisedTask } from "../per-agent.ts";
@@ -200,8 +200,8 @@ export class StoreWriter {
     return this.#rollouts.hosts(rollout, from, count);
   }
 
-  failedHosts(rollout: Rollout): HostOnTurn[] {
-    return this.#rollouts.failedHosts(rollout);
+  hostsToRetry(rollout: Rollout, scope: RetryScope): HostOnTurn[] {
+    return this.#rollouts.toRetry(rollout, scope);
   }
 
   /** Removes rollouts that ended before a time. Returns how many. */

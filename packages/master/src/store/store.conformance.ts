@@ -230,14 +230,16 @@ export function storeConformance(name: string, { open, executions }: StoreFactor
       };
       const failed = { state: "escalated" as const, reason: "no room" };
       await s.write({ now, changes: [member(0, failed), member(1, failed), member(2, { state: "cancelled", reason: "", by: "ann" })] });
-      const where = async (of: Rollout) => (await s.store.failedHosts(of)).map(({ agent }) => agent);
+      const where = async (of: Rollout, unresolved = false) => (await s.store.hostsToRetry(of, { unresolved })).map(({ agent }) => agent);
       assert.deepEqual(await where(rollout), ["web1", "web2"]);
-      assert.deepEqual((await s.store.failedHosts(rollout))[0]!.plan, plan);
+      assert.deepEqual((await s.store.hostsToRetry(rollout, { unresolved: false }))[0]!.plan, plan);
       const retry = { ...rollout, order: { by: "ann", retryOf: "r-0" } };
       assert.deepEqual(await where(retry), agents);
+      assert.deepEqual(await where(rollout, true), agents);
       const again = { ...someTask("master:1:1"), agent: "web1", created: now + 1, order: { by: "ann", retryOf: hosts[0]!.task } };
       await s.write({ now, changes: [{ isNew: true, task: again, effects: [] }] });
       assert.deepEqual(await where(rollout), ["web2"], "it is under way");
+      assert.deepEqual(await where(rollout, true), agents.slice(1));
       const lost: Change = { isNew: false, task: { ...again, status: failed }, effects: [] };
       await s.write({ now, changes: [lost] });
       assert.deepEqual(await where(rollout), ["web1", "web2"]);

@@ -4,7 +4,7 @@
  */
 import type { ExecutionState, KeyState, Presence } from "@needfire/shared/api";
 import type { IncomingEvent } from "@needfire/shared/event";
-import type { Rollout, RolloutHost } from "@needfire/shared/rollout";
+import type { RetryScope, Rollout, RolloutHost } from "@needfire/shared/rollout";
 import type { Plan, Reason, StateRow } from "@needfire/shared/rules/types";
 import type { Effect, Execution, HostTurn, MasterEventDraft, Offer, Task } from "@needfire/shared/task";
 import type { Breaker } from "@needfire/shared/task/breaker";
@@ -262,10 +262,10 @@ export interface Store {
   /** Hosts of a rollout, by their numbers from one on. */
   hostsOnTurn(rollout: string, from: number, count: number): Promise<HostOnTurn[]> | HostOnTurn[];
   /**
-   * Hosts of a rollout on which it failed, in its order; of a retry all that it did not resolve. Not those of which the task was retried by itself and
-   * is resolved, or still open.
+   * Hosts of a rollout on which it is tried again, in its order: where it failed, or all that it did not resolve. Not those of which the task was
+   * retried by itself and is resolved, or still open.
    */
-  failedHosts(rollout: Rollout): Promise<HostOnTurn[]> | HostOnTurn[];
+  hostsToRetry(rollout: Rollout, scope: RetryScope): Promise<HostOnTurn[]> | HostOnTurn[];
   /** Tasks of these reactors that were made since, the oldest first; not those of a problem's end, nor those that only show a plan. */
   tasksMade(reactors: readonly string[], since: number): Promise<MadeTask[]> | MadeTask[];
   /** Hosts on which rollouts of these reactors are still to begin; not those of a problem's end. */

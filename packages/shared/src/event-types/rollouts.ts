@@ -97,6 +97,7 @@ export const rolloutEventTypes = {
         request: { type: "string", description: "the caller's own name for it" },
         by: { type: "string", description: "who, and from where" },
         why: reason,
+        unresolved: { type: "boolean", description: "true: also on the hosts on which it never began, and those that were cancelled" },
       },
       [...Object.keys(about), "request", "by"],
     ),

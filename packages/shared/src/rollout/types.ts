@@ -123,6 +123,11 @@ export type HostEnd =
 
 export type Answer = { how: "approved" } | { how: "denied"; reason: string; by: string } | { how: "unanswered"; reason: string };
 
+/** Where a rollout is tried again. `unresolved`: also on hosts on which it never had its turn, or that were cancelled. */
+export interface RetryScope {
+  unresolved: boolean;
+}
+
 export type RolloutInput =
   | ({ kind: "ended" } & HostEnd)
   /** What became of the task that asked for somebody's word. */

@@ -6,7 +6,7 @@
 import type { AnyActionName } from "../action.ts";
 import type { Event, Severity } from "../event.ts";
 import { rolloutId, taskId } from "../ids.ts";
-import type { Rollout } from "../rollout/types.ts";
+import type { RetryScope, Rollout } from "../rollout/types.ts";
 import { plainRung } from "../rules/fire.ts";
 import { isOpen } from "../task.ts";
 import type { Beginning, MasterEventDraft, Task, TaskOrder } from "./types.ts";
@@ -66,9 +66,13 @@ export function orderedRolloutId(request: string, { id, reactor }: Pick<Rollout,
   return rolloutId(reactor, `${request}\0${id}`);
 }
 
-export function rolloutRetryEvent(rollout: Rollout, { request, by, why }: Pick<HandOrder, "request" | "by" | "why">): MasterEventDraft {
+/** What a person says who wants a rollout tried again. */
+export type RolloutRetryWish = Pick<HandOrder, "request" | "by" | "why"> & RetryScope;
+
+export function rolloutRetryEvent(rollout: Rollout, { request, by, why, unresolved }: RolloutRetryWish): MasterEventDraft {
   const { id, reactor, reactorVersion, subject } = rollout;
-  const data = { rollout: id, reactor, reactor_version: reactorVersion, request, by, ...(why === undefined ? {} : { why }) };
+  const scope = unresolved ? { unresolved } : {};
+  const data = { rollout: id, reactor, reactor_version: reactorVersion, request, by, ...(why === undefined ? {} : { why }), ...scope };
   return { type: rolloutRetriedType, severity: "normal", subject, cause: id, data };
 }
 
