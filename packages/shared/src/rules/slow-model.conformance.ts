@@ -29,6 +29,11 @@ export interface ModelFiring {
   ancestry: string[];
   priority: string;
   matched: Record<string, string>;
+  /** Of a step on a host: its argument, or that it cannot be worked out. */
+  does?: string;
+  fails?: true;
+  /** Of several hosts. */
+  members?: ModelFiring[];
 }
 
 export interface Said {
@@ -78,6 +83,7 @@ export interface RuleSource {
         by?: readonly string[];
       }
     | undefined;
+  combine?: string | undefined;
   inhibited_by?: { reactor: string; equal: readonly string[]; for: string }[];
   do: unknown[];
   on_clear?: unknown[] | undefined;
@@ -120,9 +126,17 @@ interface Cell {
   gathering?: { offers: Offer[]; first: number; last: number } | undefined;
 }
 
+/** Firings that wait for those of other hosts which would do the same. */
+interface Group {
+  does: string;
+  opened: number;
+  offers: Offer[];
+}
+
 interface Rule {
   source: RuleSource;
   cells: { c: Cell[]; f: Cell[] };
+  groups: Group[];
   /** When it fired, for those whom it inhibits. */
   fired: { t: number; event: ModelEvent }[];
 }
@@ -137,7 +151,7 @@ export class SlowModel {
   #said: Said[] = [];
 
   constructor(sources: RuleSource[], silences: Silence[]) {
-    this.#rules = sources.map((source) => ({ source, cells: { c: [], f: [] }, fired: [] }));
+    this.#rules = sources.map((source) => ({ source, cells: { c: [], f: [] }, groups: [], fired: [] }));
     this.#silences = silences;
   }
 
@@ -167,18 +181,20 @@ export class SlowModel {
 
   /** Whether the next milliseconds must be looked at one by one. */
   #waitsForTime(): boolean {
-    return this.#rules.some(({ cells: { c, f } }) =>
-      [...c, ...f].some(
-        ({ wait, problem, waiting, gathering }) => wait || (problem && !problem.raised) || waiting.length > 0 || gathering !== undefined,
-      ),
+    return this.#rules.some(
+      ({ cells: { c, f }, groups }) =>
+        groups.length > 0 ||
+        [...c, ...f].some(
+          ({ wait, problem, waiting, gathering }) => wait || (problem && !problem.raised) || waiting.length > 0 || gathering !== undefined,
+        ),
     );
   }
 
-  /** What is due now, in order. */
+  /** What is due now, in order. In which order groups of one rule go is nobody's business. */
   #due(): { run(): void }[] {
     const found: { order: string; run(): void }[] = [];
     for (const rule of this.#rules) {
-      const { source, cells } = rule;
+      const { source, cells, groups } = rule;
       const order = (letter: string, cell: Cell) => `${source.name} ${letter}${JSON.stringify(cell.key)}`;
       for (const cell of cells.c) {
         const { wait, problem } = cell;
@@ -194,6 +210,9 @@ export class SlowModel {
         if (gathering !== undefined && this.#now >= this.#gatherEnd(rule, cell))
           found.push({ order: order("f", cell), run: () => this.#letGathered(rule, cell) });
       }
+      for (const group of groups)
+        if (this.#now >= group.opened + ms(source.combine))
+          found.push({ order: `${source.name} g${group.does}`, run: () => this.#letGo(rule, group) });
     }
     return found.toSorted((a, b) => (a.order < b.order ? -1 : 1));
   }
@@ -376,7 +395,7 @@ export class SlowModel {
   #offer(rule: Rule, offer: Offer): void {
     if (this.#isSuppressed(rule, offer.trigger)) return;
     const { flow, correlate, raise } = rule.source;
-    if (flow === undefined) return this.#fire(rule, offer, "do");
+    if (flow === undefined) return this.#launch(rule, offer);
     const key = flow.by === undefined ? offer.key : flow.by.map((text) => value(text, offer.trigger));
     if (key.includes(missing)) return;
     const keyed = correlate === undefined && raise === undefined ? { ...offer, key } : offer;
@@ -390,7 +409,7 @@ export class SlowModel {
     const until = this.#blockedUntil(rule, cell) ?? (cell.waiting.length > 0 ? this.#now : undefined);
     if (until === undefined) {
       cell.firedAt.push(this.#now);
-      return this.#fire(rule, keyed, "do");
+      return this.#launch(rule, keyed);
     }
     const { overflow = "drop" } = flow;
     if (overflow !== "drop") cell.waiting.push(keyed);
@@ -416,14 +435,70 @@ export class SlowModel {
     const offer = flow!.overflow === "merge" ? mergeAll(cell.waiting.splice(0)) : cell.waiting.shift()!;
     if (this.#isSuppressed(rule, offer.trigger)) return;
     cell.firedAt.push(this.#now);
-    this.#fire(rule, offer, "do");
+    this.#launch(rule, offer);
   }
 
   #letGathered(rule: Rule, cell: Cell): void {
     const { offers } = cell.gathering!;
     cell.gathering = undefined;
     const offer = mergeAll(offers);
-    if (!this.#isSuppressed(rule, offer.trigger)) this.#fire(rule, offer, "do");
+    if (rule.source.flow!.collect !== undefined && isOnHosts(rule.source)) return this.#goTogether(rule, eachHost(offers, offer));
+    if (!this.#isSuppressed(rule, offer.trigger)) this.#launch(rule, offer);
+  }
+
+  /** It fires, or waits for what would do the same on other hosts; of one host as one. */
+  #launch(rule: Rule, offer: Offer): void {
+    const { source, groups } = rule;
+    const does = source.combine === undefined ? missing : doneBy(source, offer);
+    if (does === missing) return this.#fire(rule, offer, "do");
+    const group = groups.find((each) => each.does === does) ?? { does, opened: this.#now, offers: [] };
+    if (!groups.includes(group)) groups.push(group);
+    const at = group.offers.findIndex(({ trigger }) => trigger.agent === offer.trigger.agent);
+    const before = group.offers[at];
+    if (before !== undefined) {
+      const { went, count, ancestry, problems } = mergeAll([before, offer]);
+      group.offers[at] = { ...before, went, count, ancestry, problems };
+      return this.#say(rule, offer.trigger, "joined");
+    }
+    group.offers.push(offer);
+    this.#say(rule, offer.trigger, "combining", group.opened + ms(source.combine));
+  }
+
+  #letGo(rule: Rule, group: Group): void {
+    rule.groups = rule.groups.filter((each) => each !== group);
+    this.#goTogether(rule, group.offers);
+  }
+
+  /** In the order of the events. What would do the same by now is one firing. */
+  #goTogether(rule: Rule, offers: Offer[]): void {
+    const inOrder = offers.toSorted((a, b) => numberOf(a.trigger) - numberOf(b.trigger));
+    const alike = new Map<unknown, Offer[]>();
+    for (const offer of inOrder.filter(({ trigger }) => !this.#isSuppressed(rule, trigger))) {
+      const does = doneBy(rule.source, offer);
+      const which = does === missing ? offer : does;
+      alike.set(which, [...(alike.get(which) ?? []), offer]);
+    }
+    for (const [first, ...others] of alike.values()) {
+      if (others.length === 0) this.#fire(rule, first!, "do");
+      else this.#fireTogether(rule, [first!, ...others]);
+    }
+  }
+
+  #fireTogether(rule: Rule, offers: Offer[]): void {
+    const members = offers.map((offer) => firingOf(rule.source, offer, "do"));
+    const [first] = members as [ModelFiring];
+    const isCollected = rule.source.flow?.collect !== undefined;
+    const firing: ModelFiring = {
+      ...first,
+      events: [...new Set(members.flatMap(({ events }) => events))].slice(-100),
+      count: isCollected ? first.count : members.reduce((sum, { count }) => sum + count, 0),
+      ancestry: together(members.map(({ ancestry }) => ancestry)),
+      priority: priorities.find((each) => members.some(({ priority }) => priority === each))!,
+      members,
+    };
+    if (rule.source.mode === "shadow") for (const { trigger } of offers) this.#say(rule, trigger, "shadow");
+    else this.#sayFired(rule, firing);
+    for (const offer of offers) this.#hasFired(rule, offer);
   }
 
   #isSuppressed(rule: Rule, event: ModelEvent): boolean {
@@ -464,34 +539,25 @@ export class SlowModel {
   }
 
   #fire(rule: Rule, offer: Offer, branch: string): void {
-    const { source } = rule;
-    const { mode = "live", priority = "normal" } = source;
-    const { trigger, went, count, key, ancestry, matched } = offer;
-    const order = ["critical", "high", "normal", "low"];
-    const firing: ModelFiring = {
-      branch,
-      trigger: trigger.id,
-      events: went.slice(-100).map(({ id }) => id),
-      count,
-      key,
-      ancestry,
-      priority: order[Math.min(order.indexOf(priority), order.indexOf(trigger.severity))]!,
-      matched,
-    };
-    this.#said.push({
-      reactor: source.name,
-      event: trigger.id,
-      at: this.#now - this.#skew,
-      reason: { live: "fired", plan: "planned", shadow: "shadow" }[mode]!,
-      ...(mode === "shadow" ? {} : { firing }),
-    });
-    for (const { cell, raisedBy } of offer.problems) {
+    if (rule.source.mode === "shadow") this.#say(rule, offer.trigger, "shadow");
+    else this.#sayFired(rule, firingOf(rule.source, offer, branch));
+    this.#hasFired(rule, offer);
+  }
+
+  #sayFired({ source }: Rule, firing: ModelFiring): void {
+    const reason = source.mode === "plan" ? "planned" : "fired";
+    this.#said.push({ reactor: source.name, event: firing.trigger, at: this.#now - this.#skew, reason, firing });
+  }
+
+  #hasFired(rule: Rule, { trigger, problems }: Offer): void {
+    const isShadow = rule.source.mode === "shadow";
+    for (const { cell, raisedBy } of problems) {
       if (!rule.cells.c.includes(cell) || !cell.problem?.raised || cell.problem.event.id !== raisedBy) continue;
       cell.problem.fired = true;
-      cell.problem.inhibits = mode !== "shadow";
+      cell.problem.inhibits = !isShadow;
       this.#touch(rule, "c", cell.key);
     }
-    if (mode !== "shadow") rule.fired.push({ t: this.#now, event: trigger });
+    if (!isShadow) rule.fired.push({ t: this.#now, event: trigger });
   }
 
   #cell(rule: Rule, letter: "c" | "f", key: unknown[]): Cell | undefined {
@@ -563,6 +629,47 @@ function together(lists: (readonly string[])[]): string[] {
     const isNew = (name: string) => !rest.includes(name) || rest.splice(rest.indexOf(name), 1).length === 0;
     return [...all, ...list.filter(isNew)];
   }, []);
+}
+
+const priorities = ["critical", "high", "normal", "low"];
+
+function firingOf(source: RuleSource, { trigger, went, count, key, ancestry, matched }: Offer, branch: string): ModelFiring {
+  const { priority = "normal" } = source;
+  const does = branch === "do" && isOnHosts(source) ? doneBy(source, { trigger, count }) : undefined;
+  return {
+    ...{ branch, trigger: trigger.id, events: went.slice(-100).map(({ id }) => id), count, key, ancestry, matched },
+    priority: priorities[Math.min(priorities.indexOf(priority), priorities.indexOf(trigger.severity))]!,
+    ...(does === missing ? { fails: true } : does === undefined ? {} : { does }),
+  };
+}
+
+interface HostStep {
+  "command.run"?: { argv: string[] };
+}
+
+function isOnHosts({ do: [step] }: RuleSource): boolean {
+  return (step as HostStep)["command.run"] !== undefined;
+}
+
+/** The argument of its step with the value in place. */
+function doneBy({ do: [step] }: RuleSource, { trigger, count }: Pick<Offer, "trigger" | "count">): string | typeof missing {
+  const [, argument] = (step as HostStep)["command.run"]!.argv;
+  const [, label, expression] = /^(\w+) \$\{\{ (.+) \}\}$/.exec(argument!)!;
+  const found = expression === "count" ? count : value(expression!, trigger);
+  return found === missing ? missing : `${label} ${String(found)}`;
+}
+
+/** What was collected, as it is done on each host: by the newest of its own, with what came of all. */
+function eachHost(offers: Offer[], { went, count, ancestry, matched }: Offer): Offer[] {
+  return [...new Set(offers.map(({ trigger }) => trigger.agent))].map((agent) => {
+    const own = offers.filter(({ trigger }) => trigger.agent === agent);
+    return { ...own.at(-1)!, went, count, ancestry, matched, problems: own.flatMap(({ problems }) => problems) };
+  });
+}
+
+/** Its place among all events. */
+function numberOf({ id }: ModelEvent): number {
+  return Number(id.split(":")[2]);
 }
 
 function mergeAll(offers: Offer[]): Offer {

@@ -12,9 +12,9 @@ import type { Decision, Firing, Reactor, Seen, World } from "./types.ts";
 
 export type Moment = { kind: "event"; event: ModelEvent } | { kind: "tick"; at: number };
 
-/** Every other one is dense: one agent, whose events come one upon the other. */
-export function anyTimeline(length: number): fc.Arbitrary<Moment[]> {
-  return fc.boolean().chain((isDense) => timeline(length, isDense));
+/** Every other one is dense, unless it is for several agents: one agent, whose events come one upon the other. */
+export function anyTimeline(length: number, { ofSeveral = false } = {}): fc.Arbitrary<Moment[]> {
+  return fc.boolean().chain((isDense) => timeline(length, isDense && !ofSeveral));
 }
 
 function timeline(length: number, isDense: boolean): fc.Arbitrary<Moment[]> {
@@ -147,13 +147,23 @@ const calendar = fc.oneof(
 
 const mode = fc.constantFrom(...Array<undefined>(12).fill(undefined), "plan", "shadow", "off");
 
+/** What is done on a host, by which firings of several are alike or not: some cannot be worked out, some are others as events join. */
+const hostStep = fc.constantFrom("n ${{ event.data.n }}", "k ${{ event.data.k }}", "k ${{ event.data.k }}", "count ${{ count }}");
+const combined = fc.record({ argument: hostStep, combine: fc.constantFrom("1ms", "6ms", "12ms", "25ms") });
+const combine = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({}) },
+  { weight: 1, arbitrary: fc.record({ argument: hostStep }) },
+  { weight: 2, arbitrary: combined },
+);
+
 /** One rule, and none beside it. */
-export function anyRule(name = "r1"): fc.Arbitrary<RuleSource> {
+export function anyRule(name = "r1", parts: { condition: fc.Arbitrary<object>; combine: fc.Arbitrary<object> } = { condition, combine }) {
   return fc
     .tuple(
-      condition,
+      parts.condition,
       flow,
       calendar,
+      parts.combine,
       fc.record({
         mode,
         keys_max: fc.constantFrom(undefined, undefined, undefined, 1, 2),
@@ -162,12 +172,18 @@ export function anyRule(name = "r1"): fc.Arbitrary<RuleSource> {
         keeps: fc.boolean(),
       }),
     )
-    .map(([made, flowed, calendared, { keeps, ...rest }]) => {
+    .map(([made, flowed, calendared, done, { keeps, ...rest }]) => {
       const seen = keeps ? { ids: "${{ events.map(each, each.id) }}", matched: "${{ matched }}" } : {};
       const data = { count: "${{ count }}", key: "${{ key }}", trigger: "${{ event.id }}", ...seen };
       const action = [{ "event.emit": { type: "x.y", data } }];
       const onClear = "on_clear" in made && made.on_clear ? { on_clear: action } : { on_clear: undefined };
       const on = "when" in made && made.when !== undefined ? made.when : undefined;
+      const { argument, combine: waits }: { argument?: string; combine?: string } = done;
+      const isCollected = flowed !== undefined && "collect" in flowed;
+      // Beside `collect` it is refused.
+      const together = waits === undefined || isCollected ? {} : { combine: waits };
+      // In which order groups of one moment go is not said, and of too many problems the one that was fired first would go.
+      const keys = "raise" in made && "combine" in together ? { keys_max: undefined } : {};
       return withoutUndefined({
         name,
         ...rest,
@@ -176,10 +192,18 @@ export function anyRule(name = "r1"): fc.Arbitrary<RuleSource> {
         ...onClear,
         flow: flowed,
         calendar: calendared,
-        do: action,
+        ...together,
+        ...keys,
+        do: argument === undefined ? action : [{ "command.run": { argv: ["fix", argument] } }],
       }) as RuleSource;
     });
 }
+
+/** One that combines, on what happens often. */
+export const anyCombining = anyRule("r1", {
+  condition: fc.oneof({ weight: 2, arbitrary: fc.record({ on: types }) }, { weight: 1, arbitrary: problem }),
+  combine: combined,
+});
 
 /** Three rules that inhibit each other. Those that inhibit keep all their keys. */
 export const anyRules: fc.Arbitrary<RuleSource[]> = fc
@@ -250,7 +274,8 @@ export function worldOf(silences: readonly Silence[] = []): World {
   };
 }
 
-export function seenOf({ subject, ancestry, severity, ...event }: ModelEvent, position = 1): Seen {
+export function seenOf({ subject, ancestry, severity, ...event }: ModelEvent): Seen {
+  const position = Number(event.id.split(":")[2]);
   const whole: Event = { position, source: "/agents/h1", time: event.received, severity: severity as Event["severity"], ...event };
   if (subject !== undefined) whole.subject = subject;
   return { event: whole, agent: event.agent, ancestry, root: ancestry.length > 0 ? "h1:e:0" : event.id };
@@ -273,23 +298,21 @@ export function saidOf(decisions: readonly Decision[]): Said[] {
 }
 
 /** As the model says it, and as the values of the plan saw it. */
-function firingOf({ branch, trigger, events, count, key, ancestry, priority, plan }: Firing): ModelFiring {
-  if (!plan.ok) throw new Error(plan.reason);
-  const data = plan.rungs[0]!.steps[0]!.args["data"] as Record<string, unknown>;
+function firingOf({ branch, trigger, events, count, key, ancestry, priority, plan, members, reactor }: Firing): ModelFiring {
+  const shown = { branch, trigger: trigger.event.id, events: [...events], count, key: [...key], ancestry: [...ancestry], priority };
+  const of = members === undefined ? {} : { members: members.map(firingOf) };
+  if (!plan.ok) {
+    if (reactor.remedy.rungs[0]!.steps[0]!.action !== "command.run") throw new Error(plan.reason);
+    return { ...shown, matched: {}, fails: true, ...of };
+  }
+  const { action, args } = plan.rungs[0]!.steps[0]!;
+  if (action === "command.run") return { ...shown, matched: {}, does: (args["argv"] as string[])[1]!, ...of };
+  const data = args["data"] as Record<string, unknown>;
   const ids = (data["ids"] ?? events) as string[];
   const matched = Object.entries((data["matched"] ?? {}) as Record<string, Event>).map(([name, { id }]) => [name, id] as const);
   const same = data["count"] === count && JSON.stringify(data["key"]) === JSON.stringify(key) && data["trigger"] === trigger.event.id;
   if (!same || JSON.stringify(ids) !== JSON.stringify(events)) throw new Error(`values saw another firing: ${JSON.stringify(data)}`);
-  return {
-    branch,
-    trigger: trigger.event.id,
-    events: [...events],
-    count,
-    key: [...key],
-    ancestry: [...ancestry],
-    priority,
-    matched: Object.fromEntries(matched),
-  };
+  return { ...shown, matched: Object.fromEntries(matched) };
 }
 
 function withoutUndefined(value: unknown): unknown {
