@@ -119,6 +119,28 @@ test("P8: what the engine must look at comes in slices that end soon, so that no
   assert.deepEqual(await lengths(true), [2, 2, 2, 2, 2, 2], "while critical events come");
 });
 
+test("P8: while critical events come the others go to the engine one slice at a time, and by themselves when they are over", async () => {
+  const { intake, slices, session } = setting({ sieve: () => Array.from({ length: 200 }, (_, at) => at) });
+  const web1 = session("web1");
+  intake.take(web1, "critical", frameOf(0));
+  for (let number = 1; number <= 8; number++) {
+    intake.take(web1, "low", frameOf(number));
+    await settled();
+  }
+  const open = () => slices.filter(({ urgent }) => !urgent);
+  assert.equal(open().length, 1);
+  for (let at = 0; at < slices.length; at++) {
+    slices[at]!.done();
+    // One more comes in the very moment in which the last one ends.
+    if (at === 4) intake.take(web1, "low", frameOf(9));
+    await settled();
+  }
+  assert.deepEqual(
+    open().flatMap(({ frames }) => frames.map(numberOf)),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9],
+  );
+});
+
 test("a batch that cannot be looked at is asked for again, and what waits behind it is taken", async () => {
   let looks = 0;
   const sieve = () => {

@@ -39,15 +39,14 @@ const sessionBytesMax = 3 * inFlightBytesMax;
 const waitingBytesMax = 268_435_456;
 /**
  * A slice for the engine: large enough to be worth a turn. `heardMax`: events that the engine must look at. Each may become a task, and to judge and
- * keep one takes as long as to write some thirty that nobody waits for.
+ * keep one takes as long as to write some thirty that nobody waits for. `slicesMax`: of a kind at the engine; one is on its way to the disk, one is
+ * worked on, one is on its way there.
  */
-const usualSlice = { bytesMax: 524_288, heardMax: 500 };
-/** The same while critical events come: the next one will wait for the turn before its own. */
-const sliceWhileCritical = { bytesMax: 196_608, heardMax: 150 };
+const usual = { bytesMax: 524_288, heardMax: 500, slicesMax: 3 };
+/** The same while critical events come: the next one will wait for the turn before its own, and its sync for what that one wrote. */
+const whileCritical = { bytesMax: 196_608, heardMax: 150, slicesMax: 1 };
 /** They come, when the last one came so short a time ago. */
 const criticalForMs = 2_000;
-/** Slices of a kind at the engine: one is on its way to the disk, one is worked on, one is on its way there. */
-const slicesMax = 3;
 
 interface Waiting {
   session: Session;
@@ -55,10 +54,11 @@ interface Waiting {
   received: number;
 }
 
-/** What goes to the engine in one go: as it waited, and as the engine gets it. */
+/** What goes to the engine in one go: as it waited, and as the engine gets it. `problem`: it could not be looked at. */
 interface Slice {
   waited: Waiting[];
   frames: EventsFrame[];
+  problem?: Error;
 }
 
 interface SessionState {
@@ -102,7 +102,7 @@ export class Intake {
     this.#lanes[lane].push({ session, frame: this.#shelf.put(lane, frame), received: this.#options.clock.now() });
     const urgent = lane === "critical";
     if (urgent) this.#lastCritical = performance.now();
-    if (this.#slices[urgent ? "urgent" : "other"] < slicesMax) void this.#work(urgent);
+    if (this.#slices[urgent ? "urgent" : "other"] < this.#slicesMax(urgent)) void this.#work(urgent);
   }
 
   async #work(urgent: boolean): Promise<void> {
@@ -110,42 +110,53 @@ export class Intake {
     this.#slices[kind]++;
     // What came in one go goes in one slice.
     await Promise.resolve();
-    while (await this.#hand(urgent)) continue;
+    // Nothing comes between the last look and the end, or it would wait for the next frame.
+    while (this.#slices[kind] <= this.#slicesMax(urgent)) {
+      const slice = this.#slice(urgent);
+      if (slice.waited.length === 0) break;
+      await this.#hand(slice, urgent);
+    }
     this.#slices[kind]--;
     this.#askForWhatWasLeftOut();
   }
 
-  /** False when nothing waits. */
-  async #hand(urgent: boolean): Promise<boolean> {
+  async #hand({ waited, frames, problem }: Slice, urgent: boolean): Promise<void> {
     const { take, log } = this.#options;
-    const slice: Slice = { waited: [], frames: [] };
     try {
-      this.#fill(slice, urgent);
-      if (slice.frames.length === 0) return false;
-      const verdicts = await take(slice.frames, urgent);
-      for (const [index, { session }] of slice.waited.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
+      if (problem !== undefined) throw problem;
+      const verdicts = await take(frames, urgent);
+      for (const [index, { session }] of waited.entries()) if (this.#options.isOpen(session)) this.#answer(session, verdicts[index]!);
     } catch (error) {
       log.error({ error: errorText(error) }, "events could not be kept; their agents hold them");
-      for (const { session } of slice.waited) {
+      for (const { session } of waited) {
         this.#state(session).leftOut = true;
         this.#leftOut.add(session);
       }
     } finally {
-      for (const { frame } of slice.waited) this.#shelf.takeOff(frame);
+      for (const { frame } of waited) this.#shelf.takeOff(frame);
     }
-    return true;
   }
 
   /** Critical events have slices of their own. A slice ends with the frame that fills it. */
+  #slice(urgent: boolean): Slice {
+    const slice: Slice = { waited: [], frames: [] };
+    try {
+      this.#fill(slice, urgent);
+    } catch (error) {
+      slice.problem = error as Error;
+    }
+    return slice;
+  }
+
   #fill({ waited, frames }: Slice, urgent: boolean): void {
-    const room = performance.now() - this.#lastCritical < criticalForMs ? sliceWhileCritical : usualSlice;
+    const { bytesMax, heardMax } = this.#bounds;
     let bytes = 0;
     let heard = 0;
     for (const severity of severities.filter((each) => (each === "critical") === urgent)) {
       const lane = this.#lanes[severity];
       for (let next = lane.peek(); next !== undefined; next = lane.peek()) {
         const { length } = next.frame.bytes;
-        if (heard >= room.heardMax || (bytes > 0 && bytes + length > room.bytesMax)) return;
+        if (heard >= heardMax || (bytes > 0 && bytes + length > bytesMax)) return;
         lane.shift();
         bytes += length;
         this.#bytes -= length;
@@ -161,6 +172,15 @@ export class Intake {
         heard += frame.heard?.length ?? 0;
       }
     }
+  }
+
+  get #bounds(): typeof usual {
+    return performance.now() - this.#lastCritical < criticalForMs ? whileCritical : usual;
+  }
+
+  /** What is urgent waits for nothing but its own kind. */
+  #slicesMax(urgent: boolean): number {
+    return urgent ? usual.slicesMax : this.#bounds.slicesMax;
   }
 
   #look({ session: { agent }, frame: sent, received }: Waiting): EventsFrame {
