@@ -280,6 +280,13 @@ test("a task that failed is tried once more from its first rung, for the same ho
   assert.deepEqual([again.retry_of, again.agent, again.reactor, again.key], [failed!.id, "web1", "failing", failed!.key]);
   await until("it failed again", async () => (await bed.client.task(again.id)).state === "escalated");
   bed.write("room", "");
+  const asked = JSON.parse((await needfire("tasks", "retry", again.id, "--dry-run", "--json")).stdout) as TaskView;
+  await until("the host has said what it would do", async () => (await bed.client.task(asked.id)).state === "resolved");
+  const foreseen = await bed.client.task(asked.id);
+  assert.deepEqual([foreseen.reactor, foreseen.dry_run, foreseen.retry_of, foreseen.attempts], [byHand, true, undefined, 1]);
+  const [word] = foreseen.executions;
+  assert.equal(foreseen.executions.length, 1, "nothing is verified, since nothing was done");
+  assert.match(word?.message ?? "", /would run/);
   const retried = JSON.parse((await needfire("tasks", "retry", again.id, "--json")).stdout) as TaskView;
   await until("it is resolved", async () => (await bed.client.task(retried.id)).state === "resolved");
   const refused = await needfire("tasks", "retry", retried.id);

@@ -142,7 +142,7 @@ export class Client {
   actions = () => this.#get<ActionsView>("/v1/actions");
   targets = (targets: OrderRequest["targets"]) => this.#post<TargetsView>("/v1/targets", { targets });
   order = (order: OrderRequest) => this.#post<OrderView>("/v1/orders", order);
-  retryTask = (id: string, wish: { request: string; why?: string | undefined; by: string }) =>
+  retryTask = (id: string, wish: { request: string; why?: string | undefined; by: string; dry_run?: boolean }) =>
     this.#post<TaskView>(`/v1/tasks/${encodeURIComponent(id)}/retry`, wish);
   comment = (id: string, wish: { text: string; by: string }) =>
     this.#post<{ id: string }>(`/v1/tasks/${encodeURIComponent(id)}/comments`, wish);

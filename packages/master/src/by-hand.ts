@@ -29,6 +29,8 @@ import {
   orderEvent,
   retryEvent,
   retryProblem,
+  retriedTaskId,
+  type RetryWish,
   rolloutRetryEvent,
   type RolloutRetryWish,
 } from "@needfire/shared/task/order";
@@ -97,10 +99,10 @@ export class ByHand {
   }
 
   /** The new task's id. Throws `NOT_FOUND`, `CONFLICT`, `DISK_FULL`. */
-  async retry(id: string, wish: Pick<HandOrder, "request" | "by" | "why">): Promise<string> {
+  async retry(id: string, wish: RetryWish): Promise<string> {
     const { engine, history, secrets } = this.#options;
     const task = await this.#task(id);
-    const made = orderedTaskId(wish.request, task);
+    const made = retriedTaskId(wish, task);
     if ((await history.readTask(made)) !== undefined) return made;
     const problem = retryProblem(task);
     if (problem !== undefined) throw new NeedfireError("CONFLICT", `the task ${id} cannot be tried again: ${problem}`);

@@ -125,7 +125,10 @@ export type OrderView = FromSchema<typeof orderView>;
 
 export const retryRequest = {
   type: "object",
-  properties: { request, why, by },
+  properties: {
+    ...{ request, why, by },
+    dry_run: { type: "boolean", default: false, description: "the host says what the first rung would do, and changes nothing" },
+  },
   required: ["request"],
   additionalProperties: false,
 } as const;

@@ -126,18 +126,20 @@ export function register(tasks: Command, session: Session): void {
       "Try a task once more that has ended and is not resolved: a new task for the same host, with the same steps, from the first rung on. Prints its id. What failed of a rollout as a whole: needfire rollouts retry.",
     )
     .argument("<id...>", "tasks' ids, as `needfire tasks list` prints them; the id of an order stands for those of its tasks that failed")
+    .option("--dry-run", "the host says what the first rung would do, and changes nothing")
     .option("--why <text>", "the reason, for the record")
     .addHelpText(
       "after",
       examples(
+        ["needfire tasks retry t-3f9a1c0b27d40000 --dry-run", "what it would do now"],
         ["needfire tasks retry t-3f9a1c0b27d40000", "once more"],
         ["needfire tasks retry t-3f9a1c0b27d40000 --why 'the disk has room again'", "and say why"],
         ["needfire tasks retry master:mi4k2x:7", "an order, on the hosts on which it failed"],
       ),
     )
     .action(
-      session.run((ids: string[], { why }: { why?: string }) =>
-        each(session, ids, { does: retry, which: failedOf, what: "is left that failed" }, why),
+      session.run((ids: string[], { why, dryRun = false }: { why?: string; dryRun?: boolean }) =>
+        each(session, ids, { does: dryRun ? foreseeRetry : retry, which: failedOf, what: "is left that failed" }, why),
       ),
     );
   tasks
@@ -169,6 +171,12 @@ async function retry({ out, master }: Session, id: string, why: string | undefin
   const task = await master.retryTask(id, { request: randomBytes(16).toString("hex"), why, by: userName() });
   if (out.json) return out.record(task);
   out.line(`${visible(task.id)} tries it once more on ${visible(task.agent)} (needfire tasks show ${visible(task.id)}).`);
+}
+
+async function foreseeRetry({ out, master }: Session, id: string, why: string | undefined): Promise<void> {
+  const task = await master.retryTask(id, { request: randomBytes(16).toString("hex"), why, by: userName(), dry_run: true });
+  if (out.json) return out.record(task);
+  out.line(`${visible(task.id)} asks ${visible(task.agent)} what it would do (needfire tasks show ${visible(task.id)}).`);
 }
 
 async function keep({ out, master }: Session, id: string, why: string | undefined): Promise<void> {

@@ -32,8 +32,8 @@ export function byHandRoutes(server: Server, { byHand, history, userActions }: B
     byHand.order(body),
   );
   const retry = { params: idParams, body: schemas.retryRequest, response: { 200: taskSchema } };
-  server.post("/v1/tasks/:id/retry", { schema: retry }, async ({ params, body: { request, by, why } }) => {
-    const made = await byHand.retry(params.id, { request, by, why });
+  server.post("/v1/tasks/:id/retry", { schema: retry }, async ({ params, body: { request, by, why, dry_run: dryRun } }) => {
+    const made = await byHand.retry(params.id, { request, by, why, dryRun });
     const task = await history.readTask(made);
     if (task === undefined) throw new NeedfireError("CONFLICT", `the task ${made} will be made when the master has caught up`);
     return taskView(task, await history.executions(made));

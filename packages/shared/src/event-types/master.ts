@@ -230,9 +230,13 @@ export const masterEventTypes = {
   "task.retried": {
     description: "A person wants a task that has ended tried once more: a new task is made like it. The event's cause is the old one.",
     severity: "normal",
-    data: object({ task: aboutTask.task, reactor: aboutTask.reactor, agent: aboutTask.agent, request: text, by: who, why: reason }, [
-      ...["task", "reactor", "agent", "request", "by"],
-    ]),
+    data: object(
+      {
+        ...{ task: aboutTask.task, reactor: aboutTask.reactor, agent: aboutTask.agent, request: text, by: who, why: reason },
+        dry_run: { type: "boolean", description: "the host says what the first rung would do, and changes nothing" },
+      },
+      ["task", "reactor", "agent", "request", "by"],
+    ),
     example: {
       subject: "/etc/ssh/sshd_config",
       data: { task: "t-3f9a1c0b27d40000", reactor: "restore-managed-file", agent: "web1", request: "b1c9e7d2a4f60358", by: "ann on pts/0" },

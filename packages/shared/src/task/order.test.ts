@@ -2,7 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../event.ts";
 import { dueOf, type Execution, startTask, type Step, stepTask, type Task } from "../task.ts";
-import { beginningsOf, byHand, isOrder, type HandOrder, orderedTaskId, orderEvent, retryEvent, retryOf, retryProblem } from "./order.ts";
+import {
+  beginningsOf,
+  byHand,
+  isOrder,
+  type HandOrder,
+  orderedTaskId,
+  orderEvent,
+  retriedTaskId,
+  retryEvent,
+  retryOf,
+  retryProblem,
+} from "./order.ts";
+import { plainRung } from "../rules/fire.ts";
+import type { PlannedRung } from "../rules/types.ts";
 
 const moment = { now: 1_000, random: 0.5 };
 const order: HandOrder = {
@@ -79,6 +92,26 @@ test("a task that failed is tried once more as it was, from the first rung on, u
   );
   assert.deepEqual(again.task.order, { by: "bob", expiresMs: 5_000, retryOf: failed.id });
   assert.deepEqual([again.task.attempts, again.task.history, commandsOf(again).length], [1, [], 1]);
+});
+
+test("what a retry would do its host says of the first rung alone; nothing of the reactor's is touched, and the retry can still be made", () => {
+  const failed: Task = { ...after(begun()[0]!.task, "failed").task, reactor: "web", lock: ["web"], joinKey: ["x"] };
+  const own = { ...failed.rungs[0]!, attempts: 3, verify: { by: "event", on: ["x"], afterMs: 0, withinMs: 9 } } as unknown as PlannedRung;
+  const task: Task = { ...failed, rungs: [own, own], asks: { from: ["bob"], timeoutMs: 1_000, onTimeout: "escalate" } };
+  const wish = { request: "request-2", by: "bob", why: "to see", dryRun: true };
+  const event = journalled(retryEvent(task, wish), "master:e1:9");
+  const asked = startTask(retryOf(event, task), moment);
+  const { id, reactor, rungs, otherwise, lock, joinKey, asks, order: ordered } = asked.task;
+  assert.deepEqual([reactor, otherwise, lock, joinKey, asks], [byHand, [], undefined, undefined, undefined]);
+  assert.deepEqual(rungs, [plainRung([...own.steps])]);
+  assert.deepEqual(ordered, { by: "bob", why: "to see", dryRun: true, expiresMs: 5_000 });
+  assert.equal(id, retriedTaskId(wish, task));
+  assert.notEqual(id, retriedTaskId({ ...wish, dryRun: false }, task));
+  assert.deepEqual(
+    commandsOf(asked).map(({ dryRun }) => dryRun),
+    [true],
+  );
+  assert.deepEqual(after(asked.task, "succeeded").task.status, { state: "resolved", verified: false });
 });
 
 test("a task that somebody had to say yes to is tried again when somebody says yes again, also after a no", () => {

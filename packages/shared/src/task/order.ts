@@ -16,6 +16,8 @@ export const byHand = "by hand";
 /** The events that a person's tasks follow from. */
 const orderedType = "task.ordered";
 const retriedType = "task.retried";
+/** How long a host has to say what a retry would do, the wait for one that is away included. */
+const foreseeMs = 60_000;
 /** A rollout follows from it. */
 export const rolloutRetriedType = "rollout.retried";
 
@@ -55,10 +57,18 @@ export function orderEvent(order: HandOrder, subject: string): MasterEventDraft 
   };
 }
 
-export function retryEvent(task: Task, { request, by, why }: Pick<HandOrder, "request" | "by" | "why">): MasterEventDraft {
+/** What a person says who wants a task tried once more. `dryRun`: its host is to say what that would do there. */
+export type RetryWish = Pick<HandOrder, "request" | "by" | "why"> & { dryRun?: boolean | undefined };
+
+export function retryEvent(task: Task, { request, by, why, dryRun }: RetryWish): MasterEventDraft {
   const { id, reactor, agent, subject } = task;
-  const reason = why === undefined ? {} : { why };
+  const reason = { ...(why === undefined ? {} : { why }), ...(dryRun === true ? { dry_run: true } : {}) };
   return { type: retriedType, severity: "normal", subject, cause: id, data: { task: id, reactor, agent, request, by, ...reason } };
+}
+
+/** Of what a retry makes. What is only foreseen is no task of the reactor's. */
+export function retriedTaskId({ request, dryRun }: RetryWish, { reactor, agent }: Pick<Task, "reactor" | "agent">): string {
+  return orderedTaskId(request, { reactor: dryRun === true ? byHand : reactor, agent });
 }
 
 /** The same for the same request, as a task's is. */
@@ -91,15 +101,7 @@ export function retryProblem(task: Task): string | undefined {
 export function beginningsOf(event: Event): Beginning[] {
   const { request, by, why, agents, action, args, dry_run: dryRun, priority, timeout_ms: timeoutMs } = event.data as unknown as OrderedData;
   return agents.map((agent) => ({
-    reactor: { name: byHand, version: "1", owner: undefined, runbook: undefined, mode: "live" },
-    branch: "do",
-    trigger: { event, agent, ancestry: [], root: event.id },
-    events: [event.id],
-    count: 1,
-    key: [],
-    ancestry: [],
-    route: { priority, owner: undefined, labels: {} },
-    priority,
+    ...ordered(event, agent, priority),
     plan: { ok: true, rungs: [plainRung([{ action, args }])], otherwise: [], joinKey: undefined, approval: undefined },
     order: {
       task: orderedTaskId(request, { reactor: byHand, agent }),
@@ -110,9 +112,27 @@ export function beginningsOf(event: Event): Beginning[] {
   }));
 }
 
+/** The host says what the first rung would do there. Nothing of the reactor's is touched: no lock, no limit, nobody's word. */
+function foreseenOf(event: Event, { agent, rungs, priority, order }: Task): Beginning {
+  const { request, by, why } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why">;
+  const { expiresMs = foreseeMs } = order ?? {};
+  return {
+    ...ordered(event, agent, priority),
+    plan: {
+      ok: true,
+      rungs: rungs.slice(0, 1).map(({ steps }) => plainRung([...steps])),
+      otherwise: [],
+      joinKey: undefined,
+      approval: undefined,
+    },
+    order: { task: orderedTaskId(request, { reactor: byHand, agent }), ...orderOf({ by, why }), dryRun: true, expiresMs },
+  };
+}
+
 /** The same once more, from its first rung on; where somebody had to say yes, somebody has to again. The event was made by `retryEvent`. */
 export function retryOf(event: Event, task: Task): Beginning {
-  const { request, by, why } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why">;
+  const { request, by, why, dry_run: isForeseen } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why" | "dry_run">;
+  if (isForeseen) return foreseenOf(event, task);
   const { agent, reactor, priority, owner, labels, order } = task;
   const { dryRun, expiresMs } = order ?? {};
   return {
@@ -141,6 +161,21 @@ export function retryOf(event: Event, task: Task): Beginning {
       ...(expiresMs === undefined ? {} : { expiresMs }),
       retryOf: task.id,
     },
+  };
+}
+
+/** What a person wants of a host, whatever that is. */
+function ordered(event: Event, agent: string, priority: Severity): Omit<Beginning, "plan" | "order"> {
+  return {
+    reactor: { name: byHand, version: "1", owner: undefined, runbook: undefined, mode: "live" },
+    branch: "do",
+    trigger: { event, agent, ancestry: [], root: event.id },
+    events: [event.id],
+    count: 1,
+    key: [],
+    ancestry: [],
+    route: { priority, owner: undefined, labels: {} },
+    priority,
   };
 }
 
