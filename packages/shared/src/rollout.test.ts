@@ -3,10 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Event } from "./event.ts";
 import { taskId } from "./ids.ts";
-import { loadReactors } from "./reactor.ts";
-import { Rules } from "./rules/rules.ts";
-import { ReactorIndex } from "./rules/reactor-index.ts";
-import { plainRoute } from "./router.ts";
+import { fired, rulesOf } from "./rules/rules-fixture.ts";
 import type { Firing, FleetFiring } from "./rules/types.ts";
 import {
   hasRolledOut,
@@ -41,14 +38,8 @@ const event: Event = {
 /** What a reactor with these further lines does on one event. */
 function firingOf(lines: string, given: Partial<Event> = {}): Firing & { fleet: FleetFiring } {
   const what = /^do:/m.test(lines) ? "" : "do: [{ command.run: { argv: [apt-get, upgrade, openssl] } }]";
-  const loaded = loadReactors("r.yaml", `name: patch\non: package.vulnerable\n${lines}\n${what}`);
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  const index = new ReactorIndex(loaded.reactors);
-  const world = { agentView: (id: string) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined };
-  const heard = { ...event, ...given };
-  const { decisions } = new Rules(index, world).hear({ event: heard, agent: heard.agent, ancestry: [], root: heard.id });
-  const firing = decisions[0]?.firing;
-  assert.ok(firing?.fleet !== undefined, JSON.stringify(decisions));
+  const firing = fired(rulesOf(`name: patch\non: package.vulnerable\n${lines}\n${what}`), { ...event, ...given });
+  assert.ok(firing.fleet !== undefined, JSON.stringify(firing));
   return { ...firing, fleet: firing.fleet };
 }
 
@@ -509,10 +500,7 @@ test("only what has ended and did not hold everywhere can be tried again", () =>
 /** What a reactor fires for drifts on these hosts at once. */
 function combinedOf(lines: string, agents: readonly string[]): Firing & { members: readonly Firing[] } {
   const text = `name: fix\non: file.drifted\ncombine: 2s\n${lines}\ndo: [{ command.run: { argv: [fix, "\${{ event.subject }}"] } }]`;
-  const loaded = loadReactors("r.yaml", text);
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  const world = { agentView: (id: string) => ({ id, labels: {}, facts: {} }), route: plainRoute, silence: () => undefined };
-  const rules = new Rules(new ReactorIndex(loaded.reactors), world);
+  const rules = rulesOf(text);
   for (const [index, agent] of agents.entries()) {
     const id = `${agent}:1:1`;
     const heard = { ...event, id, position: index + 1, type: "file.drifted", agent, subject: "/etc/a" };

@@ -3,9 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type ExecutionReport, outcomes } from "../action.ts";
 import type { Event } from "../event.ts";
-import { loadReactors, type Reactor } from "../reactor.ts";
-import { ReactorIndex } from "../rules/reactor-index.ts";
-import { Rules } from "../rules/rules.ts";
+import { fired, rulesOf } from "../rules/rules-fixture.ts";
 import type { Firing } from "../rules/types.ts";
 import { strikeOf } from "./breaker.ts";
 import { executionId, taskOfExecution } from "../ids.ts";
@@ -40,17 +38,8 @@ const event: Event = {
 
 /** What a reactor of these lines does about the event. */
 function firing(lines: string): Firing {
-  const loaded = loadReactors("r.yaml", `name: revive\non: service.failed\n${lines}`);
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  const rules = new Rules(new ReactorIndex<Reactor>(loaded.reactors), {
-    agentView: (id) => ({ id, labels: {}, facts: {} }),
-    route: () => ({ priority: "low", owner: undefined, labels: {} }),
-    silence: () => undefined,
-  });
-  const { decisions } = rules.hear({ event, agent: event.agent, ancestry: [], root: event.id });
-  const [found] = decisions.flatMap((decision) => decision.firing ?? []);
-  assert.ok(found);
-  return found;
+  const route = () => ({ priority: "low" as const, owner: undefined, labels: {} });
+  return fired(rulesOf(`name: revive\non: service.failed\n${lines}`, route), event);
 }
 
 /** One task and its clock; what it wants is done when the test says so. */

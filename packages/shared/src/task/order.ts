@@ -62,8 +62,9 @@ export type RetryWish = Pick<HandOrder, "request" | "by" | "why"> & { dryRun?: b
 
 export function retryEvent(task: Task, { request, by, why, dryRun }: RetryWish): MasterEventDraft {
   const { id, reactor, agent, subject } = task;
-  const reason = { ...(why === undefined ? {} : { why }), ...(dryRun === true ? { dry_run: true } : {}) };
-  return { type: retriedType, severity: "normal", subject, cause: id, data: { task: id, reactor, agent, request, by, ...reason } };
+  const reason = why === undefined ? {} : { why };
+  const dry = dryRun === true ? { dry_run: true } : {};
+  return { type: retriedType, severity: "normal", subject, cause: id, data: { task: id, reactor, agent, request, by, ...reason, ...dry } };
 }
 
 /** Of what a retry makes. What is only foreseen is no task of the reactor's. */
@@ -112,23 +113,6 @@ export function beginningsOf(event: Event): Beginning[] {
   }));
 }
 
-/** The host says what the first rung would do there. Nothing of the reactor's is touched: no lock, no limit, nobody's word. */
-function foreseenOf(event: Event, { agent, rungs, priority, order }: Task): Beginning {
-  const { request, by, why } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why">;
-  const { expiresMs = foreseeMs } = order ?? {};
-  return {
-    ...ordered(event, agent, priority),
-    plan: {
-      ok: true,
-      rungs: rungs.slice(0, 1).map(({ steps }) => plainRung([...steps])),
-      otherwise: [],
-      joinKey: undefined,
-      approval: undefined,
-    },
-    order: { task: orderedTaskId(request, { reactor: byHand, agent }), ...orderOf({ by, why }), dryRun: true, expiresMs },
-  };
-}
-
 /** The same once more, from its first rung on; where somebody had to say yes, somebody has to again. The event was made by `retryEvent`. */
 export function retryOf(event: Event, task: Task): Beginning {
   const { request, by, why, dry_run: isForeseen } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why" | "dry_run">;
@@ -161,6 +145,23 @@ export function retryOf(event: Event, task: Task): Beginning {
       ...(expiresMs === undefined ? {} : { expiresMs }),
       retryOf: task.id,
     },
+  };
+}
+
+/** The host says what the first rung would do there. Nothing of the reactor's is touched: no lock, no limit, nobody's word. */
+function foreseenOf(event: Event, { agent, rungs, priority, order }: Task): Beginning {
+  const { request, by, why } = event.data as unknown as Pick<OrderedData, "request" | "by" | "why">;
+  const { expiresMs = foreseeMs } = order ?? {};
+  return {
+    ...ordered(event, agent, priority),
+    plan: {
+      ok: true,
+      rungs: rungs.slice(0, 1).map(({ steps }) => plainRung([...steps])),
+      otherwise: [],
+      joinKey: undefined,
+      approval: undefined,
+    },
+    order: { task: orderedTaskId(request, { reactor: byHand, agent }), ...orderOf({ by, why }), dryRun: true, expiresMs },
   };
 }
 

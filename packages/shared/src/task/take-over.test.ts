@@ -4,9 +4,7 @@ import fc from "fast-check";
 import type { ExecutionReport } from "../action.ts";
 import type { Event } from "../event.ts";
 import { executionId, taskOfExecution } from "../ids.ts";
-import { loadReactors, type Reactor } from "../reactor.ts";
-import { ReactorIndex } from "../rules/reactor-index.ts";
-import { Rules } from "../rules/rules.ts";
+import { fired, rulesOf } from "../rules/rules-fixture.ts";
 import type { Firing } from "../rules/types.ts";
 import {
   dueOf,
@@ -39,16 +37,9 @@ const run = (program: string) => `{ command.run: { argv: [${program}] } }`;
 /** A reactor that blocks something for a time, and looks after it; the next time it fires. */
 function firing(number: number, { after, isLendable, looks = "2m", onFailure = false, undo = "unblock" }: Remedy, name = "block"): Firing {
   const steps = `[${isLendable ? "" : "{ event.emit: { type: x.y } }, "}${run(undo)}]`;
-  const loaded = loadReactors(
-    "r.yaml",
+  const rules = rulesOf(
     `name: ${name}\non: x.attack\ntask: { key: event.agent }\ndo:\n  - steps: [${run("block")}]\n    verify: { command.run: { argv: [check] }, after: ${looks} }\n    undo: { after: ${after}, on_failure: ${onFailure}, steps: ${steps} }\n`,
   );
-  assert.ok(loaded.ok, JSON.stringify(loaded));
-  const rules = new Rules(new ReactorIndex<Reactor>(loaded.reactors), {
-    agentView: (id) => ({ id, labels: {}, facts: {} }),
-    route: () => ({ priority: "low", owner: undefined, labels: {} }),
-    silence: () => undefined,
-  });
   const id = `web1:1:${number}`;
   const event = {
     position: number,
@@ -61,10 +52,7 @@ function firing(number: number, { after, isLendable, looks = "2m", onFailure = f
     severity: "normal",
     data: {},
   } as Event;
-  const { decisions } = rules.hear({ event, agent: "web1", ancestry: [], root: id });
-  const [found] = decisions.flatMap((decision) => decision.firing ?? []);
-  assert.ok(found);
-  return found;
+  return fired(rules, event);
 }
 
 type Frame = { kind: "lend"; offer: Offer } | { kind: "execute" | "cancel"; execution: Execution };
@@ -182,6 +170,31 @@ class World {
     }
   }
 
+  /** The guard is there; the command does not get its turn. */
+  expireGuarded(): void {
+    while (this.toHost.length > 0 && this.toHost[0]!.kind !== "execute") this.hostTakes();
+    while (this.toMaster.length > 0) this.masterHears();
+    this.handOver();
+    this.expire();
+  }
+
+  /** Time goes on for both, and what is due by then is done. */
+  passWhole(ms: number): void {
+    this.pass(ms);
+    this.settle();
+    this.due();
+    this.settle();
+  }
+
+  /** A remedy that is found to hold. */
+  fireAndHold(remedy: Remedy): Task {
+    const task = this.fire(remedy);
+    assert.ok(task !== undefined);
+    this.settle();
+    this.passWhole(2 * minuteMs);
+    return task;
+  }
+
   /** Until everything is over, with a master and a host that are there. */
   end(): void {
     for (let round = 0; round < 1_000; round++) {
@@ -270,11 +283,7 @@ const hour: Remedy = { after: "1h", isLendable: true };
 test("what fires again is taken back once, an hour after the last time, and the earlier task says which one does it", () => {
   for (const isLendable of [true, false]) {
     const world = new World();
-    const first = world.fire({ ...hour, isLendable })!;
-    world.settle();
-    world.pass(2 * minuteMs);
-    world.due();
-    world.settle();
+    const first = world.fireAndHold({ ...hour, isLendable });
     world.pass(48 * minuteMs);
     const second = world.fire({ ...hour, isLendable })!;
     world.end();
@@ -292,11 +301,7 @@ test("what fires again is taken back once, an hour after the last time, and the 
 
 test("the host keeps the earlier undo until it has the later one; one that will never have it leaves both to the master", () => {
   const world = new World();
-  world.fire(hour);
-  world.settle();
-  world.pass(2 * minuteMs);
-  world.due();
-  world.settle();
+  world.fireAndHold(hour);
   const [first] = world.leases.keys();
   const second = world.fire(hour)!;
   world.handOver();
@@ -317,11 +322,7 @@ test("the host keeps the earlier undo until it has the later one; one that will 
     [second.id],
   );
   const refusing = new World();
-  refusing.fire(hour);
-  refusing.settle();
-  refusing.pass(2 * minuteMs);
-  refusing.due();
-  refusing.settle();
+  refusing.fireAndHold(hour);
   refusing.takes = false;
   refusing.fire(hour);
   refusing.end();
@@ -331,20 +332,11 @@ test("the host keeps the earlier undo until it has the later one; one that will 
 test("what did nothing puts nothing off: the undo that it had taken over comes in its own time", () => {
   for (const isLendable of [true, false]) {
     const world = new World();
-    world.fire({ ...hour, isLendable });
-    world.settle();
-    world.pass(2 * minuteMs);
-    world.due();
-    world.settle();
+    world.fireAndHold({ ...hour, isLendable });
     const { nextDue } = world;
     world.pass(minuteMs);
     const second = world.fire({ ...hour, isLendable })!;
-    // The guard is there; the command does not get its turn.
-    const isCommand = ({ kind }: Frame) => kind === "execute";
-    while (world.toHost.length > 0 && !isCommand(world.toHost[0]!)) world.hostTakes();
-    while (world.toMaster.length > 0) world.masterHears();
-    world.handOver();
-    world.expire();
+    world.expireGuarded();
     assert.equal(world.tasks.get(second.id)!.status.state, "expired");
     world.end();
     assert.deepEqual(
@@ -357,11 +349,7 @@ test("what did nothing puts nothing off: the undo that it had taken over comes i
 test("another undo, another reactor, another key, or a dry run takes over nothing; the later of two times counts, whoever promised it", () => {
   const undone = (second: Remedy, name?: string) => {
     const world = new World();
-    world.fire(hour);
-    world.settle();
-    world.pass(2 * minuteMs);
-    world.due();
-    world.settle();
+    world.fireAndHold(hour);
     world.pass(minuteMs);
     world.fire(second, name);
     world.end();
@@ -383,11 +371,7 @@ test("another undo, another reactor, another key, or a dry run takes over nothin
 
 test("a remedy that fails, and takes back at once what it did, has taken back what the earlier one did, too", () => {
   const world = new World();
-  world.fire(hour);
-  world.settle();
-  world.pass(2 * minuteMs);
-  world.due();
-  world.settle();
+  world.fireAndHold(hour);
   world.outcome = "failed";
   world.fire({ ...hour, onFailure: true });
   world.settle();
@@ -473,10 +457,7 @@ test("while master and host are there, each key is taken back once, never in the
           const before = world.unblocked.length;
           const task = world.fire({ ...remedy, isLendable, onFailure: false });
           if (task !== undefined && untried) {
-            while (world.toHost.length > 0 && world.toHost[0]!.kind !== "execute") world.hostTakes();
-            while (world.toMaster.length > 0) world.masterHears();
-            world.handOver();
-            world.expire();
+            world.expireGuarded();
           }
           world.settle();
           // While it is tried.
@@ -484,19 +465,13 @@ test("while master and host are there, each key is taken back once, never in the
           for (let minutes = 0; isTried(); minutes++) {
             assert.equal(world.unblocked.length, before, "in the middle of a remedy");
             assert.ok(minutes < 20);
-            world.pass(minuteMs);
-            world.settle();
-            world.due();
-            world.settle();
+            world.passWhole(minuteMs);
           }
           if (task !== undefined && world.tasks.get(task.id)!.status.state === "resolved")
             promised = Math.max(promised, world.now + (remedy.after === "1h" ? 60 : 10) * minuteMs);
           for (let minutes = 0; minutes < wait; minutes++) {
             const count = world.unblocked.length;
-            world.pass(minuteMs);
-            world.settle();
-            world.due();
-            world.settle();
+            world.passWhole(minuteMs);
             if (world.unblocked.length > count) assert.ok(world.now >= promised, "before its time");
             look(world);
           }

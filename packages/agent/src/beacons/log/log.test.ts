@@ -57,6 +57,16 @@ function logs(t: TestContext, ...options: ConstructorParameters<typeof Logs>): L
   return f;
 }
 
+/** An agent that knows a log in which nothing is yet. */
+async function watchedEmpty(t: TestContext) {
+  const memory = forgetfulStore();
+  const first = logs(t, {}, { memory });
+  const path = first.host("app.log");
+  writeFileSync(path, "");
+  await first.watch(path);
+  return { first, memory, path };
+}
+
 /** An agent of later, that knows what those before have kept. */
 async function restarted(t: TestContext, before: Logs, memory: MemoryStore, path: string, meanwhile: () => void): Promise<Logs> {
   await before.beacons.stop();
@@ -185,11 +195,7 @@ test("after a restart it goes on where it was: appended, renamed, compressed, an
 });
 
 test("after a restart what came into a file that was empty is told, wherever it is by now", async (t) => {
-  const memory = forgetfulStore();
-  const first = logs(t, {}, { memory });
-  const path = first.host("app.log");
-  writeFileSync(path, "");
-  await first.watch(path);
+  const { first, memory, path } = await watchedEmpty(t);
   const second = await restarted(t, first, memory, path, () => {
     appendFileSync(path, line("line 1"));
     compress(path, `${path}.2.gz`);
@@ -211,11 +217,7 @@ test("what was rotated several times within one tick of the clock is told in its
     [".10.gz", ".9.gz", ".2.gz", ".1"],
     ["-20260228.gz", "-20260301.gz", "-20260302.gz", "-20260303"],
   ]) {
-    const memory = forgetfulStore();
-    const first = logs(t, {}, { memory });
-    const path = first.host("app.log");
-    writeFileSync(path, "");
-    await first.watch(path);
+    const { first, memory, path } = await watchedEmpty(t);
     const second = await restarted(t, first, memory, path, () => {
       const at = new Date();
       for (const [index, name] of names.entries()) {
