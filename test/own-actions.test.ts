@@ -118,6 +118,10 @@ describe("actions of the master's own", () => {
 
   test("a host is put into maintenance by a remedy", async () => {
     await bed.addAgent("web1");
+    // It has a session a moment before it has said what it is.
+    await until("web1 is known", async () =>
+      (await bed.client.agents()).agents.some(({ id, facts }) => id === "web1" && "hostname" in facts),
+    );
     await fire("works");
     const { id, state, executions } = await ended("works");
     assert.equal(state, "resolved", JSON.stringify(executions));
